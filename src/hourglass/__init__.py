@@ -1,0 +1,1 @@
+"""Human pose estimation with a stacked hourglass, as a reproducible pipeline."""

@@ -1,0 +1,122 @@
+"""The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hourglass.drawing import draw_pose
+from hourglass.errors import UserError, exit_on_user_error
+from hourglass.files import atomic_path, write_json
+from hourglass.skeleton import JOINTS
+
+
+@exit_on_user_error
+def main():
+    """Entry point of the `hourglass` command."""
+    parser = argparse.ArgumentParser(prog="hourglass", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    predict = commands.add_parser("predict", help="find and draw the pose on photographs")
+    predict.add_argument("photos", nargs="+", type=Path, help="pictures, or folders of pictures")
+    predict.add_argument(
+        "--box", type=parse_box, metavar="X,Y,W,H",
+        help="the person's box in pixels; without it the whole picture is the person",
+    )  # fmt: skip
+    predict.add_argument("--out", type=Path, default=Path("poses"), metavar="DIR")
+    predict.add_argument(
+        "--model", type=Path, default=Path("models/hourglass.keras"), metavar="FILE"
+    )
+    predict.add_argument("--no-flip-test", action="store_true", help="twice as fast, less exact")
+    predict.set_defaults(run=run_predict)
+    options = parser.parse_args()
+    options.run(options)
+
+
+def parse_box(text):
+    """Parse "x,y,w,h" into four numbers, width and height positive."""
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not x,y,w,h, such as 10,20,100,200"
+        ) from None
+    if not (0 < width < 1e6 and 0 < height < 1e6 and abs(x) < 1e6 and abs(y) < 1e6):
+        raise argparse.ArgumentTypeError(f"{text!r}: width and height must be positive pixels")
+    return x, y, width, height
+
+
+def run_predict(options):
+    """Write `<name>.png`, the drawn picture, and `<name>.json` for every photograph.
+
+    A file that cannot be used is named and passed over; then the exit code is 1.
+    """
+    from hourglass import inference, model  # TensorFlow: not for `--help`
+
+    photos = find_photos(options.photos)
+    predictor = inference.PosePredictor(
+        model.load_model(options.model), not options.no_flip_test, "taylor"
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for photo, name in name_outputs(photos):
+        try:
+            predict_file(predictor, photo, options.box, options.out / name)
+        except UserError as error:
+            failed += 1
+            print(f"error: {photo}: {error}", file=sys.stderr)
+    if failed:
+        raise UserError(f"{failed} of {len(photos)} files could not be used")
+
+
+def find_photos(paths):
+    """The files named, and those in the folders named, in order.
+
+    Raises:
+        UserError: a path does not exist, or a folder has no files.
+    """
+    photos = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file")
+        found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+        if not found:
+            raise UserError(f"{path}: no files in this folder")
+        photos += found
+    return photos
+
+
+def name_outputs(photos):
+    """Pair each photograph with an output name of its own: the stem, numbered where taken."""
+    taken = set()
+    for photo in photos:
+        name, number = photo.stem, 2
+        while name in taken:
+            name, number = f"{photo.stem}_{number}", number + 1
+        taken.add(name)
+        yield photo, name
+
+
+def predict_file(predictor, photo, box, target):
+    """Predict one photograph; write `target`.png and `target`.json.
+
+    Raises:
+        UserError: the file cannot be read or decoded, or the box lies outside of the picture.
+    """
+    from hourglass.inference import predict_photo
+
+    try:
+        data = photo.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}") from None
+    image, keypoints, scores = predict_photo(predictor, data, box)
+    joints = {
+        name: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(score), 4)}
+        for name, (x, y), score in zip(JOINTS, keypoints, scores, strict=True)
+    }
+    picture, record = (
+        target.with_name(f"{target.name}.png"),
+        target.with_name(f"{target.name}.json"),
+    )
+    with atomic_path(picture) as temporary:
+        draw_pose(image, keypoints).save(temporary, format="PNG")
+    write_json(record, {"image": str(photo), "box": box, "joints": joints})
+    print(f"{photo}: {picture}, {record}, mean score {scores.mean():.2f}")

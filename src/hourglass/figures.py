@@ -1,0 +1,71 @@
+"""Rendered predictions of validation persons: the best, the worst and an even spread between."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hourglass import geometry
+from hourglass.drawing import draw_comparison, draw_contact_sheet
+from hourglass.pckh import pckh
+
+SHEET_COLUMNS = 4
+PANEL_HEIGHT = 260  # px
+
+
+def rank_persons(errors, labelled):
+    """Persons [N] from best to worst: by their own PCKh@0.5, then by their mean error."""
+    hits = ((errors <= 0.5) & labelled).sum(axis=1)
+    misses = labelled.sum(axis=1) - hits
+    mean_errors = np.where(labelled, np.minimum(errors, 10), 0).sum(axis=1) / labelled.sum(axis=1)
+    return np.lexsort((mean_errors, misses / (hits + misses)))
+
+
+def choose_persons(ranking, number):
+    """Pick `number` of a ranking: a quarter the best, a quarter the worst, an even spread between.
+
+    Returns:
+        [(name, person)] in order of rank, name "best", "middle" or "worst".
+    """
+    number = min(number, len(ranking))
+    ends = number // 4
+    first, last = ranking[:ends], ranking[len(ranking) - ends :]
+    between = ranking[ends : len(ranking) - ends]
+    spread = np.linspace(0, len(between) - 1, number - 2 * ends).round().astype(int)
+    groups = (("best", first), ("middle", between[spread]), ("worst", last))
+    return [(name, int(person)) for name, group in groups for person in group]
+
+
+def render_figures(folder, chosen, crops, persons, keypoints):
+    """Draw ground truth beside prediction for each chosen person, and one sheet of all.
+
+    Args:
+        folder: emptied first. Gets `contact_sheet.jpg` and `01_best_<picture>.jpg` and so on.
+        chosen: from `choose_persons`.
+        crops: {person: (RGB array [D, D, 3], transform [2, 3] from it to the original picture)}.
+        persons: the annotations of the split. keypoints: [N, 16, 2], original px.
+    """
+    folder = Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    panels = []
+    for number, (name, person) in enumerate(chosen, start=1):
+        panel = _draw_person(*crops[person], persons[person], keypoints[person], name)
+        stem = Path(persons[person].image).stem
+        panel.save(folder / f"{number:02d}_{name}_{stem}.jpg", quality=90)
+        panels.append(panel)
+    title = f"{len(panels)} of {len(persons)} validation persons, best to worst"
+    draw_contact_sheet(panels, SHEET_COLUMNS, title).save(folder / "contact_sheet.jpg", quality=88)
+
+
+def _draw_person(crop, transform, person, keypoints, name):
+    to_crop = geometry.invert_transform(np.asarray(transform, np.float64))
+    truth, prediction = (geometry.apply_transform(to_crop, k) for k in (person.joints, keypoints))
+    head_size = 25 * person.scale
+    errors = np.linalg.norm(keypoints - person.joints, axis=1) / head_size
+    score = pckh(errors[None], person.joints_vis[None])
+    caption = name if score is None else f"{name}, PCKh {score:.0f} %"
+    return draw_comparison(
+        Image.fromarray(crop), truth, person.joints_vis, prediction, caption, height=PANEL_HEIGHT
+    )

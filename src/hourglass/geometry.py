@@ -1,0 +1,76 @@
+"""From a person's center and scale to square crops and back; affine transforms of points. numpy.
+
+A transform is a float [2, 3] matrix that takes (x, y, 1) of one frame to (x, y) of another. Every
+frame has its pixel centres at integers, so a square of `size` pixels spans -0.5 .. size - 0.5.
+"""
+
+import math
+
+import numpy as np
+
+# A person is about 200 * scale px tall; the standard crop is 1.25 times that, moved down a little
+# so that the feet are in (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
+PERSON_HEIGHT = 200.0
+CROP_FACTOR = 1.25
+CENTER_SHIFT = 15.0
+
+
+def view_square(center, scale):
+    """The square a person is seen in: its center [2] and side, px of the original picture."""
+    x, y = center
+    return np.array([x, y + CENTER_SHIFT * scale]), CROP_FACTOR * PERSON_HEIGHT * scale
+
+
+def view_scale(side):
+    """The scale of a person whose view square has this side: the inverse of `view_square`."""
+    return side / (CROP_FACTOR * PERSON_HEIGHT)
+
+
+def cover_side(side, scale_range, rotation_range):
+    """Side of the upright square that holds every augmented view of a square of `side`.
+
+    A view is `side` times 1 + scale_range at most; turned by an angle, a square needs an upright
+    one cos + sin times as large, which peaks at 45 degrees.
+    """
+    angle = math.radians(min(rotation_range, 45))
+    return side * (1 + scale_range) * (math.cos(angle) + math.sin(angle))
+
+
+def stored_box(center, side, max_size, scale_range=0.0, rotation_range=0.0):
+    """The whole-pixel square to store for a view square, and the size to store it at.
+
+    Args:
+        center: [2], px of the picture. side: px of the picture.
+        max_size: stored px a side, at most; smaller persons are stored as they are, unenlarged.
+        scale_range, rotation_range: the largest augmentation that the crop must cover.
+
+    Returns:
+        x, y: the square's first column and row, may lie outside the picture.
+        box_side: its side, px of the picture.
+        size: its side, stored px.
+    """
+    covered = cover_side(side, scale_range, rotation_range)
+    # Bilinear sampling reads one stored pixel further than the view's last pixel centre.
+    margin = 2 * max(1.0, covered / (max_size - 4))
+    box_side = math.ceil(covered + 2 * margin)
+    x, y = (math.floor(c + 0.5 - box_side / 2) for c in center)
+    return x, y, box_side, min(max_size, box_side)
+
+
+def box_transform(x, y, box_side, size):
+    """Transform from a stored crop of `size` px to the picture that its square was cut from."""
+    ratio = box_side / size
+    return np.array(
+        [[ratio, 0.0, 0.5 * ratio + x - 0.5], [0.0, ratio, 0.5 * ratio + y - 0.5]], np.float64
+    )
+
+
+def apply_transform(transform, points):
+    """Points [..., 2] taken through a transform [2, 3]."""
+    return np.asarray(points) @ transform[:, :2].T + transform[:, 2]
+
+
+def invert_transform(transform):
+    """The transform [2, 3] that undoes `transform`."""
+    linear = np.linalg.inv(transform[:, :2])
+    return np.concatenate([linear, -linear @ transform[:, 2:]], axis=1)

@@ -1,0 +1,117 @@
+"""Any picture file to upright RGB pixels, square crops of it, and JPEG bytes. Pillow."""
+
+import io
+import math
+import struct
+import zlib
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from hourglass.errors import UserError
+
+# Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
+MAX_PIXELS = 100_000_000
+# What Pillow's decoders raise on files that are not what they claim to be.
+_DECODE_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+class BadImageError(UserError):
+    """A picture that cannot be used; the text says why, without the file's name."""
+
+
+def decode_image(data, reduction=1.0):
+    """Decode a picture file of any kind Pillow knows.
+
+    Args:
+        data: the file's bytes.
+        reduction: the picture will be shrunk by this factor; a JPEG is then decoded at 1/2, 1/4 or
+            1/8 of its size, whichever still has enough pixels, which is several times faster.
+
+    Returns:
+        image: RGB, upright (EXIF orientation applied), transparency on white, the first frame.
+        factor: the picture's true pixels to one of `image`: 1, 2, 4 or 8.
+
+    Raises:
+        BadImageError: not a picture, damaged, or too large.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
+            if reduction >= 2 and image.format == "JPEG":
+                image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
+            factor = next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
+            return _to_rgb(ImageOps.exif_transpose(image)), factor
+    except BadImageError:
+        raise
+    except _DECODE_ERRORS as error:
+        reason = " ".join(str(error).replace(repr(io.BytesIO), "").split()) or type(error).__name__
+        if "cannot identify image file" in reason:
+            reason = "empty file" if not data else "not a picture"
+        raise BadImageError(f"cannot be decoded: {reason}") from None
+
+
+def is_plain_jpeg(data):
+    """Whether a decoder that knows neither EXIF nor colour spaces shows the picture as we do."""
+    with Image.open(io.BytesIO(data)) as image:
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return image.format == "JPEG" and image.mode == "RGB" and upright
+
+
+def _to_rgb(image):
+    if image.mode.startswith(("I;16", "I")):  # Pillow would clip 16 bits to 8, not scale them
+        levels = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def crop_square(image, factor, box):
+    """Cut a square out of a picture and resize it; what lies outside the picture is black.
+
+    Args:
+        image: RGB, decoded at 1 / `factor` of the picture's size.
+        box: x, y, side of the square, px of the picture at full size, may reach outside; and the
+            side of the result, px (geometry.stored_box).
+
+    Raises:
+        BadImageError: the square does not touch the picture.
+    """
+    x, y, box_side, size = box
+    ratio = box_side / size
+    left, right = _inside(x, image.width * factor, ratio, size)
+    top, bottom = _inside(y, image.height * factor, ratio, size)
+    if right <= left or bottom <= top:
+        raise BadImageError("the person lies outside the picture: mend center or scale")
+    # Rounding may carry the bounds a hair outside the picture, which Pillow refuses.
+    bounds = (
+        max((x + left * ratio) / factor, 0),
+        max((y + top * ratio) / factor, 0),
+        min((x + right * ratio) / factor, image.width),
+        min((y + bottom * ratio) / factor, image.height),
+    )
+    part = image.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=bounds)
+    canvas = Image.new("RGB", (size, size))
+    canvas.paste(part, (left, top))
+    return canvas
+
+
+def _inside(start, length, ratio, size):
+    """First and last + 1 of the result's pixels that lie wholly in a picture of `length` px."""
+    return max(0, math.ceil(-start / ratio)), min(size, math.floor((length - start) / ratio))
+
+
+def encode_jpeg(image, quality):
+    """The image as JPEG bytes; the same image gives the same bytes."""
+    with io.BytesIO() as buffer:
+        image.save(buffer, format="JPEG", quality=quality)
+        return buffer.getvalue()

@@ -1,0 +1,133 @@
+"""Pictures in, keypoints out: flip test, decoding, and the way back to the picture's own pixels."""
+
+import keras
+import numpy as np
+from keras import ops
+from tqdm import tqdm
+
+from hourglass import geometry
+from hourglass.augment import (
+    PLAIN_DRAW,
+    apply_transforms,
+    heatmap_to_input,
+    make_views,
+    swap_sides,
+    view_transforms,
+)
+from hourglass.heatmaps import decode_heatmaps
+from hourglass.images import crop_square, decode_image
+from hourglass.skeleton import NUM_JOINTS
+
+
+class PosePredictor(keras.Model):
+    """The network with all that surrounds it: from a batch of stored crops to keypoints.
+
+    Its `predict(batches)` takes batches of the input pipeline and returns a dict of arrays:
+    `index` [N], `keypoints` float32 [N, K, 2] in px of the original pictures, `scores` [N, K].
+    Source of the flip test: Newell et al., ECCV 2016, section 3.1.
+    """
+
+    def __init__(self, network, flip_test, decode, target_peak=1.0, xla=False):
+        super().__init__(name="pose_predictor")
+        self.compile(jit_compile=xla)  # Keras would choose XLA by itself
+        self.network = network
+        self.size = network.input_shape[1]
+        self.flip_test = flip_test
+        self.decode = decode
+        self.target_peak = target_peak
+
+    def call(self, batch):
+        """Keypoints of one batch."""
+        pictures, _, _ = make_views(batch, self.size)
+        heatmaps = self.predict_heatmaps(pictures)
+        keypoints, scores = decode_heatmaps(heatmaps, self.decode)
+        to_stored = view_transforms(batch["center"], batch["side"], batch["draws"], self.size)
+        keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))
+        keypoints = apply_transforms(batch["transform"], keypoints)
+        return {
+            "index": batch["index"],
+            "keypoints": keypoints,
+            "scores": scores / self.target_peak,
+        }
+
+    def predict_heatmaps(self, pictures):
+        """Heatmaps [N, H, W, K] of pictures [N, S, S, 3], 0..255, of the last stack."""
+        heatmaps = self._last(pictures)
+        if self.flip_test:
+            mirrored = ops.flip(self._last(ops.flip(pictures, axis=2)), axis=2)
+            swapped = ops.moveaxis(swap_sides(ops.moveaxis(mirrored, 3, 1)), 1, 3)
+            heatmaps = (heatmaps + swapped) / 2
+        return heatmaps
+
+    def _last(self, pictures):
+        outputs = self.network(pictures, training=False)
+        return outputs[-1] if isinstance(outputs, list | tuple) else outputs
+
+
+class _ProgressBar(keras.callbacks.Callback):
+    def __init__(self, num_records, batch_size):
+        super().__init__()
+        self.bar = tqdm(total=num_records, desc="predict", unit="image", disable=None, leave=False)
+        self.batch_size = batch_size
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.bar.update(self.batch_size)
+
+    def on_predict_end(self, logs=None):
+        self.bar.close()
+
+
+def predict_split(predictor, batches, num_persons, batch_size):
+    """Predict every record of a split, in the order of the annotations.
+
+    Args:
+        batches: from `input_pipeline.eval_batches`.
+
+    Returns:
+        keypoints: float32 [num_persons, 16, 2], original px; scores: float32 [num_persons, 16].
+        is_predicted: bool [num_persons], False for persons that the shards do not hold.
+    """
+    progress = _ProgressBar(num_persons, batch_size)
+    result = predictor.predict(batches, verbose=0, callbacks=[progress])
+    keypoints = np.zeros((num_persons, NUM_JOINTS, 2), np.float32)
+    scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
+    is_predicted = np.zeros(num_persons, bool)
+    keypoints[result["index"]] = result["keypoints"]
+    scores[result["index"]] = result["scores"]
+    is_predicted[result["index"]] = True
+    return keypoints, scores, is_predicted
+
+
+def predict_photo(predictor, data, box=None):
+    """Find the 16 keypoints of one person on a photograph.
+
+    Args:
+        data: the picture file's bytes.
+        box: x, y, width, height of the person, px of the upright picture; None: all of it. The
+            square around it is what the network sees: letterboxed, never squashed.
+
+    Returns:
+        image: the upright RGB picture. keypoints: float32 [16, 2], px of it. scores: [16].
+
+    Raises:
+        BadImageError: the picture cannot be decoded, or the box lies outside of it.
+    """
+    image, _ = decode_image(data)
+    x, y, width, height = box or (0, 0, *image.size)
+    side = max(width, height)
+    size = predictor.size
+    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
+    square = (left, top, max(1, round(side)), size)
+    crop = np.asarray(crop_square(image, 1, square))
+    batch = {
+        "crops": crop[None],
+        "keypoints": np.zeros((1, NUM_JOINTS, 2), np.float32),
+        "labelled": np.zeros((1, NUM_JOINTS), bool),
+        "center": np.full((1, 2), (size - 1) / 2, np.float32),
+        "side": np.array([size], np.float32),
+        "draws": np.array([PLAIN_DRAW], np.float32),
+        "index": np.zeros(1, np.int32),
+        "transform": geometry.box_transform(*square)[None].astype(np.float32),
+    }
+    result = predictor.predict_on_batch(batch)
+    return image, result["keypoints"][0], result["scores"][0]

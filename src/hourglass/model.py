@@ -1,0 +1,175 @@
+"""The stacked hourglass network. keras only, so it runs on every Keras backend.
+
+Source: Newell, Yang, Deng, Stacked Hourglass Networks for Human Pose Estimation, ECCV 2016, and
+https://github.com/princeton-vl/pose-hg-train, src/models/hg.lua. Letters: C num_channels,
+S input_size, K joints.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from hourglass.errors import UserError
+from hourglass.files import atomic_path
+from hourglass.skeleton import NUM_JOINTS
+
+HEATMAP_STRIDE = 4  # input pixels a heatmap pixel
+BATCH_NORM_MOMENTUM = 0.9
+# The heads start near zero: a heatmap is nearly all zeros, and an error of order one everywhere
+# would cost the first thousands of steps to unlearn.
+HEAD_STDDEV = 1e-3
+
+
+def build_hourglass(params):
+    """Build the network for ModelParams.
+
+    Returns:
+        A functional model from pictures [N, S, S, 3], 0..255, to a list of `num_stacks` heatmaps
+        float32 [N, S / 4, S / 4, K], the last one the best. It uses Keras' own layers only, so
+        that a saved one loads without this package.
+    """
+    channels = params.num_channels
+    pictures = keras.Input((params.input_size, params.input_size, 3), name="pictures")
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
+    x = layers.Conv2D(
+        channels // 4, 7, strides=2, padding="same", use_bias=False, name="stem_conv"
+    )(x)
+    x = _norm_relu(x, "stem")
+    x = _residual(x, channels // 2, "stem_residual1")
+    x = layers.MaxPool2D(name="stem_pool")(x)
+    x = _residual(x, channels // 2, "stem_residual2")
+    x = _residual(x, channels, "stem_residual3")  # (N, S / 4, S / 4, C)
+    heatmaps = []
+    for stack in range(1, params.num_stacks + 1):
+        name = f"stack{stack}"
+        features = _hourglass(x, params.num_levels, f"{name}_level")
+        features = _residual(features, channels, f"{name}_residual")
+        features = _norm_relu(_conv(features, channels, 1, f"{name}_linear"), f"{name}_linear")
+        heatmaps.append(_head(features, f"{name}_heatmaps"))
+        if stack < params.num_stacks:
+            x = _merge(x, features, heatmaps[-1], name)
+    return keras.Model(pictures, heatmaps, name="stacked_hourglass")
+
+
+def _hourglass(x, num_levels, prefix):
+    """Down and up again over `num_levels`, with a skip branch at each resolution."""
+    channels = x.shape[-1]
+    name = f"{prefix}{num_levels}"
+    skip = _residual(x, channels, f"{name}_skip")
+    low = layers.MaxPool2D(name=f"{name}_pool")(x)
+    low = _residual(low, channels, f"{name}_down")
+    if num_levels > 1:
+        low = _hourglass(low, num_levels - 1, prefix)
+    else:
+        low = _residual(low, channels, f"{name}_bottom")
+    low = _residual(low, channels, f"{name}_up")
+    return layers.Add(name=f"{name}_add")([skip, layers.UpSampling2D(name=f"{name}_grow")(low)])
+
+
+def _residual(x, channels, name):
+    """Pre-activation bottleneck: 1x1, 3x3, 1x1 convolutions around an identity."""
+    identity = x
+    if x.shape[-1] != channels:
+        identity = _conv(x, channels, 1, f"{name}_identity")
+    x = _norm_relu(x, f"{name}_1")
+    x = _conv(x, channels // 2, 1, f"{name}_conv1", use_bias=False)
+    x = _norm_relu(x, f"{name}_2")
+    x = _conv(x, channels // 2, 3, f"{name}_conv2", use_bias=False)
+    x = _norm_relu(x, f"{name}_3")
+    x = _conv(x, channels, 1, f"{name}_conv3")
+    return layers.Add(name=f"{name}_add")([identity, x])
+
+
+def _merge(x, features, heatmaps, name):
+    """What the next stack sees: the last one's input, features and heatmaps."""
+    channels = x.shape[-1]
+    return layers.Add(name=f"{name}_merge")(
+        [
+            x,
+            _conv(features, channels, 1, f"{name}_merge_features"),
+            _conv(heatmaps, channels, 1, f"{name}_merge_heatmaps"),
+        ]
+    )
+
+
+def _norm_relu(x, name):
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _conv(x, channels, kernel, name, use_bias=True):
+    return layers.Conv2D(
+        channels, kernel, padding="same", use_bias=use_bias,
+        kernel_initializer="he_normal", name=name,
+    )(x)  # fmt: skip
+
+
+def _head(features, name):
+    return layers.Conv2D(
+        NUM_JOINTS, 1, dtype="float32", name=name,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=HEAD_STDDEV),
+    )(features)  # fmt: skip
+
+
+def save_model(model, path):
+    """Save as `.keras`, whole or not at all; the same weights give the same bytes.
+
+    Keras writes the date into the file; it is taken out, so that a rerun changes nothing.
+    """
+    with atomic_path(path) as temporary:
+        keras_file = temporary.with_suffix(".keras")
+        try:
+            model.save(keras_file)
+            _copy_without_dates(keras_file, temporary)
+        finally:
+            keras_file.unlink(missing_ok=True)
+
+
+def _copy_without_dates(source, target):
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            data = old.read(name)
+            if name == "metadata.json":
+                metadata = json.loads(data)
+                metadata.pop("date_saved", None)
+                data = json.dumps(metadata).encode()
+            new.writestr(zipfile.ZipInfo(name), data)
+
+
+def load_model(path):
+    """Load a network saved by `save_model`.
+
+    Raises:
+        UserError: missing, not a Keras file, or not a network for these 16 joints.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such model; train one first (`dvc repro train`)")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"{path}: not a usable Keras model: {reason}; train it again") from None
+    outputs = model.outputs
+    if len(model.inputs) != 1 or any(output.shape[-1] != NUM_JOINTS for output in outputs):
+        raise UserError(f"{path}: not an hourglass network for {NUM_JOINTS} joints")
+    return model
+
+
+def load_weights(model, path):
+    """Copy the weights of the network in `path` into `model`.
+
+    Raises:
+        UserError: the file cannot be loaded, or its sizes differ from those of params.yaml.
+    """
+    weights = load_model(path).get_weights()
+    try:
+        model.set_weights(weights)
+    except ValueError:
+        raise UserError(
+            f"{path}: its sizes are not those of the model section of params.yaml: mend "
+            "train.init_weights or model"
+        ) from None

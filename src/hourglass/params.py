@@ -1,0 +1,174 @@
+"""Typed, checked sections of `params.yaml`; anything wrong in it is one clear line."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hourglass.errors import UserError
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SyntheticParams(Section):
+    num_train: Count
+    num_val: Count
+    seed: Seed
+
+
+class DataParams(Section):
+    dataset: Literal["mpii", "lspet", "synthetic", "folder"]
+    mirror: str
+    folder: Annotated[str, Field(min_length=1)]
+    synthetic: SyntheticParams
+
+
+class ParseParams(Section):
+    max_reject_fraction: Fraction
+
+
+class ShardParams(Section):
+    num_train_shards: Annotated[int, Field(ge=1, le=9999)]
+    num_val_shards: Annotated[int, Field(ge=1, le=9999)]
+    crop_size: Annotated[int, Field(ge=0, le=4096)]
+    scale_range: Annotated[float, Field(ge=0, lt=1)]
+    rotation_range: Annotated[float, Field(ge=0, le=180)]
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    seed: Seed
+    max_reject_fraction: Fraction
+
+
+class ModelParams(Section):
+    num_stacks: Annotated[int, Field(ge=1, le=16)]
+    num_channels: Annotated[int, Field(ge=4, multiple_of=4)]
+    num_levels: Annotated[int, Field(ge=1, le=6)]
+    input_size: Annotated[int, Field(ge=32, le=2048)]
+
+    @model_validator(mode="after")
+    def check_input_size(self):
+        # Heatmaps are a quarter of the input, and halved once more at each level.
+        step = 4 * 2**self.num_levels
+        if self.input_size % step:
+            raise ValueError(
+                f"input_size {self.input_size} must be a multiple of {step} "
+                f"for num_levels {self.num_levels}"
+            )
+        return self
+
+
+class AugmentParams(Section):
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    flip: bool
+    colour: Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainParams(Section):
+    epochs: Count
+    batch_size: Count
+    lr: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine", "steps", "plateau"]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    decay_epochs: list[Count]
+    decay_factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Count
+    early_stopping: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(ge=0)]
+    sigma: Annotated[float, Field(gt=0)]
+    target_peak: Annotated[float, Field(gt=0)]
+    foreground: Literal["value", "support"]
+    foreground_weight: Annotated[float, Field(ge=0)]
+    augment: AugmentParams
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    xla: bool
+    init_weights: str
+    seed: Seed
+
+
+class PredictParams(Section):
+    batch_size: Count
+    flip_test: bool
+    decode: Literal["argmax", "quarter", "taylor"]
+    num_figures: Annotated[int, Field(ge=0)]
+
+
+class Params(Section):
+    """All of `params.yaml`: one attribute a section, units in the file's own comments."""
+
+    data: DataParams
+    parse: ParseParams
+    shard: ShardParams
+    model: ModelParams
+    train: TrainParams
+    predict: PredictParams
+
+    @model_validator(mode="after")
+    def check_crop_covers_augmentation(self):
+        if self.shard.crop_size == 0:  # whole pictures cover every view
+            return self
+        for name, needed in (("scale", "scale_range"), ("rotation", "rotation_range")):
+            asked, stored = getattr(self.train.augment, name), getattr(self.shard, needed)
+            if asked > stored:
+                raise ValueError(
+                    f"train.augment.{name} {asked:g} asks for pixels that the shards do not hold: "
+                    f"lower it, or raise shard.{needed} from {stored:g} and shard again"
+                )
+        return self
+
+
+def load_params(path="params.yaml"):
+    """Read and check `path`.
+
+    Raises:
+        UserError: the file is missing or not YAML, or a key is unknown, missing, of a wrong type
+            or out of range; one line with the key's full name.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(_whole_numbers_as_floats(values))
+    except ValidationError as error:
+        raise UserError(f"{path}: {_describe(error)}") from None
+
+
+def _whole_numbers_as_floats(values):
+    """YAML 1.1 reads `7e-4` as a string; what looks like a number is meant as one."""
+    if isinstance(values, dict):
+        return {key: _whole_numbers_as_floats(value) for key, value in values.items()}
+    if isinstance(values, str):
+        try:
+            number = float(values)
+        except ValueError:
+            return values
+        return number if math.isfinite(number) and "e" in values.lower() else values
+    return values
+
+
+def _describe(error):
+    """The first fault as 'key: what is wrong (got value)', and how many more there are."""
+    faults = error.errors()
+    first = faults[0]
+    key = ".".join(str(part) for part in first["loc"])
+    text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        text = "unknown key; remove it or mend its spelling"
+    elif first["type"] == "missing":
+        text = "missing; add it (the root's params.yaml shows every key)"
+    elif not isinstance(first["input"], dict | Section):
+        text = f"{text} (got {first['input']!r})"
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{key}: {text}{more}" if key else f"{text}{more}"

@@ -1,0 +1,129 @@
+"""`predictions.json`: its writer and its reader, side by side.
+
+A list in the order of the validation persons, one entry a line:
+`{"image": str, "keypoints": [16][2], "scores": [16]}`, keypoints in 0-based pixels of the original
+image. Where the image could not be read, keypoints and scores are null.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.errors import UserError
+from hourglass.files import write_text
+from hourglass.skeleton import NUM_JOINTS
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """N persons' predictions, in the order of the file.
+
+    Attributes:
+        keypoints: float64 [N, 16, 2], 0-based px of the original image.
+        scores: float64 [N, 16].
+        predicted: bool [N], false where the image could not be read; the two arrays hold zeros
+            there.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    predicted: np.ndarray
+
+
+def save_predictions(path, images, keypoints, scores):
+    """Write one entry a person, atomically: keypoints to 2 decimals, scores to 4.
+
+    Args:
+        path: the file to write.
+        images: N file names.
+        keypoints: N arrays [16, 2], 0-based px of the original image; None = not predicted.
+        scores: N arrays [16]; what stands beside a None is not written.
+
+    Raises:
+        ValueError: the lengths differ, or a number is not finite.
+    """
+    lines = [
+        json.dumps(_encode_entry(*entry), allow_nan=False)
+        for entry in zip(images, keypoints, scores, strict=True)
+    ]
+    write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def load_predictions(path, persons):
+    """Read `path` and check it against the `persons` it was made for.
+
+    Returns:
+        `Predictions` of as many entries as there are persons, in the same order.
+
+    Raises:
+        UserError: the file is missing or not JSON, another number of entries, another image at an
+            entry, keypoints or scores of a wrong shape or not finite, no entry with keypoints.
+    """
+    entries = _read_list(path)
+    if len(entries) != len(persons):
+        raise UserError(
+            f"{path}: {len(entries)} entries for {len(persons)} validation persons; predict again"
+        )
+    pairs = enumerate(zip(entries, persons, strict=True))
+    decoded = [_decode_entry(entry, p.image, f"{path}: entry {i}") for i, (entry, p) in pairs]
+    predicted = np.array([values is not None for values in decoded], bool)
+    if not predicted.any():
+        raise UserError(f"{path}: no entry has keypoints; check that the images can be read")
+    absent = np.zeros((NUM_JOINTS, 3))
+    values = np.stack([absent if values is None else values for values in decoded])  # (N, 16, 3)
+    return Predictions(values[..., :2], values[..., 2], predicted)
+
+
+def _encode_entry(image, keypoints, scores):
+    if keypoints is None:
+        return {"image": image, "keypoints": None, "scores": None}
+    return {
+        "image": image,
+        "keypoints": np.asarray(keypoints, np.float64).round(2).tolist(),
+        "scores": np.asarray(scores, np.float64).round(4).tolist(),
+    }
+
+
+def _decode_entry(entry, image, where):
+    """The [16, 3] numbers x, y, score of one entry, or None where there is no prediction."""
+    keys = ("image", "keypoints", "scores")
+    if not isinstance(entry, dict) or any(key not in entry for key in keys):
+        raise UserError(f"{where}: must be an object with {', '.join(keys)}; predict again")
+    if entry["image"] != image:
+        raise UserError(
+            f"{where}: image {entry['image']!r}, but this person is on {image!r}; predict again"
+        )
+    if entry["keypoints"] is None:
+        return None
+    keypoints = _finite_array(entry["keypoints"], (NUM_JOINTS, 2))
+    if keypoints is None:
+        raise UserError(f"{where} ({image}): keypoints must be {NUM_JOINTS} finite pairs (x, y)")
+    scores = _finite_array(entry["scores"], (NUM_JOINTS,))
+    if scores is None:
+        raise UserError(f"{where} ({image}): scores must be {NUM_JOINTS} finite numbers")
+    return np.column_stack([keypoints, scores])
+
+
+def _finite_array(values, shape):
+    """`values` as float64 of this shape, or None if they are not that many finite numbers."""
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):  # lists of unequal lengths; digits without end
+        return None
+    if array.shape != shape or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        return None
+    return array.astype(np.float64)
+
+
+def _read_list(path):
+    try:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run the predict stage first") from None
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: JSON and UTF-8
+        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(entries, list):
+        raise UserError(f"{path}: must be a list with one entry a person; predict again")
+    return entries

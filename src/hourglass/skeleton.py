@@ -1,0 +1,35 @@
+"""The 16 joints of MPII Human Pose: names, bones, flip pairs and the groups PCKh is reported by.
+
+Source: http://human-pose.mpi-inf.mpg.de (Andriluka et al., CVPR 2014), joint ids 0..15.
+"""
+
+JOINTS = (
+    "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle",
+    "pelvis", "thorax", "upper_neck", "head_top",
+    "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist",
+)  # fmt: skip
+NUM_JOINTS = len(JOINTS)
+
+# A left-right flip of the picture swaps these joints; the other four keep their place.
+FLIP_PAIRS = ((0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13))
+# FLIP_ORDER[k] is the joint whose place joint k takes in a flipped picture.
+FLIP_ORDER = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
+
+BONES = (
+    (0, 1), (1, 2), (2, 6), (3, 6), (3, 4), (4, 5),
+    (6, 7), (7, 8), (8, 9),
+    (10, 11), (11, 12), (12, 7), (13, 7), (13, 14), (14, 15),
+)  # fmt: skip
+
+# The official table's columns. Pelvis (6) and thorax (7) are never scored; the upper neck (8)
+# counts in the total but has no column: "Head" is the head top alone.
+PCKH_GROUPS = {
+    "head": (9,),
+    "shoulder": (12, 13),
+    "elbow": (11, 14),
+    "wrist": (10, 15),
+    "hip": (2, 3),
+    "knee": (1, 4),
+    "ankle": (0, 5),
+}
+SCORED_JOINTS = tuple(k for k in range(NUM_JOINTS) if k not in (6, 7))

@@ -1,0 +1,248 @@
+"""TFRecord shards of person crops: which person goes where, the writer, and the reader beside it.
+
+A record has the tutorial's eleven features, so that its reader reads our shards, and what a reader
+without its rounding needs. Every coordinate in a record is in pixels of the stored picture, which
+`transform` takes to the original one.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import tensorflow as tf
+
+from hourglass import geometry
+from hourglass.errors import UserError
+from hourglass.files import atomic_path, write_json
+from hourglass.images import crop_square, decode_image, encode_jpeg, is_plain_jpeg
+from hourglass.skeleton import NUM_JOINTS
+
+VISIBLE = 2  # the tutorial's value; 0 is missing
+INDEX_NAME = "index.json"
+# A whole picture is cropped by its reader, at a size of its own: no smaller than this.
+WHOLE_MARGIN_SIZE = 64
+
+FEATURES = {
+    "image/height": tf.io.FixedLenFeature([], tf.int64),
+    "image/width": tf.io.FixedLenFeature([], tf.int64),
+    "image/depth": tf.io.FixedLenFeature([], tf.int64),
+    "image/object/parts/x": tf.io.FixedLenFeature([NUM_JOINTS], tf.int64),
+    "image/object/parts/y": tf.io.FixedLenFeature([NUM_JOINTS], tf.int64),
+    "image/object/parts/v": tf.io.FixedLenFeature([NUM_JOINTS], tf.int64),
+    "image/object/center/x": tf.io.FixedLenFeature([], tf.int64),
+    "image/object/center/y": tf.io.FixedLenFeature([], tf.int64),
+    "image/object/scale": tf.io.FixedLenFeature([], tf.float32),
+    "image/encoded": tf.io.FixedLenFeature([], tf.string),
+    "image/filename": tf.io.FixedLenFeature([], tf.string),
+    # Beyond the tutorial: nothing rounded, the way back, and the place in the annotations.
+    "image/object/keypoints": tf.io.FixedLenFeature([NUM_JOINTS, 2], tf.float32),
+    "image/object/view": tf.io.FixedLenFeature([3], tf.float32),
+    "image/object/box": tf.io.FixedLenFeature([3], tf.int64),
+    "image/object/index": tf.io.FixedLenFeature([], tf.int64),
+    "image/transform": tf.io.FixedLenFeature([2, 3], tf.float32),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file of a split: its name and the persons it holds, as indices into the annotations."""
+
+    split: str
+    name: str
+    indices: np.ndarray
+
+
+def plan_shards(split, prefix, num_records, num_shards, seed=None):
+    """Spread a split over `num_shards` files whose sizes differ by one record at most.
+
+    With a seed the records are shuffled first, so that the persons of one picture do not sit
+    together; without one they keep their order.
+    """
+    order = np.arange(num_records)
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(num_records)
+    return [
+        Shard(split, shard_name(prefix, number, num_shards), indices)
+        for number, indices in enumerate(np.array_split(order, num_shards), start=1)
+    ]
+
+
+def shard_name(prefix, number, num_shards):
+    """The tutorial's name, for example `train_0001_of_0064.tfrecords`; `number` counts from 1."""
+    return f"{prefix}_{number:04d}_of_{num_shards:04d}.tfrecords"
+
+
+def write_shard(path, indices, persons, images, params):
+    """Write the records of `persons` to one shard, which appears whole or not at all.
+
+    Args:
+        indices: the persons' places in the annotations of their split.
+        images: read(name) gives a picture's bytes.
+        params: ShardParams.
+
+    Returns:
+        The persons left out: [(index, picture, reason)].
+    """
+    rejects = []
+    with atomic_path(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+        for index, person in zip(indices, persons, strict=True):
+            try:
+                writer.write(encode_record(person, int(index), images.read(person.image), params))
+            except UserError as error:
+                rejects.append((int(index), person.image, str(error)))
+    return rejects
+
+
+def encode_record(person, index, data, params):
+    """Serialize one person as a tf.train.Example.
+
+    Args:
+        person: annotations.Person, px of the original picture.
+        index: the person's place in the annotations.
+        data: the picture file's bytes.
+        params: ShardParams; `crop_size` 0 stores the whole picture.
+
+    Raises:
+        BadImageError: the picture cannot be decoded, or the person lies outside of it.
+    """
+    center, side = geometry.view_square(person.center, person.scale)
+    store = store_crop if params.crop_size else store_whole
+    encoded, (width, height), box, transform = store(data, center, side, params)
+    to_stored = geometry.invert_transform(transform)
+    keypoints = np.where(
+        person.joints_vis[:, None], geometry.apply_transform(to_stored, person.joints), -1.0
+    )
+    view_center = geometry.apply_transform(to_stored, center)
+    zoom = to_stored[0, 0]
+    body_x, body_y = np.rint(geometry.apply_transform(to_stored, person.center)).astype(int)
+    rounded = np.rint(keypoints).astype(int)
+    values = {
+        "image/height": [height],
+        "image/width": [width],
+        "image/depth": [3],
+        "image/object/parts/x": rounded[:, 0],
+        "image/object/parts/y": rounded[:, 1],
+        "image/object/parts/v": np.where(person.joints_vis, VISIBLE, 0),
+        "image/object/center/x": [body_x],
+        "image/object/center/y": [body_y],
+        "image/object/scale": [person.scale * zoom],
+        "image/encoded": [encoded],
+        "image/filename": [person.image.encode()],
+        "image/object/keypoints": keypoints.ravel(),
+        "image/object/view": [*view_center, side * zoom],
+        "image/object/box": box,
+        "image/object/index": [index],
+        "image/transform": transform.ravel(),
+    }
+    features = {name: _feature(FEATURES[name].dtype, value) for name, value in values.items()}
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def store_crop(data, center, side, params):
+    """Cut out what the augmented views of a view square can show.
+
+    Returns:
+        JPEG bytes; their width and height; the person's box (x, y, side) in them: all of it; the
+        transform to the original picture.
+    """
+    box = geometry.stored_box(
+        center, side, params.crop_size, params.scale_range, params.rotation_range
+    )
+    image, factor = decode_image(data, reduction=box[2] / box[3])
+    crop = crop_square(image, factor, box)
+    whole = (0, 0, crop.width)
+    return encode_jpeg(crop, params.jpeg_quality), crop.size, whole, geometry.box_transform(*box)
+
+
+def store_whole(data, center, side, params):
+    """The same for the whole picture: its own bytes where they are an upright RGB JPEG."""
+    image, _ = decode_image(data)
+    if not is_plain_jpeg(data):
+        data = encode_jpeg(image, params.jpeg_quality)
+    *box, _ = geometry.stored_box(
+        center, side, WHOLE_MARGIN_SIZE, params.scale_range, params.rotation_range
+    )
+    return data, image.size, box, np.eye(2, 3)
+
+
+def _feature(dtype, values):
+    if dtype == tf.int64:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    if dtype == tf.float32:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def parse_record(serialized):
+    """Parse one serialized record, in a tf.data graph; the picture stays encoded.
+
+    Returns:
+        encoded: string, JPEG, RGB.
+        keypoints: float32 [16, 2], stored px. labelled: bool [16].
+        center: float32 [2] and side: float32, the person's view square, stored px.
+        box: int32 [3], x, y, side of the square that holds every view, stored px.
+        index: int32. transform: float32 [2, 3], stored to original px. filename: string.
+    """
+    record = tf.io.parse_single_example(serialized, FEATURES)
+    return {
+        "encoded": record["image/encoded"],
+        "keypoints": record["image/object/keypoints"],
+        "labelled": record["image/object/parts/v"] > 0,
+        "center": record["image/object/view"][:2],
+        "side": record["image/object/view"][2],
+        "box": tf.cast(record["image/object/box"], tf.int32),
+        "index": tf.cast(record["image/object/index"], tf.int32),
+        "transform": record["image/transform"],
+        "filename": record["image/filename"],
+    }
+
+
+def write_index(folder, shards, results, num_persons, params):
+    """Write index.json beside the shards: how the crops were cut, what each holds, checksums.
+
+    Args:
+        shards: all of them. results: what `write_shard` returned, one a shard.
+        num_persons: {split: number of annotations}. params: ShardParams.
+    """
+    splits = {split: {"num_persons": num, "shards": {}} for split, num in num_persons.items()}
+    for shard, rejects in zip(shards, results, strict=True):
+        splits[shard.split]["shards"][shard.name] = {
+            "num_records": len(shard.indices) - len(rejects),
+            "sha256": file_digest(Path(folder, shard.name)),
+        }
+    crop = params.model_dump(include={"crop_size", "scale_range", "rotation_range"})
+    write_json(Path(folder, INDEX_NAME), {"crop": crop, "splits": splits})
+
+
+def read_index(folder):
+    """Read index.json.
+
+    Returns:
+        {"crop": {crop_size, scale_range, rotation_range},
+        "splits": {split: {num_persons, shards: {name: {num_records, sha256}}}}}.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    path = Path(folder, INDEX_NAME)
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; run `dvc repro shard`") from None
+    except ValueError:
+        raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`") from None
+
+
+def file_digest(path):
+    """The file's SHA-256, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

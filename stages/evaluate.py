@@ -1,0 +1,21 @@
+"""Score the predictions on the validation persons: PCKh as metrics, curve, figure and table."""
+
+from hourglass.annotations import load_persons
+from hourglass.errors import exit_on_user_error
+from hourglass.pckh import score_persons
+from hourglass.predictions import load_predictions
+from hourglass.reporting import write_reports
+
+
+@exit_on_user_error
+def main():
+    persons = load_persons("data/annotations/validation.json")
+    predictions = load_predictions("reports/predictions.json", persons)
+    errors, labelled = score_persons(persons, predictions.keypoints)
+    predicted = predictions.predicted
+    num_left_out = int((~predicted).sum())
+    print(write_reports("reports", errors[predicted], labelled[predicted], num_left_out), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Parse stage: data/raw/<dataset> to checked persons in data/annotations, and what was left out."""
+
+from pathlib import Path
+
+from hourglass.annotations import (
+    SPLITS,
+    check_rejects,
+    parse_dataset,
+    save_persons,
+    summarize_split,
+    write_rejects,
+)
+from hourglass.errors import exit_on_user_error
+from hourglass.params import load_params
+
+
+@exit_on_user_error
+def main():
+    params = load_params()
+    folder = Path("data/annotations")
+    splits, rejects = parse_dataset(Path("data/raw", params.data.dataset), params.data.dataset)
+    # Before anything can stop the stage: the user needs this file to mend the annotations.
+    write_rejects(folder / "rejects.csv", rejects)
+    for split in SPLITS:
+        print(summarize_split(split, splits[split], rejects))
+    check_rejects(splits, rejects, params.parse.max_reject_fraction, folder / "rejects.csv")
+    for split in SPLITS:
+        save_persons(folder / f"{split}.json", splits[split])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Predict the validation persons: reports/predictions.json and rendered skeletons."""
+
+from pathlib import Path
+
+from hourglass import figures, inference
+from hourglass.annotations import load_persons
+from hourglass.errors import exit_on_user_error
+from hourglass.input_pipeline import eval_batches, open_split, read_crops
+from hourglass.model import load_model
+from hourglass.params import load_params
+from hourglass.pckh import score_persons
+from hourglass.predictions import save_predictions
+
+
+@exit_on_user_error
+def main():
+    params = load_params()
+    network = load_model("models/hourglass.keras")
+    persons = load_persons("data/annotations/validation.json")
+    split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
+    predictor = inference.PosePredictor(network, params.predict.flip_test, params.predict.decode)
+    batch_size = params.predict.batch_size
+    keypoints, scores, is_predicted = inference.predict_split(
+        predictor, eval_batches(split, batch_size), len(persons), batch_size
+    )
+    save_predictions(
+        "reports/predictions.json",
+        [person.image for person in persons],
+        [k if ok else None for k, ok in zip(keypoints, is_predicted, strict=True)],
+        scores,
+    )
+    errors, labelled = score_persons(persons, keypoints)
+    ranking = figures.rank_persons(errors, labelled)
+    chosen = figures.choose_persons(ranking[is_predicted[ranking]], params.predict.num_figures)
+    crops = read_crops(split, [person for _, person in chosen])
+    figures.render_figures("reports/figures", chosen, crops, persons, keypoints)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Ray tasks, one a shard: persons and picture archives to data/tfrecords/."""
+
+import argparse
+import os
+from pathlib import Path
+
+import ray
+from tqdm import tqdm
+
+from hourglass import tfrecords
+from hourglass.annotations import Reject, load_persons, write_rejects
+from hourglass.archives import open_images
+from hourglass.datasets import DATASETS
+from hourglass.errors import UserError, exit_on_user_error
+from hourglass.params import load_params
+
+PREFIXES = {"train": "train", "validation": "val"}  # the tutorial's file names
+OUT = Path("data/tfrecords")
+
+
+@exit_on_user_error
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--workers", type=int, help="Ray workers on this machine (all cores)")
+    start_ray(options.parse_args().workers)
+    params = load_params()
+    archive = Path("data/raw", params.data.dataset, DATASETS[params.data.dataset].images).resolve()
+    persons = {split: load_persons(f"data/annotations/{split}.json") for split in PREFIXES}
+    shards = plan_splits(persons, params.shard)
+    OUT.mkdir(parents=True, exist_ok=True)
+    results = write_shards(shards, persons, archive, params.shard)
+    num_persons = {split: len(people) for split, people in persons.items()}
+    tfrecords.write_index(OUT, shards, results, num_persons, params.shard)
+    report_rejects(shards, results, num_persons, params.shard.max_reject_fraction)
+
+
+def start_ray(num_workers):
+    """Join the cluster of RAY_ADDRESS, or start Ray on this machine for as long as we run."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    source = str(Path(tfrecords.__file__).parents[1])
+    settings = {"logging_level": "error", "log_to_driver": False}
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(runtime_env={"py_modules": [f"{source}/hourglass"]}, **settings)
+    else:
+        environment = {"PYTHONPATH": source, "CUDA_VISIBLE_DEVICES": ""}
+        ray.init(
+            num_cpus=num_workers,
+            include_dashboard=False,
+            object_store_memory=200 * 2**20,
+            runtime_env={"env_vars": environment},
+            **settings,
+        )
+
+
+def plan_splits(persons, params):
+    """Train is shuffled over its shards, validation keeps its order."""
+    counts = {"train": params.num_train_shards, "validation": params.num_val_shards}
+    seeds = {"train": params.seed, "validation": None}
+    return [
+        shard
+        for split, prefix in PREFIXES.items()
+        for shard in tfrecords.plan_shards(
+            split, prefix, len(persons[split]), counts[split], seeds[split]
+        )
+    ]
+
+
+@ray.remote
+def write_shard(path, indices, persons, archive, params):
+    with open_images(archive) as images:
+        return tfrecords.write_shard(path, indices, persons, images, params)
+
+
+def write_shards(shards, persons, archive, params):
+    """Run one task a shard, a few at a time, so that memory does not grow with the dataset."""
+    limit = 2 * int(ray.cluster_resources().get("CPU", 1))
+    results, running = [None] * len(shards), {}
+    bar = tqdm(total=len(shards), desc="shards", unit="shard", disable=None)
+    for number, shard in enumerate(shards):
+        people = [persons[shard.split][index] for index in shard.indices]
+        path = (OUT / shard.name).resolve()
+        task = write_shard.remote(path, shard.indices, people, archive, params)
+        running[task] = number
+        last = number == len(shards) - 1
+        while running and (last or len(running) >= limit):
+            for done in ray.wait(list(running))[0]:
+                results[running.pop(done)] = get_result(done, shards)
+                bar.update()
+    bar.close()
+    return results
+
+
+def get_result(task, shards):
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        raise
+
+
+def report_rejects(shards, results, num_persons, max_fraction):
+    """Write rejects.csv; stop when too many of a split's persons had to be left out."""
+    rejects = [
+        Reject(shard.split, *reject)
+        for shard, left_out in zip(shards, results, strict=True)
+        for reject in left_out
+    ]
+    rejects.sort(key=lambda reject: (reject.split, reject.index))
+    write_rejects(OUT / "rejects.csv", rejects)
+    for split, total in num_persons.items():
+        reasons = [reject.reason for reject in rejects if reject.split == split]
+        print(f"{split}: {total} persons = {total - len(reasons)} records + {len(reasons)} rejects")
+        if len(reasons) > max_fraction * total:
+            raise UserError(
+                f"{OUT}/rejects.csv: {len(reasons)} of {total} {split} persons cannot be used, "
+                f"for example: {reasons[0]}; mend the pictures or raise shard.max_reject_fraction"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Train the stacked hourglass on data/tfrecords/ to models/hourglass.keras."""
+
+from pathlib import Path
+
+from hourglass import training
+from hourglass.errors import exit_on_user_error
+from hourglass.files import exclusive_lock
+from hourglass.input_pipeline import open_split
+from hourglass.model import save_model
+from hourglass.params import load_params
+from hourglass.tfrecords import INDEX_NAME, file_digest
+
+SHARDS = Path("data/tfrecords")
+
+
+@exit_on_user_error
+def main():
+    params = load_params()
+    splits = [
+        open_split(SHARDS, split, params.model.input_size) for split in ("train", "validation")
+    ]
+    strategy = training.prepare_devices(params.train)
+    key = training.state_key(params, file_digest(SHARDS / INDEX_NAME))
+    state = training.cache_folder() / f"{key}.npz"
+    with (
+        exclusive_lock("models/.train.lock", "training here"),
+        exclusive_lock(state.with_suffix(".lock"), "training with the same inputs"),
+    ):
+        trainer = training.Trainer(params, *splits, strategy, state, Path("logs", key))
+        history = trainer.run()
+        save_model(trainer.network, "models/hourglass.keras")
+        training.write_history("reports/plots/history.csv", history)
+        state.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hourglass.annotations import Person, save_persons
+from hourglass.predictions import save_predictions
+
+ROOT = Path(__file__).parents[1]
+MPII_VAL = Path(__file__).parents[2] / "shared" / "data" / "mpii-val"
+REPORTS = ("metrics.json", "pckh.md", "plots/pckh_curve.csv", "plots/pckh_curve.png")
+
+# Head to ankle, total, unweighted, total@0.1 and AUC of two published prediction sets.
+KNOWN_SCORES = {
+    "tompson.h5": (95.60, 92.71, 83.36, 76.74, 81.93, 73.36, 65.45, 82.34, 81.46, 28.97, 55.78),
+    "bearpaw-hg_s1_b1.mat": (
+        95.12, 93.61, 85.53, 79.56, 84.51, 78.28, 73.38, 85.08, 84.46, 22.81, 55.52,
+    ),
+}  # fmt: skip
+
+
+def run_evaluate(folder):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, str(ROOT / "stages" / "evaluate.py")]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def make_persons(num_persons, seed=1):
+    rng = np.random.default_rng(seed)
+    persons = []
+    for n in range(num_persons):
+        joints = rng.uniform(50, 450, (16, 2))
+        labelled = rng.random(16) < 0.9
+        joints[~labelled] = -1
+        persons.append(Person(f"{n}.jpg", joints, labelled, np.array([250.0, 250.0]), 2.0))
+    return persons
+
+
+def write_inputs(folder, persons, keypoints):
+    save_persons(folder / "data" / "annotations" / "validation.json", persons)
+    images = [person.image for person in persons]
+    scores = [np.ones(16)] * len(persons)
+    save_predictions(folder / "reports" / "predictions.json", images, keypoints, scores)
+
+
+def perturb(persons, seed=2):
+    rng = np.random.default_rng(seed)
+    return [person.joints + rng.normal(0, 20, (16, 2)) for person in persons]
+
+
+def read_published(name):
+    """1-based keypoints [2958, 16, 2] as published."""
+    if name.endswith(".mat"):
+        return pytest.importorskip("scipy.io").loadmat(MPII_VAL / name)["preds"].astype(np.float64)
+    with pytest.importorskip("h5py").File(MPII_VAL / name) as file:
+        return np.array(file["preds"], np.float64).transpose(2, 1, 0)
+
+
+def read_mpii_persons():
+    """The validation records, from 1-based pixels to 0-based."""
+    return [
+        Person(
+            record["image"],
+            np.array(record["joints"], np.float64) - 1,
+            np.array(record["joints_vis"], bool),
+            np.array(record["center"], np.float64) - 1,
+            record["scale"],
+        )
+        for record in read_json(MPII_VAL / "validation.json")
+    ]
+
+
+@pytest.mark.skipif(not MPII_VAL.is_dir(), reason=f"needs the published predictions in {MPII_VAL}")
+@pytest.mark.parametrize("name", KNOWN_SCORES)
+def test_published_predictions_get_their_known_scores(tmp_path, name):
+    persons = read_mpii_persons()
+    write_inputs(tmp_path, persons, [None] * len(persons))
+    keypoints = read_published(name) - 1
+    # In full precision: two decimals move PCKh@0.1 by up to 0.02.
+    entries = [
+        {"image": person.image, "keypoints": pairs.tolist(), "scores": [1.0] * 16}
+        for person, pairs in zip(persons, keypoints, strict=True)
+    ]
+    (tmp_path / "reports" / "predictions.json").write_text(json.dumps(entries))
+    done = run_evaluate(tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = read_json(tmp_path / "reports" / "metrics.json")
+    groups = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    scores = [metrics["pckh"][key] for key in (*groups, "total", "unweighted")]
+    scores += [metrics["pckh_0.1"]["total"], metrics["auc"]]
+    assert tuple(round(score, 2) for score in scores) == KNOWN_SCORES[name]
+    assert (metrics["num_persons"], metrics["num_joints"]) == (2958, 38430)
+    for score in KNOWN_SCORES[name]:
+        assert f" {score:.2f} |" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """A folder with one person left out, and what the stage said."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    persons = make_persons(12)
+    write_inputs(folder, persons, [None, *perturb(persons)[1:]])
+    done = run_evaluate(folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_the_stage_writes_its_reports_and_nothing_else(evaluated):
+    folder, done = evaluated
+    files = [path for path in (folder / "reports").rglob("*") if path.is_file()]
+    names = {path.relative_to(folder / "reports").as_posix() for path in files}
+    assert names == {*REPORTS, "predictions.json"}
+    assert done.stderr == ""
+
+
+def test_an_unread_picture_is_left_out_and_said(evaluated):
+    folder, done = evaluated
+    metrics = read_json(folder / "reports" / "metrics.json")
+    assert metrics["num_persons"] == 11
+    labelled = np.array([person.joints_vis for person in make_persons(12)[1:]])
+    assert metrics["num_joints"] == np.delete(labelled, [6, 7], axis=1).sum()
+    for text in (done.stdout, (folder / "reports" / "pckh.md").read_text()):
+        assert "1 more was left out: the image could not be read." in text
+
+
+def test_metrics_have_the_promised_form(evaluated):
+    metrics = read_json(evaluated[0] / "reports" / "metrics.json")
+    assert list(metrics) == ["pckh", "pckh_0.1", "auc", "num_persons", "num_joints"]
+    assert list(metrics["pckh"]) == [
+        "total", "unweighted", "head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle",
+    ]  # fmt: skip
+    assert list(metrics["pckh_0.1"]) == ["total"]
+    assert 0 < metrics["pckh_0.1"]["total"] < metrics["auc"] < metrics["pckh"]["total"] < 100
+
+
+def test_the_curve_agrees_with_the_metrics(evaluated):
+    folder, _ = evaluated
+    metrics = read_json(folder / "reports" / "metrics.json")
+    with open(folder / "reports" / "plots" / "pckh_curve.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["threshold"] for row in rows] == [f"{i / 100:.2f}" for i in range(51)]
+    assert list(rows[0]) == [
+        "threshold", "total", "head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle",
+    ]  # fmt: skip
+    assert float(rows[10]["total"]) == metrics["pckh_0.1"]["total"]
+    for name in list(rows[0])[1:]:
+        assert float(rows[50][name]) == metrics["pckh"][name]
+
+
+def test_the_table_is_aligned_and_printed(evaluated):
+    folder, done = evaluated
+    table = (folder / "reports" / "pckh.md").read_text()
+    assert done.stdout in table
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert len(rows) == 3
+    assert len({len(row) for row in rows}) == 1
+    assert [row.count("|") for row in rows] == [12] * 3
+
+
+def test_the_figure_is_a_small_picture(evaluated):
+    path = evaluated[0] / "reports" / "plots" / "pckh_curve.png"
+    assert path.stat().st_size < 100_000
+    with Image.open(path) as image:
+        assert image.size == (640, 420)
+        assert len(image.convert("RGB").getcolors(1_000_000)) > 50
+
+
+def test_two_runs_write_the_same_bytes(evaluated):
+    folder, _ = evaluated
+
+    def digests():
+        return [hashlib.md5((folder / "reports" / n).read_bytes()).hexdigest() for n in REPORTS]
+
+    before = digests()
+    assert run_evaluate(folder).returncode == 0
+    assert digests() == before
+
+
+def test_a_group_without_labels_is_null_and_an_empty_cell(tmp_path):
+    persons = make_persons(3)
+    for person in persons:
+        person.joints_vis[[10, 15]] = False
+        person.joints_vis[9] = True
+    write_inputs(tmp_path, persons, perturb(persons))
+    done = run_evaluate(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "reports" / "metrics.json")["pckh"]["wrist"] is None
+    first = (tmp_path / "reports" / "plots" / "pckh_curve.csv").read_text().splitlines()[1]
+    assert first.split(",")[5] == ""
+    assert "nan" not in done.stdout.lower()
+
+
+def test_a_fault_is_one_line_and_leaves_the_old_reports(tmp_path):
+    persons = make_persons(3)
+    write_inputs(tmp_path, persons, perturb(persons))
+    path = tmp_path / "reports" / "predictions.json"
+    path.write_text(path.read_text().replace("1.jpg", "9.jpg"))
+    (tmp_path / "reports" / "metrics.json").write_text("{}")
+    done = run_evaluate(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: reports/predictions.json: entry 1: image '9.jpg', "
+        "but this person is on '1.jpg'; predict again"
+    ]
+    assert (tmp_path / "reports" / "metrics.json").read_text() == "{}"
+
+
+def test_missing_annotations_are_one_line(tmp_path):
+    done = run_evaluate(tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "data/annotations/validation.json" in done.stderr
+
+
+def test_matplotlib_and_tensorflow_are_not_imported_at_the_start():
+    code = "import sys, runpy; runpy.run_path(sys.argv[1]); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT / "stages" / "evaluate.py")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"matplotlib", "tensorflow", "keras", "scipy"} & set(done.stdout.split())

@@ -1,0 +1,195 @@
+import itertools
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hourglass.pckh import (
+    CURVE_THRESHOLDS,
+    area_under_curve,
+    mean_pckh,
+    normalized_errors,
+    pckh,
+    pckh_curve,
+    score_persons,
+    summarize,
+)
+from hourglass.skeleton import NUM_JOINTS, PCKH_GROUPS, SCORED_JOINTS
+
+RIGHT, WRONG = 0.2, 0.8
+
+
+def random_case(seed, num_persons=23):
+    rng = np.random.default_rng(seed)
+    joints = rng.uniform(-20, 500, (num_persons, NUM_JOINTS, 2))
+    scale = rng.uniform(0.5, 5, num_persons)
+    spread = 8 * scale[:, None, None]
+    keypoints = joints + rng.normal(0, 1, joints.shape) * spread
+    labelled = rng.random((num_persons, NUM_JOINTS)) < 0.8
+    joints[~labelled] = np.nan
+    return keypoints, joints, scale, labelled
+
+
+def count_right(case, threshold, scored):
+    """The definition, spelled out one joint at a time."""
+    keypoints, joints, scale, labelled = case
+    right = total = 0
+    for n in range(len(scale)):
+        for k in scored:
+            if not labelled[n, k]:
+                continue
+            dx = keypoints[n, k, 0] - joints[n, k, 0]
+            dy = keypoints[n, k, 1] - joints[n, k, 1]
+            total += 1
+            right += (dx * dx + dy * dy) ** 0.5 / (25 * scale[n]) <= threshold
+    return 100 * right / total
+
+
+def mean_of_sides(case, right, left):
+    return (count_right(case, 0.5, [right]) + count_right(case, 0.5, [left])) / 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_numbers_agree_with_the_definition_spelled_out(seed):
+    case = random_case(seed)
+    metrics = summarize(normalized_errors(*case[:3]), case[3])
+    scored = [k for k in range(16) if k not in (6, 7)]
+    expected = {
+        "total": count_right(case, 0.5, scored),
+        "unweighted": np.mean([count_right(case, 0.5, [k]) for k in scored]),
+        "head": count_right(case, 0.5, [9]),
+        "shoulder": mean_of_sides(case, 12, 13),
+        "elbow": mean_of_sides(case, 11, 14),
+        "wrist": mean_of_sides(case, 10, 15),
+        "hip": mean_of_sides(case, 2, 3),
+        "knee": mean_of_sides(case, 1, 4),
+        "ankle": mean_of_sides(case, 0, 5),
+    }
+    assert metrics["pckh"] == pytest.approx(expected, abs=1e-4)
+    assert 1 < metrics["pckh"]["total"] < 99, "a case of only right answers would prove little"
+    assert metrics["pckh_0.1"]["total"] == pytest.approx(count_right(case, 0.1, scored), abs=1e-4)
+    curve = [count_right(case, i / 100, scored) for i in range(51)]
+    area = sum((a + b) / 2 * 0.01 for a, b in itertools.pairwise(curve)) / 0.5
+    assert metrics["auc"] == pytest.approx(area, abs=1e-4)
+    assert metrics["num_persons"] == 23
+    assert metrics["num_joints"] == case[3][:, scored].sum()
+
+
+def test_the_head_size_is_25_times_the_scale():
+    joints = np.zeros((1, NUM_JOINTS, 2))
+    errors = normalized_errors(joints + np.array([30.0, 40.0]), joints, [2.0])
+    np.testing.assert_array_equal(errors, 1.0)
+
+
+def test_an_error_on_the_threshold_is_right_and_one_above_is_wrong():
+    for threshold in CURVE_THRESHOLDS:
+        on = np.full((1, NUM_JOINTS), threshold)
+        labelled = np.ones_like(on, bool)
+        assert pckh(on, labelled, threshold) == 100
+        assert pckh(np.nextafter(on, 1), labelled, threshold) == 0
+
+
+def test_thresholds_are_the_numbers_as_written():
+    assert CURVE_THRESHOLDS.tolist() == [float(f"0.{i:02d}") for i in range(51)]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_prediction_that_is_not_a_number_is_wrong_not_dropped(bad):
+    joints = np.ones((1, NUM_JOINTS, 2))
+    keypoints = joints.copy()
+    keypoints[0, 9, 1] = bad
+    metrics = summarize(normalized_errors(keypoints, joints, [1.0]), np.ones((1, 16), bool))
+    assert metrics["pckh"]["head"] == 0
+    assert metrics["pckh"]["total"] == pytest.approx(100 * 13 / 14, abs=1e-4)
+    assert metrics["num_joints"] == 14
+
+
+def test_pelvis_and_thorax_do_not_count_and_the_upper_neck_only_in_the_totals():
+    labelled = np.ones((1, NUM_JOINTS), bool)
+    right = np.full((1, NUM_JOINTS), RIGHT)
+    without_trunk = right.copy()
+    without_trunk[0, [6, 7]] = WRONG
+    assert summarize(without_trunk, labelled) == summarize(right, labelled)
+    without_neck = right.copy()
+    without_neck[0, 8] = WRONG
+    scores = summarize(without_neck, labelled)["pckh"]
+    assert scores["total"] == scores["unweighted"] == pytest.approx(100 * 13 / 14, abs=1e-4)
+    assert all(scores[group] == 100 for group in PCKH_GROUPS)
+
+
+def test_the_total_weighs_labels_and_the_unweighted_mean_weighs_joints():
+    errors = np.full((3, NUM_JOINTS), RIGHT)
+    labelled = np.zeros((3, NUM_JOINTS), bool)
+    labelled[:, 0] = True  # three labels, all right
+    labelled[0, 9], errors[0, 9] = True, WRONG  # one label, wrong
+    scores = summarize(errors, labelled)["pckh"]
+    assert (scores["total"], scores["unweighted"]) == (75, 50)
+
+
+def test_a_group_is_the_mean_of_its_two_sides():
+    errors = np.full((3, NUM_JOINTS), RIGHT)
+    labelled = np.ones((3, NUM_JOINTS), bool)
+    errors[0, 10] = WRONG
+    labelled[1:, 10] = False  # one right wrist, wrong; three left wrists, right
+    assert summarize(errors, labelled)["pckh"]["wrist"] == 50
+    labelled[0, 10] = False
+    assert summarize(errors, labelled)["pckh"]["wrist"] == 100
+
+
+def test_a_group_without_labels_is_null_and_left_out_of_the_mean():
+    errors = np.full((2, NUM_JOINTS), RIGHT)
+    errors[:, 9] = WRONG
+    labelled = np.ones((2, NUM_JOINTS), bool)
+    labelled[:, [1, 4]] = False
+    scores = summarize(errors, labelled)["pckh"]
+    assert scores["knee"] is None
+    assert scores["unweighted"] == pytest.approx(100 * 11 / 12, abs=1e-4)
+
+
+def test_without_any_label_every_score_is_null_and_json_holds_no_nan():
+    metrics = summarize(np.full((2, NUM_JOINTS), np.inf), np.zeros((2, NUM_JOINTS), bool))
+    text = json.dumps(metrics, allow_nan=False)
+    assert set(json.loads(text)["pckh"].values()) == {None}
+    assert metrics["auc"] is None
+    assert (metrics["num_persons"], metrics["num_joints"]) == (2, 0)
+
+
+def test_the_curve_rises_to_the_score_at_half():
+    keypoints, joints, scale, labelled = random_case(7)
+    errors = normalized_errors(keypoints, joints, scale)
+    thresholds, curves = pckh_curve(errors, labelled)
+    assert list(curves) == ["total", *PCKH_GROUPS]
+    assert all(len(values) == len(thresholds) == 51 for values in curves.values())
+    assert (np.diff(curves["total"]) >= 0).all()
+    assert curves["total"][-1] == pckh(errors, labelled, 0.5)
+    assert curves["head"][10] == pckh(errors, labelled, 0.1, [9])
+    assert curves["wrist"][10] == mean_pckh(errors, labelled, 0.1, [10, 15])
+
+
+def test_the_area_of_a_flat_curve_is_its_height():
+    errors = np.full((4, NUM_JOINTS), np.inf)
+    errors[:3] = 0
+    assert area_under_curve(errors, np.ones((4, NUM_JOINTS), bool)) == pytest.approx(75)
+
+
+def test_persons_are_scored_in_order_by_their_own_scale_and_labels():
+    keypoints, joints, scale, labelled = random_case(3)
+    persons = [
+        SimpleNamespace(joints=joints[n], joints_vis=labelled[n], scale=scale[n]) for n in range(23)
+    ]
+    errors, found = score_persons(persons, keypoints)
+    np.testing.assert_array_equal(errors, normalized_errors(keypoints, joints, scale))
+    np.testing.assert_array_equal(found, labelled)
+
+
+def test_the_arguments_are_left_alone():
+    case = random_case(5)
+    before = [array.copy() for array in case]
+    summarize(normalized_errors(*case[:3]), case[3])
+    for array, copy in zip(case, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_fourteen_joints_are_scored():
+    assert len(SCORED_JOINTS) == 14
