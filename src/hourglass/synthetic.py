@@ -100,7 +100,8 @@ class Look:
     skin: tuple
     hair: tuple
     top: tuple
-    stripe: tuple | None
+    trim: tuple  # of the front alone: stripes, or the shirt under an open jacket
+    striped: bool
     bottom: tuple
     shoe: tuple
     sleeves: float
@@ -142,7 +143,7 @@ class Figure:
     def shade(self, colour, point):
         """`colour`, darker where `point` is behind the pelvis: so the near limb stands out."""
         behind = (self.points["pelvis"] - point)[2] / self.height
-        light = np.clip(1 - behind, 0.75, 1.06)
+        light = np.clip(1 - 1.6 * behind, 0.68, 1.06)
         return tuple(round(min(255, channel * light)) for channel in colour)
 
     def move(self, offset):
@@ -319,12 +320,12 @@ def _sample_lengths(rng):
 
 def _sample_camera(rng, pose):
     """World axes [3, 3] of the body: mostly seen from the front or back and upright."""
-    yaw = (rng.normal(0, 26), rng.normal(180, 24), rng.uniform(-100, 100))
-    yaw = rng.choice(yaw, p=[0.56, 0.27, 0.17])
+    yaw = (rng.normal(0, 26), rng.normal(180, 24), rng.uniform(-85, 85))
+    yaw = rng.choice(yaw, p=[0.64, 0.2, 0.16])
     if pose in ("bend", "crouch", "kneel"):  # seen from the front they fold into one spot
-        yaw = rng.choice([-1, 1]) * rng.uniform(35, 90)
+        yaw = rng.choice([-1, 1]) * rng.uniform(25, 75)
     roll = (rng.normal(0, 9), rng.uniform(-60, 60), rng.uniform(-180, 180))
-    roll = roll[0] if pose in FOLDED_POSES else rng.choice(roll, p=[0.86, 0.1, 0.04])
+    roll = roll[0] if pose in FOLDED_POSES else rng.choice(roll, p=[0.9, 0.08, 0.02])
     return _turn(z=roll) @ _turn(x=rng.normal(-5, 5)) @ _turn(y=yaw)
 
 
@@ -335,8 +336,10 @@ def _pose_body(rng, pose, lengths):
     waist_axes = _turn(x=-rng.uniform(*bend) / 2, y=rng.normal(0, 6), z=rng.normal(0, 5))
     chest_axes = waist_axes @ waist_axes
     points["waist"] = -waist_axes[:, 1] * lengths["spine"] * 0.45
+    points["buckle"] = 0.5 * points["waist"] + waist_axes[:, 2] * 0.04
     points["thorax"] = points["waist"] - chest_axes[:, 1] * lengths["spine"] * 0.55
     head_axes = chest_axes @ _turn(x=rng.normal(4, 7), y=rng.normal(0, 16), z=rng.normal(0, 6))
+    points["collar"] = points["thorax"] + chest_axes[:, 2] * 0.04
     points["upper_neck"] = points["thorax"] - chest_axes[:, 1] * lengths["neck"]
     points["head_top"] = points["upper_neck"] - head_axes[:, 1] * lengths["head"]
     for side, leg in zip(rng.permutation(["r", "l"]), legs, strict=True):
@@ -393,12 +396,12 @@ def _hides_an_arm(points, height):
 
 
 def _sample_look(rng):
-    striped = rng.random() < 0.3
     return Look(
         skin=SKINS[rng.integers(len(SKINS))],
         hair=HAIRS[rng.integers(len(HAIRS))],
-        top=_sample_colour(rng, (0.35, 0.85), (0.45, 0.98)),
-        stripe=_sample_colour(rng, (0.0, 0.4), (0.8, 1.0)) if striped else None,
+        top=_sample_colour(rng, (0.45, 0.85), (0.4, 0.85)),
+        trim=_sample_colour(rng, (0.0, 0.15), (0.92, 1.0)),
+        striped=bool(rng.random() < 0.4),
         bottom=_sample_colour(rng, (0.2, 0.7), (0.25, 0.75)),
         shoe=_sample_colour(rng, (0.0, 0.8), (0.2, 0.95)),
         sleeves=rng.choice([0.0, 0.5, 1.4, 2.0], p=[0.15, 0.4, 0.1, 0.35]),
@@ -437,7 +440,7 @@ def _place_other_figures(rng, main):
     """None, one or two more figures, beside the main one and clearly off its middle."""
     figures = []
     keypoints = main.keypoints
-    for side in rng.permutation([-1, 1])[: rng.choice(3, p=[0.62, 0.28, 0.1])]:
+    for side in rng.permutation([-1, 1])[: rng.choice(3, p=[0.67, 0.25, 0.08])]:
         other = _sample_figure(rng, main.height * rng.uniform(0.6, 1.05))
         edge = keypoints[:, 0].min() if side < 0 else keypoints[:, 0].max()
         near = other.keypoints[:, 0].max() if side < 0 else other.keypoints[:, 0].min()
@@ -531,9 +534,14 @@ def _draw_trunk(canvas, figure):
         thighs = [_cut_segment(*pair, 0.6)[1] for pair in zip(hips, knees, strict=True)]
         shapes.insert(0, ([*belt, *hips, *thighs], look.bottom))
     canvas.fill_shapes(shapes, figure.outline)
-    if look.stripe:
-        _draw_stripes(canvas, look.stripe, shoulders, waist)
-    # A low collar in front, a high one behind.
+    # The front is told from the back by its trim, and by a lower collar.
+    open_width = (points["collar"] - points["thorax"])[2] / 0.04
+    if open_width > 0 and look.striped:
+        _draw_stripes(canvas, look.trim, shoulders, waist)
+    elif open_width > 0:
+        front = zip(("collar", "buckle"), (0.028, 0.042), strict=True)
+        front = [_circle(points[name], radius * open_width) for name, radius in front]
+        canvas.fill_hull(front, look.trim)
     base = points["thorax"] if figure.faces_viewer else points["upper_neck"]
     neck = [_circle(base, 0.03 * unit), _circle(points["upper_neck"], 0.032 * unit)]
     canvas.fill_hull(neck, look.skin)
