@@ -1,0 +1,52 @@
+# `make` alone prints this help.
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.10,\
+	$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c '$(SUPPORTED)' && echo $(p))))
+# CUDA's libraries are 3 GB: only where there is a driver for them.
+LOCK := requirements/$(if $(shell command -v nvidia-smi),gpu,cpu).txt
+
+.PHONY: help setup demo test lint repro bench clean lock
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/installed ## install everything into .venv (Python 3.10-3.13)
+
+$(VENV)/installed: $(LOCK) pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10-3.13 found; install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "installing into $(VENV): about 2 GB, a minute or two"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## the whole pipeline on drawn figures: CPU, minutes
+	cd demo && dvc repro
+	@echo && cat demo/reports/pckh.md
+	@echo && echo "look at demo/reports/figures/contact_sheet.jpg and demo/reports/plots/pckh_curve.png"
+
+test: setup ## all tests
+	pytest
+
+lint: setup ## style and formatting
+	ruff check .
+	ruff format --check .
+
+repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, about a day
+	dvc repro
+
+bench: setup ## measured speed, against the tutorial's scripts with BASELINE=their folder
+	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE))
+
+clean: ## remove what runs have made, the downloads and DVC's cache excepted
+	rm -rf build logs poses $(foreach d,. demo lspet,$(d)/logs $(d)/poses $(d)/data/annotations \
+		$(d)/data/tfrecords $(d)/models/*.keras $(d)/reports/figures $(d)/reports/predictions.json)
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+lock: ## pin the newest versions of what requirements/*.in name (needs uv)
+	cd requirements && for kind in cpu gpu; do uv pip compile --quiet --upgrade --universal \
+		--python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
+		$$kind.in -o $$kind.txt; done
