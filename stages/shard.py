@@ -22,11 +22,14 @@ OUT = Path("data/tfrecords")
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--workers", type=int, help="Ray workers on this machine (all cores)")
-    start_ray(options.parse_args().workers)
+    num_workers = options.parse_args().workers
+    if num_workers is not None and num_workers < 1:
+        raise UserError(f"--workers {num_workers}: must be 1 or more")
     params = load_params()
     archive = Path("data/raw", params.data.dataset, DATASETS[params.data.dataset].images).resolve()
     persons = {split: load_persons(f"data/annotations/{split}.json") for split in PREFIXES}
     shards = plan_splits(persons, params.shard)
+    start_ray(num_workers)
     OUT.mkdir(parents=True, exist_ok=True)
     results = write_shards(shards, persons, archive, params.shard)
     num_persons = {split: len(people) for split, people in persons.items()}
@@ -84,13 +87,13 @@ def write_shards(shards, persons, archive, params):
         last = number == len(shards) - 1
         while running and (last or len(running) >= limit):
             for done in ray.wait(list(running))[0]:
-                results[running.pop(done)] = get_result(done, shards)
+                results[running.pop(done)] = get_result(done)
                 bar.update()
     bar.close()
     return results
 
 
-def get_result(task, shards):
+def get_result(task):
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
@@ -109,12 +112,13 @@ def report_rejects(shards, results, num_persons, max_fraction):
     rejects.sort(key=lambda reject: (reject.split, reject.index))
     write_rejects(OUT / "rejects.csv", rejects)
     for split, total in num_persons.items():
-        reasons = [reject.reason for reject in rejects if reject.split == split]
-        print(f"{split}: {total} persons = {total - len(reasons)} records + {len(reasons)} rejects")
-        if len(reasons) > max_fraction * total:
+        left_out = [reject for reject in rejects if reject.split == split]
+        num_left_out = len(left_out)
+        print(f"{split}: {total} persons = {total - num_left_out} records + {num_left_out} rejects")
+        if num_left_out > max_fraction * total:
             raise UserError(
-                f"{OUT}/rejects.csv: {len(reasons)} of {total} {split} persons cannot be used, "
-                f"for example: {reasons[0]}; mend the pictures or raise shard.max_reject_fraction"
+                f"{OUT}/rejects.csv: {num_left_out} of {total} {split} persons cannot be used, for "
+                f"example {left_out[0].image}: {left_out[0].reason}; mend the pictures or raise shard.max_reject_fraction"
             )
 
 

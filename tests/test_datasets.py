@@ -21,6 +21,14 @@ def test_remote_files_are_plain_names_over_https():
         assert file.md5 is None or len(bytes.fromhex(file.md5)) == 16
 
 
+def test_archives_that_are_indexed_have_a_checksum_to_index_for():
+    assert all(file.md5 for file in remote_files() if file.name.endswith(".tar.gz"))
+
+
+def test_annotations_that_may_vanish_have_a_fallback():
+    assert all(bool(dataset.annotations) == bool(dataset.fallback) for dataset in DATASETS.values())
+
+
 def test_pictures_come_from_a_fetched_archive_or_from_a_packed_one():
     for dataset in DATASETS.values():
         names = {file.name for file in dataset.files} or {"images.zip"}

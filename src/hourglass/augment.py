@@ -7,8 +7,8 @@ joints, D stored px, S input px.
 """
 
 import numpy as np
-from keras import ops
 
+from hourglass.backend import ops
 from hourglass.model import HEATMAP_STRIDE
 from hourglass.skeleton import FLIP_ORDER
 

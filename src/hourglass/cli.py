@@ -19,7 +19,8 @@ def main():
     predict.add_argument("photos", nargs="+", type=Path, help="pictures, or folders of pictures")
     predict.add_argument(
         "--box", type=parse_box, metavar="X,Y,W,H",
-        help="the person's box in pixels; without it the whole picture is the person",
+        help="the person's box in pixels; without it the whole picture is the person; with a "
+        "negative X write --box=X,Y,W,H",
     )  # fmt: skip
     predict.add_argument("--out", type=Path, default=Path("poses"), metavar="DIR")
     predict.add_argument(
@@ -28,7 +29,11 @@ def main():
     predict.add_argument("--no-flip-test", action="store_true", help="twice as fast, less exact")
     predict.set_defaults(run=run_predict)
     options = parser.parse_args()
-    options.run(options)
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold any bytes
+    try:
+        options.run(options)
+    except OSError as error:
+        raise UserError(f"{error.filename or 'output'}: {error.strerror}") from None
 
 
 def parse_box(text):
@@ -51,20 +56,21 @@ def run_predict(options):
     """
     from hourglass import inference, model  # TensorFlow: not for `--help`
 
-    photos = find_photos(options.photos)
+    outputs = list(name_outputs(find_photos(options.photos)))
+    check_no_overwrite(outputs, options.out)
     predictor = inference.PosePredictor(
         model.load_model(options.model), not options.no_flip_test, "taylor"
     )
     options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for photo, name in name_outputs(photos):
+    for photo, name in outputs:
         try:
             predict_file(predictor, photo, options.box, options.out / name)
         except UserError as error:
             failed += 1
             print(f"error: {photo}: {error}", file=sys.stderr)
     if failed:
-        raise UserError(f"{failed} of {len(photos)} files could not be used")
+        raise UserError(f"{failed} of {len(outputs)} files could not be used")
 
 
 def find_photos(paths):
@@ -93,6 +99,14 @@ def name_outputs(photos):
             name, number = f"{photo.stem}_{number}", number + 1
         taken.add(name)
         yield photo, name
+
+
+def check_no_overwrite(outputs, folder):
+    """Refuse an output folder in which a drawn picture would take a photograph's place."""
+    photos = {photo.resolve() for photo, _ in outputs}
+    for _, name in outputs:
+        if (folder / f"{name}.png").resolve() in photos:
+            raise UserError(f"{folder / name}.png: is a photograph to predict; choose another --out")
 
 
 def predict_file(predictor, photo, box, target):

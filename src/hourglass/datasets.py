@@ -20,7 +20,7 @@ class RemoteFile:
     """A file to fetch, and how to know that it is the right one.
 
     Without an md5 the content vouches for itself: the CRC of every member of a `.zip`, a `.json`
-    that parses to records, a `.txt` of picture names.
+    that parses to records, a `.txt` of picture names. A `.tar.gz` needs its md5.
     """
 
     name: str  # its name in the raw folder, and on a mirror

@@ -9,17 +9,23 @@ from PIL import Image
 from hourglass import geometry
 from hourglass.drawing import draw_comparison, draw_contact_sheet
 from hourglass.pckh import pckh
+from hourglass.skeleton import SCORED_JOINTS
 
 SHEET_COLUMNS = 4
 PANEL_HEIGHT = 260  # px
 
 
 def rank_persons(errors, labelled):
-    """Persons [N] from best to worst: by their own PCKh@0.5, then by their mean error."""
+    """Persons from best to worst: by their own PCKh@0.5, then by their mean error.
+
+    Only the joints that PCKh scores count; a person without any of them has no rank.
+    """
+    errors, labelled = errors[:, SCORED_JOINTS], labelled[:, SCORED_JOINTS]
+    counts = np.maximum(labelled.sum(axis=1), 1)
     hits = ((errors <= 0.5) & labelled).sum(axis=1)
-    misses = labelled.sum(axis=1) - hits
-    mean_errors = np.where(labelled, np.minimum(errors, 10), 0).sum(axis=1) / labelled.sum(axis=1)
-    return np.lexsort((mean_errors, misses / (hits + misses)))
+    mean_errors = np.where(labelled, np.minimum(errors, 10), 0).sum(axis=1) / counts
+    ranking = np.lexsort((mean_errors, -hits / counts))
+    return ranking[labelled[ranking].any(axis=1)]
 
 
 def choose_persons(ranking, number):
@@ -29,10 +35,10 @@ def choose_persons(ranking, number):
         [(name, person)] in order of rank, name "best", "middle" or "worst".
     """
     number = min(number, len(ranking))
-    ends = number // 4
+    ends = (number + 1) // 4
     first, last = ranking[:ends], ranking[len(ranking) - ends :]
     between = ranking[ends : len(ranking) - ends]
-    spread = np.linspace(0, len(between) - 1, number - 2 * ends).round().astype(int)
+    spread = np.linspace(-1, len(between), number - 2 * ends + 2)[1:-1].round().astype(int)
     groups = (("best", first), ("middle", between[spread]), ("worst", last))
     return [(name, int(person)) for name, group in groups for person in group]
 

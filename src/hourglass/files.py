@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and the locks that keep two processes apart."""
 
 import contextlib
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 
 from hourglass.errors import UserError
@@ -40,6 +41,15 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_free_space(folder, needed):
+    """Raise `UserError` unless the disk of `folder` has `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder}: {needed:,} bytes are needed and {free:,} are free; make room, then repeat"
+        )
+
+
 @contextlib.contextmanager
 def exclusive_lock(path, what):
     """Hold a lock on the file `path`; it is freed whichever way the process ends.
@@ -49,15 +59,7 @@ def exclusive_lock(path, what):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "of unknown number"
-            raise UserError(f"process {owner} is {what}: wait for it, or end it") from None
-        if not _is_same_file(file, path):  # its last holder has just removed it: take a new one
-            raise UserError(f"another process was just {what}: try again")
+    with _open_locked(path, what) as file:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -65,6 +67,21 @@ def exclusive_lock(path, what):
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _open_locked(path, what):
+    while True:
+        file = open(path, "a+")  # noqa: SIM115 -- returned open
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                owner = file.read().strip() or "of unknown number"
+            raise UserError(f"process {owner} is {what}: wait for it, or end it") from None
+        if _is_same_file(file, path):
+            return file
+        file.close()  # its last holder removed it before we had the lock: take the new one
 
 
 def _is_same_file(file, path):

@@ -4,7 +4,7 @@ Letters: N pictures, K joints, H, W heatmap pixels. Coordinates are (x, y) in he
 pixel centres at integers.
 """
 
-from keras import ops
+from hourglass.backend import ops
 
 
 def encode_heatmaps(keypoints, size, sigma):
@@ -34,9 +34,9 @@ def decode_heatmaps(heatmaps, method):
     Args:
         heatmaps: float32 [N, H, W, K], H and W at least 3.
         method: "argmax": the highest pixel. "quarter": moved a quarter of a pixel towards the
-            higher neighbour (Newell et al., ECCV 2016). "taylor": the peak of the parabola through
-            the logarithm around the highest pixel, exact for a Gaussian (Zhang et al., CVPR 2020,
-            equation 9).
+            higher neighbour, unless it is on the border (Newell et al., ECCV 2016). "taylor": the
+            peak of the parabola through the logarithm around the highest pixel, exact for a
+            Gaussian (Zhang et al., CVPR 2020, equation 9).
 
     Returns:
         keypoints: float32 [N, K, 2]. scores: float32 [N, K], the highest pixel's value.
@@ -56,16 +56,21 @@ def decode_heatmaps(heatmaps, method):
         index = (row + dy) * width + column + dx
         return ops.take_along_axis(flat, index[:, None], axis=1)[:, 0]
 
+    middle = ops.cast(ops.stack([column, row], axis=-1), "float32")
     if method == "quarter":
         step = ops.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], axis=-1)
-        return peak + 0.25 * ops.sign(step), scores
-    middle = ops.cast(ops.stack([column, row], axis=-1), "float32")
+        return peak + ops.where(ops.equal(peak, middle), 0.25 * ops.sign(step), 0.0), scores
+    offset, is_peak = _taylor_offset(at)
+    found = ops.where(is_peak[..., None], middle + offset, peak)
     # Half a pixel is the farthest a true peak can be; a little more is left for noise.
-    return ops.clip(middle + _taylor_offset(at), peak - 0.75, peak + 0.75), scores
+    return ops.clip(found, peak - 0.75, peak + 0.75), scores
 
 
 def _taylor_offset(at):
-    """Newton's step [N, K, 2] from the stencil's middle to the peak of the log heatmap."""
+    """Newton's step [N, K, 2] from the stencil's middle to the peak of the log heatmap.
+
+    Also returns where [N, K] there is a peak to step to; elsewhere the step means nothing.
+    """
 
     def log_at(dx, dy):
         return ops.log(ops.maximum(at(dx, dy), 1e-6))
@@ -78,4 +83,4 @@ def _taylor_offset(at):
     is_peak = ops.logical_and(determinant > 1e-6, dxx < 0)
     safe = ops.where(is_peak, determinant, 1.0)
     offset = ops.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1) / safe[..., None]
-    return ops.where(is_peak[..., None], offset, 0.0)
+    return offset, is_peak

@@ -15,7 +15,7 @@ MAX_PIXELS = 100_000_000
 # What Pillow's decoders raise on files that are not what they claim to be.
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-    struct.error, zlib.error, Image.DecompressionBombError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
 
@@ -43,7 +43,10 @@ def decode_image(data, reduction=1.0):
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
-            if reduction >= 2 and image.format == "JPEG":
+            # A reduced JPEG's last column and row may stand for fewer pixels than the others;
+            # turned to the front they would shift the picture.
+            exact = _is_upright(image) or width % 8 == height % 8 == 0
+            if reduction >= 2 and image.format == "JPEG" and exact:
                 image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
             factor = next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
             return _to_rgb(ImageOps.exif_transpose(image)), factor
@@ -59,8 +62,11 @@ def decode_image(data, reduction=1.0):
 def is_plain_jpeg(data):
     """Whether a decoder that knows neither EXIF nor colour spaces shows the picture as we do."""
     with Image.open(io.BytesIO(data)) as image:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        return image.format == "JPEG" and image.mode == "RGB" and upright
+        return image.format == "JPEG" and image.mode == "RGB" and _is_upright(image)
+
+
+def _is_upright(image):
+    return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def _to_rgb(image):
@@ -88,8 +94,8 @@ def crop_square(image, factor, box):
     """
     x, y, box_side, size = box
     ratio = box_side / size
-    left, right = _inside(x, image.width * factor, ratio, size)
-    top, bottom = _inside(y, image.height * factor, ratio, size)
+    left, right = _inside(x, image.width * factor, box_side, size)
+    top, bottom = _inside(y, image.height * factor, box_side, size)
     if right <= left or bottom <= top:
         raise BadImageError("the person lies outside the picture: mend center or scale")
     # Rounding may carry the bounds a hair outside the picture, which Pillow refuses.
@@ -105,9 +111,10 @@ def crop_square(image, factor, box):
     return canvas
 
 
-def _inside(start, length, ratio, size):
+def _inside(start, length, box_side, size):
     """First and last + 1 of the result's pixels that lie wholly in a picture of `length` px."""
-    return max(0, math.ceil(-start / ratio)), min(size, math.floor((length - start) / ratio))
+    # In whole numbers: a quotient a hair below its true value would lose a column.
+    return max(0, -(start * size // box_side)), min(size, (length - start) * size // box_side)
 
 
 def encode_jpeg(image, quality):

@@ -1,8 +1,6 @@
 """Pictures in, keypoints out: flip test, decoding, and the way back to the picture's own pixels."""
 
-import keras
 import numpy as np
-from keras import ops
 from tqdm import tqdm
 
 from hourglass import geometry
@@ -14,8 +12,9 @@ from hourglass.augment import (
     swap_sides,
     view_transforms,
 )
+from hourglass.backend import keras, ops
 from hourglass.heatmaps import decode_heatmaps
-from hourglass.images import crop_square, decode_image
+from hourglass.images import BadImageError, crop_square, decode_image
 from hourglass.skeleton import NUM_JOINTS
 
 
@@ -28,7 +27,8 @@ class PosePredictor(keras.Model):
     """
 
     def __init__(self, network, flip_test, decode, target_peak=1.0, xla=False):
-        super().__init__(name="pose_predictor")
+        # Keras would round the coordinates to the precision of the network, by pixels.
+        super().__init__(name="pose_predictor", dtype="float32")
         self.compile(jit_compile=xla)  # Keras would choose XLA by itself
         self.network = network
         self.size = network.input_shape[1]
@@ -118,7 +118,13 @@ def predict_photo(predictor, data, box=None):
     size = predictor.size
     left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
     square = (left, top, max(1, round(side)), size)
-    crop = np.asarray(crop_square(image, 1, square))
+    try:
+        crop = np.asarray(crop_square(image, 1, square))
+    except BadImageError:
+        raise BadImageError(
+            f"the box {x:g},{y:g},{width:g},{height:g} leaves nothing to see of a picture of "
+            f"{image.width} x {image.height} px; mend the box"
+        ) from None
     batch = {
         "crops": crop[None],
         "keypoints": np.zeros((1, NUM_JOINTS, 2), np.float32),

@@ -8,10 +8,10 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from hourglass import geometry
 from hourglass.augment import NUM_DRAWS, PLAIN_DRAW, draw_views
+from hourglass.backend import tf
 from hourglass.errors import UserError
 from hourglass.tfrecords import file_digest, parse_record, read_index
 
@@ -85,18 +85,27 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     )
     order_seed = int(rng.integers(2**31))
     records = records.shuffle(SHUFFLE_RECORDS, seed=order_seed, reshuffle_each_iteration=False)
+    records = _with_cardinality(records, split)
     return _decoded_batches(records, split, batch_size, draws, drop_remainder=True)
 
 
-def eval_batches(split, batch_size):
+def eval_batches(split, batch_size, fill_last=False):
     """Every record once, in order, unaugmented, the last batch as small as it is.
 
-    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `labelled` [N, 16],
-    `center` [N, 2] and `side` [N], stored px; `draws` [N, 6]; `index` [N] in the annotations;
-    `transform` [N, 2, 3], stored to original px.
+    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `labelled` uint8
+    [N, 16], 0 or 1, `center` [N, 2] and `side` [N], stored px; `draws` [N, 6]; `index` [N] in the
+    annotations; `transform` [N, 2, 3], stored to original px.
+
+    Args:
+        fill_last: fill the last batch up with the first records; several GPUs can only share a
+            batch that has something for each.
     """
     draws = np.tile(np.float32(PLAIN_DRAW), (split.num_persons, 1))
     records = tf.data.TFRecordDataset(list(split.paths))
+    if fill_last:
+        records = records.repeat().take(split.num_records + -split.num_records % batch_size)
+    else:
+        records = _with_cardinality(records, split)
     return _decoded_batches(records, split, batch_size, draws, drop_remainder=False)
 
 
@@ -137,12 +146,19 @@ def read_crops(split, indices):
     }
 
 
+def _with_cardinality(records, split):
+    # Otherwise Keras learns the number of batches by running out of them, and warns each time.
+    return records.apply(tf.data.experimental.assert_cardinality(split.num_records))
+
+
 def _decoded_batches(records, split, batch_size, draws, drop_remainder):
     draws = tf.constant(draws, shape=(len(draws), NUM_DRAWS))
 
     def decode(serialized):
         record = _add_crop(parse_record(serialized), split)
         record["draws"] = tf.gather(draws, record["index"])
+        # Over several GPUs Keras averages the first batch, and fails on booleans.
+        record["labelled"] = tf.cast(record["labelled"], tf.uint8)
         return {key: record[key] for key in BATCH_KEYS}
 
     batches = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -166,7 +182,9 @@ def _crop_whole_picture(picture, record, size):
     top, bottom = tf.clip_by_value(y, 0, shape[0]), tf.clip_by_value(y + side, 0, shape[0])
     left, right = tf.clip_by_value(x, 0, shape[1]), tf.clip_by_value(x + side, 0, shape[1])
     part = picture[top:bottom, left:right]
-    part = tf.pad(part, [[top - y, y + side - bottom], [left - x, x + side - right], [0, 0]])
+    above, before = tf.clip_by_value(-y, 0, side), tf.clip_by_value(-x, 0, side)
+    below, after = side - above - (bottom - top), side - before - (right - left)
+    part = tf.pad(part, [[above, below], [before, after], [0, 0]])
     crop = tf.image.resize(part, (size, size), antialias=True)
     crop = tf.cast(tf.clip_by_value(tf.round(crop), 0, 255), tf.uint8)
     ratio = tf.cast(side, tf.float32) / size

@@ -9,9 +9,7 @@ import json
 import zipfile
 from pathlib import Path
 
-import keras
-from keras import layers
-
+from hourglass.backend import keras, layers
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
 from hourglass.skeleton import NUM_JOINTS
@@ -21,6 +19,10 @@ BATCH_NORM_MOMENTUM = 0.9
 # The heads start near zero: a heatmap is nearly all zeros, and an error of order one everywhere
 # would cost the first thousands of steps to unlearn.
 HEAD_STDDEV = 1e-3
+# What Keras raises on files that are not, or not wholly, what it saves.
+_LOAD_ERRORS = (
+    ValueError, OSError, LookupError, TypeError, AttributeError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def build_hourglass(params):
@@ -150,13 +152,22 @@ def load_model(path):
         raise UserError(f"{path}: no such model; train one first (`dvc repro train`)")
     try:
         model = keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0][:200]
+        is_ours = _is_hourglass(model)
+    except _LOAD_ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a usable Keras model: {reason}; train it again") from None
-    outputs = model.outputs
-    if len(model.inputs) != 1 or any(output.shape[-1] != NUM_JOINTS for output in outputs):
+    if not is_ours:
         raise UserError(f"{path}: not an hourglass network for {NUM_JOINTS} joints")
     return model
+
+
+def _is_hourglass(model):
+    """Whether one square picture goes in and heatmaps of a quarter of its side come out."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    size = shapes[0][0] or 0
+    side = size // HEATMAP_STRIDE
+    heatmaps = [tuple(tensor.shape[1:]) for tensor in model.outputs]
+    return shapes == [(size, size, 3)] and set(heatmaps) == {(side, side, NUM_JOINTS)}
 
 
 def load_weights(model, path):

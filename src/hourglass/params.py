@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hourglass.errors import UserError
 
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+MIN_CROP_SIZE = 32  # px; the smallest network input
 
 
 class Section(BaseModel):
@@ -44,6 +45,13 @@ class ShardParams(Section):
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     seed: Seed
     max_reject_fraction: Fraction
+
+    @field_validator("crop_size")
+    @classmethod
+    def check_crop_size(cls, size):
+        if 0 < size < MIN_CROP_SIZE:
+            raise ValueError(f"must be 0, for whole pictures, or at least {MIN_CROP_SIZE}")
+        return size
 
 
 class ModelParams(Section):
@@ -113,8 +121,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def check_crop_covers_augmentation(self):
-        if self.shard.crop_size == 0:  # whole pictures cover every view
-            return self
+        # Whole pictures too carry a box of this size, which is what their reader cuts out.
         for name, needed in (("scale", "scale_range"), ("rotation", "rotation_range")):
             asked, stored = getattr(self.train.augment, name), getattr(self.shard, needed)
             if asked > stored:
@@ -137,7 +144,7 @@ def load_params(path="params.yaml"):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     try:
         return Params.model_validate(_whole_numbers_as_floats(values))

@@ -77,8 +77,8 @@ def format_curve(thresholds, curves):
 
 def plot_curve(path, thresholds, curves):
     """Draw the curves of `pckh.pckh_curve` as a PNG; the same values give the same bytes."""
-    from matplotlib import style  # noqa: PLC0415 - a second to import
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib import style  # a second to import
+    from matplotlib.figure import Figure
 
     with style.context("default"):  # the user's own style must not change the bytes
         figure = Figure(figsize=(6.4, 4.2), dpi=100, layout="constrained")

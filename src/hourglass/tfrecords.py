@@ -8,15 +8,12 @@ without its rounding needs. Every coordinate in a record is in pixels of the sto
 import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-import tensorflow as tf
-
 from hourglass import geometry
+from hourglass.backend import tf
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, write_json
 from hourglass.images import crop_square, decode_image, encode_jpeg, is_plain_jpeg

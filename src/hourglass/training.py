@@ -13,15 +13,12 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
 from tqdm import tqdm
 
 from hourglass import pckh
 from hourglass.augment import make_views
+from hourglass.backend import keras, ops, tf
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
 from hourglass.heatmaps import encode_heatmaps
@@ -41,7 +38,8 @@ class PoseTrainer(keras.Model):
     """
 
     def __init__(self, network, params, num_replicas=1):
-        super().__init__(name="pose_trainer")
+        # Keras would round the coordinates to the precision of the network, by pixels.
+        super().__init__(name="pose_trainer", dtype="float32")
         self.network = network
         self.params = params
         self.num_replicas = num_replicas
@@ -149,11 +147,17 @@ def state_key(params, data_digest):
 
     Args:
         params: the sections that training reads. data_digest: of the shards' index.
+
+    Raises:
+        UserError: train.init_weights names no file.
     """
     modules = sorted(name for name in sys.modules if name.split(".")[0] == "hourglass")
     files = [sys.modules[name].__file__ for name in modules]
-    if params.train.init_weights:
-        files.append(params.train.init_weights)
+    init_weights = params.train.init_weights
+    if init_weights:
+        if not Path(init_weights).is_file():
+            raise UserError(f"{init_weights}: no such file; mend train.init_weights")
+        files.append(init_weights)
     parts = [params.model.model_dump_json(), params.train.model_dump_json(), data_digest]
     parts += [tf.__version__, keras.__version__, np.__version__]
     parts += [device.device_type for device in tf.config.list_logical_devices()]
@@ -210,7 +214,10 @@ class Trainer:
         self.optimizer = keras.optimizers.AdamW(
             params.lr, weight_decay=params.weight_decay, global_clipnorm=params.clip_norm or None
         )
-        self.optimizer.exclude_from_weight_decay(var_names=["norm", "bias"])
+        # The variables of the norms and the biases, by the names that Keras gives them.
+        self.optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        if params.precision == "mixed_float16":
+            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
         self.optimizer.build(self.network.trainable_variables)
         self.model.compile(optimizer=self.optimizer, jit_compile=xla)
         self.predictor = PosePredictor(self.network, flip_test=False, decode="taylor", xla=xla)
@@ -269,7 +276,7 @@ class Trainer:
     def validate(self):
         """PCKh in per cent of all validation records, on leak-free crops, without flip test."""
         size, num_persons = self.batch_size, self.val_split.num_persons
-        batches = eval_batches(self.val_split, size)
+        batches = eval_batches(self.val_split, size, fill_last=True)
         keypoints, _, _ = predict_split(self.predictor, batches, num_persons, size)
         truth = self.truth
         errors = pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], truth["scale"])

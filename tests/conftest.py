@@ -1,0 +1,106 @@
+"""Small inputs that several test files share; the costly ones are made once a session."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_params():
+    """The demo's Params with the smallest network: 32 px, 8 channels, one stack of one level."""
+    from hourglass.params import load_params
+
+    params = load_params(ROOT / "demo" / "params.yaml")
+    changes = {
+        "shard": {"num_train_shards": 3, "num_val_shards": 2, "crop_size": 64},
+        "model": {"num_stacks": 1, "num_channels": 8, "num_levels": 1, "input_size": 32},
+        "train": {"epochs": 3, "batch_size": 4, "lr": 5e-3},
+        "predict": {"batch_size": 2},
+    }
+    return params.model_copy(
+        update={
+            section: getattr(params, section).model_copy(update=values)
+            for section, values in changes.items()
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def raw_folder(tmp_path_factory):
+    """images.zip, train.json and validation.json of 14 + 5 drawn figures."""
+    from hourglass.params import SyntheticParams
+    from hourglass.synthetic import write_dataset
+
+    folder = tmp_path_factory.mktemp("raw")
+    write_dataset(folder, SyntheticParams(num_train=14, num_val=5, seed=3))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def persons(raw_folder):
+    """The checked persons of `raw_folder`, {split: list}."""
+    from hourglass.annotations import parse_dataset
+
+    return parse_dataset(raw_folder, "synthetic")[0]
+
+
+@pytest.fixture(scope="session")
+def write_shards(raw_folder, persons):
+    """A function (folder, ShardParams) that writes the shards of `raw_folder`, without Ray."""
+    from hourglass import tfrecords
+    from hourglass.archives import open_images
+
+    def write(folder, params):
+        shards = tfrecords.plan_shards(
+            "train", "train", len(persons["train"]), params.num_train_shards, params.seed
+        )
+        shards += tfrecords.plan_shards(
+            "validation", "val", len(persons["validation"]), params.num_val_shards
+        )
+        with open_images(raw_folder / "images.zip") as images:
+            results = [
+                tfrecords.write_shard(
+                    folder / s.name,
+                    s.indices,
+                    [persons[s.split][i] for i in s.indices],
+                    images,
+                    params,
+                )
+                for s in shards
+            ]
+        counts = {split: len(people) for split, people in persons.items()}
+        tfrecords.write_index(folder, shards, results, counts, params)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shard_folder(tmp_path_factory, write_shards, tiny_params):
+    """The shards of `raw_folder` as person crops of 64 px."""
+    return write_shards(tmp_path_factory.mktemp("tfrecords"), tiny_params.shard)
+
+
+@pytest.fixture(scope="session")
+def network(tiny_params):
+    """A tiny network of fixed random weights; not to be changed."""
+    import keras
+
+    from hourglass.model import build_hourglass
+
+    keras.utils.set_random_seed(1)
+    return build_hourglass(tiny_params.model)
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory, network):
+    """`network`, saved."""
+    from hourglass.model import save_model
+
+    path = tmp_path_factory.mktemp("models") / "hourglass.keras"
+    save_model(network, path)
+    return path

@@ -1,0 +1,181 @@
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hourglass import files
+from hourglass.errors import UserError
+from hourglass.files import atomic_path, check_free_space, exclusive_lock, write_json, write_text
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- atomic_path
+
+
+def test_file_appears_under_its_name_at_the_end_only(tmp_path):
+    path = tmp_path / "deep" / "a.bin"
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"new")
+        assert temporary.parent == path.parent and not path.exists()
+    assert path.read_bytes() == b"new" and names_in(path.parent) == ["a.bin"]
+
+
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old" and names_in(tmp_path) == ["a.bin"]
+
+
+def test_what_a_killed_process_left_is_overwritten(tmp_path):
+    path = tmp_path / "a.bin"
+    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
+        raise ZeroDivisionError
+    temporary.write_bytes(b"a long rest of a killed process")
+    with atomic_path(path) as again:
+        assert again == temporary
+        again.write_bytes(b"new")
+    assert path.read_bytes() == b"new" and names_in(tmp_path) == ["a.bin"]
+
+
+def test_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(files.os, "fsync", lambda _: calls.append("fsync"))
+    real_replace = os.replace
+    monkeypatch.setattr(
+        files.os, "replace", lambda *names: (calls.append("replace"), real_replace(*names))
+    )
+    write_text(tmp_path / "a.txt", "text")
+    assert calls == ["fsync", "replace"]
+
+
+def test_nothing_written_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.bin"):
+        pass
+    assert names_in(tmp_path) == []
+
+
+def test_json_round_trip_ends_with_a_line_break(tmp_path):
+    value = {"b": [1, 2.5, None, True], "a": "ü"}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == value and list(json.loads(text)) == ["b", "a"]
+    assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_what_is_not_json_leaves_the_old_file(tmp_path, value):
+    write_json(tmp_path / "a.json", "old")
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "a.json", [value])
+    assert json.loads((tmp_path / "a.json").read_text()) == "old"
+    assert names_in(tmp_path) == ["a.json"]
+
+
+def test_text_is_utf_8_in_any_locale(tmp_path):
+    code = "from hourglass.files import write_text; write_text('a.txt', '\\u00fc\\u2192\\n')"
+    source = str(Path(files.__file__).parents[1])
+    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env={"PYTHONPATH": source, **environment}, check=True,
+    )  # fmt: skip
+    assert (tmp_path / "a.txt").read_bytes() == "ü→\n".encode()
+
+
+# --- check_free_space
+
+
+def test_free_space_is_compared_to_the_byte(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    check_free_space(tmp_path, 1000)
+    with pytest.raises(UserError, match="1,001 bytes are needed and 1,000 are free; make room"):
+        check_free_space(tmp_path, 1001)
+
+
+# --- exclusive_lock
+
+HOLDER = """
+import sys, time
+from hourglass.files import exclusive_lock
+with exclusive_lock(sys.argv[1], "testing"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock until its stdin closes or it is killed."""
+    source = str(Path(files.__file__).parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "a.lock")],
+        env={"PYTHONPATH": source}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_lock_makes_its_folder_and_leaves_no_file(tmp_path):
+    path = tmp_path / "deep" / "a.lock"
+    with exclusive_lock(path, "testing"):
+        assert path.read_text() == str(os.getpid())
+    assert names_in(path.parent) == []
+
+
+def test_lock_is_free_again_after_an_exception(tmp_path):
+    with pytest.raises(ZeroDivisionError), exclusive_lock(tmp_path / "a.lock", "testing"):
+        raise ZeroDivisionError
+    assert names_in(tmp_path) == []
+    with exclusive_lock(tmp_path / "a.lock", "testing"):
+        pass
+
+
+def test_second_process_is_told_who_holds_it(holder, tmp_path):
+    with (
+        pytest.raises(UserError, match=f"^process {holder.pid} is doing this: wait"),
+        exclusive_lock(tmp_path / "a.lock", "doing this"),
+    ):
+        pass
+    assert (tmp_path / "a.lock").read_text() == str(holder.pid)
+
+
+def test_lock_of_a_killed_process_is_free(holder, tmp_path):
+    holder.kill()
+    holder.wait(10)
+    assert names_in(tmp_path) == ["a.lock"]
+    with exclusive_lock(tmp_path / "a.lock", "testing"):
+        assert (tmp_path / "a.lock").read_text() == str(os.getpid())
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_file_that_its_last_holder_removed_is_not_taken_for_the_lock(
+    tmp_path, monkeypatch, replaced
+):
+    path, real_flock, calls = tmp_path / "a.lock", fcntl.flock, []
+
+    def flock_just_after_the_last_holder_left(file, mode):
+        if not calls:
+            path.unlink()
+            if replaced:  # by a third process
+                path.touch()
+        calls.append(mode)
+        real_flock(file, mode)
+
+    monkeypatch.setattr(files.fcntl, "flock", flock_just_after_the_last_holder_left)
+    with exclusive_lock(path, "testing"):
+        assert len(calls) == 2 and path.read_text() == str(os.getpid())
+    assert names_in(tmp_path) == []

@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import ops
+
+from hourglass import geometry
+from hourglass.augment import view_transforms
+
+MPII_VAL = Path(__file__).parents[2] / "shared" / "data" / "mpii-val" / "validation.json"
+
+
+def random_transforms(rng, count):
+    transforms = rng.normal(0, 1, (count, 2, 3)) * [1, 1, 200]
+    return [t for t in transforms if abs(np.linalg.det(t[:, :2])) > 0.05]
+
+
+def test_transforms_invert():
+    rng = np.random.default_rng(0)
+    for transform in random_transforms(rng, 50):
+        points = rng.uniform(-500, 500, (7, 2))
+        there = geometry.apply_transform(transform, points)
+        back = geometry.apply_transform(geometry.invert_transform(transform), there)
+        np.testing.assert_allclose(back, points, atol=1e-6)
+
+
+def test_a_transform_is_x_and_y_in_that_order():
+    transform = np.array([[2.0, 0.0, 10.0], [0.0, 3.0, 20.0]])
+    np.testing.assert_array_equal(geometry.apply_transform(transform, [1, 2]), [12, 26])
+    np.testing.assert_array_equal(geometry.apply_transform(transform, [[[1, 2]]]), [[[12, 26]]])
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(geometry.apply_transform(turn, [1, 0]), [0, 1])
+
+
+def test_the_view_square_is_the_standard_crop():
+    center, side = geometry.view_square(np.array([100.0, 200.0]), 2.0)
+    np.testing.assert_array_equal(center, [100, 230])
+    assert side == 500
+    assert geometry.view_scale(side) == 2.0
+
+
+def test_the_standard_crop_holds_the_published_shares_of_mpii_validation():
+    if not MPII_VAL.exists():
+        pytest.skip(f"{MPII_VAL} is not here")
+    joints = whole = persons = labels = 0
+    for record in json.loads(MPII_VAL.read_text()):
+        labelled = np.array(record["joints_vis"], bool)
+        points = np.array(record["joints"], float)[labelled] - 1  # the file counts from 1
+        center, side = geometry.view_square(np.array(record["center"]) - 1, record["scale"])
+        inside = (np.abs(points - center) <= side / 2).all(axis=1)
+        joints, labels = joints + inside.sum(), labels + len(inside)
+        whole, persons = whole + inside.all(), persons + 1
+    assert persons == 2958
+    assert round(100 * joints / labels, 1) == 99.6
+    assert round(100 * whole / persons, 1) == 94.9
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "box_side", "size"), [(0, 0, 8, 8), (-5, 7, 100, 40), (3, -9, 10, 25)]
+)
+def test_a_stored_crop_spans_its_square_edge_to_edge(x, y, box_side, size):
+    transform = geometry.box_transform(x, y, box_side, size)
+    corners = geometry.apply_transform(transform, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
+    expected = [[x - 0.5, y - 0.5], [x + box_side - 0.5, y + box_side - 0.5]]
+    np.testing.assert_allclose(corners, expected, atol=1e-9)
+
+
+def test_a_stored_box_is_whole_pixels_about_the_center_and_never_enlarged():
+    rng = np.random.default_rng(1)
+    for _ in range(500):
+        center, side = rng.uniform(-100, 2000, 2), 10 ** rng.uniform(-1, 4)
+        *box, size = geometry.stored_box(center, side, 384, 0.25, 30)
+        assert all(type(value) is int for value in (*box, size))
+        x, y, box_side = box
+        assert size == min(384, box_side)
+        middle = np.array([x, y]) - 0.5 + box_side / 2
+        assert (np.abs(middle - center) <= 1).all()
+        covered = geometry.cover_side(side, 0.25, 30)
+        assert covered < box_side < 1.03 * covered + 5, "little is stored that no view shows"
+
+
+@pytest.mark.parametrize("degrees", [0, 10, 30, 45, 80, 180])
+def test_the_cover_is_the_upright_box_of_the_turned_square(degrees):
+    angles = np.radians(np.linspace(-degrees, degrees, 2001))
+    needed = (np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max() * 100 * 1.2
+    assert geometry.cover_side(100, 0.2, degrees) == pytest.approx(needed, rel=1e-3)
+
+
+def is_covered(center, side, box, draws, input_size):
+    """Whether every bilinear tap of the views lies within the crop stored for `box`.
+
+    A view is an affine picture of a square, so its corner pixels are its outermost ones.
+    """
+    to_stored = geometry.invert_transform(geometry.box_transform(*box))
+    centers = np.float32([geometry.apply_transform(to_stored, center)] * len(draws))
+    sides = np.full(len(draws), side * to_stored[0, 0], np.float32)
+    views = view_transforms(ops.array(centers), ops.array(sides), ops.array(draws), input_size)
+    last = input_size - 1
+    corners = np.array([[0, 0], [last, 0], [0, last], [last, last]])
+    places = np.stack([geometry.apply_transform(v, corners) for v in np.array(views)])
+    first_tap = np.floor(places)
+    return bool((first_tap >= 0).all() and (first_tap + 1 <= box[3] - 1).all())
+
+
+def draw_extreme_views(rng, count, scale_range, rotation_range):
+    """Random zooms, turns and flips; half of the zooms and turns at the end of their range."""
+    draws = np.ones((count, 6), np.float32)
+    symmetric = rng.uniform(-1, 1, (count, 2))
+    extreme = rng.random((count, 2)) < 0.5
+    symmetric[extreme] = np.sign(symmetric[extreme])
+    draws[:, 0] = 1 + scale_range * symmetric[:, 0]
+    draws[:, 1] = np.radians(rotation_range) * symmetric[:, 1]
+    draws[:, 2] = rng.random(count) < 0.5
+    return draws
+
+
+def random_persons(seed, count):
+    """Persons, augmentation ranges, crop and input sizes; small and large ones alike."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        ranges = rng.choice([0, 0.1, 0.25, 0.6]), rng.choice([0, 10, 30, 45, 60, 180])
+        person = rng.uniform(-50, 3000, 2), 250 * 10 ** rng.uniform(-2.5, 1.5)
+        sizes = int(rng.choice([32, 100, 192, 384, 1000])), int(rng.choice([32, 96, 256]))
+        yield *person, ranges, *sizes, draw_extreme_views(rng, 25, *ranges)
+
+
+def test_the_stored_crop_covers_every_augmented_view():
+    for center, side, ranges, max_size, input_size, draws in random_persons(2, 200):
+        box = geometry.stored_box(center, side, max_size, *ranges)
+        assert is_covered(center, side, box, draws, input_size), (side, ranges, max_size)
+
+
+def test_the_box_of_a_whole_picture_covers_every_augmented_view():
+    """Its reader cuts the box out at a size of its own, about the network's resolution."""
+    for center, side, ranges, _, input_size, draws in random_persons(3, 200):
+        *box, _ = geometry.stored_box(center, side, 64, *ranges)
+        size = int(np.ceil(geometry.cover_side(input_size, *ranges)))
+        assert is_covered(center, side, (*box, size), draws, input_size), (side, ranges)
+
+
+def test_a_cover_a_little_smaller_would_not_do(monkeypatch):
+    cover_side = geometry.cover_side
+    monkeypatch.setattr(geometry, "cover_side", lambda *args: 0.98 * cover_side(*args))
+    rng = np.random.default_rng(4)
+    draws = draw_extreme_views(rng, 50, 0.25, 30)
+    for side in (300, 1000):
+        box = geometry.stored_box((500.3, 400.8), side, 384, 0.25, 30)
+        assert not is_covered((500.3, 400.8), side, box, draws, 256)

@@ -1,0 +1,244 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from hourglass import geometry, input_pipeline
+from hourglass.augment import make_views
+from hourglass.errors import UserError
+from hourglass.input_pipeline import (
+    eval_batches,
+    open_split,
+    read_crops,
+    read_truth,
+    train_batches,
+)
+
+
+@pytest.fixture(scope="module")
+def train_split(shard_folder):
+    return open_split(shard_folder, "train", 32)
+
+
+@pytest.fixture(scope="module")
+def val_split(shard_folder):
+    return open_split(shard_folder, "validation", 32)
+
+
+@pytest.fixture(scope="module")
+def whole_folder(tmp_path_factory, write_shards, tiny_params):
+    params = tiny_params.shard.model_copy(update={"crop_size": 0})
+    return write_shards(tmp_path_factory.mktemp("whole"), params)
+
+
+def indices(batches):
+    return [batch["index"].numpy().tolist() for batch in batches]
+
+
+def epoch_batches(split, params, seed=1, epoch=1, batch_size=4):
+    return list(train_batches(split, batch_size, params.train.augment, seed, epoch))
+
+
+def test_open_split_counts_records(train_split, val_split):
+    assert (train_split.num_records, train_split.num_persons, len(train_split.paths)) == (14, 14, 3)
+    assert (val_split.num_records, val_split.num_persons, len(val_split.paths)) == (5, 5, 2)
+    assert train_split.crop_size == 64 and not train_split.holds_whole_pictures
+
+
+def test_eval_order_is_that_of_the_annotations_with_the_last_batch(val_split):
+    assert indices(eval_batches(val_split, 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_eval_batches_have_the_promised_shapes(val_split):
+    batch = next(iter(eval_batches(val_split, 2)))
+    assert {key: (value.dtype.name, tuple(value.shape)) for key, value in batch.items()} == {
+        "crops": ("uint8", (2, 64, 64, 3)),
+        "keypoints": ("float32", (2, 16, 2)),
+        "labelled": ("bool", (2, 16)),
+        "center": ("float32", (2, 2)),
+        "side": ("float32", (2,)),
+        "draws": ("float32", (2, 6)),
+        "index": ("int32", (2,)),
+        "transform": ("float32", (2, 2, 3)),
+    }
+    np.testing.assert_array_equal(batch["draws"], [[1, 0, 0, 1, 1, 1]] * 2)
+
+
+def test_keras_can_ask_for_the_number_of_batches(train_split, val_split, tiny_params):
+    assert int(eval_batches(val_split, 2).cardinality()) == 3
+    assert int(train_batches(train_split, 4, tiny_params.train.augment, 1, 1).cardinality()) == 3
+
+
+def test_train_batches_are_full_and_hold_no_record_twice(train_split, tiny_params):
+    batches = indices(epoch_batches(train_split, tiny_params))
+    assert [len(batch) for batch in batches] == [4, 4, 4]
+    assert len(set(sum(batches, []))) == 12
+
+
+def test_an_epoch_of_single_records_holds_each_once(train_split, tiny_params):
+    batches = indices(epoch_batches(train_split, tiny_params, batch_size=1))
+    assert sorted(sum(batches, [])) == list(range(14))
+
+
+def test_train_order_follows_from_seed_and_epoch_alone(train_split, tiny_params):
+    first = indices(epoch_batches(train_split, tiny_params, seed=1, epoch=1))
+    assert indices(epoch_batches(train_split, tiny_params, seed=1, epoch=1)) == first
+    assert indices(epoch_batches(train_split, tiny_params, seed=1, epoch=2)) != first
+    assert indices(epoch_batches(train_split, tiny_params, seed=2, epoch=1)) != first
+
+
+def test_a_record_keeps_its_draw_wherever_it_lies(train_split, tiny_params):
+    def draws_by_record(batch_size):
+        batches = epoch_batches(train_split, tiny_params, batch_size=batch_size)
+        return {
+            int(index): tuple(draw.numpy())
+            for batch in batches
+            for index, draw in zip(batch["index"], batch["draws"], strict=True)
+        }
+
+    small, large = draws_by_record(1), draws_by_record(7)
+    assert large == small
+    assert len(set(small.values())) == 14
+
+
+def copy_shards(folder, target):
+    return shutil.copytree(folder, target / "tfrecords")
+
+
+def test_a_missing_shard_is_named(shard_folder, tmp_path):
+    folder = copy_shards(shard_folder, tmp_path)
+    (folder / "val_0002_of_0002.tfrecords").unlink()
+    with pytest.raises(UserError, match="val_0002_of_0002.tfrecords: missing"):
+        open_split(folder, "validation", 32)
+    assert open_split(folder, "train", 32).num_records == 14
+
+
+def test_a_shard_with_one_wrong_bit_is_named(shard_folder, tmp_path):
+    folder = copy_shards(shard_folder, tmp_path)
+    path = folder / "train_0002_of_0003.tfrecords"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="train_0002_of_0003.tfrecords: damaged"):
+        open_split(folder, "train", 32)
+
+
+def test_no_index_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"index.json: missing; run `dvc repro shard`"):
+        open_split(tmp_path, "train", 32)
+
+
+def test_no_records_is_an_error(shard_folder, tmp_path):
+    folder = copy_shards(shard_folder, tmp_path)
+    index = (folder / "index.json").read_text()
+    assert '"num_records": 3' in index
+    index = index.replace('"num_records": 3', '"num_records": 0')
+    (folder / "index.json").write_text(index.replace('"num_records": 2', '"num_records": 0'))
+    with pytest.raises(UserError, match="the validation shards hold no records"):
+        open_split(folder, "validation", 32)
+
+
+def test_read_truth_is_the_annotations(val_split, persons):
+    truth, people = read_truth(val_split), persons["validation"]
+    assert truth["index"].tolist() == [0, 1, 2, 3, 4]
+    assert truth["filename"].tolist() == [person.image for person in people]
+    for joints, labelled, scale, person in zip(
+        truth["joints"], truth["labelled"], truth["scale"], people, strict=True
+    ):
+        np.testing.assert_array_equal(labelled, person.joints_vis)
+        np.testing.assert_allclose(joints[labelled], person.joints[labelled], atol=1e-3)
+        assert scale == pytest.approx(person.scale, rel=1e-5)
+
+
+def test_read_truth_of_whole_pictures_is_the_same(val_split, whole_folder):
+    crops, whole = read_truth(val_split), read_truth(open_split(whole_folder, "validation", 32))
+    labelled = crops["labelled"]
+    np.testing.assert_allclose(whole["joints"][labelled], crops["joints"][labelled], atol=1e-3)
+    np.testing.assert_allclose(whole["scale"], crops["scale"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_read_crops_gives_the_wanted_pictures_and_their_way_back(
+    whole, shard_folder, whole_folder, persons
+):
+    split = open_split(whole_folder if whole else shard_folder, "validation", 32)
+    crops = read_crops(split, [4, 1])
+    assert sorted(crops) == [1, 4]
+    for index, (crop, transform) in crops.items():
+        person = persons["validation"][index]
+        center = geometry.apply_transform(
+            geometry.invert_transform(transform.astype(float)), person.center
+        )
+        assert crop.dtype == np.uint8
+        assert (center > 0).all() and (center < crop.shape[1::-1]).all()
+        if whole:
+            np.testing.assert_array_equal(transform, np.eye(2, 3))
+
+
+def test_read_crops_of_nobody_is_empty(val_split):
+    assert read_crops(val_split, []) == {}
+
+
+def views_of(folder, size):
+    batch = next(iter(eval_batches(open_split(folder, "validation", size), 5)))
+    pictures, keypoints, labelled = make_views(batch, size)
+    back = geometry.apply_transform  # of a joint, to the original picture
+    original = [
+        back(t, k)
+        for t, k in zip(batch["transform"].numpy(), batch["keypoints"].numpy(), strict=True)
+    ]
+    return pictures.numpy(), keypoints.numpy() * 4, labelled.numpy(), np.array(original)
+
+
+def inside_pictures(*views):
+    """Pixels [N, S, S] two and more away from the black around a picture; there they may differ."""
+    inside = np.logical_and.reduce([view.max(axis=-1) > 8 for view in views])
+    rolled = [np.roll(inside, (dy, dx), (1, 2)) for dy in range(-2, 3) for dx in range(-2, 3)]
+    return np.logical_and.reduce(rolled)
+
+
+def measure_shifts(views, moved, inside):
+    """By how many pixels each of `moved` [N, S, S, 3] is shifted: x and y, least squares."""
+    change = np.where(inside, (moved - views).mean(axis=-1), 0)
+    gradients = [np.where(inside, g, 0) for g in np.gradient(views.mean(axis=-1), axis=(2, 1))]
+    return [-(g * change).sum((1, 2)) / (g * g).sum((1, 2)) for g in gradients]
+
+
+def test_whole_pictures_give_the_same_views_as_crops(
+    whole_folder, write_shards, tiny_params, tmp_path
+):
+    # Both are decoded at the same resolution, so that only the way of cutting differs.
+    size = 64
+    crop_size = int(np.ceil(geometry.cover_side(size, 0.25, 30)))
+    params = tiny_params.shard.model_copy(update={"crop_size": crop_size, "jpeg_quality": 98})
+    crops = views_of(write_shards(tmp_path, params), size)
+    whole = views_of(whole_folder, size)
+    np.testing.assert_array_equal(whole[2], crops[2])
+    labelled = crops[2]
+    np.testing.assert_allclose(whole[1][labelled], crops[1][labelled], atol=0.1)
+    np.testing.assert_allclose(whole[3][labelled], crops[3][labelled], atol=1e-2)
+    inside = inside_pictures(crops[0], whole[0])
+    assert inside.mean() > 0.6
+    assert np.abs(whole[0] - crops[0])[inside].mean() < 4
+    np.testing.assert_allclose(measure_shifts(crops[0], whole[0], inside), 0, atol=0.1)
+
+
+@pytest.mark.parametrize(("x", "y"), [(-4, -3), (5, 6), (10, 8), (-30, 2), (3, 40)], ids=str)
+def test_the_box_of_a_whole_picture_is_cut_wherever_it_lies(x, y):
+    import tensorflow as tf
+
+    picture = np.random.default_rng(1).integers(0, 256, (14, 18, 3), np.uint8)
+    side = 10
+    record = {
+        "box": tf.constant([x, y, side]),
+        "keypoints": tf.constant([[x + 2.0, y + 3.0]]),
+        "center": tf.constant([x + 4.0, y + 5.0]),
+        "side": tf.constant(8.0),
+        "transform": tf.eye(2, 3),
+    }
+    crop, moved = input_pipeline._crop_whole_picture(tf.constant(picture), record, side)
+    wide = np.pad(picture, [(60, 60), (60, 60), (0, 0)])
+    np.testing.assert_array_equal(crop, wide[60 + y : 70 + y, 60 + x : 70 + x])
+    np.testing.assert_allclose(moved["keypoints"], [[2, 3]], atol=1e-5)
+    np.testing.assert_allclose(moved["center"], [4, 5], atol=1e-5)
+    np.testing.assert_allclose(moved["transform"], [[1, 0, x], [0, 1, y]], atol=1e-5)

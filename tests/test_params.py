@@ -1,0 +1,223 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hourglass.errors import UserError
+from hourglass.params import load_params
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load the root's params.yaml with some keys, given by their full names, changed."""
+
+    def load_changed(changes):
+        values = yaml.safe_load((ROOT / "params.yaml").read_text())
+        for name, value in changes.items():
+            *sections, key = name.split(".")
+            section = values
+            for part in sections:
+                section = section[part]
+            section[key] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return load_params(path)
+
+    return load_changed
+
+
+def fault(load, changes):
+    """The one line that a change of params.yaml is refused with."""
+    with pytest.raises(UserError) as error:
+        load(changes)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+@pytest.mark.parametrize("folder", [".", "demo", "lspet"])
+def test_every_recipe_loads(folder):
+    params = load_params(ROOT / folder / "params.yaml")
+    written = yaml.safe_load((ROOT / folder / "params.yaml").read_text())
+    assert params.model_dump() == written, "each key of the file is used, none is made up"
+
+
+def test_the_recipes_are_the_ones_their_folders_promise():
+    names = {f: load_params(ROOT / f / "params.yaml").data.dataset for f in (".", "demo", "lspet")}
+    assert names == {".": "mpii", "demo": "synthetic", "lspet": "lspet"}
+
+
+@pytest.mark.parametrize("name", ["spare", "train.learning_rate", "train.augment.scales"])
+def test_an_unknown_key_is_named_in_full(load, name):
+    assert f"params.yaml: {name}: unknown key" in fault(load, {name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("train.epochs", "ten"),
+        ("train.epochs", 1.5),
+        ("train.epochs", None),
+        ("train.epochs", True),
+        ("train.lr", True),
+        ("train.lr", [1.0]),
+        ("train.lr", {"start": 1.0}),
+        ("train.augment.flip", 1),
+        ("train.augment.flip", "true"),
+        ("train.decay_epochs", 100),
+        ("train.init_weights", None),
+        ("predict.flip_test", 0),
+        ("data.mirror", 7),
+        ("data.synthetic", 5),
+        ("model", None),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(load, name, value):
+    assert f"params.yaml: {name}: Input should be a valid" in fault(load, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data.dataset", "coco"),
+        ("data.folder", ""),
+        ("data.synthetic.num_train", 0),
+        ("parse.max_reject_fraction", 1.01),
+        ("shard.num_train_shards", 0),
+        ("shard.num_train_shards", 10_000),  # the names have four digits
+        ("shard.crop_size", -1),
+        ("shard.crop_size", 4),
+        ("shard.crop_size", 31),
+        ("shard.scale_range", 1.0),
+        ("shard.rotation_range", 181),
+        ("shard.jpeg_quality", 0),
+        ("shard.jpeg_quality", 101),
+        ("model.num_channels", 6),  # bottlenecks halve them, the stem quarters them
+        ("model.num_stacks", 0),
+        ("train.lr", 0),
+        ("train.lr", -1e-3),
+        ("train.seed", -1),
+        ("train.seed", 2**31),
+        ("train.schedule", "cosin"),
+        ("train.decay_factor", 1.0),
+        ("train.sigma", 0),
+        ("train.augment.scale", 1.0),
+        ("train.augment.colour", -0.1),
+        ("train.precision", "float16"),
+        ("predict.decode", "mean"),
+        ("predict.batch_size", 0),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_what_was_given(load, name, value):
+    text = fault(load, {name: value})
+    assert f"params.yaml: {name}: " in text
+    assert text.endswith(f"(got {value!r})")
+
+
+def test_a_bad_item_of_a_list_is_named_by_its_place(load):
+    assert "train.decay_epochs.1: " in fault(load, {"train.decay_epochs": [3, 0]})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["train.lr", "train.weight_decay", "shard.scale_range"])
+def test_what_is_not_a_finite_number_is_refused(load, name, value):
+    assert f"params.yaml: {name}: " in fault(load, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("shard.crop_size", 0), ("shard.crop_size", 32), ("train.clip_norm", 0)]
+)
+def test_the_edge_of_a_range_is_in_it(load, name, value):
+    section, key = name.split(".")
+    assert getattr(getattr(load({name: value}), section), key) == value
+
+
+@pytest.mark.parametrize("name", ["model", "train.augment", "predict.decode"])
+def test_a_missing_section_or_key_is_named_in_full(tmp_path, name):
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *sections, key = name.split(".")
+    section = values
+    for part in sections:
+        section = section[part]
+    del section[key]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=rf"params\.yaml: {name}: missing; add it"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("text", ["7e-4", "7E-4", "7.0e-4", "'7e-4'", "+7e-4"])
+def test_a_number_that_yaml_takes_for_a_string_is_a_number(tmp_path, text):
+    recipe = (ROOT / "params.yaml").read_text()
+    assert "lr: 1.0e-3" in recipe
+    path = tmp_path / "params.yaml"
+    path.write_text(recipe.replace("lr: 1.0e-3", f"lr: {text}"))
+    assert load_params(path).train.lr == 7e-4
+
+
+@pytest.mark.parametrize("text", ["run", "1e999", "infinity", "nan", "12"])
+def test_other_strings_stay_strings(load, text):
+    assert load({"train.init_weights": text}).train.init_weights == text
+    assert "train.lr: " in fault(load, {"train.lr": text})
+
+
+@pytest.mark.parametrize("crop_size", [384, 0])
+@pytest.mark.parametrize(
+    ("asked", "value", "stored"),
+    [
+        ("train.augment.scale", 0.26, "shard.scale_range"),
+        ("train.augment.rotation", 31, "shard.rotation_range"),
+    ],
+)
+def test_augmentation_beyond_the_stored_crop_is_refused(load, asked, value, stored, crop_size):
+    text = fault(load, {asked: value, "shard.crop_size": crop_size})
+    assert f"{asked} {value:g} asks for pixels that the shards do not hold" in text
+    assert f"raise {stored} from" in text
+    assert load({asked: value, stored: value}), "the mend that the line names"
+
+
+@pytest.mark.parametrize("size", [255, 96, 32])
+def test_an_input_that_cannot_be_halved_at_every_level_is_refused(load, size):
+    text = fault(load, {"model.input_size": size})
+    assert f"model: input_size {size} must be a multiple of 64 for num_levels 4" in text
+
+
+def test_the_step_of_the_input_size_follows_the_levels(load):
+    assert load({"model.input_size": 96, "model.num_levels": 3}).model.input_size == 96
+
+
+def test_several_faults_are_counted(load):
+    text = fault(load, {"train.lr": 0, "train.epochs": 0, "model.depth": 1})
+    assert text.endswith("(and 2 more)")
+
+
+def test_params_do_not_change(load):
+    params = load({})
+    with pytest.raises(ValueError, match="frozen"):
+        params.train.lr = 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "train: {", "a: b: c", "!!python/object:os.system {}", "1: {}", "\t"]
+)
+def test_a_file_that_is_no_recipe_is_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"params\.yaml: ") as error:
+        load_params(path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\xfa", b"data: {folder: 2024-13-45}"])
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, data):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"params\.yaml: cannot be read: ") as error:
+        load_params(path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(UserError, match=r"params\.yaml: not found; run this in a folder"):
+        load_params(tmp_path / "params.yaml")

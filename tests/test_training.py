@@ -1,0 +1,547 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from hourglass import training
+from hourglass.errors import UserError
+from hourglass.files import exclusive_lock
+from hourglass.heatmaps import encode_heatmaps
+from hourglass.input_pipeline import open_split
+from hourglass.training import (
+    Trainer,
+    TrainingState,
+    count_plateaus,
+    heatmap_loss,
+    learning_rate,
+    state_key,
+    write_history,
+)
+
+ROOT = Path(__file__).parents[1]
+
+# Run first, on two logical devices, which must be there before TensorFlow starts. The norms look at
+# the whole batch, so that one device and two compute the same.
+TWO_DEVICES = """
+import functools, json, pickle, sys
+import keras, tensorflow as tf
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+norm = functools.partial(keras.layers.BatchNormalization, synchronized=True)
+keras.layers.BatchNormalization = norm
+from hourglass import training
+from hourglass.input_pipeline import open_split
+params, folder, state = pickle.load(open(sys.argv[1], "rb"))
+splits = [open_split(folder, split, 32) for split in ("train", "validation")]
+training.prepare_devices(params.train)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+json.dump(training.Trainer(params, *splits, strategy, state).run(), open(sys.argv[2], "w"))
+"""
+
+
+def change_train(params, **values):
+    return params.model_copy(update={"train": params.train.model_copy(update=values)})
+
+
+@pytest.fixture(scope="module")
+def splits(shard_folder):
+    return [open_split(shard_folder, split, 32) for split in ("train", "validation")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_devices(tmp_path_factory, tiny_params, shard_folder):
+    """The process that trains on two devices, beside the other tests, and its history's path."""
+    import pickle
+
+    folder = tmp_path_factory.mktemp("two_devices")
+    params = change_train(tiny_params, batch_size=tiny_params.train.batch_size // 2)
+    (folder / "job.pkl").write_bytes(
+        pickle.dumps((params, str(shard_folder), str(folder / "state.npz")))
+    )
+    command = [sys.executable, "-W", "error::UserWarning", "-c", TWO_DEVICES]
+    process = subprocess.Popen(
+        [*command, folder / "job.pkl", folder / "history.json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    yield process, folder / "history.json"
+    process.kill()
+    process.communicate()
+
+
+def make_trainer(params, splits, state_path):
+    strategy = training.prepare_devices(params.train)
+    return Trainer(params, *splits, strategy, state_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tiny_params, splits, tmp_path_factory):
+    """One compiled Trainer and its first weights, to be used through `renew` alone."""
+    trainer = make_trainer(tiny_params, splits, tmp_path_factory.mktemp("state") / "state.npz")
+    start = trainer.network.get_weights(), [np.array(v) for v in trainer.optimizer.variables]
+    return trainer, *start
+
+
+@pytest.fixture
+def renew(shared, tiny_params, tmp_path, monkeypatch):
+    """A function that gives the shared Trainer as if it were new, with changed train parameters.
+
+    With `scrambled` its weights and optimizer hold nonsense: all must come from the state.
+    """
+    trainer, weights, optimizer = shared
+    monkeypatch.setattr(trainer, "state_path", tmp_path / "state.npz")
+    monkeypatch.setattr(trainer, "params", tiny_params.train)
+
+    def renew(scrambled=False, **values):
+        trainer.params = tiny_params.train.model_copy(update=values)
+        trainer.network.set_weights([w + 7 for w in weights] if scrambled else weights)
+        for variable, value in zip(trainer.optimizer.variables, optimizer, strict=True):
+            variable.assign(value + 3 if scrambled else value)
+        return trainer
+
+    return renew
+
+
+def weights_of(trainer):
+    return [weight.tobytes() for weight in trainer.network.get_weights()]
+
+
+# The loss
+
+
+def random_heatmaps(seed, number=2, size=8):
+    return np.random.default_rng(seed).random((number, size, size, 16)).astype(np.float32)
+
+
+def random_keypoints(seed, number=2, size=8):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0, size, (number, 16, 2)).astype(np.float32)
+
+
+ALL = np.ones((2, 16), bool)
+
+
+@pytest.mark.parametrize("foreground", ["value", "support"])
+@pytest.mark.parametrize("target_peak", [1.0, 10.0])
+def test_loss_by_brute_force(tiny_params, foreground, target_peak):
+    params = change_train(
+        tiny_params, foreground=foreground, foreground_weight=82.0, target_peak=target_peak
+    ).train
+    keypoints = random_keypoints(1)
+    labelled = np.random.default_rng(2).random((2, 16)) < 0.7
+    stacks = [random_heatmaps(3), random_heatmaps(4)]
+    target = np.asarray(encode_heatmaps(keypoints, 8, params.sigma))
+    total = 0.0
+    for heatmaps in stacks:
+        for n, y, x, k in np.ndindex(heatmaps.shape):
+            t = float(target[n, y, x, k])
+            weight = 1 + 82 * (t if foreground == "value" else (t > 0))
+            error = (float(heatmaps[n, y, x, k]) - target_peak * t) ** 2
+            total += labelled[n, k] * weight * error / heatmaps.size
+    loss = float(heatmap_loss(stacks, keypoints, labelled, params))
+    assert loss == pytest.approx(total, rel=1e-4)
+
+
+def test_missing_joints_cost_nothing(tiny_params):
+    heatmaps, keypoints = random_heatmaps(1), random_keypoints(2)
+    labelled = np.random.default_rng(3).random((2, 16)) < 0.5
+    expected = float(heatmap_loss([heatmaps], keypoints, labelled, tiny_params.train))
+    missing = ~labelled
+    keypoints[missing] = -1
+    heatmaps = np.where(missing[:, None, None], 1e3, heatmaps)
+    assert float(heatmap_loss([heatmaps], keypoints, labelled, tiny_params.train)) == expected
+    assert float(heatmap_loss([heatmaps], keypoints, ~ALL, tiny_params.train)) == 0
+
+
+def test_a_perfect_prediction_costs_nothing_and_each_labelled_joint_counts(tiny_params):
+    keypoints = random_keypoints(1)
+    heatmaps = np.array(encode_heatmaps(keypoints, 8, 1.0))
+    assert float(heatmap_loss([heatmaps], keypoints, ALL, tiny_params.train)) == 0
+    heatmaps[1, 4, 4, 11] += 1
+    assert float(heatmap_loss([heatmaps], keypoints, ALL, tiny_params.train)) > 0
+
+
+def test_occluded_joints_are_trained(splits):
+    # MPII's occluded joints are labelled: what the records say is what the loss counts.
+    from hourglass.input_pipeline import eval_batches, read_truth
+
+    batch = next(iter(eval_batches(splits[1], 5)))
+    np.testing.assert_array_equal(batch["labelled"], read_truth(splits[1])["labelled"])
+
+
+# The learning rate
+
+
+def rates(params, num_epochs=6, steps=10, history=()):
+    return [learning_rate(params.train, k, steps, list(history)) for k in range(num_epochs * steps)]
+
+
+def test_warm_up_rises_in_even_steps(tiny_params):
+    params = change_train(tiny_params, schedule="constant", lr=1.0, warmup_epochs=1.0)
+    expected = [(k + 1) / 11 for k in range(10)] + [1.0] * 50
+    np.testing.assert_allclose(rates(params), expected)
+
+
+def test_warm_up_may_be_part_of_an_epoch_or_absent(tiny_params):
+    half = rates(change_train(tiny_params, schedule="constant", lr=1.0, warmup_epochs=0.5))
+    np.testing.assert_allclose(half[:6], [1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
+    none = change_train(tiny_params, schedule="constant", lr=1.0, warmup_epochs=0.0)
+    assert set(rates(none)) == {1.0}
+
+
+def test_cosine_falls_to_nearly_nothing(tiny_params):
+    params = change_train(tiny_params, schedule="cosine", lr=2.0, warmup_epochs=1.0, epochs=6)
+    values = rates(params)
+    assert values[10] == 2.0
+    assert values[35] == pytest.approx(1.0)
+    assert 0 < values[-1] < 0.01
+    assert values[10:] == sorted(values[10:], reverse=True)
+
+
+def test_steps_fall_after_the_named_epochs(tiny_params):
+    params = change_train(
+        tiny_params, schedule="steps", lr=1.0, warmup_epochs=0.0, decay_epochs=[2, 4],
+        decay_factor=0.1,
+    )  # fmt: skip
+    np.testing.assert_allclose(rates(params), [1.0] * 20 + [0.1] * 20 + [0.01] * 20)
+
+
+@pytest.mark.parametrize(
+    ("scores", "factor"),
+    [
+        ([], 1),
+        ([5, 6, 7, 8], 1),
+        ([5, 5], 1),
+        ([5, 5, 5], 0.5),
+        ([5, 6, 6, 4], 0.5),
+        ([5, 4, 6, 5], 1),
+        ([5, 5, 5, 5, 5], 0.25),
+        ([5, 4, 4, 9, 8, 8], 0.25),
+    ],
+)
+def test_plateau_follows_from_the_scores(tiny_params, scores, factor):
+    params = change_train(
+        tiny_params, schedule="plateau", lr=1.0, warmup_epochs=0.0, patience=2, decay_factor=0.5
+    )
+    history = [{"val_pckh": score} for score in scores]
+    assert set(rates(params, history=history)) == {factor}
+
+
+def test_count_plateaus_starts_again_after_each():
+    assert [count_plateaus([1] * n, 2) for n in range(1, 8)] == [0, 0, 1, 1, 2, 2, 3]
+
+
+# Runs
+
+
+@pytest.fixture(scope="module")
+def plain_run(tiny_params, splits, tmp_path_factory):
+    """History and weights of a Trainer of its own."""
+    path = tmp_path_factory.mktemp("plain") / "state.npz"
+    trainer = make_trainer(tiny_params, splits, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # Keras' about running out of data
+        history = trainer.run()
+    return history, weights_of(trainer), TrainingState.load(path)
+
+
+def test_a_run_has_an_epoch_a_row(plain_run, tiny_params):
+    history, _, _ = plain_run
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert all(tuple(row) == training.HISTORY_COLUMNS for row in history)
+    # 14 records, batches of 4: three steps, so that epoch 1 of the warm-up starts at 1/4.
+    assert history[0]["lr"] == tiny_params.train.lr / 4
+    assert history[1]["lr"] == tiny_params.train.lr
+
+
+def test_a_run_lowers_the_loss(plain_run):
+    losses = [row["loss"] for row in plain_run[0]]
+    assert losses == sorted(losses, reverse=True) and losses[-1] < 0.8 * losses[0]
+
+
+def test_two_runs_are_the_same_bit_for_bit(plain_run, renew):
+    history, weights, _ = plain_run
+    trainer = renew()
+    assert trainer.run() == history
+    assert weights_of(trainer) == weights
+
+
+def test_another_seed_is_another_run(plain_run, renew):
+    assert renew(seed=2, epochs=1).run()[0]["loss"] != plain_run[0][0]["loss"]
+
+
+def interrupt(monkeypatch, epoch, step):
+    original = training._EpochProgress.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        original(self, batch, logs)
+        if (self.epoch, batch) == (epoch, step):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._EpochProgress, "on_train_batch_end", on_train_batch_end)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"schedule": "cosine"},
+        # The score of so small a run does not get better: the rate falls after each epoch.
+        {"schedule": "plateau", "patience": 1, "warmup_epochs": 0.0},
+    ],
+    ids=["cosine", "plateau"],
+)
+def test_an_interrupted_run_ends_with_the_same_bits(values, renew, monkeypatch, capsys):
+    trainer = renew(**values)
+    history = trainer.run()
+    expected, state = weights_of(trainer), TrainingState.load(trainer.state_path)
+    trainer.state_path.unlink()
+    if values["schedule"] == "plateau":
+        assert history[2]["lr"] < history[0]["lr"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, epoch=2, step=1)
+        renew(**values).run()
+    assert len(TrainingState.load(trainer.state_path).history) == 1
+    assert renew(scrambled=True, **values).run() == history
+    assert "going on after epoch 1\n" in capsys.readouterr().out
+    assert weights_of(trainer) == expected
+    resumed = TrainingState.load(trainer.state_path)
+    for name in ("weights", "optimizer", "best_weights"):
+        for new, old in zip(getattr(resumed, name), getattr(state, name), strict=True):
+            np.testing.assert_array_equal(new, old)
+
+
+def test_a_finished_run_is_not_trained_again(renew, monkeypatch):
+    trainer = renew(epochs=1)
+    history = trainer.run()
+    expected = weights_of(trainer)
+    monkeypatch.setattr(Trainer, "_run_epoch", lambda *_: pytest.fail("trained again"))
+    assert renew(scrambled=True, epochs=1).run() == history
+    assert weights_of(trainer) == expected
+
+
+@pytest.fixture
+def scripted(renew, monkeypatch):
+    """A function that runs epochs with given scores; after epoch n all weights are n."""
+
+    def run(scores, **values):
+        def run_epoch(self, epoch, history):
+            self.network.set_weights([np.full_like(w, epoch) for w in self.network.get_weights()])
+            score = scores[epoch - 1]
+            return {"epoch": epoch, "lr": 0.1, "loss": 1.0, "val_pckh": score, "val_pckh_0.1": 0.0}
+
+        monkeypatch.setattr(Trainer, "_run_epoch", run_epoch)
+        trainer = renew(epochs=len(scores), **values)
+        return trainer.run(), trainer.network.get_weights()[0].flat[0]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"), [([1, 5, 2], 2), ([3, 3, 1], 1), ([0, 0, 0], 1), ([1, 2, 3], 3)]
+)
+def test_the_best_weights_are_kept_the_first_on_a_tie(scripted, scores, best):
+    history, weight = scripted(scores)
+    assert len(history) == 3
+    assert weight == best
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 8), (1, 3), (2, 6), (3, 7), (4, 8)])
+def test_early_stopping_waits_its_epochs(scripted, patience, epochs):
+    history, _ = scripted([1, 2, 2, 3, 3, 3, 1, 9], early_stopping=patience)
+    assert len(history) == epochs
+
+
+def test_a_loss_that_is_not_finite_names_where_and_keeps_the_last_epoch(renew, shared, monkeypatch):
+    trainer = renew()
+    original = training._EpochProgress.on_train_batch_begin
+    seen = []
+
+    def poison(self, batch, logs=None):
+        original(self, batch, logs)
+        if (self.epoch, batch) == (2, 1):
+            kernel = self.trainer.network.get_layer("stem_conv").kernel
+            kernel.assign(np.full(kernel.shape, np.nan))
+
+    def remember(*args):
+        seen.append(list(original_batches(*args)))
+        return original_batches(*args)
+
+    original_batches = training.train_batches
+    monkeypatch.setattr(training, "train_batches", remember)
+    monkeypatch.setattr(training._EpochProgress, "on_train_batch_begin", poison)
+    with pytest.raises(UserError) as caught:
+        trainer.run()
+    records = sorted(seen[1][1]["index"].numpy().tolist())
+    text = str(caught.value)
+    assert f"epoch 2, step 2, on train records {records};" in text
+    assert len(text.splitlines()) == 1
+    state = TrainingState.load(trainer.state_path)
+    assert len(state.history) == 1
+    assert all(np.isfinite(weight).all() for weight in state.weights)
+
+
+def test_a_wild_learning_rate_is_reported(renew):
+    with pytest.raises(UserError, match=r"train.lr: the loss is not finite in epoch \d"):
+        renew(lr=1e30, warmup_epochs=0.0, weight_decay=0.0).run()
+
+
+def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
+    params = change_train(tiny_params, batch_size=15)
+    with pytest.raises(UserError, match=r"train.batch_size: 15 .* 14 train records"):
+        make_trainer(params, splits, tmp_path / "state.npz")
+
+
+def test_norms_and_biases_do_not_decay(shared):
+    trainer = shared[0]
+    decays = {
+        variable.name: trainer.optimizer._use_weight_decay(variable)
+        for variable in trainer.network.trainable_variables
+    }
+    assert decays == {"kernel": True, "bias": False, "gamma": False, "beta": False}
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_coordinates_keep_their_precision_whatever_the_network_has(
+    precision, tiny_params, splits, tmp_path
+):
+    from hourglass.input_pipeline import eval_batches
+
+    params = change_train(tiny_params, precision=precision)
+    try:
+        trainer = make_trainer(params, splits, tmp_path / "state.npz")
+        batch = next(iter(eval_batches(splits[1], 2)))
+        views, poses = trainer.model(batch), trainer.predictor(batch)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert trainer.network.get_layer("stem_conv").compute_dtype == precision[len("mixed_") :]
+    assert views["keypoints"].dtype == poses["keypoints"].dtype == "float32"
+    plain = training.PoseTrainer(trainer.network, params.train)(batch)
+    np.testing.assert_array_equal(views["keypoints"], plain["keypoints"])
+    # The scale of the loss is a part of what the rest of a run depends on.
+    has_scale = any("dynamic_scale" in v.path for v in trainer.optimizer.variables)
+    assert has_scale == (precision == "mixed_float16")
+
+
+# The state and its key
+
+
+def test_the_state_comes_back_as_it_was(tmp_path):
+    rng = np.random.default_rng(1)
+    arrays = [rng.normal(size=(2, 3)).astype(np.float32) for _ in range(12)]
+    history = [{"epoch": 1, "lr": 0.1, "loss": 1 / 3, "val_pckh": 2 / 3, "val_pckh_0.1": 0.0}]
+    state = TrainingState(arrays, [np.array(5), *arrays[:3]], arrays[::-1], history)
+    state.save(tmp_path / "state.npz")
+    loaded = TrainingState.load(tmp_path / "state.npz")
+    assert loaded.history == history
+    for name in ("weights", "optimizer", "best_weights"):
+        for new, old in zip(getattr(loaded, name), getattr(state, name), strict=True):
+            np.testing.assert_array_equal(new, old)
+            assert new.dtype == old.dtype
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+def test_the_key_follows_params_and_data(tiny_params):
+    key = state_key(tiny_params, "data")
+    assert state_key(tiny_params, "data") == key
+    others = [
+        state_key(tiny_params, "other data"),
+        state_key(change_train(tiny_params, lr=1e-4), "data"),
+        state_key(change_train(tiny_params, epochs=4), "data"),
+        state_key(
+            tiny_params.model_copy(
+                update={"model": tiny_params.model.model_copy(update={"num_stacks": 2})}
+            ),
+            "data",
+        ),
+    ]
+    assert len({key, *others}) == 5
+
+
+def test_the_key_follows_what_does_not_concern_training_not(tiny_params):
+    predict = tiny_params.predict.model_copy(update={"num_figures": 1})
+    changed = tiny_params.model_copy(update={"predict": predict})
+    assert state_key(changed, "data") == state_key(tiny_params, "data")
+
+
+def test_the_key_follows_the_code(tiny_params, tmp_path, monkeypatch):
+    key = state_key(tiny_params, "data")
+    copy = tmp_path / "heatmaps.py"
+    source = Path(sys.modules["hourglass.heatmaps"].__file__).read_text()
+    monkeypatch.setattr(sys.modules["hourglass.heatmaps"], "__file__", str(copy))
+    copy.write_text(source)
+    assert state_key(tiny_params, "data") == key
+    copy.write_text(source + "# changed\n")
+    assert state_key(tiny_params, "data") != key
+
+
+def test_the_key_follows_the_first_weights(tiny_params, tmp_path):
+    path = tmp_path / "first.keras"
+    params = change_train(tiny_params, init_weights=str(path))
+    with pytest.raises(UserError, match=r"first.keras: no such file; mend train.init_weights"):
+        state_key(params, "data")
+    path.write_text("one")
+    key = state_key(params, "data")
+    path.write_text("two")
+    assert state_key(params, "data") != key
+
+
+def test_first_weights_are_used(tiny_params, splits, model_file, network, tmp_path):
+    params = change_train(tiny_params, init_weights=str(model_file), seed=9)
+    trainer = make_trainer(params, splits, tmp_path / "state.npz")
+    for new, old in zip(trainer.network.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_states_lie_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert training.cache_folder() == tmp_path / "hourglass"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert training.cache_folder() == Path.home() / ".cache" / "hourglass"
+
+
+def test_a_second_trainer_is_refused(tmp_path):
+    lock = tmp_path / ".train.lock"
+    code = (
+        "import sys; from hourglass.files import exclusive_lock\n"
+        "from hourglass.errors import exit_on_user_error\n"
+        "@exit_on_user_error\n"
+        "def main():\n"
+        "    with exclusive_lock(sys.argv[1], 'training here'): print('got it')\n"
+        "main()"
+    )
+
+    def second():
+        return subprocess.run(
+            [sys.executable, "-c", code, lock], env={"PYTHONPATH": str(ROOT / "src")},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    with exclusive_lock(lock, "training here"):
+        refused = second()
+    assert refused.returncode == 1 and not refused.stdout
+    line = f"error: process {os.getpid()} is training here: wait for it, or end it\n"
+    assert refused.stderr == line
+    assert second().stdout == "got it\n"
+
+
+def test_history_is_written_in_full(tmp_path, plain_run):
+    history = plain_run[0]
+    write_history(tmp_path / "history.csv", history)
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    assert [{key: float(value) for key, value in row.items()} for row in rows] == history
+
+
+def test_two_devices_train_as_one(two_devices, plain_run):
+    process, path = two_devices
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors[-3000:]
+    history = json.loads(path.read_text())
+    for two, one in zip(history, plain_run[0], strict=True):
+        assert two == pytest.approx(one, abs=1e-4)
