@@ -36,8 +36,8 @@ def main():
     options.add_argument("--rounds", type=int, default=5)
     options = options.parse_args()
     params = load_params(Path(__file__).parents[1] / "params.yaml")
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         persons, pictures = draw_pictures(options.num_pictures)
         crops = write_split(folder / "crops", persons, pictures, params.shard)
         whole_params = params.shard.model_copy(update={"crop_size": 0})
@@ -146,8 +146,8 @@ def report(rates, whole_bytes, crop_bytes, number):
     base = statistics.median(next(iter(rates.values())))
     print("| input pipeline | images/s | min - max | ratio |\n|---|---:|---:|---:|")
     for name, values in rates.items():
-        rate = statistics.median(values)
-        print(f"| {name} | {rate:.0f} | {min(values):.0f} - {max(values):.0f} | {rate / base:.1f} |")
+        rate, spread = statistics.median(values), f"{min(values):.0f} - {max(values):.0f}"
+        print(f"| {name} | {rate:.0f} | {spread} | {rate / base:.1f} |")
     print(f"\nkB a record: whole pictures {whole_bytes / number / 1e3:.0f}, ", end="")
     print(f"crops {crop_bytes / number / 1e3:.0f}, ratio 1/{whole_bytes / crop_bytes:.1f}")
 

@@ -118,7 +118,8 @@ def report_rejects(shards, results, num_persons, max_fraction):
         if num_left_out > max_fraction * total:
             raise UserError(
                 f"{OUT}/rejects.csv: {num_left_out} of {total} {split} persons cannot be used, for "
-                f"example {left_out[0].image}: {left_out[0].reason}; mend the pictures or raise shard.max_reject_fraction"
+                f"example {left_out[0].image}: {left_out[0].reason}; mend the pictures or raise "
+                "shard.max_reject_fraction"
             )
 
 

@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from test_archives import md5, names_in, random_bytes, write_tar, zip_bytes
 
 from hourglass import downloads
 from hourglass.archives import open_images
@@ -17,6 +16,7 @@ from hourglass.downloads import DownloadError, download_file, fetch_dataset
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
 from hourglass.params import DataParams, SyntheticParams
+from test_archives import md5, names_in, random_bytes, write_tar, zip_bytes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 LSPET = SHARED / "lspet-first60.zip"

@@ -13,7 +13,8 @@ from imports import PACKAGE, ROOT, all_imports, direct_imports
 # Bottom up: a module imports only from modules above it in this list.
 LAYERS = [
     "errors", "files", "backend", "skeleton", "params", "datasets", "archives",
-    "annotations", "geometry", "images", "synthetic", "downloads", "pckh", "drawing", "predictions", "reporting", "figures",
+    "annotations", "geometry", "images", "bodies", "cartoons", "synthetic", "downloads",
+    "pckh", "drawing", "predictions", "reporting", "figures",
     "tfrecords", "heatmaps", "model", "augment", "input_pipeline", "inference", "training", "cli",
 ]  # fmt: skip
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")

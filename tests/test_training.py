@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hourglass import training
 from hourglass.errors import UserError
@@ -36,6 +37,7 @@ devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 norm = functools.partial(keras.layers.BatchNormalization, synchronized=True)
 keras.layers.BatchNormalization = norm
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 from hourglass import training
 from hourglass.input_pipeline import open_split
 params, folder, state = pickle.load(open(sys.argv[1], "rb"))
@@ -76,6 +78,14 @@ def two_devices(tmp_path_factory, tiny_params, shard_folder):
     process.communicate()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def plain_graphs():
+    """Optimizing a graph takes longer than the few steps of a test."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
 def make_trainer(params, splits, state_path):
     strategy = training.prepare_devices(params.train)
     return Trainer(params, *splits, strategy, state_path)
@@ -85,7 +95,7 @@ def make_trainer(params, splits, state_path):
 def shared(tiny_params, splits, tmp_path_factory):
     """One compiled Trainer and its first weights, to be used through `renew` alone."""
     trainer = make_trainer(tiny_params, splits, tmp_path_factory.mktemp("state") / "state.npz")
-    start = trainer.network.get_weights(), [np.array(v) for v in trainer.optimizer.variables]
+    start = trainer.network.get_weights(), [np.asarray(v) for v in trainer.optimizer.variables]
     return trainer, *start
 
 

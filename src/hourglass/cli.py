@@ -105,8 +105,9 @@ def check_no_overwrite(outputs, folder):
     """Refuse an output folder in which a drawn picture would take a photograph's place."""
     photos = {photo.resolve() for photo, _ in outputs}
     for _, name in outputs:
-        if (folder / f"{name}.png").resolve() in photos:
-            raise UserError(f"{folder / name}.png: is a photograph to predict; choose another --out")
+        target = folder / f"{name}.png"
+        if target.resolve() in photos:
+            raise UserError(f"{target}: is a photograph to predict; choose another --out")
 
 
 def predict_file(predictor, photo, box, target):

@@ -1,0 +1,228 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hourglass import cli
+from hourglass.skeleton import JOINTS
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def hourglass(monkeypatch, capsys, tmp_path, model_file):
+    """Run the command in an empty folder: exit code, lines of stdout, lines of stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, model=model_file):
+        model = ["--model", str(model)] if model else []
+        command = ["hourglass", "predict", *map(str, arguments), *model]
+        monkeypatch.setattr(sys, "argv", command)
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out.splitlines(), err.splitlines()
+
+    return run
+
+
+def save_picture(path, size=(60, 80), mode="RGB", **settings):
+    pixels = np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).convert(mode).save(path, **settings)
+    return path
+
+
+def outputs(folder="poses"):
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def test_a_photograph_becomes_a_picture_and_a_record(hourglass):
+    photo = save_picture(Path("photo.jpg"))
+    code, out, err = hourglass(photo)
+    assert (code, err, outputs()) == (0, [], ["photo.json", "photo.png"])
+    assert re.fullmatch(
+        r"photo\.jpg: poses/photo\.png, poses/photo\.json, mean score -?\d\.\d\d", out[0]
+    )
+    with Image.open("poses/photo.png") as drawn:
+        assert (drawn.size, drawn.format) == ((60, 80), "PNG")
+        assert (np.asarray(drawn) != np.asarray(Image.open(photo))).any()
+    record = json.loads(Path("poses/photo.json").read_text())
+    assert (record["image"], record["box"]) == ("photo.jpg", None)
+    assert tuple(record["joints"]) == JOINTS
+    assert all(set(joint) == {"x", "y", "score"} for joint in record["joints"].values())
+
+
+def test_a_folder_of_mixed_files(hourglass):
+    folder = Path("photos")
+    save_picture(folder / "good.jpg")
+    save_picture(folder / "grey.jpg", mode="L")
+    save_picture(folder / "same.jpg")
+    save_picture(folder / "same.png", mode="RGBA")
+    save_picture(folder / "two words \u00fc\u5199\u771f.jpg")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "notes.txt").write_text("not a picture")
+    cut = save_picture(folder / "truncated.jpg")
+    cut.write_bytes(cut.read_bytes()[:1000])
+    (folder / "inner").mkdir()
+    code, out, err = hourglass(folder)
+    assert code == 1
+    assert [line.split(": ")[:3] for line in err[:2]] == [
+        ["error", "photos/empty.jpg", "cannot be decoded"],
+        ["error", "photos/notes.txt", "cannot be decoded"],
+    ]
+    assert err[2].startswith("error: photos/truncated.jpg: cannot be decoded: ")
+    assert err[3:] == ["error: 3 of 8 files could not be used"]
+    names = ["good", "grey", "same", "same_2", "two words \u00fc\u5199\u771f"]
+    assert outputs() == sorted(f"{name}.{kind}" for name in names for kind in ("json", "png"))
+    assert len(out) == 5
+    assert json.loads(Path("poses/same_2.json").read_text())["image"] == "photos/same.png"
+
+
+def test_file_names_of_any_bytes_are_printed(hourglass):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    try:
+        Path(name).touch()
+    except OSError as error:
+        pytest.skip(f"this file system takes UTF-8 names alone: {error}")
+    shutil.copy(save_picture(Path("ok.jpg")), name)
+    code, out, _ = hourglass(name)
+    assert code == 0 and out[0].startswith("caf\\udce9.jpg: ")
+    assert json.loads(Path("poses/caf\udce9.json").read_text())["image"] == name
+
+
+def test_the_box_is_what_the_network_sees(hourglass):
+    photo = save_picture(Path("photo.png"), size=(200, 100))
+    assert hourglass(photo, "--box", "150,50.5,40,30", "--out", "right")[0] == 0
+    assert hourglass(photo, "--box=-10,0,40,30", "--out", "left")[0] == 0
+    for folder, low, high in (("right", 150, 190), ("left", -10, 30)):
+        record = json.loads(Path(folder, "photo.json").read_text())
+        assert all(low - 4 <= joint["x"] <= high + 4 for joint in record["joints"].values())
+    assert record["box"] == [-10, 0, 40, 30]
+
+
+def test_a_box_outside_of_one_picture_leaves_the_others(hourglass):
+    save_picture(Path("photos/large.png"), size=(200, 100))
+    save_picture(Path("photos/small.png"), size=(50, 50))
+    code, _, err = hourglass("photos", "--box", "100,0,50,50")
+    assert code == 1
+    assert err[0].startswith("error: photos/small.png: the box 100,0,50,50 leaves nothing")
+    assert outputs() == ["large.json", "large.png"]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,0,4", "1,2,3,-4", "nan,0,1,1", "0,0,inf,1",
+        "1e9,0,1,1", "0,0,1e9,1", "1;2;3;4",
+    ],
+)  # fmt: skip
+def test_a_bad_box_is_explained(hourglass, box):
+    save_picture(Path("photo.jpg"))
+    code, out, err = hourglass("photo.jpg", f"--box={box}")
+    assert (code, out) == (2, [])
+    assert err[-1].startswith(f"hourglass predict: error: argument --box: {box!r}")
+    assert not Path("poses").exists()
+
+
+def test_parse_box_takes_four_numbers():
+    assert cli.parse_box("1, -2.5,3e1,4") == (1, -2.5, 30, 4)
+
+
+def test_the_flip_test_can_be_left_out(hourglass):
+    photo = save_picture(Path("photo.jpg"))
+    hourglass(photo, "--out", "with")
+    hourglass(photo, "--out", "without", "--no-flip-test")
+    with_, without = (
+        json.loads(Path(folder, "photo.json").read_text())["joints"]
+        for folder in ("with", "without")
+    )
+    assert with_ != without
+
+
+def test_a_missing_file_stops_before_anything_is_written(hourglass):
+    save_picture(Path("photo.jpg"))
+    code, _, err = hourglass("photo.jpg", "absent.jpg")
+    assert (code, err) == (1, ["error: absent.jpg: no such file"])
+    assert not Path("poses").exists()
+
+
+def test_an_empty_folder_is_named(hourglass):
+    Path("nothing").mkdir()
+    assert hourglass("nothing")[::2] == (1, ["error: nothing: no files in this folder"])
+
+
+def test_a_missing_model_is_named(hourglass):
+    save_picture(Path("photo.jpg"))
+    code, _, err = hourglass("photo.jpg", model="absent.keras")
+    assert code == 1
+    assert err == ["error: absent.keras: no such model; train one first (`dvc repro train`)"]
+    code, _, err = hourglass("photo.jpg", model=None)
+    assert code == 1 and err[0].startswith("error: models/hourglass.keras: no such model")
+
+
+def test_a_file_that_is_no_model_is_named(hourglass):
+    photo = save_picture(Path("photo.jpg"))
+    code, _, err = hourglass("photo.jpg", model=photo)
+    assert code == 1 and len(err) == 1
+    assert err[0].startswith("error: photo.jpg: not a usable Keras model: ")
+
+
+def test_an_output_folder_that_is_a_file_is_named(hourglass):
+    save_picture(Path("photo.jpg"))
+    Path("taken").write_text("")
+    code, _, err = hourglass("photo.jpg", "--out", "taken")
+    assert (code, err) == (1, ["error: taken: File exists"])
+
+
+def test_photographs_are_never_overwritten(hourglass):
+    for name in ("a.jpg", "a.png", "b.png"):
+        save_picture(Path(name))
+    before = {name: Path(name).read_bytes() for name in ("a.jpg", "a.png", "b.png")}
+    code, _, err = hourglass("b.png", "--out", ".")
+    assert code == 1
+    assert err == ["error: b.png: is a photograph to predict; choose another --out"]
+    assert hourglass("a.jpg", "a.png", "--out", ".")[0] == 1
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_the_same_photograph_gives_the_same_bytes(hourglass):
+    photo = save_picture(Path("photo.jpg"))
+    hourglass(photo, "--out", "one")
+    hourglass(photo, "--out", "two")
+    for name in outputs("one"):
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [[], ["predict"], ["fly"]])
+def test_wrong_usage_is_explained(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["hourglass", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: hourglass")
+
+
+def test_help_loads_no_tensorflow():
+    code = (
+        "import sys; sys.argv = ['hourglass', 'predict', '--help']; from hourglass import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: sys.exit('tensorflow' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0
+    assert "--no-flip-test" in result.stdout

@@ -1,0 +1,184 @@
+import csv
+import importlib.util
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hourglass.annotations import save_persons
+from hourglass.errors import UserError
+
+ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
+ROOT = Path(__file__).parents[1]
+BROKEN = {"train_00003.jpg": b"no picture", "validation_00001.jpg": b""}
+
+
+@pytest.fixture(scope="module")
+def stage():
+    spec = importlib.util.spec_from_file_location("shard_stage", ROOT / "stages" / "shard.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, raw_folder, persons, tiny_params):
+    """A folder with all that the shard stage reads; two of its pictures are broken."""
+    folder = tmp_path_factory.mktemp("project")
+    raw = folder / "data" / "raw" / "synthetic"
+    raw.mkdir(parents=True)
+    with (
+        zipfile.ZipFile(raw_folder / "images.zip") as old,
+        zipfile.ZipFile(raw / "images.zip", "w") as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, BROKEN.get(Path(name).name, old.read(name)))
+    for split, people in persons.items():
+        save_persons(folder / "data" / "annotations" / f"{split}.json", people)
+    params = tiny_params.model_copy(
+        update={"shard": tiny_params.shard.model_copy(update={"max_reject_fraction": 0.25})}
+    )
+    (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ray_runs(project, stage):
+    """What the stage leaves behind with two workers and with one: {name: bytes}, one each.
+
+    Ray takes long to start: for the second run its tasks take both cores, so that one runs at a
+    time.
+    """
+    out, runs, write_shard = project / "data" / "tfrecords", [], stage.write_shard
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setattr(sys, "argv", ["shard.py", "--workers", "2"])
+        try:
+            for num_cpus in (1, 2):
+                patch.setattr(stage, "write_shard", write_shard.options(num_cpus=num_cpus))
+                stage.main()
+                runs.append({path.name: path.read_bytes() for path in out.iterdir()})
+                shutil.rmtree(out)
+                patch.setattr(stage, "start_ray", lambda _: None)
+        finally:
+            ray.shutdown()
+    return runs
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(ray_runs):
+    two, one = ray_runs
+    assert sorted(two) == [
+        "index.json", "rejects.csv",
+        *(f"train_000{k}_of_0003.tfrecords" for k in (1, 2, 3)),
+        *(f"val_000{k}_of_0002.tfrecords" for k in (1, 2)),
+    ]  # fmt: skip
+    assert two == one
+
+
+def test_broken_pictures_are_rejected_by_name(ray_runs):
+    rejects = list(csv.DictReader(ray_runs[0]["rejects.csv"].decode().splitlines()))
+    assert [tuple(reject.values()) for reject in rejects] == [
+        ("train", "3", "train_00003.jpg", "cannot be decoded: not a picture"),
+        ("validation", "1", "validation_00001.jpg", "cannot be decoded: empty file"),
+    ]
+
+
+def test_the_index_counts_what_the_shards_hold(ray_runs):
+    splits = json.loads(ray_runs[0]["index.json"])["splits"]
+    for split, total in (("train", 14), ("validation", 5)):
+        assert splits[split]["num_persons"] == total
+        counts = [shard["num_records"] for shard in splits[split]["shards"].values()]
+        assert sum(counts) == total - 1
+
+
+def test_without_ray_the_good_shards_are_the_same(ray_runs, shard_folder):
+    # Those that hold no broken picture equal what one process wrote for the shared fixture.
+    same = [
+        name
+        for name, data in ray_runs[0].items()
+        if name.endswith(".tfrecords") and (shard_folder / name).read_bytes() == data
+    ]
+    assert len(same) == 3
+
+
+def make_shards(stage, sizes):
+    return [stage.tfrecords.Shard(split, f"{split}.tfrecords", range(n)) for split, n in sizes]
+
+
+def test_the_counts_add_up(stage, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shards = make_shards(stage, [("train", 10), ("train", 10), ("validation", 4)])
+    results = [[(7, "b.jpg", "bad")], [(2, "a.jpg", "worse, and more")], []]
+    stage.report_rejects(shards, results, {"train": 20, "validation": 4}, 0.1)
+    assert capsys.readouterr().out.splitlines() == [
+        "train: 20 persons = 18 records + 2 rejects",
+        "validation: 4 persons = 4 records + 0 rejects",
+    ]
+    rows = list(csv.reader((stage.OUT / "rejects.csv").open()))
+    assert rows[1:] == [["train", "2", "a.jpg", "worse, and more"], ["train", "7", "b.jpg", "bad"]]
+
+
+def test_too_many_rejects_stop_the_stage_with_an_example(stage, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shards = make_shards(stage, [("train", 20), ("validation", 4)])
+    results = [[(0, "a.jpg", "bad")], [(3, "v.jpg", "empty file")]]
+    with pytest.raises(UserError) as caught:
+        stage.report_rejects(shards, results, {"train": 20, "validation": 4}, 0.1)
+    assert str(caught.value) == (
+        "data/tfrecords/rejects.csv: 1 of 4 validation persons cannot be used, for example v.jpg: "
+        "empty file; mend the pictures or raise shard.max_reject_fraction"
+    )
+    assert len((stage.OUT / "rejects.csv").read_text().splitlines()) == 3
+
+
+def test_train_is_shuffled_and_validation_is_not(stage, persons, tiny_params):
+    shards = stage.plan_splits(persons, tiny_params.shard)
+    train = [i for s in shards if s.split == "train" for i in s.indices]
+    validation = [i for s in shards if s.split == "validation" for i in s.indices]
+    assert sorted(train) == list(range(14)) and train != sorted(train)
+    assert validation == list(range(5))
+
+
+@pytest.fixture
+def run_without_ray(stage, tmp_path, monkeypatch, capsys):
+    """A function that runs the stage in an empty folder: exit code and stderr."""
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["shard.py", *arguments])
+        monkeypatch.setattr(stage, "start_ray", lambda _: pytest.fail("Ray was started"))
+        with pytest.raises(SystemExit) as end:
+            stage.main()
+        return end.value.code, capsys.readouterr().err
+
+    return run
+
+
+def test_no_workers_is_refused_before_ray_starts(run_without_ray):
+    line = "error: --workers 0: must be 1 or more\n"
+    assert run_without_ray("--workers", "0") == (1, line)
+
+
+def test_missing_annotations_are_one_line_before_ray_starts(run_without_ray, project, tmp_path):
+    (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text())
+    code, text = run_without_ray()
+    assert code == 1 and len(text.splitlines()) == 1
+    assert text.startswith("error: data/annotations/train.json: ")
+
+
+@pytest.mark.parametrize("seen", [UserError("x.zip: damaged"), ValueError("a defect")])
+def test_a_workers_user_error_comes_through_as_itself(stage, seen, monkeypatch):
+    failure = ray.exceptions.RayTaskError("write_shard", "remote traceback", seen)
+
+    def get(task):
+        raise failure
+
+    monkeypatch.setattr(stage.ray, "get", get)
+    expected = type(seen) if isinstance(seen, UserError) else ray.exceptions.RayTaskError
+    with pytest.raises(expected, match="damaged" if expected is UserError else None):
+        stage.get_result("task")
