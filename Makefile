@@ -5,7 +5,7 @@ export PATH := $(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.10,\
-	$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c '$(SUPPORTED)' && echo $(p))))
+	$(shell $(p) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(p))))
 # CUDA's libraries are 3 GB: only where there is a driver for them.
 LOCK := requirements/$(if $(shell command -v nvidia-smi),gpu,cpu).txt
 

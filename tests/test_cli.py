@@ -11,15 +11,28 @@ import pytest
 from PIL import Image
 
 from hourglass import cli
+from hourglass.inference import PosePredictor
 from hourglass.skeleton import JOINTS
 
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(scope="module")
+def make_predictor():
+    """PosePredictor, compiled once for all of these tests."""
+    made = {}
+
+    def make(network, flip_test, decode):
+        return made.setdefault(flip_test, PosePredictor(network, flip_test, decode))
+
+    return make
+
+
 @pytest.fixture
-def hourglass(monkeypatch, capsys, tmp_path, model_file):
+def hourglass(monkeypatch, capsys, tmp_path, model_file, make_predictor):
     """Run the command in an empty folder: exit code, lines of stdout, lines of stderr."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hourglass.inference.PosePredictor", make_predictor)
 
     def run(*arguments, model=model_file):
         model = ["--model", str(model)] if model else []

@@ -79,32 +79,32 @@ def test_mixed_precision_keeps_float32_heatmaps():
     assert [output.dtype for output in network.outputs] == ["float32"] * 2
 
 
-def test_saved_twice_gives_the_same_bytes(two_stacks, tmp_path):
+def test_saved_twice_gives_the_same_bytes(network, tmp_path):
     for name in ("a.keras", "b.keras"):
-        save_model(two_stacks, tmp_path / name)
+        save_model(network, tmp_path / name)
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
 
 
-def test_the_saved_file_says_nothing_of_the_day(two_stacks, tmp_path):
-    save_model(two_stacks, tmp_path / "a.keras")
+def test_the_saved_file_says_nothing_of_the_day(network, tmp_path):
+    save_model(network, tmp_path / "a.keras")
     with zipfile.ZipFile(tmp_path / "a.keras") as file:
         assert b"date" not in file.read("metadata.json")
         assert {info.date_time[0] for info in file.infolist()} == {1980}
 
 
-def test_a_failed_save_leaves_the_old_file(two_stacks, tmp_path, monkeypatch):
+def test_a_failed_save_leaves_the_old_file(network, tmp_path, monkeypatch):
     path = tmp_path / "a.keras"
     path.write_text("old")
     monkeypatch.setattr("hourglass.model._copy_without_dates", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        save_model(two_stacks, path)
+        save_model(network, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_saved_network_loads_without_the_package(two_stacks, tmp_path):
-    save_model(two_stacks, tmp_path / "a.keras")
+def test_the_saved_network_loads_without_the_package(network, tmp_path):
+    save_model(network, tmp_path / "a.keras")
     np.save(tmp_path / "pictures.npy", random_pictures())
     code = (
         "import sys, keras, numpy as np; model = keras.models.load_model('a.keras');"
@@ -112,14 +112,14 @@ def test_the_saved_network_loads_without_the_package(two_stacks, tmp_path):
         "sys.exit('hourglass' in sys.modules)"
     )
     subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True)
-    expected = np.asarray(two_stacks(random_pictures())[-1])
+    expected = np.asarray(network(random_pictures())[-1])
     np.testing.assert_allclose(np.load(tmp_path / "heatmaps.npy"), expected, atol=1e-6)
 
 
-def test_load_model_gives_the_saved_weights(two_stacks, tmp_path):
-    save_model(two_stacks, tmp_path / "a.keras")
+def test_load_model_gives_the_saved_weights(network, tmp_path):
+    save_model(network, tmp_path / "a.keras")
     for old, new in zip(
-        two_stacks.get_weights(), load_model(tmp_path / "a.keras").get_weights(), strict=True
+        network.get_weights(), load_model(tmp_path / "a.keras").get_weights(), strict=True
     ):
         np.testing.assert_array_equal(old, new)
 
@@ -195,11 +195,11 @@ def test_what_is_no_network_of_ours_is_one_line(write, tmp_path):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_load_weights_copies_all(two_stacks, tmp_path):
-    save_model(two_stacks, tmp_path / "a.keras")
-    other = keras.models.clone_model(two_stacks)
+def test_load_weights_copies_all(network, tmp_path):
+    save_model(network, tmp_path / "a.keras")
+    other = keras.models.clone_model(network)
     load_weights(other, tmp_path / "a.keras")
-    np.testing.assert_array_equal(other(random_pictures())[-1], two_stacks(random_pictures())[-1])
+    np.testing.assert_array_equal(other(random_pictures())[-1], network(random_pictures())[-1])
 
 
 @pytest.mark.parametrize("sizes", [{"num_channels": 16}, {"num_stacks": 2}, {"num_levels": 2}])

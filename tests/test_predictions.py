@@ -28,7 +28,7 @@ def test_what_is_saved_is_loaded_but_for_the_rounding(tmp_path):
     save_predictions(path, [f"{n}.jpg" for n in range(5)], [*keypoints[:4], None], scores)
     loaded = load_predictions(path, make_persons(5))
     assert loaded.predicted.tolist() == [True] * 4 + [False]
-    np.testing.assert_allclose(loaded.keypoints[:4], keypoints[:4], rtol=0, atol=0.00501)
+    np.testing.assert_allclose(loaded.keypoints[:4], keypoints[:4], rtol=0, atol=0.000501)
     np.testing.assert_allclose(loaded.scores[:4], scores[:4], rtol=0, atol=0.0000501)
 
 
@@ -39,7 +39,7 @@ def test_the_file_has_one_entry_a_line_and_few_digits(tmp_path):
     lines = path.read_text().splitlines()
     assert len(lines) == 4
     assert '"image": "b.jpg"' in lines[2]
-    assert "0.33]" in lines[1] and "0.6667]" in lines[1] and "0.333" not in lines[1]
+    assert "0.333]" in lines[1] and "0.6667]" in lines[1] and "0.3333" not in lines[1]
     assert [path.name] == [file.name for file in tmp_path.iterdir()]
 
 

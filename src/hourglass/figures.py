@@ -8,7 +8,7 @@ from PIL import Image
 
 from hourglass import geometry
 from hourglass.drawing import draw_comparison, draw_contact_sheet
-from hourglass.pckh import pckh
+from hourglass.pckh import pckh, score_persons
 from hourglass.skeleton import SCORED_JOINTS
 
 SHEET_COLUMNS = 4
@@ -65,13 +65,25 @@ def render_figures(folder, chosen, crops, persons, keypoints):
     draw_contact_sheet(panels, SHEET_COLUMNS, title).save(folder / "contact_sheet.jpg", quality=88)
 
 
-def _draw_person(crop, transform, person, keypoints, name):
-    to_crop = geometry.invert_transform(np.asarray(transform, np.float64))
-    truth, prediction = (geometry.apply_transform(to_crop, k) for k in (person.joints, keypoints))
-    head_size = 25 * person.scale
-    errors = np.linalg.norm(keypoints - person.joints, axis=1) / head_size
-    score = pckh(errors[None], person.joints_vis[None])
+def _draw_person(picture, transform, person, keypoints, name):
+    picture, to_picture = _cut_to_person(picture, transform, person)
+    truth, prediction = (
+        geometry.apply_transform(to_picture, joints) for joints in (person.joints, keypoints)
+    )
+    score = pckh(*score_persons([person], keypoints[None]))
     caption = name if score is None else f"{name}, PCKh {score:.0f} %"
     return draw_comparison(
-        Image.fromarray(crop), truth, person.joints_vis, prediction, caption, height=PANEL_HEIGHT
+        picture, truth, person.joints_vis, prediction, caption, height=PANEL_HEIGHT
     )
+
+
+def _cut_to_person(picture, transform, person):
+    """What the stored picture shows of the person's view square, and the transform into it."""
+    to_picture = geometry.invert_transform(np.asarray(transform, np.float64))
+    center, side = geometry.view_square(person.center, person.scale)
+    middle, half = geometry.apply_transform(to_picture, center), side * to_picture[0, 0] / 2
+    limits = np.array(picture.shape[1::-1])
+    left, top = np.clip(np.floor(middle - half), 0, limits - 1).astype(int)
+    right, bottom = np.clip(np.ceil(middle + half), (left + 1, top + 1), limits).astype(int)
+    to_picture[:, 2] -= left, top
+    return Image.fromarray(picture[top:bottom, left:right]), to_picture

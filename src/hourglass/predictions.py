@@ -33,7 +33,7 @@ class Predictions:
 
 
 def save_predictions(path, images, keypoints, scores):
-    """Write one entry a person, atomically: keypoints to 2 decimals, scores to 4.
+    """Write one entry a person, atomically: keypoints to 3 decimals, scores to 4.
 
     Args:
         path: the file to write.
@@ -81,7 +81,7 @@ def _encode_entry(image, keypoints, scores):
         return {"image": image, "keypoints": None, "scores": None}
     return {
         "image": image,
-        "keypoints": np.asarray(keypoints, np.float64).round(2).tolist(),
+        "keypoints": np.asarray(keypoints, np.float64).round(3).tolist(),
         "scores": np.asarray(scores, np.float64).round(4).tolist(),
     }
 
