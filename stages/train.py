@@ -6,7 +6,7 @@ from hourglass import training
 from hourglass.errors import exit_on_user_error
 from hourglass.files import exclusive_lock
 from hourglass.input_pipeline import open_split
-from hourglass.model import save_model
+from hourglass.model import save_model, scale_heatmaps
 from hourglass.params import load_params
 from hourglass.tfrecords import INDEX_NAME, file_digest
 
@@ -28,7 +28,8 @@ def main():
     ):
         trainer = training.Trainer(params, *splits, strategy, state, Path("logs", key))
         history = trainer.run()
-        save_model(trainer.network, "models/hourglass.keras")
+        network = scale_heatmaps(trainer.network, 1 / params.train.target_peak)
+        save_model(network, "models/hourglass.keras")
         training.write_history("reports/plots/history.csv", history)
         state.unlink(missing_ok=True)
 

@@ -231,13 +231,6 @@ def test_what_is_no_picture_is_refused():
         predict_photo(make_predictor(), b"no picture")
 
 
-def test_scores_are_parts_of_the_target_peak():
-    heatmaps = np.full((1, 16, 16, 16), 5, np.float32)
-    predictor = make_predictor(lambda _: heatmaps, target_peak=10.0)
-    _, _, scores = predict_photo(predictor, encode(Image.new("RGB", (64, 64))))
-    np.testing.assert_allclose(scores, 0.5)
-
-
 def test_argmax_gives_the_middle_of_a_heatmap_pixel():
     heatmaps = np.zeros((1, 16, 16, 16), np.float32)
     heatmaps[0, 3, 5] = 1

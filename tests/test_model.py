@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from hourglass.errors import UserError
-from hourglass.model import build_hourglass, load_model, load_weights, save_model
+from hourglass.model import (
+    build_hourglass,
+    load_model,
+    load_weights,
+    save_model,
+    scale_heatmaps,
+)
 from hourglass.params import ModelParams
 
 
@@ -207,3 +213,15 @@ def test_load_weights_of_other_sizes_names_the_file(model_file, sizes):
     params = make_params(**{"num_stacks": 1, "num_levels": 1} | sizes)
     with pytest.raises(UserError, match=r"hourglass\.keras: .*init_weights"):
         load_weights(build_hourglass(params), model_file)
+
+
+def test_scaled_heatmaps_share_the_weights_and_survive_saving(tmp_path, two_stacks):
+    scaled = scale_heatmaps(two_stacks, 0.25)
+    pictures = random_pictures()
+    for plain, quarter in zip(two_stacks(pictures), scaled(pictures), strict=True):
+        np.testing.assert_allclose(quarter, np.asarray(plain) / 4, rtol=1e-6)
+    save_model(scaled, tmp_path / "scaled.keras")
+    loaded = load_model(tmp_path / "scaled.keras")
+    np.testing.assert_array_equal(loaded(pictures)[-1], scaled(pictures)[-1])
+    load_weights(two_stacks, tmp_path / "scaled.keras")  # it can be trained on
+    assert scale_heatmaps(two_stacks, 1) is two_stacks

@@ -226,10 +226,14 @@ def test_a_whole_picture_of_another_kind_is_stored_as_an_upright_rgb_jpeg():
         assert stored.size == (640, 480)
 
 
-def test_a_person_beside_the_picture_is_refused():
+@pytest.mark.parametrize("crop_size", [0, 384])
+def test_a_person_beside_the_picture_is_refused(crop_size):
     with pytest.raises(BadImageError, match="lies outside the picture"):
         tfrecords.encode_record(
-            make_person(scale=0.1), 0, blob_jpeg(100, 80, 50, 40), shard_params()
+            make_person(scale=0.1),
+            0,
+            blob_jpeg(100, 80, 50, 40),
+            shard_params(crop_size=crop_size),
         )
 
 

@@ -12,6 +12,7 @@ from hourglass.errors import UserError
 
 # Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
 MAX_PIXELS = 100_000_000
+OUTSIDE = "the person lies outside the picture: mend center or scale"
 # What Pillow's decoders raise on files that are not what they claim to be.
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
@@ -97,7 +98,7 @@ def crop_square(image, factor, box):
     left, right = _inside(x, image.width * factor, box_side, size)
     top, bottom = _inside(y, image.height * factor, box_side, size)
     if right <= left or bottom <= top:
-        raise BadImageError("the person lies outside the picture: mend center or scale")
+        raise BadImageError(OUTSIDE)
     # Rounding may carry the bounds a hair outside the picture, which Pillow refuses.
     bounds = (
         max((x + left * ratio) / factor, 0),

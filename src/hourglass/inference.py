@@ -26,7 +26,7 @@ class PosePredictor(keras.Model):
     Source of the flip test: Newell et al., ECCV 2016, section 3.1.
     """
 
-    def __init__(self, network, flip_test, decode, target_peak=1.0, xla=False):
+    def __init__(self, network, flip_test, decode, xla=False):
         # Keras would round the coordinates to the precision of the network, by pixels.
         super().__init__(name="pose_predictor", dtype="float32")
         self.compile(jit_compile=xla)  # Keras would choose XLA by itself
@@ -34,7 +34,6 @@ class PosePredictor(keras.Model):
         self.size = network.input_shape[1]
         self.flip_test = flip_test
         self.decode = decode
-        self.target_peak = target_peak
 
     def call(self, batch):
         """Keypoints of one batch."""
@@ -44,11 +43,7 @@ class PosePredictor(keras.Model):
         to_stored = view_transforms(batch["center"], batch["side"], batch["draws"], self.size)
         keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))
         keypoints = apply_transforms(batch["transform"], keypoints)
-        return {
-            "index": batch["index"],
-            "keypoints": keypoints,
-            "scores": scores / self.target_peak,
-        }
+        return {"index": batch["index"], "keypoints": keypoints, "scores": scores}
 
     def predict_heatmaps(self, pictures):
         """Heatmaps [N, H, W, K] of pictures [N, S, S, 3], 0..255, of the last stack."""

@@ -116,6 +116,17 @@ def _head(features, name):
     )(features)  # fmt: skip
 
 
+def scale_heatmaps(model, factor):
+    """The same network with its heatmaps multiplied by `factor`; the weights are shared."""
+    if factor == 1:
+        return model
+    scaled = [
+        layers.Rescaling(factor, dtype="float32", name=f"stack{stack}_scaled")(output)
+        for stack, output in enumerate(model.outputs, start=1)
+    ]
+    return keras.Model(model.input, scaled, name=model.name)
+
+
 def save_model(model, path):
     """Save as `.keras`, whole or not at all; the same weights give the same bytes.
 

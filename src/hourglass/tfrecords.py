@@ -16,7 +16,14 @@ from hourglass import geometry
 from hourglass.backend import tf
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, write_json
-from hourglass.images import crop_square, decode_image, encode_jpeg, is_plain_jpeg
+from hourglass.images import (
+    OUTSIDE,
+    BadImageError,
+    crop_square,
+    decode_image,
+    encode_jpeg,
+    is_plain_jpeg,
+)
 from hourglass.skeleton import NUM_JOINTS
 
 VISIBLE = 2  # the tutorial's value; 0 is missing
@@ -165,6 +172,9 @@ def store_whole(data, center, side, params):
     *box, _ = geometry.stored_box(
         center, side, WHOLE_MARGIN_SIZE, params.scale_range, params.rotation_range
     )
+    x, y, box_side = box
+    if not (-box_side < x < image.width and -box_side < y < image.height):
+        raise BadImageError(OUTSIDE)
     return data, image.size, box, np.eye(2, 3)
 
 

@@ -181,7 +181,7 @@ def prepare_devices(params):
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
-    return tf.distribute.MirroredStrategy() if gpus else tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
 class Trainer:
@@ -232,6 +232,11 @@ class Trainer:
             UserError: the loss is not finite.
         """
         state = self._restore()
+        print(
+            f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
+            f"records, {self.steps} steps of {self.batch_size} an epoch",
+            flush=True,
+        )
         while not self._is_finished(state.history):
             row = self._run_epoch(len(state.history) + 1, state.history)
             state = self._advance(state, row)
