@@ -93,3 +93,11 @@ def test_light_stages_load_no_tensorflow(stage):
         [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": "src"}, check=False
     )
     assert result.returncode == 0
+
+
+@pytest.mark.parametrize("folder", ["demo", "lspet"])
+def test_each_folder_runs_the_same_pipeline(folder):
+    same = (ROOT / folder / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
+    assert same, f"cp dvc.yaml {folder}/"
+    for name in ("src", "stages"):
+        assert (ROOT / folder / name).samefile(ROOT / name)
