@@ -7,7 +7,7 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.10,\
 	$(shell $(p) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(p))))
 # CUDA's libraries are 3 GB: only where there is a driver for them.
-LOCK := requirements/$(if $(shell command -v nvidia-smi),gpu,cpu).txt
+LOCK := requirements/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).txt
 
 .PHONY: help setup demo test lint repro bench clean lock
 help: ## print this help
@@ -35,7 +35,7 @@ lint: setup ## style and formatting
 	ruff check .
 	ruff format --check .
 
-repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, about a day
+repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, hours
 	dvc repro
 
 bench: setup ## measured speed, against the tutorial's scripts with BASELINE=their folder

@@ -2,7 +2,8 @@
 
 usage: make bench [BASELINE=DIR]
 
-BASELINE is a folder with the tutorial's train.py and preprocess.py. Both read the same drawn
+BASELINE is a folder with the train.py, preprocess.py and hourglass104.py of the "action stickers"
+tutorial. Both read the same drawn
 persons on pictures of MPII's size: the baseline whole pictures, as it stores them, ours person
 crops, as we do. They take turns; each figure is the median over the rounds.
 """

@@ -47,6 +47,7 @@ def start_ray(num_workers):
     else:
         environment = {"PYTHONPATH": source, "CUDA_VISIBLE_DEVICES": ""}
         ray.init(
+            address="local",  # not whatever else runs on this machine
             num_cpus=num_workers,
             include_dashboard=False,
             object_store_memory=200 * 2**20,

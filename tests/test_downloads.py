@@ -473,6 +473,16 @@ def test_json_host_gone_takes_the_fallback_and_keeps_it(site, small_mpii, tmp_pa
     assert (folder / "validation.json").exists()
 
 
+def test_the_fallback_takes_the_place_of_damaged_json(site, small_mpii, tmp_path):
+    fetch_dataset(small_mpii, tmp_path)
+    (tmp_path / "validation.json").write_text("[{")
+    del site.files["validation.json"]
+    fetch_dataset(small_mpii, tmp_path)
+    assert (tmp_path / "valid_images.txt").exists()
+    assert not (tmp_path / "train.json").exists()  # or parse would read it
+    assert not (tmp_path / "validation.json").exists()
+
+
 def test_login_page_in_place_of_json_takes_the_fallback(site, small_mpii, tmp_path):
     site.files["train.json"] = b"<html>log in</html>"
     fetch_dataset(small_mpii, tmp_path)

@@ -174,7 +174,8 @@ def dot_finder(request):
 )
 def test_a_dot_is_found_in_the_pictures_own_pixels(dot_finder, size, dot, box):
     side = max(size if box is None else box[2:])
-    stride = 4 * side / SIZE  # px of the picture to a heatmap pixel
+    margin = 1 if box is None else 1.25
+    stride = 4 * margin * side / SIZE  # px of the picture to a heatmap pixel
     data = picture_with_dot(size, dot, radius=max(1.5, stride))
     image, keypoints, scores = predict_photo(dot_finder, data, box)
     assert image.size == size and image.mode == "RGB"

@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -102,7 +104,7 @@ def test_the_saved_file_says_nothing_of_the_day(network, tmp_path):
 def test_a_failed_save_leaves_the_old_file(network, tmp_path, monkeypatch):
     path = tmp_path / "a.keras"
     path.write_text("old")
-    monkeypatch.setattr("hourglass.model._copy_without_dates", lambda *_: 1 / 0)
+    monkeypatch.setattr("hourglass.model._without_accidents", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         save_model(network, path)
     assert path.read_text() == "old"
@@ -225,3 +227,17 @@ def test_scaled_heatmaps_share_the_weights_and_survive_saving(tmp_path, two_stac
     np.testing.assert_array_equal(loaded(pictures)[-1], scaled(pictures)[-1])
     load_weights(two_stacks, tmp_path / "scaled.keras")  # it can be trained on
     assert scale_heatmaps(two_stacks, 1) is two_stacks
+
+
+def test_two_processes_save_the_same_bytes(tmp_path):
+    program = (
+        "import sys; from hourglass.backend import keras; from hourglass.model import *; "
+        "from hourglass.params import ModelParams; keras.utils.set_random_seed(1); "
+        "params = ModelParams(num_stacks=1, num_channels=8, num_levels=1, input_size=32); "
+        "save_model(build_hourglass(params), sys.argv[1])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    paths = [tmp_path / "one.keras", tmp_path / "two.keras"]
+    for path in paths:
+        subprocess.run([sys.executable, "-c", program, path], env=environment, check=True)
+    assert paths[0].read_bytes() == paths[1].read_bytes()

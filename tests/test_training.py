@@ -557,3 +557,12 @@ def test_two_devices_train_as_one(tmp_path, tiny_params, shard_folder):
         for name in one.files:
             if name.startswith("weights/"):
                 np.testing.assert_allclose(two[name], one[name], atol=1e-4)
+
+
+def test_states_that_were_given_up_are_removed(tmp_path):
+    old, new = tmp_path / "old.npz", tmp_path / "new.npz"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    training.remove_old_states(tmp_path)
+    assert not old.exists() and new.exists()

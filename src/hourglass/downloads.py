@@ -109,6 +109,8 @@ def _fetch_annotations(dataset, mirror, folder):
                 raise
             print(f"{error}; going on with {fallback.name} and the official .mat", file=sys.stderr)
     _fetch_file(fallback.at_mirror(mirror), folder)
+    for remote in dataset.annotations:  # parse would prefer what is left of them
+        (folder / remote.name).unlink(missing_ok=True)
 
 
 def _fetch_file(remote, folder):
@@ -223,8 +225,8 @@ def _complete_part(part, remote):
                 farthest = max(farthest, part.length)
                 if failures >= MAX_FAILURES:
                     raise _failure(
-                        remote, _shorten(error), "check the network or set data.mirror, then "
-                        "repeat: it goes on where it stopped"
+                        remote, _shorten(error), "check the network, then repeat: it goes "
+                        "on where it stopped; or set data.mirror"
                     ) from None  # fmt: skip
                 _wait(f"{remote.name}: {_shorten(error)}", failures, getattr(error, "wait", None))
             except requests.RequestException as error:

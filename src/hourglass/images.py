@@ -71,7 +71,7 @@ def _is_upright(image):
 
 
 def _to_rgb(image):
-    if image.mode.startswith(("I;16", "I")):  # Pillow would clip 16 bits to 8, not scale them
+    if image.mode.startswith("I"):  # Pillow would clip 16 bits to 8, not scale them
         levels = np.asarray(image).astype(np.int64) >> 8
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":

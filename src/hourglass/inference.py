@@ -98,8 +98,9 @@ def predict_photo(predictor, data, box=None):
 
     Args:
         data: the picture file's bytes.
-        box: x, y, width, height of the person, px of the upright picture; None: all of it. The
-            square around it is what the network sees: letterboxed, never squashed.
+        box: x, y, width, height of the person, px of the upright picture; the network sees the
+            square around it, with the margin it was trained with. None: the square around the
+            whole picture, letterboxed, never squashed.
 
     Returns:
         image: the upright RGB picture. keypoints: float32 [16, 2], px of it. scores: [16].
@@ -109,7 +110,7 @@ def predict_photo(predictor, data, box=None):
     """
     image, _ = decode_image(data)
     x, y, width, height = box or (0, 0, *image.size)
-    side = max(width, height)
+    side = max(width, height) * (geometry.CROP_FACTOR if box else 1)
     size = predictor.size
     left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
     square = (left, top, max(1, round(side)), size)

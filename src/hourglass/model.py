@@ -6,6 +6,7 @@ S input_size, K joints.
 """
 
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -130,26 +131,31 @@ def scale_heatmaps(model, factor):
 def save_model(model, path):
     """Save as `.keras`, whole or not at all; the same weights give the same bytes.
 
-    Keras writes the date into the file; it is taken out, so that a rerun changes nothing.
+    Keras writes the date and the memory addresses of shared objects into the file; they are taken
+    out, so that a rerun changes nothing.
     """
-    with atomic_path(path) as temporary:
-        keras_file = temporary.with_suffix(".keras")
-        try:
-            model.save(keras_file)
-            _copy_without_dates(keras_file, temporary)
-        finally:
-            keras_file.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        keras_file = Path(folder, "model.keras")
+        model.save(keras_file)
+        with zipfile.ZipFile(keras_file) as old, zipfile.ZipFile(temporary, "w") as new:
+            for name in sorted(old.namelist()):
+                data = old.read(name)
+                if name.endswith(".json"):
+                    data = json.dumps(_without_accidents(json.loads(data), {})).encode()
+                new.writestr(zipfile.ZipInfo(name), data)
 
 
-def _copy_without_dates(source, target):
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for name in sorted(old.namelist()):
-            data = old.read(name)
-            if name == "metadata.json":
-                metadata = json.loads(data)
-                metadata.pop("date_saved", None)
-                data = json.dumps(metadata).encode()
-            new.writestr(zipfile.ZipInfo(name), data)
+def _without_accidents(value, numbers):
+    """JSON without `date_saved`, each `shared_object_id` as its number of first appearance."""
+    if isinstance(value, list):
+        return [_without_accidents(item, numbers) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: item for key, item in value.items() if key != "date_saved"}
+    if "shared_object_id" in kept:
+        address = kept["shared_object_id"]
+        kept["shared_object_id"] = numbers.setdefault(address, len(numbers))
+    return {key: _without_accidents(item, numbers) for key, item in kept.items()}
 
 
 def load_model(path):

@@ -147,15 +147,15 @@ def load_params(path="params.yaml"):
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     try:
-        return Params.model_validate(_whole_numbers_as_floats(values))
+        return Params.model_validate(_exponents_as_floats(values))
     except ValidationError as error:
         raise UserError(f"{path}: {_describe(error)}") from None
 
 
-def _whole_numbers_as_floats(values):
+def _exponents_as_floats(values):
     """YAML 1.1 reads `7e-4` as a string; what looks like a number is meant as one."""
     if isinstance(values, dict):
-        return {key: _whole_numbers_as_floats(value) for key, value in values.items()}
+        return {key: _exponents_as_floats(value) for key, value in values.items()}
     if isinstance(values, str):
         try:
             number = float(values)

@@ -2,7 +2,7 @@
 
 A list in the order of the validation persons, one entry a line:
 `{"image": str, "keypoints": [16][2], "scores": [16]}`, keypoints in 0-based pixels of the original
-image. Where the image could not be read, keypoints and scores are null.
+image. Where the shards do not hold the person, keypoints and scores are null.
 """
 
 import json
@@ -23,7 +23,7 @@ class Predictions:
     Attributes:
         keypoints: float64 [N, 16, 2], 0-based px of the original image.
         scores: float64 [N, 16].
-        predicted: bool [N], false where the image could not be read; the two arrays hold zeros
+        predicted: bool [N], false where the entry is null; the two arrays hold zeros
             there.
     """
 

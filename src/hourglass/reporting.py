@@ -120,5 +120,5 @@ def _describe_counts(metrics, num_left_out):
     )
     if num_left_out:
         verb = "was" if num_left_out == 1 else "were"
-        text += f" {num_left_out:,} more {verb} left out: the image could not be read."
+        text += f" {num_left_out:,} more {verb} left out, as data/tfrecords/rejects.csv says."
     return text

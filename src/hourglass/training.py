@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from hourglass.inference import PosePredictor, predict_split
 from hourglass.input_pipeline import eval_batches, read_truth, train_batches
 from hourglass.model import build_hourglass, load_weights
 
+STATE_DAYS = 30
 HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0.1")
 
 
@@ -156,7 +158,10 @@ def state_key(params, data_digest):
     init_weights = params.train.init_weights
     if init_weights:
         if not Path(init_weights).is_file():
-            raise UserError(f"{init_weights}: no such file; mend train.init_weights")
+            raise UserError(
+                f"{init_weights}: no such file; mend train.init_weights (models/hourglass.keras "
+                "itself is removed before training: name a copy of it)"
+            )
         files.append(init_weights)
     parts = [params.model.model_dump_json(), params.train.model_dump_json(), data_digest]
     parts += [tf.__version__, keras.__version__, np.__version__]
@@ -173,13 +178,21 @@ def cache_folder():
     return Path(base, "hourglass")
 
 
+def remove_old_states(folder):
+    """Remove states that no run has touched for STATE_DAYS: their parameters were given up."""
+    for path in folder.glob("*.npz"):
+        if time.time() - path.stat().st_mtime > STATE_DAYS * 86400:
+            path.unlink(missing_ok=True)
+
+
 def prepare_devices(params):
     """Memory growth on each GPU, deterministic kernels, precision; gives the strategy to use."""
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(params.seed)
-    tf.config.experimental.enable_op_determinism()
+    if not (gpus and params.xla):  # XLA has no deterministic max pooling on GPUs
+        tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
@@ -231,6 +244,7 @@ class Trainer:
         Raises:
             UserError: the loss is not finite.
         """
+        remove_old_states(self.state_path.parent)
         state = self._restore()
         print(
             f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
@@ -276,6 +290,9 @@ class Trainer:
             verbose=0,
             callbacks=[progress],
         )
+        # Each replica has its own moving statistics; the first one's are what is saved, so that
+        # is what all go on with.
+        self.network.set_weights(self.network.get_weights())
         return {"epoch": epoch, "lr": progress.lr, "loss": progress.loss} | self.validate()
 
     def validate(self):
@@ -356,7 +373,7 @@ class _EpochProgress(keras.callbacks.Callback):
         return (
             f"train.lr: the loss is not finite in epoch {self.epoch}, step {step + 1}, on train "
             f"records {sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at these "
-            "records; the state after the last epoch is kept"
+            "records"
         )
 
 
