@@ -8,6 +8,7 @@ from hourglass.files import exclusive_lock
 from hourglass.input_pipeline import open_split
 from hourglass.model import save_model, scale_heatmaps
 from hourglass.params import load_params
+from hourglass.states import cache_folder, state_key
 from hourglass.tfrecords import INDEX_NAME, file_digest
 
 SHARDS = Path("data/tfrecords")
@@ -20,8 +21,8 @@ def main():
         open_split(SHARDS, split, params.model.input_size) for split in ("train", "validation")
     ]
     strategy = training.prepare_devices(params.train)
-    key = training.state_key(params, file_digest(SHARDS / INDEX_NAME))
-    state = training.cache_folder() / f"{key}.npz"
+    key = state_key(params, file_digest(SHARDS / INDEX_NAME))
+    state = cache_folder() / f"{key}.npz"
     with (
         exclusive_lock("models/.train.lock", "training here"),
         exclusive_lock(state.with_suffix(".lock"), "training with the same inputs"),

@@ -12,20 +12,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from changes import change_train
 from hourglass import training
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
 from hourglass.heatmaps import encode_heatmaps
 from hourglass.input_pipeline import open_split
-from hourglass.training import (
-    Trainer,
-    TrainingState,
-    count_plateaus,
-    heatmap_loss,
-    learning_rate,
-    state_key,
-    write_history,
-)
+from hourglass.states import TrainingState
+from hourglass.training import Trainer, heatmap_loss, write_history
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,10 +55,6 @@ Path(folder, "histories.json").write_text(json.dumps(histories))
 """
 
 
-def change_train(params, **values):
-    return params.model_copy(update={"train": params.train.model_copy(update=values)})
-
-
 @pytest.fixture(scope="module")
 def splits(shard_folder):
     return [open_split(shard_folder, split, 32) for split in ("train", "validation")]
@@ -85,8 +75,12 @@ def make_trainer(params, splits, state_path):
 
 @pytest.fixture(scope="module")
 def shared(tiny_params, splits, tmp_path_factory):
-    """One compiled Trainer and its first weights, to be used through `renew` alone."""
-    trainer = make_trainer(tiny_params, splits, tmp_path_factory.mktemp("state") / "state.npz")
+    """One compiled Trainer and its first weights, to be used through `renew` alone.
+
+    Its optimizer keeps averages, which are used where `renew` asks for them.
+    """
+    params = change_train(tiny_params, ema=0.9)
+    trainer = make_trainer(params, splits, tmp_path_factory.mktemp("state") / "state.npz")
     start = trainer.network.get_weights(), [np.asarray(v) for v in trainer.optimizer.variables]
     return trainer, *start
 
@@ -151,6 +145,20 @@ def test_loss_by_brute_force(tiny_params, foreground, target_peak):
     assert loss == pytest.approx(total, rel=1e-4)
 
 
+def test_hard_joints_by_brute_force(tiny_params):
+    params = change_train(tiny_params, hard_joints=3).train
+    heatmaps, keypoints = random_heatmaps(5), random_keypoints(6)
+    each = []
+    for n, k in np.ndindex(2, 16):
+        alone = np.zeros((2, 16), bool)
+        alone[n, k] = True
+        all_joints = params.model_copy(update={"hard_joints": 0})
+        each.append(32 * float(heatmap_loss([heatmaps], keypoints, alone, all_joints)))
+    hardest = np.sort(np.reshape(each, (2, 16)))[:, -3:]
+    loss = float(heatmap_loss([heatmaps], keypoints, ALL, params))
+    assert loss == pytest.approx(hardest.mean(), rel=1e-5)
+
+
 def test_missing_joints_cost_nothing(tiny_params):
     heatmaps, keypoints = random_heatmaps(1), random_keypoints(2)
     labelled = np.random.default_rng(3).random((2, 16)) < 0.5
@@ -176,68 +184,6 @@ def test_occluded_joints_are_trained(splits):
 
     batch = next(iter(eval_batches(splits[1], 5)))
     np.testing.assert_array_equal(batch["labelled"], read_truth(splits[1])["labelled"])
-
-
-# The learning rate
-
-
-def rates(params, num_epochs=6, steps=10, history=()):
-    return [learning_rate(params.train, k, steps, list(history)) for k in range(num_epochs * steps)]
-
-
-def test_warm_up_rises_in_even_steps(tiny_params):
-    params = change_train(tiny_params, schedule="constant", lr=1.0, warmup_epochs=1.0)
-    expected = [(k + 1) / 11 for k in range(10)] + [1.0] * 50
-    np.testing.assert_allclose(rates(params), expected)
-
-
-def test_warm_up_may_be_part_of_an_epoch_or_absent(tiny_params):
-    half = rates(change_train(tiny_params, schedule="constant", lr=1.0, warmup_epochs=0.5))
-    np.testing.assert_allclose(half[:6], [1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
-    none = change_train(tiny_params, schedule="constant", lr=1.0, warmup_epochs=0.0)
-    assert set(rates(none)) == {1.0}
-
-
-def test_cosine_falls_to_nearly_nothing(tiny_params):
-    params = change_train(tiny_params, schedule="cosine", lr=2.0, warmup_epochs=1.0, epochs=6)
-    values = rates(params)
-    assert values[10] == 2.0
-    assert values[35] == pytest.approx(1.0)
-    assert 0 < values[-1] < 0.01
-    assert values[10:] == sorted(values[10:], reverse=True)
-
-
-def test_steps_fall_after_the_named_epochs(tiny_params):
-    params = change_train(
-        tiny_params, schedule="steps", lr=1.0, warmup_epochs=0.0, decay_epochs=[2, 4],
-        decay_factor=0.1,
-    )  # fmt: skip
-    np.testing.assert_allclose(rates(params), [1.0] * 20 + [0.1] * 20 + [0.01] * 20)
-
-
-@pytest.mark.parametrize(
-    ("scores", "factor"),
-    [
-        ([], 1),
-        ([5, 6, 7, 8], 1),
-        ([5, 5], 1),
-        ([5, 5, 5], 0.5),
-        ([5, 6, 6, 4], 0.5),
-        ([5, 4, 6, 5], 1),
-        ([5, 5, 5, 5, 5], 0.25),
-        ([5, 4, 4, 9, 8, 8], 0.25),
-    ],
-)
-def test_plateau_follows_from_the_scores(tiny_params, scores, factor):
-    params = change_train(
-        tiny_params, schedule="plateau", lr=1.0, warmup_epochs=0.0, patience=2, decay_factor=0.5
-    )
-    history = [{"val_pckh": score} for score in scores]
-    assert set(rates(params, history=history)) == {factor}
-
-
-def test_count_plateaus_starts_again_after_each():
-    assert [count_plateaus([1] * n, 2) for n in range(1, 8)] == [0, 0, 1, 1, 2, 2, 3]
 
 
 # Runs
@@ -294,10 +240,11 @@ def interrupt(monkeypatch, epoch, step):
     "values",
     [
         {"schedule": "cosine"},
-        # The score of so small a run does not get better: the rate falls after each epoch.
-        {"schedule": "plateau", "patience": 1, "warmup_epochs": 0.0},
+        # The score of so slow a run does not get better: the rate falls after each epoch.
+        {"schedule": "plateau", "patience": 1, "warmup_epochs": 0.0, "lr": 1e-7},
+        {"schedule": "constant", "ema": 0.9},
     ],
-    ids=["cosine", "plateau"],
+    ids=["cosine", "plateau", "ema"],
 )
 def test_an_interrupted_run_ends_with_the_same_bits(values, renew, monkeypatch, capsys):
     trainer = renew(**values)
@@ -328,17 +275,24 @@ def test_a_finished_run_is_not_trained_again(renew, monkeypatch):
     assert weights_of(trainer) == expected
 
 
+SCORES = {"val_pckh": 1.0, "val_pckh_0.1": 0.0}
+
+
 @pytest.fixture
 def scripted(renew, monkeypatch):
     """A function that runs epochs with given scores; after epoch n all weights are n."""
 
     def run(scores, **values):
-        def run_epoch(self, epoch, history):
+        def fit(self, epoch, history):
             self.network.set_weights([np.full_like(w, epoch) for w in self.network.get_weights()])
-            score = scores[epoch - 1]
-            return {"epoch": epoch, "lr": 0.1, "loss": 1.0, "val_pckh": score, "val_pckh_0.1": 0.0}
+            return {"epoch": epoch, "lr": 0.1, "loss": 1.0}
 
-        monkeypatch.setattr(Trainer, "_run_epoch", run_epoch)
+        def validate(self):
+            epoch = self.network.get_weights()[0].flat[0]
+            return {"val_pckh": scores[int(epoch) - 1], "val_pckh_0.1": 0.0}
+
+        monkeypatch.setattr(Trainer, "_fit", fit)
+        monkeypatch.setattr(Trainer, "validate", validate)
         trainer = renew(epochs=len(scores), **values)
         return trainer.run(), trainer.network.get_weights()[0].flat[0]
 
@@ -394,6 +348,73 @@ def test_a_wild_learning_rate_is_reported(renew):
         renew(lr=1e30, warmup_epochs=0.0, weight_decay=0.0).run()
 
 
+def test_averages_are_judged_and_kept_but_training_goes_on_without_them(renew, monkeypatch):
+    judged = []
+    monkeypatch.setattr(
+        Trainer, "validate", lambda self: judged.append(weights_of(self)) or dict(SCORES)
+    )
+    plain = renew(epochs=2)
+    plain.run()
+    last, best = judged[1], weights_of(plain)
+    assert best == judged[0]
+    plain.state_path.unlink()
+    averaged = renew(epochs=2, ema=0.9)
+    averaged.run()
+    state = TrainingState.load(averaged.state_path)
+    assert [w.tobytes() for w in state.weights] == last
+    assert weights_of(averaged) == judged[2] != best
+
+
+def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatch):
+    trainer = renew()
+    original = trainer.model.fit
+
+    def fit(*args, initial_epoch, **kwargs):
+        if initial_epoch == 1:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return original(*args, initial_epoch=initial_epoch, **kwargs)
+
+    monkeypatch.setattr(trainer.model, "fit", fit)
+    with pytest.raises(UserError, match=r"^train.batch_size: 4 pictures a device do not fit"):
+        trainer.run()
+    assert len(TrainingState.load(trainer.state_path).history) == 1
+
+
+@pytest.mark.parametrize(
+    ("num_images", "has_gpu", "text"),
+    [
+        (36_000, False, "10.0 images/s: about 60 minutes to go"),
+        (90_000, False, "warning: no GPU found, and 10.0 images/s: about 2.5 hours to go; this"),
+        (90_000, True, "10.0 images/s: about 2.5 hours to go"),
+        (3_600_000, False, "warning: no GPU found, and 10.0 images/s: about 4 days to go; this"),
+    ],
+)
+def test_the_time_is_told_and_a_missing_gpu(num_images, has_gpu, text, renew, monkeypatch, capsys):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"] * has_gpu)
+    renew().report_time(10.0, num_images)
+    said = capsys.readouterr().err
+    assert said.startswith(text) and len(said.splitlines()) == 1
+
+
+def test_the_time_is_told_once_after_a_few_steps(renew, monkeypatch):
+    told = []
+    monkeypatch.setattr(training, "PROBE_STEPS", 1)
+    monkeypatch.setattr(Trainer, "report_time", lambda self, rate, left: told.append((rate, left)))
+    trainer = renew()
+    monkeypatch.setattr(trainer, "time_told", False)
+    trainer.run()
+    ((rate, left),) = told
+    assert rate > 0 and left == (3 * 3 - 1) * 4
+
+
+def test_curves_and_sample_heatmaps_are_written(renew, monkeypatch, tmp_path):
+    trainer = renew(epochs=2)
+    monkeypatch.setattr(trainer, "log_folder", tmp_path / "logs")
+    trainer.run()
+    assert (tmp_path / "logs" / "live" / "report.html").is_file()
+    assert len(list((tmp_path / "logs").glob("events.*"))) == 1
+
+
 def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
     params = change_train(tiny_params, batch_size=15)
     with pytest.raises(UserError, match=r"train.batch_size: 15 .* 14 train records"):
@@ -431,81 +452,11 @@ def test_coordinates_keep_their_precision_whatever_the_network_has(
     assert has_scale == (precision == "mixed_float16")
 
 
-# The state and its key
-
-
-def test_the_state_comes_back_as_it_was(tmp_path):
-    rng = np.random.default_rng(1)
-    arrays = [rng.normal(size=(2, 3)).astype(np.float32) for _ in range(12)]
-    history = [{"epoch": 1, "lr": 0.1, "loss": 1 / 3, "val_pckh": 2 / 3, "val_pckh_0.1": 0.0}]
-    state = TrainingState(arrays, [np.array(5), *arrays[:3]], arrays[::-1], history)
-    state.save(tmp_path / "state.npz")
-    loaded = TrainingState.load(tmp_path / "state.npz")
-    assert loaded.history == history
-    for name in ("weights", "optimizer", "best_weights"):
-        for new, old in zip(getattr(loaded, name), getattr(state, name), strict=True):
-            np.testing.assert_array_equal(new, old)
-            assert new.dtype == old.dtype
-    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
-
-
-def test_the_key_follows_params_and_data(tiny_params):
-    key = state_key(tiny_params, "data")
-    assert state_key(tiny_params, "data") == key
-    others = [
-        state_key(tiny_params, "other data"),
-        state_key(change_train(tiny_params, lr=1e-4), "data"),
-        state_key(change_train(tiny_params, epochs=4), "data"),
-        state_key(
-            tiny_params.model_copy(
-                update={"model": tiny_params.model.model_copy(update={"num_stacks": 2})}
-            ),
-            "data",
-        ),
-    ]
-    assert len({key, *others}) == 5
-
-
-def test_the_key_follows_what_does_not_concern_training_not(tiny_params):
-    predict = tiny_params.predict.model_copy(update={"num_figures": 1})
-    changed = tiny_params.model_copy(update={"predict": predict})
-    assert state_key(changed, "data") == state_key(tiny_params, "data")
-
-
-def test_the_key_follows_the_code(tiny_params, tmp_path, monkeypatch):
-    key = state_key(tiny_params, "data")
-    copy = tmp_path / "heatmaps.py"
-    source = Path(sys.modules["hourglass.heatmaps"].__file__).read_text()
-    monkeypatch.setattr(sys.modules["hourglass.heatmaps"], "__file__", str(copy))
-    copy.write_text(source)
-    assert state_key(tiny_params, "data") == key
-    copy.write_text(source + "# changed\n")
-    assert state_key(tiny_params, "data") != key
-
-
-def test_the_key_follows_the_first_weights(tiny_params, tmp_path):
-    path = tmp_path / "first.keras"
-    params = change_train(tiny_params, init_weights=str(path))
-    with pytest.raises(UserError, match=r"first.keras: no such file; mend train.init_weights"):
-        state_key(params, "data")
-    path.write_text("one")
-    key = state_key(params, "data")
-    path.write_text("two")
-    assert state_key(params, "data") != key
-
-
 def test_first_weights_are_used(tiny_params, splits, model_file, network, tmp_path):
     params = change_train(tiny_params, init_weights=str(model_file), seed=9)
     trainer = make_trainer(params, splits, tmp_path / "state.npz")
     for new, old in zip(trainer.network.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
-
-
-def test_states_lie_in_the_users_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert training.cache_folder() == tmp_path / "hourglass"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert training.cache_folder() == Path.home() / ".cache" / "hourglass"
 
 
 def test_a_second_trainer_is_refused(tmp_path):
@@ -557,12 +508,3 @@ def test_two_devices_train_as_one(tmp_path, tiny_params, shard_folder):
         for name in one.files:
             if name.startswith("weights/"):
                 np.testing.assert_allclose(two[name], one[name], atol=1e-4)
-
-
-def test_states_that_were_given_up_are_removed(tmp_path):
-    old, new = tmp_path / "old.npz", tmp_path / "new.npz"
-    for path in (old, new):
-        path.touch()
-    os.utime(old, (0, 0))
-    training.remove_old_states(tmp_path)
-    assert not old.exists() and new.exists()

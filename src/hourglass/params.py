@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hourglass.errors import UserError
+from hourglass.skeleton import NUM_JOINTS
 
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -82,6 +83,7 @@ class AugmentParams(Section):
 class TrainParams(Section):
     epochs: Count
     batch_size: Count
+    optimizer: Literal["adamw", "muon"]
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "steps", "plateau"]
     warmup_epochs: Annotated[float, Field(ge=0)]
@@ -91,10 +93,12 @@ class TrainParams(Section):
     early_stopping: Annotated[int, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(ge=0)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
     sigma: Annotated[float, Field(gt=0)]
     target_peak: Annotated[float, Field(gt=0)]
     foreground: Literal["value", "support"]
     foreground_weight: Annotated[float, Field(ge=0)]
+    hard_joints: Annotated[int, Field(ge=0, le=NUM_JOINTS)]
     augment: AugmentParams
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     xla: bool

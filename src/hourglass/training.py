@@ -5,9 +5,7 @@ weights, history. Everything else - order, augmentation, learning rate, early st
 from the epoch's number and the history, so a resumed run ends with the same bytes.
 """
 
-import dataclasses
-import hashlib
-import json
+import functools
 import math
 import os
 import sys
@@ -26,8 +24,14 @@ from hourglass.heatmaps import encode_heatmaps
 from hourglass.inference import PosePredictor, predict_split
 from hourglass.input_pipeline import eval_batches, read_truth, train_batches
 from hourglass.model import build_hourglass, load_weights
+from hourglass.optimizers import build_optimizer, write_averages
+from hourglass.schedules import is_finished, learning_rate
+from hourglass.states import TrainingState, remove_old_states
+from hourglass.tracking import NUM_SAMPLES, Tracker
 
-STATE_DAYS = 30
+# Steps whose time tells how long a run takes; the first of a process, which compiles, is not one.
+PROBE_STEPS = 5
+LONG_HOURS = 1
 HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0.1")
 
 
@@ -67,7 +71,7 @@ def heatmap_loss(heatmaps, keypoints, labelled, params):
     Args:
         heatmaps: a list of float32 [N, H, W, K], one a stack.
         keypoints: float32 [N, K, 2], heatmap px. labelled: bool [N, K].
-        params: TrainParams: sigma, target_peak, foreground, foreground_weight.
+        params: TrainParams: sigma, target_peak, foreground, foreground_weight, hard_joints.
     """
     target = encode_heatmaps(keypoints, heatmaps[0].shape[1], params.sigma)
     is_value = params.foreground == "value"
@@ -75,114 +79,16 @@ def heatmap_loss(heatmaps, keypoints, labelled, params):
     weight = 1 + params.foreground_weight * foreground
     weight = weight * ops.cast(labelled, target.dtype)[:, None, None, :]
     goal = params.target_peak * target
-    return sum(ops.mean(weight * ops.square(output - goal)) for output in heatmaps)
+    errors = [ops.mean(weight * ops.square(output - goal), axis=(1, 2)) for output in heatmaps]
+    return sum(ops.mean(hardest_joints(error, params.hard_joints)) for error in errors)
 
 
-def learning_rate(params, step, steps_per_epoch, history):
-    """The learning rate of a step, from the parameters and the scores so far alone.
+def hardest_joints(errors, number):
+    """The `number` largest of each picture's errors [N, K], or all where it is 0.
 
-    Args:
-        params: TrainParams. step: from 0, over all epochs. history: list of finished epochs.
+    Source: online hard keypoints mining, Chen et al., Cascaded Pyramid Network, CVPR 2018.
     """
-    warmup = params.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return params.lr * (step + 1) / (warmup + 1)
-    if params.schedule == "cosine":
-        done = (step - warmup) / max(1, params.epochs * steps_per_epoch - warmup)
-        return params.lr * 0.5 * (1 + math.cos(math.pi * min(1, done)))
-    if params.schedule == "steps":
-        epoch = step // steps_per_epoch
-        return params.lr * params.decay_factor ** sum(epoch >= at for at in params.decay_epochs)
-    if params.schedule == "plateau":
-        scores = [row["val_pckh"] for row in history]
-        return params.lr * params.decay_factor ** count_plateaus(scores, params.patience)
-    return params.lr
-
-
-def count_plateaus(scores, patience):
-    """How often `patience` epochs in a row have gone by without a better score."""
-    best, waited, plateaus = -math.inf, 0, 0
-    for score in scores:
-        waited = 0 if score > best else waited + 1
-        best = max(best, score)
-        if waited == patience:
-            plateaus, waited = plateaus + 1, 0
-    return plateaus
-
-
-@dataclasses.dataclass
-class TrainingState:
-    """All that the rest of a run depends on: arrays of weights and the finished epochs."""
-
-    weights: list
-    optimizer: list
-    best_weights: list
-    history: list
-
-    @property
-    def best(self):
-        """The finished epoch with the best score, the first of them on a tie."""
-        return max(self.history, key=lambda row: row["val_pckh"])
-
-    def save(self, path):
-        """Write the whole state to one file, atomically."""
-        arrays = {
-            f"{name}/{k:04d}": array
-            for name in ("weights", "optimizer", "best_weights")
-            for k, array in enumerate(getattr(self, name))
-        }
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, history=json.dumps(self.history), **arrays)
-
-    @classmethod
-    def load(cls, path):
-        """Read what `save` wrote."""
-        with np.load(path) as file:
-            groups = {"weights": [], "optimizer": [], "best_weights": []}
-            for key in sorted(set(file.files) - {"history"}):
-                groups[key.split("/")[0]].append(file[key])
-            return cls(history=json.loads(str(file["history"])), **groups)
-
-
-def state_key(params, data_digest):
-    """What a state belongs to: the parameters, the data, the code, the libraries, the devices.
-
-    Args:
-        params: the sections that training reads. data_digest: of the shards' index.
-
-    Raises:
-        UserError: train.init_weights names no file.
-    """
-    modules = sorted(name for name in sys.modules if name.split(".")[0] == "hourglass")
-    files = [sys.modules[name].__file__ for name in modules]
-    init_weights = params.train.init_weights
-    if init_weights:
-        if not Path(init_weights).is_file():
-            raise UserError(
-                f"{init_weights}: no such file; mend train.init_weights (models/hourglass.keras "
-                "itself is removed before training: name a copy of it)"
-            )
-        files.append(init_weights)
-    parts = [params.model.model_dump_json(), params.train.model_dump_json(), data_digest]
-    parts += [tf.__version__, keras.__version__, np.__version__]
-    parts += [device.device_type for device in tf.config.list_logical_devices()]
-    digest = hashlib.sha256("\n".join(parts).encode())
-    for file in files:
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()[:32]
-
-
-def cache_folder():
-    """Where states are kept: outside of DVC's outputs, which it deletes before a stage runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base, "hourglass")
-
-
-def remove_old_states(folder):
-    """Remove states that no run has touched for STATE_DAYS: their parameters were given up."""
-    for path in folder.glob("*.npz"):
-        if time.time() - path.stat().st_mtime > STATE_DAYS * 86400:
-            path.unlink(missing_ok=True)
+    return ops.top_k(errors, number)[0] if number else errors
 
 
 def prepare_devices(params):
@@ -195,6 +101,21 @@ def prepare_devices(params):
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def describe_devices():
+    """The devices that training runs on, in words."""
+    number = len(tf.config.list_physical_devices("GPU"))
+    if number:
+        return f"{number} GPU{'s' if number > 1 else ''}"
+    return f"{len(os.sched_getaffinity(0))} CPU cores: no GPU found"
+
+
+def describe_hours(hours):
+    """A duration in words, as coarse as an estimate is."""
+    if hours > 48:
+        return f"{hours / 24:.0f} days"
+    return f"{hours:.1f} hours" if hours > 2 else f"{60 * hours:.0f} minutes"
 
 
 class Trainer:
@@ -217,20 +138,15 @@ class Trainer:
             if self.params.init_weights:
                 load_weights(self.network, self.params.init_weights)
             self._build(strategy)
-        self.logs = tf.summary.create_file_writer(str(log_folder)) if log_folder else None
+        self.log_folder = log_folder
+        self.time_told = False
 
     def _build(self, strategy):
         params = self.params
         # XLA cannot compile a step of MirroredStrategy.
         xla = params.xla and not isinstance(strategy, tf.distribute.MirroredStrategy)
         self.model = PoseTrainer(self.network, params, strategy.num_replicas_in_sync)
-        self.optimizer = keras.optimizers.AdamW(
-            params.lr, weight_decay=params.weight_decay, global_clipnorm=params.clip_norm or None
-        )
-        # The variables of the norms and the biases, by the names that Keras gives them.
-        self.optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-        if params.precision == "mixed_float16":
-            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
+        self.optimizer = build_optimizer(params)
         self.optimizer.build(self.network.trainable_variables)
         self.model.compile(optimizer=self.optimizer, jit_compile=xla)
         self.predictor = PosePredictor(self.network, flip_test=False, decode="taylor", xla=xla)
@@ -242,20 +158,22 @@ class Trainer:
             The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0.1}.
 
         Raises:
-            UserError: the loss is not finite.
+            UserError: the loss is not finite, or the memory does not suffice.
         """
         remove_old_states(self.state_path.parent)
         state = self._restore()
+        tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
         print(
             f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
-            f"records, {self.steps} steps of {self.batch_size} an epoch",
+            f"records, {self.steps} steps of {self.batch_size} an epoch, on {describe_devices()}",
             flush=True,
         )
-        while not self._is_finished(state.history):
-            row = self._run_epoch(len(state.history) + 1, state.history)
-            state = self._advance(state, row)
+        while not is_finished(self.params, state.history):
+            state = self._run_epoch(state)
             state.save(self.state_path)
-            self._report(state)
+            self._report(state, tracker)
+        if tracker:
+            tracker.close()
         self.network.set_weights(state.best_weights)
         return state.history
 
@@ -269,14 +187,30 @@ class Trainer:
         print(f"going on after epoch {len(state.history)}", flush=True)
         return state
 
-    def _is_finished(self, history):
-        if len(history) >= self.params.epochs:
-            return True
-        scores = [row["val_pckh"] for row in history]
-        patience = self.params.early_stopping
-        return bool(patience) and count_plateaus(scores, patience) > 0
+    def _run_epoch(self, state):
+        """The state after one more epoch."""
+        try:
+            row = self._fit(len(state.history) + 1, state.history)
+            # Each replica has its own moving statistics; the first one's are what is saved, so
+            # that is what all go on with.
+            weights = self.network.get_weights()
+            self.network.set_weights(weights)
+            if self.params.ema:
+                write_averages(self.optimizer, self.network.trainable_variables)
+            row |= self.validate()
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(self._describe_memory()) from None
+        judged = self.network.get_weights()
+        self.network.set_weights(weights)
+        is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
+        return TrainingState(
+            weights=weights,
+            optimizer=[np.asarray(variable) for variable in self.optimizer.variables],
+            best_weights=judged if is_best else state.best_weights,
+            history=[*state.history, row],
+        )
 
-    def _run_epoch(self, epoch, history):
+    def _fit(self, epoch, history):
         params = self.params
         batches = train_batches(
             self.train_split, self.batch_size, params.augment, params.seed, epoch
@@ -290,10 +224,16 @@ class Trainer:
             verbose=0,
             callbacks=[progress],
         )
-        # Each replica has its own moving statistics; the first one's are what is saved, so that
-        # is what all go on with.
-        self.network.set_weights(self.network.get_weights())
-        return {"epoch": epoch, "lr": progress.lr, "loss": progress.loss} | self.validate()
+        return {"epoch": epoch, "lr": progress.lr, "loss": progress.loss}
+
+    def _describe_memory(self):
+        params = self.params
+        return (
+            f"train.batch_size: {params.batch_size} pictures a device do not fit into its memory; "
+            "lower train.batch_size, which the memory follows almost in proportion, or set "
+            "train.precision to mixed_bfloat16, or lower num_stacks, num_channels or input_size "
+            "of model"
+        )
 
     def validate(self):
         """PCKh in per cent of all validation records, on leak-free crops, without flip test."""
@@ -307,17 +247,7 @@ class Trainer:
             "val_pckh_0.1": pckh.pckh(errors, truth["labelled"], 0.1) or 0.0,
         }
 
-    def _advance(self, state, row):
-        weights = self.network.get_weights()
-        is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
-        return TrainingState(
-            weights=weights,
-            optimizer=[np.asarray(variable) for variable in self.optimizer.variables],
-            best_weights=weights if is_best else state.best_weights,
-            history=[*state.history, row],
-        )
-
-    def _report(self, state):
+    def _report(self, state, tracker):
         row, best = state.history[-1], state.best
         print(
             f"epoch {row['epoch']:3}/{self.params.epochs}  lr {row['lr']:.2e}  "
@@ -326,11 +256,31 @@ class Trainer:
             f"(epoch {best['epoch']})",
             flush=True,
         )
-        if self.logs:
-            with self.logs.as_default(step=row["epoch"]):
-                for name in HISTORY_COLUMNS[1:]:
-                    tf.summary.scalar(name, row[name])
-            self.logs.flush()
+        if tracker:
+            heatmaps = self.predictor.network.predict_on_batch(self.samples)
+            last = heatmaps[-1] if isinstance(heatmaps, list) else heatmaps
+            tracker.log_epoch(row, self.samples, last / self.params.target_peak)
+
+    @functools.cached_property
+    def samples(self):
+        """The first validation persons as the network sees them, [N, S, S, 3]."""
+        batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
+        return make_views(batch, self.network.input_shape[1])[0]
+
+    def report_time(self, rate, num_left):
+        """Say how long the rest takes, before it is spent.
+
+        Args:
+            rate: images a second. num_left: images of this epoch and those to come.
+        """
+        hours = num_left / rate / 3600
+        text = f"{rate:.1f} images/s: about {describe_hours(hours)} to go"
+        if hours > LONG_HOURS and not tf.config.list_physical_devices("GPU"):
+            text = (
+                f"warning: no GPU found, and {text}; this recipe is meant for one. End it here, or "
+                "lower train.epochs, num_stacks, num_channels or input_size of model"
+            )
+        tqdm.write(text, file=sys.stderr)
 
 
 class _EpochProgress(keras.callbacks.Callback):
@@ -360,6 +310,17 @@ class _EpochProgress(keras.callbacks.Callback):
             raise UserError(self._describe_divergence(batch))
         self.bar.update(self.trainer.batch_size)
         self.bar.set_postfix(loss=f"{self.loss:.5f}", refresh=False)
+        self._probe_time(batch)
+
+    def _probe_time(self, batch):
+        trainer = self.trainer
+        if batch == 0:
+            self.started = time.monotonic()
+        elif batch == PROBE_STEPS and not trainer.time_told:
+            trainer.time_told = True
+            rate = PROBE_STEPS * trainer.batch_size / (time.monotonic() - self.started)
+            steps = (trainer.params.epochs - self.epoch + 1) * trainer.steps - batch
+            trainer.report_time(rate, steps * trainer.batch_size)
 
     def on_train_end(self, logs=None):
         self.bar.close()

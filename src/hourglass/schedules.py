@@ -1,0 +1,43 @@
+"""The learning rate and the patience of a run, from its parameters and its scores so far alone."""
+
+import math
+
+
+def learning_rate(params, step, steps_per_epoch, history):
+    """The learning rate of a step.
+
+    Args:
+        params: TrainParams. step: from 0, over all epochs. history: list of finished epochs.
+    """
+    warmup = params.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return params.lr * (step + 1) / (warmup + 1)
+    if params.schedule == "cosine":
+        done = (step - warmup) / max(1, params.epochs * steps_per_epoch - warmup)
+        return params.lr * 0.5 * (1 + math.cos(math.pi * min(1, done)))
+    if params.schedule == "steps":
+        epoch = step // steps_per_epoch
+        return params.lr * params.decay_factor ** sum(epoch >= at for at in params.decay_epochs)
+    if params.schedule == "plateau":
+        scores = [row["val_pckh"] for row in history]
+        return params.lr * params.decay_factor ** count_plateaus(scores, params.patience)
+    return params.lr
+
+
+def count_plateaus(scores, patience):
+    """How often `patience` epochs in a row have gone by without a better score."""
+    best, waited, plateaus = -math.inf, 0, 0
+    for score in scores:
+        waited = 0 if score > best else waited + 1
+        best = max(best, score)
+        if waited == patience:
+            plateaus, waited = plateaus + 1, 0
+    return plateaus
+
+
+def is_finished(params, history):
+    """Whether a run has all its epochs, or waited `early_stopping` of them for a better score."""
+    if len(history) >= params.epochs:
+        return True
+    scores = [row["val_pckh"] for row in history]
+    return bool(params.early_stopping) and count_plateaus(scores, params.early_stopping) > 0

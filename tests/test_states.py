@@ -1,0 +1,86 @@
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from changes import change_train
+from hourglass.errors import UserError
+from hourglass.states import TrainingState, cache_folder, remove_old_states, state_key
+
+
+def test_the_state_comes_back_as_it_was(tmp_path):
+    rng = np.random.default_rng(1)
+    arrays = [rng.normal(size=(2, 3)).astype(np.float32) for _ in range(12)]
+    history = [{"epoch": 1, "lr": 0.1, "loss": 1 / 3, "val_pckh": 2 / 3, "val_pckh_0.1": 0.0}]
+    state = TrainingState(arrays, [np.array(5), *arrays[:3]], arrays[::-1], history)
+    state.save(tmp_path / "state.npz")
+    loaded = TrainingState.load(tmp_path / "state.npz")
+    assert loaded.history == history
+    for name in ("weights", "optimizer", "best_weights"):
+        for new, old in zip(getattr(loaded, name), getattr(state, name), strict=True):
+            np.testing.assert_array_equal(new, old)
+            assert new.dtype == old.dtype
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+def test_the_key_follows_params_and_data(tiny_params):
+    key = state_key(tiny_params, "data")
+    assert state_key(tiny_params, "data") == key
+    others = [
+        state_key(tiny_params, "other data"),
+        state_key(change_train(tiny_params, lr=1e-4), "data"),
+        state_key(change_train(tiny_params, epochs=4), "data"),
+        state_key(
+            tiny_params.model_copy(
+                update={"model": tiny_params.model.model_copy(update={"num_stacks": 2})}
+            ),
+            "data",
+        ),
+    ]
+    assert len({key, *others}) == 5
+
+
+def test_the_key_follows_what_does_not_concern_training_not(tiny_params):
+    predict = tiny_params.predict.model_copy(update={"num_figures": 1})
+    changed = tiny_params.model_copy(update={"predict": predict})
+    assert state_key(changed, "data") == state_key(tiny_params, "data")
+
+
+def test_the_key_follows_the_code(tiny_params, tmp_path, monkeypatch):
+    key = state_key(tiny_params, "data")
+    copy = tmp_path / "files.py"
+    source = Path(sys.modules["hourglass.files"].__file__).read_text()
+    monkeypatch.setattr(sys.modules["hourglass.files"], "__file__", str(copy))
+    copy.write_text(source)
+    assert state_key(tiny_params, "data") == key
+    copy.write_text(source + "# changed\n")
+    assert state_key(tiny_params, "data") != key
+
+
+def test_the_key_follows_the_first_weights(tiny_params, tmp_path):
+    path = tmp_path / "first.keras"
+    params = change_train(tiny_params, init_weights=str(path))
+    with pytest.raises(UserError, match=r"first.keras: no such file; mend train.init_weights"):
+        state_key(params, "data")
+    path.write_text("one")
+    key = state_key(params, "data")
+    path.write_text("two")
+    assert state_key(params, "data") != key
+
+
+def test_states_lie_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "hourglass"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "hourglass"
+
+
+def test_states_that_were_given_up_are_removed(tmp_path):
+    old, new = tmp_path / "old.npz", tmp_path / "new.npz"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    remove_old_states(tmp_path)
+    assert not old.exists() and new.exists()
