@@ -5,18 +5,21 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 PROGRAM = """
-import json
+import json, sys
 import numpy as np
 from hourglass.augment import PLAIN_DRAW, make_views
 from hourglass.backend import keras, ops
 from hourglass.heatmaps import decode_heatmaps, encode_heatmaps
+from hourglass.losses import heatmap_loss
 from hourglass.model import build_hourglass
-from hourglass.params import ModelParams
+from hourglass.optimizers import build_optimizer
+from hourglass.params import ModelParams, load_params
 
 network = build_hourglass(ModelParams(num_stacks=2, num_channels=8, num_levels=2, input_size=32))
 rng = np.random.default_rng(1)
@@ -32,22 +35,29 @@ batch = {
 pictures, keypoints, labelled = make_views(batch, 32)
 target = encode_heatmaps(keypoints, 8, 1.0)
 heatmaps = [output for output in network(pictures, training=True)]
-error = ops.mean(ops.square(heatmaps[-1] - target))
+train = load_params(sys.argv[1]).train.model_copy(update={"optimizer": "muon", "hard_joints": 8})
+loss = heatmap_loss(heatmaps, keypoints, labelled, train)
 decoded, scores = decode_heatmaps(target, "taylor")
-values = [pictures, keypoints, target, heatmaps[0], heatmaps[1], error, decoded, scores]
+variables = network.trainable_variables
+build_optimizer(train).apply([0.1 + 0 * v + ops.square(v) for v in variables], variables)
+kernel = network.get_layer("stack1_residual_conv2").kernel
+values = [pictures, keypoints, target, *heatmaps, loss, decoded, scores, kernel]
 print(json.dumps({
     "backend": keras.backend.backend(),
     "values": [np.ravel(ops.convert_to_numpy(value)).tolist() for value in values],
 }))
 """
 
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+
 
 def run_on(backend):
     environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", PROGRAM, PARAMS], env=environment,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["backend"] == backend
     return result["values"]

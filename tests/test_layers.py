@@ -15,7 +15,7 @@ LAYERS = [
     "errors", "files", "backend", "skeleton", "params", "datasets", "archives",
     "annotations", "geometry", "images", "bodies", "cartoons", "synthetic", "downloads",
     "pckh", "drawing", "predictions", "reporting", "figures",
-    "tfrecords", "heatmaps", "model", "augment", "input_pipeline", "inference",
+    "tfrecords", "heatmaps", "losses", "model", "augment", "input_pipeline", "inference",
     "schedules", "optimizers", "states", "tracking", "training", "cli",
 ]  # fmt: skip
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")

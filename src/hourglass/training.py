@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from hourglass import pckh
 from hourglass.augment import make_views
-from hourglass.backend import keras, ops, tf
+from hourglass.backend import keras, tf
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
-from hourglass.heatmaps import encode_heatmaps
 from hourglass.inference import PosePredictor, predict_split
 from hourglass.input_pipeline import eval_batches, read_truth, train_batches
+from hourglass.losses import heatmap_loss
 from hourglass.model import build_hourglass, load_weights
 from hourglass.optimizers import build_optimizer, write_averages
 from hourglass.schedules import is_finished, learning_rate
@@ -36,12 +36,7 @@ HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0.1")
 
 
 class PoseTrainer(keras.Model):
-    """The network with its views and its loss, for `fit` on batches of the input pipeline.
-
-    The loss is the weighted squared error of every stack's heatmaps, averaged over a picture's
-    pixels and joints, summed over the stacks; joints that are not labelled cost nothing, occluded
-    ones count.
-    """
+    """The network with its views and its loss, for `fit` on batches of the input pipeline."""
 
     def __init__(self, network, params, num_replicas=1):
         # Keras would round the coordinates to the precision of the network, by pixels.
@@ -63,32 +58,6 @@ class PoseTrainer(keras.Model):
         heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
         loss = heatmap_loss(heatmaps, y_pred["keypoints"], y_pred["labelled"], self.params)
         return loss / self.num_replicas  # the replicas' gradients are summed
-
-
-def heatmap_loss(heatmaps, keypoints, labelled, params):
-    """Weighted squared error, one number.
-
-    Args:
-        heatmaps: a list of float32 [N, H, W, K], one a stack.
-        keypoints: float32 [N, K, 2], heatmap px. labelled: bool [N, K].
-        params: TrainParams: sigma, target_peak, foreground, foreground_weight, hard_joints.
-    """
-    target = encode_heatmaps(keypoints, heatmaps[0].shape[1], params.sigma)
-    is_value = params.foreground == "value"
-    foreground = target if is_value else ops.cast(target > 0, target.dtype)
-    weight = 1 + params.foreground_weight * foreground
-    weight = weight * ops.cast(labelled, target.dtype)[:, None, None, :]
-    goal = params.target_peak * target
-    errors = [ops.mean(weight * ops.square(output - goal), axis=(1, 2)) for output in heatmaps]
-    return sum(ops.mean(hardest_joints(error, params.hard_joints)) for error in errors)
-
-
-def hardest_joints(errors, number):
-    """The `number` largest of each picture's errors [N, K], or all where it is 0.
-
-    Source: online hard keypoints mining, Chen et al., Cascaded Pyramid Network, CVPR 2018.
-    """
-    return ops.top_k(errors, number)[0] if number else errors
 
 
 def prepare_devices(params):

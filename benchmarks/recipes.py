@@ -1,0 +1,254 @@
+"""What each part of the training recipe brings: one small network, one budget, one line each.
+
+usage: python benchmarks/recipes.py DATA [--baseline DIR] [--jobs 2] [--only NAME ...]
+
+DATA holds images/, train.json and validation.json, as `data.dataset: folder` reads them; BASELINE
+is a folder with the "action stickers" tutorial's train.py and preprocess.py. Each run is 1 stack of
+64 channels on 128 px; scores are PCKh on leak-free crops, at the end of training. Runs are kept in
+--work, so that a second call goes on where the first was stopped.
+"""
+
+import argparse
+import copy
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "data": {"dataset": "folder"},
+    "parse": {"max_reject_fraction": 0.05},
+    "shard": {"crop_size": 192},
+    "model": {"num_stacks": 1, "num_channels": 64, "input_size": 128},
+    "train": {"epochs": 12, "warmup_epochs": 1, "batch_size": 16},
+}
+NO_AUGMENTATION = {"scale": 0, "rotation": 0, "colour": 0, "flip": False}
+TUTORIAL_LOSS = {"target_peak": 12, "foreground": "support", "foreground_weight": 81}
+# Changes of the train section; "head" is the standard deviation that the heads start with.
+VARIANTS = {
+    "ours": {},
+    "ours, 40 epochs": {"epochs": 40},
+    "head: He initialisation": {"head": (2 / 64) ** 0.5},
+    "foreground weight 0": {"foreground_weight": 0},
+    "foreground weight 10": {"foreground_weight": 10},
+    "foreground weight 82 on the support, peak 12": TUTORIAL_LOSS,
+    "the 8 hardest joints alone": {"hard_joints": 8},
+    "no augmentation": {"augment": NO_AUGMENTATION},
+    "flip alone": {"augment": NO_AUGMENTATION | {"flip": True}},
+    "the full recipe's augmentation": {
+        "augment": {"scale": 0.25, "rotation": 30, "colour": 0.4, "flip": True}
+    },
+    "constant learning rate": {"schedule": "constant"},
+    "learning rate in steps": {"schedule": "steps", "decay_epochs": [8, 10]},
+    "AdamW, 2e-3": {"optimizer": "adamw", "lr": 2e-3},
+    "AdamW, 6e-3": {"optimizer": "adamw", "lr": 6e-3},
+    "averaged weights, 0.99": {"ema": 0.99},
+    "constant learning rate, averaged weights, 0.99": {"schedule": "constant", "ema": 0.99},
+    "sigma 1.5": {"sigma": 1.5},
+    "whole pictures in the shards": {"whole": True},
+    "tutorial's recipe": {"tutorial": True},
+    "tutorial's recipe, 40 epochs": {"tutorial": True, "epochs": 40},
+}
+TWO_SEEDS = ("ours", "tutorial's recipe")
+DECODES = ("argmax", "quarter", "taylor")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--baseline", type=Path, metavar="DIR")
+    parser.add_argument("--work", type=Path, default=Path("recipes"))
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a CPU core each")
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        run_variant(options.run[0], int(options.run[1]), options)
+        return
+    write_shards(options)
+    names = [name for name in VARIANTS if name in options.only]
+    names = [name for name in names if options.baseline or not name.startswith("tutorial")]
+    runs = [(name, 1) for name in names] + [(name, 2) for name in names if name in TWO_SEEDS]
+    cores = Queue()
+    for core in range(options.jobs):
+        cores.put(core)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(lambda run: start_run(*run, options, cores), runs))
+    print_tables(options.work, names)
+
+
+def base_params():
+    """The lspet recipe's parameters, for the small network."""
+    params = yaml.safe_load((ROOT / "lspet" / "params.yaml").read_text())
+    for section, values in SMALL.items():
+        params[section] |= values
+    return params
+
+
+def write_shards(options):
+    """The pipeline up to the shards, once with crops and once with whole pictures."""
+    for kind, size in (("crops", SMALL["shard"]["crop_size"]), ("whole", 0)):
+        folder = options.work / kind
+        params = base_params()
+        params["data"]["folder"] = str(options.data.resolve())
+        params["shard"]["crop_size"] = size
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        if not (folder / "data" / "tfrecords" / "index.json").is_file():
+            for stage in ("download", "parse", "shard"):
+                run_python(ROOT / "stages" / f"{stage}.py", cwd=folder)
+
+
+def run_python(*command, cwd=None, core=None):
+    pin = [] if core is None else ["taskset", "-c", str(core)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([*pin, sys.executable, *map(str, command)], cwd=cwd, env=environment, check=True)
+
+
+def run_folder(work, name, seed):
+    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
+    return work / "runs" / f"{slug}-seed{seed}"
+
+
+def start_run(name, seed, options, cores):
+    """One run in a process of its own, unless its result is there."""
+    folder = run_folder(options.work, name, seed)
+    if (folder / "result.json").is_file():
+        return
+    core = cores.get()
+    command = [__file__, options.data, "--work", options.work, "--run", name, seed]
+    command += ["--baseline", options.baseline] if options.baseline else []
+    run_python(*command, core=core if options.jobs > 1 else None)
+    cores.put(core)
+
+
+def run_variant(name, seed, options):
+    """Train and judge one variant; leaves result.json in its folder."""
+    from hourglass import model, training
+    from hourglass.input_pipeline import open_split
+    from hourglass.params import Params
+
+    changes = copy.deepcopy(VARIANTS[name])
+    model.HEAD_STDDEV = changes.pop("head", model.HEAD_STDDEV)
+    is_tutorial, kind = changes.pop("tutorial", False), "crops"
+    if changes.pop("whole", False):
+        kind = "whole"
+    values = base_params()
+    values["train"] |= changes | {"seed": seed}
+    params = Params.model_validate(values)
+    if is_tutorial:
+        model.HEAD_STDDEV = VARIANTS["head: He initialisation"]["head"]
+    folder = run_folder(options.work, name, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = options.work / kind / "data" / "tfrecords"
+    splits = [open_split(shards, split, 128) for split in ("train", "validation")]
+    strategy = training.prepare_devices(params.train)
+    trainer = training.Trainer(params, *splits, strategy, folder / "state.npz")
+    start = time.monotonic()
+    if is_tutorial:
+        history = train_as_the_tutorial(trainer, params, options)
+    else:
+        history = trainer.run()
+        trainer.network.set_weights(training.TrainingState.load(folder / "state.npz").weights)
+    result = {
+        "name": name, "seed": seed, "history": history, "scores": judge(trainer, splits[1]),
+        "minutes": (time.monotonic() - start) / 60,
+    }  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def train_as_the_tutorial(trainer, params, options):
+    """Its crops, target, loss and optimizer, by its own code; our network, judged by our crops."""
+    from hourglass.backend import tf
+
+    sys.path.insert(0, str(options.baseline))
+    import preprocess
+    import train as tutorial
+
+    reader = preprocess.Preprocessor((128, 128, 3), (32, 32, 16), is_train=True)
+    paths = sorted(map(str, (options.work / "whole" / "data" / "tfrecords").glob("train*")))
+    batches = tf.data.TFRecordDataset(paths).shuffle(4096, seed=params.train.seed)
+    batches = batches.map(reader, num_parallel_calls=tf.data.AUTOTUNE).batch(16, True).prefetch(2)
+    network = trainer.network  # takes 0..255; theirs takes -1..1
+    teacher = tutorial.Trainer(
+        lambda images, training: network((images + 1) * 127.5, training=training),
+        params.train.epochs, 16, tf.distribute.get_strategy(), initial_learning_rate=0.0007,
+    )  # fmt: skip
+
+    @tf.function
+    def step(images, heatmaps):
+        with tf.GradientTape() as tape:
+            outputs = network((images + 1) * 127.5, training=True)
+            outputs = outputs if isinstance(outputs, list) else [outputs]
+            loss = teacher.compute_loss(heatmaps, outputs)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        teacher.optimizer.apply(gradients, network.trainable_variables)
+        return loss
+
+    history = []
+    for epoch in range(1, params.train.epochs + 1):
+        for images, heatmaps in batches:
+            loss = step(tf.ensure_shape(images, (16, 128, 128, 3)), heatmaps)
+        history.append({"epoch": epoch, "loss": float(loss)} | trainer.validate())
+        print(history[-1], flush=True)
+    return history
+
+
+def judge(trainer, split):
+    """PCKh@0.5 and @0.1 of the network as it is, by decoding, without and with flip test."""
+    from hourglass import pckh
+    from hourglass.inference import PosePredictor, predict_split
+    from hourglass.input_pipeline import eval_batches
+
+    truth, scores = trainer.truth, {}
+    for flip_test in (False, True):
+        for decode in DECODES:
+            predictor = PosePredictor(trainer.network, flip_test, decode)
+            keypoints, _, _ = predict_split(
+                predictor, eval_batches(split, 16, fill_last=True), split.num_persons, 16
+            )
+            errors = pckh.normalized_errors(
+                keypoints[truth["index"]], truth["joints"], truth["scale"]
+            )
+            scores[f"{decode}{', flip test' if flip_test else ''}"] = [
+                pckh.pckh(errors, truth["labelled"], threshold) for threshold in (0.5, 0.1)
+            ]
+    return scores
+
+
+def print_tables(work, names):
+    """Markdown: a row a run, the decodings of ours, the curves."""
+    results = {}
+    for name in names:
+        seeds = (1, 2) if name in TWO_SEEDS else (1,)
+        paths = [run_folder(work, name, seed) / "result.json" for seed in seeds]
+        results[name] = [json.loads(path.read_text()) for path in paths]
+    print("| recipe | PCKh@0.5 | @0.1 | with flip test |\n|---|---:|---:|---:|")
+    for name, runs in results.items():
+        plain = [run["scores"]["taylor"] for run in runs]
+        flipped = [run["scores"]["taylor, flip test"] for run in runs]
+        print(f"| {name} | {join(plain, 0)} | {join(plain, 1)} | {join(flipped, 0)} |")
+    print("\n| decoding of ours | PCKh@0.5 | @0.1 |\n|---|---:|---:|")
+    for key in results["ours"][0]["scores"]:
+        scores = [run["scores"][key] for run in results["ours"]]
+        print(f"| {key} | {join(scores, 0)} | {join(scores, 1)} |")
+    print("\n| epoch | " + " | ".join(results) + " |\n|---|" + "---:|" * len(results))
+    for epoch in (1, 2, 4, 6, 8, 10, 12, 20, 30, 40):
+        curves = [runs[0]["history"] for runs in results.values()]
+        cells = [f"{c[epoch - 1]['val_pckh']:.1f}" if len(c) >= epoch else "" for c in curves]
+        print(f"| {epoch} | " + " | ".join(cells) + " |")
+
+
+def join(scores, column):
+    return ", ".join(f"{score[column]:.1f}" for score in scores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from changes import change_train
+from hourglass.heatmaps import encode_heatmaps
+from hourglass.losses import heatmap_loss
+
+
+def random_heatmaps(seed, number=2, size=8):
+    return np.random.default_rng(seed).random((number, size, size, 16)).astype(np.float32)
+
+
+def random_keypoints(seed, number=2, size=8):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0, size, (number, 16, 2)).astype(np.float32)
+
+
+ALL = np.ones((2, 16), bool)
+
+
+@pytest.mark.parametrize("foreground", ["value", "support"])
+@pytest.mark.parametrize("target_peak", [1.0, 10.0])
+def test_loss_by_brute_force(tiny_params, foreground, target_peak):
+    params = change_train(
+        tiny_params, foreground=foreground, foreground_weight=82.0, target_peak=target_peak
+    ).train
+    keypoints = random_keypoints(1)
+    labelled = np.random.default_rng(2).random((2, 16)) < 0.7
+    stacks = [random_heatmaps(3), random_heatmaps(4)]
+    target = np.asarray(encode_heatmaps(keypoints, 8, params.sigma))
+    total = 0.0
+    for heatmaps in stacks:
+        for n, y, x, k in np.ndindex(heatmaps.shape):
+            t = float(target[n, y, x, k])
+            weight = 1 + 82 * (t if foreground == "value" else (t > 0))
+            error = (float(heatmaps[n, y, x, k]) - target_peak * t) ** 2
+            total += labelled[n, k] * weight * error / heatmaps.size
+    loss = float(heatmap_loss(stacks, keypoints, labelled, params))
+    assert loss == pytest.approx(total, rel=1e-4)
+
+
+def test_hard_joints_by_brute_force(tiny_params):
+    params = change_train(tiny_params, hard_joints=3).train
+    heatmaps, keypoints = random_heatmaps(5), random_keypoints(6)
+    each = []
+    for n, k in np.ndindex(2, 16):
+        alone = np.zeros((2, 16), bool)
+        alone[n, k] = True
+        all_joints = params.model_copy(update={"hard_joints": 0})
+        each.append(32 * float(heatmap_loss([heatmaps], keypoints, alone, all_joints)))
+    hardest = np.sort(np.reshape(each, (2, 16)))[:, -3:]
+    loss = float(heatmap_loss([heatmaps], keypoints, ALL, params))
+    assert loss == pytest.approx(hardest.mean(), rel=1e-5)
+
+
+def test_missing_joints_cost_nothing(tiny_params):
+    heatmaps, keypoints = random_heatmaps(1), random_keypoints(2)
+    labelled = np.random.default_rng(3).random((2, 16)) < 0.5
+    expected = float(heatmap_loss([heatmaps], keypoints, labelled, tiny_params.train))
+    missing = ~labelled
+    keypoints[missing] = -1
+    heatmaps = np.where(missing[:, None, None], 1e3, heatmaps)
+    assert float(heatmap_loss([heatmaps], keypoints, labelled, tiny_params.train)) == expected
+    assert float(heatmap_loss([heatmaps], keypoints, ~ALL, tiny_params.train)) == 0
+
+
+def test_a_perfect_prediction_costs_nothing_and_each_labelled_joint_counts(tiny_params):
+    keypoints = random_keypoints(1)
+    heatmaps = np.array(encode_heatmaps(keypoints, 8, 1.0))
+    assert float(heatmap_loss([heatmaps], keypoints, ALL, tiny_params.train)) == 0
+    heatmaps[1, 4, 4, 11] += 1
+    assert float(heatmap_loss([heatmaps], keypoints, ALL, tiny_params.train)) > 0
