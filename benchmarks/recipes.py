@@ -28,23 +28,26 @@ SMALL = {
     "parse": {"max_reject_fraction": 0.05},
     "shard": {"crop_size": 192},
     "model": {"num_stacks": 1, "num_channels": 64, "input_size": 128},
-    "train": {"epochs": 6, "batch_size": 8, "lr": 2e-2, "augment": LIGHT},
+    "train": {"epochs": 6, "batch_size": 8, "lr": 2e-2, "weight_decay": 0.05, "augment": LIGHT},
 }
 FULL = {"scale": 0.25, "rotation": 30, "colour": 0.4, "flip": True}
 TUTORIAL_LOSS = {"target_peak": 12, "foreground": "support", "foreground_weight": 81}
-# Changes of the train section; "head" is the standard deviation that the heads start with.
+# Changes of the train section; "head" is the standard deviation that the heads start with,
+# "residual" the initialisation of each residual's last convolution.
 VARIANTS = {
     "ours, 12 epochs": {"epochs": 12},
     "tutorial's recipe, 12 epochs": {"tutorial": True, "epochs": 12},
     "ours, 40 epochs": {"epochs": 40},
     "ours": {},
-    "head: He initialisation": {"head": (2 / 64) ** 0.5},
+    "heads: He initialisation": {"head": (2 / 64) ** 0.5},
+    "residuals: He initialisation": {"residual": "he_normal"},
     "foreground weight 0": {"foreground_weight": 0},
     "tutorial's loss: peak 12, 82 on the support": TUTORIAL_LOSS,
     "the 8 hardest joints alone": {"hard_joints": 8},
     "flip the only augmentation": {"augment": LIGHT | {"scale": 0, "rotation": 0, "colour": 0}},
     "no augmentation": {"augment": {"scale": 0, "rotation": 0, "colour": 0, "flip": False}},
     "augmentation of the MPII recipe": {"augment": FULL},
+    "weight decay 1e-4": {"weight_decay": 1e-4},
     "AdamW, 2e-3": {"optimizer": "adamw", "lr": 2e-3},
     "AdamW, 6e-3": {"optimizer": "adamw", "lr": 6e-3},
     "constant learning rate": {"schedule": "constant"},
@@ -134,6 +137,7 @@ def run_variant(name, seed, options):
 
     changes = copy.deepcopy(VARIANTS[name])
     model.HEAD_STDDEV = changes.pop("head", model.HEAD_STDDEV)
+    model.RESIDUAL_INITIALIZER = changes.pop("residual", model.RESIDUAL_INITIALIZER)
     is_tutorial, kind = changes.pop("tutorial", False), "crops"
     if changes.pop("whole", False):
         kind = "whole"
@@ -141,7 +145,8 @@ def run_variant(name, seed, options):
     values["train"] |= changes | {"seed": seed}
     params = Params.model_validate(values)
     if is_tutorial:
-        model.HEAD_STDDEV = VARIANTS["head: He initialisation"]["head"]
+        model.HEAD_STDDEV = VARIANTS["heads: He initialisation"]["head"]
+        model.RESIDUAL_INITIALIZER = "he_normal"
     folder = run_folder(options.work, name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state.npz").unlink(missing_ok=True)

@@ -20,6 +20,9 @@ BATCH_NORM_MOMENTUM = 0.9
 # The heads start near zero: a heatmap is nearly all zeros, and an error of order one everywhere
 # would cost the first thousands of steps to unlearn.
 HEAD_STDDEV = 1e-3
+# So do the last convolutions of the residuals: the network starts as its identities.
+# Source: Goyal et al., Accurate, Large Minibatch SGD, arXiv 1706.02677, section 5.1.
+RESIDUAL_INITIALIZER = "zeros"
 # What Keras raises on files that are not, or not wholly, what it saves.
 _LOAD_ERRORS = (
     ValueError, OSError, LookupError, TypeError, AttributeError, zipfile.BadZipFile,
@@ -82,7 +85,7 @@ def _residual(x, channels, name):
     x = _norm_relu(x, f"{name}_2")
     x = _conv(x, channels // 2, 3, f"{name}_conv2", use_bias=False)
     x = _norm_relu(x, f"{name}_3")
-    x = _conv(x, channels, 1, f"{name}_conv3")
+    x = _conv(x, channels, 1, f"{name}_conv3", initializer=RESIDUAL_INITIALIZER)
     return layers.Add(name=f"{name}_add")([identity, x])
 
 
@@ -103,10 +106,10 @@ def _norm_relu(x, name):
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _conv(x, channels, kernel, name, use_bias=True):
+def _conv(x, channels, kernel, name, use_bias=True, initializer="he_normal"):
     return layers.Conv2D(
         channels, kernel, padding="same", use_bias=use_bias,
-        kernel_initializer="he_normal", name=name,
+        kernel_initializer=initializer, name=name,
     )(x)  # fmt: skip
 
 
