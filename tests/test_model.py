@@ -60,6 +60,14 @@ def test_heads_start_near_zero(two_stacks):
         assert 0 < np.abs(heatmaps).max() < 0.05
 
 
+def test_residuals_start_as_their_identities(two_stacks):
+    last = [layer for layer in two_stacks.layers if layer.name.endswith("_conv3")]
+    added = [layer for layer in two_stacks.layers if "_conv" in layer.name and layer not in last]
+    assert len(last) == 3 + 2 * (3 * 2 + 2)
+    assert all(not np.any(layer.kernel) for layer in last)
+    assert all(np.std(layer.kernel) > 0.01 for layer in added)
+
+
 def test_the_merge_keeps_the_identity_branch(two_stacks):
     merge = two_stacks.get_layer("stack1_merge")
     entry = two_stacks.get_layer("stem_residual3_add")

@@ -7,7 +7,6 @@ from the epoch's number and the history, so a resumed run ends with the same byt
 
 import functools
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -75,9 +74,7 @@ def prepare_devices(params):
 def describe_devices():
     """The devices that training runs on, in words."""
     number = len(tf.config.list_physical_devices("GPU"))
-    if number:
-        return f"{number} GPU{'s' if number > 1 else ''}"
-    return f"{len(os.sched_getaffinity(0))} CPU cores: no GPU found"
+    return f"{number} GPU{'s' if number > 1 else ''}" if number else "the CPU: no GPU found"
 
 
 def describe_hours(hours):
