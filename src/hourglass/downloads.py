@@ -197,9 +197,9 @@ def download_file(remote, folder):
         if fault is None:
             part.publish(path)
             return
-        pieced_together = part.pieced_together
+        in_one_piece = not part.pieced_together and part.total is not None
         part.discard()
-        if not pieced_together:  # what came in one piece would come out the same again
+        if in_one_piece:  # it would come out the same again
             break
     raise _failure(remote, fault, "set data.mirror to a good copy")
 
@@ -229,7 +229,8 @@ def _complete_part(part, remote):
                         "on where it stopped; or set data.mirror"
                     ) from None  # fmt: skip
                 _wait(f"{remote.name}: {_shorten(error)}", failures, getattr(error, "wait", None))
-            except requests.RequestException as error:
+            # ValueError: what requests lets through of a redirect to no URL.
+            except (requests.RequestException, ValueError) as error:
                 raise _failure(remote, one_line(error)) from None
 
 
