@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the locks that keep two processes apart."""
+"""Files written whole or not at all, JSON read with care, locks that keep two processes apart."""
 
 import contextlib
 import fcntl
@@ -39,6 +39,39 @@ def write_text(path, text):
     """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_json_list(path, mend):
+    """The list in a JSON file, in UTF-8 with or without a byte order mark.
+
+    A number of any length becomes a float: one absurd record must not cost the whole file.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, not JSON (with the place), or holds anything
+            else; it ends with `mend`, what to do.
+    """
+    try:
+        values = json.loads(Path(path).read_bytes().decode("utf-8-sig"), parse_int=float)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; {mend}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: {_describe_json_fault(error)}; {mend}") from None
+    if not isinstance(values, list):
+        raise UserError(f"{path}: line 1: a list of records was expected; {mend}")
+    return values
+
+
+def _describe_json_fault(error):
+    if isinstance(error, json.JSONDecodeError):
+        if not error.doc.strip():
+            return "the file is empty"
+        cut = ", where the file ends" if error.pos >= len(error.doc.rstrip()) else ""
+        return f"not JSON at line {error.lineno} column {error.colno}{cut}: {error.msg}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "not a list of records: nested too deeply"
+    return f"cannot be read: {error.strerror}"
 
 
 def check_free_space(folder, needed):
