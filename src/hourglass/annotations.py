@@ -18,7 +18,7 @@ import numpy as np
 from hourglass.archives import open_images, read_member
 from hourglass.datasets import DATASETS
 from hourglass.errors import UserError
-from hourglass.files import atomic_path, read_json_list, write_text
+from hourglass.files import atomic_path, read_json_list
 from hourglass.skeleton import JOINTS, NUM_JOINTS, SCORED_JOINTS
 
 SPLITS = ("train", "validation")
@@ -93,8 +93,12 @@ def load_persons(path):
 
 def save_persons(path, persons):
     """Write `persons` as JSON, one compact record a line, atomically; every float round-trips."""
-    lines = ",\n".join(json.dumps(_as_record(p), separators=(",", ":")) for p in persons)
-    write_text(path, f"[\n{lines}\n]\n")
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write("[")
+        for index, person in enumerate(persons):
+            line = json.dumps(_as_record(person), separators=(",", ":"))
+            file.write(f",\n{line}" if index else f"\n{line}")
+        file.write("\n]\n")
 
 
 def _as_record(person):

@@ -1,8 +1,13 @@
 """`pytest tests/faults --faults-table FILE`: what was tried and what held, as a Markdown table."""
 
+import importlib.util
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+STAGES = Path(__file__).parents[2] / "stages"
 
 HEADER = """\
 # Faults
@@ -24,7 +29,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # The default: where pytest meets this file late, it has read the command line without it.
     if path := config.getoption("faults_table", default=None):
-        config.pluginmanager.register(FaultsTable(path))
+        config.pluginmanager.register(FaultsTable(Path(path).resolve()))
 
 
 class FaultsTable:
@@ -59,3 +64,23 @@ class FaultsTable:
         rows.append(f"| **total** | | **{tried.total()}** | **{held.total()}** |")
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(HEADER + "\n".join(rows) + "\n")
+
+
+@pytest.fixture
+def run_stage(tmp_path, monkeypatch, capsys):
+    """A function that runs a stage in `tmp_path`, in this process: exit code, stdout, stderr."""
+
+    def run(name, *arguments):
+        spec = importlib.util.spec_from_file_location(f"{name}_stage", STAGES / f"{name}.py")
+        stage = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(stage)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        capsys.readouterr()
+        try:
+            code = stage.main() or 0
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
