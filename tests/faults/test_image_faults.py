@@ -10,6 +10,7 @@ from hourglass import tfrecords
 from hourglass.annotations import check_records
 from hourglass.archives import open_images
 from hourglass.backend import tf
+from hourglass.images import BadImageError, decode_image
 from test_annotations import make_record
 from test_images import STORED_AS, file_of, jpeg_of, png_of
 
@@ -230,14 +231,20 @@ def is_refused_by_the_reader(data):
     return False
 
 
+def find_forgiven(data):
+    """A JPEG with a stray byte among its pixels that Pillow takes and TensorFlow does not."""
+    for place in range(data.index(b"\xff\xda") + 14, len(data) - 2):
+        changed = data[:place] + b"\xff" + data[place + 1 :]
+        try:
+            decode_image(changed)
+        except BadImageError:
+            continue
+        if is_refused_by_the_reader(changed):
+            return changed
+    return pytest.fail("no such byte")
+
+
 def test_a_jpeg_that_pillow_forgives_and_the_reader_does_not_is_encoded_anew(store):
-    whole = jpeg_of(PIXELS)
-    start = whole.index(b"\xff\xda") + 14  # of its pixels
-    strays = [whole[:k] + b"\xff" + whole[k + 1 :] for k in range(start, start + 60)]
-    forgiven = [data for data in strays if is_refused_by_the_reader(data)]
-    num_stored = 0
-    for data in forgiven[:5]:
-        for _, records in store(data):
-            assert not any(is_refused_by_the_reader(record["encoded"]) for record in records)
-            num_stored += len(records)
-    assert num_stored
+    for rejects, (record,) in store(find_forgiven(jpeg_of(PIXELS))):
+        assert rejects == []
+        assert not is_refused_by_the_reader(record["encoded"])
