@@ -31,7 +31,7 @@ demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 test: setup ## all tests but the slow ones
 	pytest
 
-faults: setup ## every fault and bad input, table in docs/faults.md: about TIME
+faults: setup ## every fault and bad input; writes docs/faults.md
 	pytest tests/faults -m "slow or not slow" --faults-table docs/faults.md
 
 lint: setup ## style and formatting
