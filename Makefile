@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 # CUDA's libraries are 3 GB: only where there is a driver for them.
 LOCK := requirements/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).txt
 
-.PHONY: help setup demo test lint repro bench clean lock
+.PHONY: help setup demo test faults lint repro bench clean lock
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -28,8 +28,11 @@ demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 	@echo && cat demo/reports/pckh.md
 	@echo && echo "look at demo/reports/figures/contact_sheet.jpg and demo/reports/plots/pckh_curve.png"
 
-test: setup ## all tests
+test: setup ## all tests but the slow ones
 	pytest
+
+faults: setup ## every fault and bad input; writes docs/faults.md
+	pytest tests/faults -m "slow or not slow" --faults-table docs/faults.md
 
 lint: setup ## style and formatting
 	ruff check .

@@ -104,3 +104,56 @@ def model_file(tmp_path_factory, network):
     path = tmp_path_factory.mktemp("models") / "hourglass.keras"
     save_model(network, path)
     return path
+
+
+@pytest.fixture
+def site():
+    """A `server.Site` at work."""
+    import threading
+
+    from server import Site
+
+    with Site() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.stopped.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def quick_retries(monkeypatch):
+    """Downloads that wait for nothing long."""
+    from hourglass import downloads
+
+    monkeypatch.setattr(downloads, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(downloads, "MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", (2, 2))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def small_mpii(site, tmp_path, monkeypatch):
+    """The DataParams of an MPII of two pictures on `site`, whose archive has an md5 of its own."""
+    import dataclasses
+
+    from hourglass.datasets import DATASETS
+    from server import RECORDS, data_params
+    from test_archives import write_tar, zip_bytes
+
+    pictures = [("./images/a.jpg", b"aaa"), ("./images/b.jpg", b"bb")]
+    archive = tmp_path / "made.tar.gz"
+    digest = write_tar(archive, pictures)
+    mpii = DATASETS["mpii"]
+    annotations, images = mpii.files
+    files = (annotations, dataclasses.replace(images, md5=digest))
+    monkeypatch.setitem(DATASETS, "mpii", dataclasses.replace(mpii, files=files))
+    site.files |= {
+        images.name: archive.read_bytes(),
+        annotations.name: zip_bytes([("mpii/annotations.mat", b"mat")]),
+        "train.json": RECORDS,
+        "validation.json": RECORDS,
+        "valid_images.txt": b"a.jpg\nb.jpg\n",
+    }
+    return data_params("mpii", mirror=site.url)

@@ -274,40 +274,6 @@ def test_damaged_checked_file_names_itself_and_the_mend(tmp_path, text):
         load_persons(tmp_path / "train.json")
 
 
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [
-        (b"", "the file is empty"),
-        (b" \n ", "the file is empty"),
-        (b"[]", "holds no train record"),
-        (b"{}", "line 1: a list of records was expected"),
-        (b"null", "a list of records was expected"),
-        (b'[{"image": "a.jpg"},\n {"ima', "not JSON at line 2 column 3"),
-        (b"[1, 2", "line 1 column 6, where the file ends"),
-        (b"<html>not found</html>", "not JSON at line 1 column 1:"),
-        (b'["\xff"]', "not UTF-8 at byte 2"),
-        ("[1]".encode("utf-16"), "not UTF-8 at byte 0"),
-        (b"[" * 200_000, "nested too deeply"),
-    ],
-)
-def test_whole_file_fault_is_one_line_with_the_place(tmp_path, content, fault):
-    path = tmp_path / "train.json"
-    path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        read_mpii_json(path, "train")
-    assert str(caught.value).startswith(f"{path}: ")
-    assert fault in str(caught.value)
-    assert "download it again" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_file_and_folder_are_told(tmp_path):
-    with pytest.raises(UserError, match="not found"):
-        read_mpii_json(tmp_path / "train.json", "train")
-    with pytest.raises(UserError, match="cannot be read"):
-        read_mpii_json(tmp_path, "train")
-
-
 def test_byte_order_mark_and_absurd_numbers_cost_no_file(tmp_path):
     records = json.dumps([make_record(scale=7.125), make_record(scale=math.nan), make_record()])
     text = records.replace("7.125", "1" * 5000)
@@ -418,27 +384,6 @@ def test_mat_reads_head_and_neck_by_id_and_labels_every_point_that_is_there():
     assert person.scale == 2.5
 
 
-UNLABELLED_RECTS = {
-    "empty": EMPTY,
-    "struct array of none": np.empty((1, 0), dtype=[("annopoints", object), ("scale", object)]),
-    "no annopoints": {"x1": 1.0, "scale": 1.0, "objpos": {"x": 1, "y": 2}},
-    "empty annopoints": {"annopoints": EMPTY, "scale": 1.0, "objpos": {"x": 1, "y": 2}},
-    "no points": {"annopoints": {"point": EMPTY}, "scale": 1.0, "objpos": {"x": 1, "y": 2}},
-    "no scale": {"annopoints": {"point": make_point(1, 2, 3)}, "objpos": {"x": 1, "y": 2}},
-    "empty scale": make_rect(make_point(1, 2, 3), scale=EMPTY),
-    "no objpos": {"annopoints": {"point": make_point(1, 2, 3)}, "scale": 1.0},
-    "empty objpos": {**make_rect(make_point(1, 2, 3)), "objpos": EMPTY},
-}
-
-
-@pytest.mark.parametrize("rect", UNLABELLED_RECTS.values(), ids=UNLABELLED_RECTS)
-def test_mat_persons_without_labels_are_no_records(rect):
-    mat = make_mat([("empty.jpg", rect), ("a.jpg", make_rect(make_point(3, 4, 5)))])
-    train, validation = read_mpii_mat(mat, ["empty.jpg"])
-    assert [record["image"] for record in train] == ["a.jpg"]
-    assert not validation
-
-
 def test_mat_struct_arrays_of_one_and_of_many():
     single = make_mat([("a.jpg", make_rect(make_point(3, 4, 5)))])  # squeezed all the way up
     assert read_mpii_mat(single, [])[0][0]["joints"][3] == [4, 5]
@@ -461,23 +406,6 @@ def test_mat_splits_follow_the_list_then_the_file():
     assert [record["scale"] for record in train] == [3, 7]
 
 
-@pytest.mark.parametrize(
-    ("rect", "reason"),
-    [
-        (make_rect(make_point(16, 1, 1)), "joints is not 16"),
-        (make_rect(struct_array([make_point(3, 1, 1), make_point(3, 2, 2)])), "joints is not 16"),
-        (make_rect(make_point(3, EMPTY, 1)), "a labelled joint is not within"),
-        (make_rect(make_point(3, np.nan, 1)), "a labelled joint is not within"),
-        (make_rect(make_point(3, 1, 1), scale=np.inf), "scale is not a number"),
-        (make_rect(make_point(3, 1, 1), scale="tall"), "scale is not a number"),
-        ({**make_rect(make_point(3, 1, 1)), "objpos": {"x": 3}}, "center is not within"),
-    ],
-)
-def test_mat_person_with_a_fault_is_a_reject(rect, reason):
-    train, _ = read_mpii_mat(make_mat([("a.jpg", rect)]), [])
-    assert reason_of(train[0]).startswith(reason)
-
-
 def test_mat_from_a_path(tmp_path):
     (tmp_path / "a.mat").write_bytes(make_mat([("a.jpg", make_rect(make_point(3, 4, 5)))]))
     assert len(read_mpii_mat(tmp_path / "a.mat", ["a.jpg"])[1]) == 1
@@ -489,22 +417,6 @@ def mat_of(**variables):
     file = io.BytesIO()
     savemat(file, variables)
     return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"no MATLAB file" * 100,
-        make_mat([("a.jpg", EMPTY)])[:-40],
-        mat_of(joints=1.0),
-        mat_of(RELEASE=1.0),
-    ],
-    ids=["empty", "text", "truncated", "other variable", "no struct"],
-)
-def test_mat_that_cannot_be_read_is_one_line(content):
-    with pytest.raises(UserError, match=r"^mpii_human_pose_v1_u12_1\.mat: .*download it again$"):
-        read_mpii_mat(content, [])
 
 
 # LSPET
@@ -542,34 +454,6 @@ def test_lspet_validation_is_the_last_tenth(num_pictures, num_val):
     train, validation = read_lspet(mat_of(joints=make_lspet(60)), names)
     assert [r["image"] for r in train + validation] == sorted(names)
     assert len(validation) == num_val
-
-
-def test_lspet_pictures_without_a_label_are_rejected_by_name():
-    joints = make_lspet(3)
-    joints[:, 2, 0] = 0
-    joints[:, 2, 1] = np.nan
-    names = {"im00001.jpg", "im00002.jpg", "im00004.jpg", "im00000.jpg", "other.jpg"}
-    train, validation = read_lspet(mat_of(joints=joints), names)
-    records = train + validation
-    persons, rejects = check_records(records, names)
-    assert not persons
-    assert {reject.image: reject.reason for reject in rejects} == {
-        "im00000.jpg": "no 'joints'",
-        "im00001.jpg": "no labelled joint",
-        "im00002.jpg": "joints_vis is not 16 of 0 or 1",
-        "im00004.jpg": "no 'joints'",
-        "other.jpg": "no 'joints'",
-    }
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", mat_of(other=1.0), mat_of(joints=np.zeros((3, 14, 5))), mat_of(joints="text")],
-    ids=["empty", "other variable", "transposed", "text"],
-)
-def test_lspet_that_cannot_be_read_is_one_line(content):
-    with pytest.raises(UserError, match=r"^joints\.mat: .*download it again$"):
-        read_lspet(content, {"im00001.jpg"})
 
 
 # A whole dataset

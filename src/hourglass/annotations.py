@@ -18,7 +18,7 @@ import numpy as np
 from hourglass.archives import open_images, read_member
 from hourglass.datasets import DATASETS
 from hourglass.errors import UserError
-from hourglass.files import atomic_path, write_text
+from hourglass.files import atomic_path, read_json_list
 from hourglass.skeleton import JOINTS, NUM_JOINTS, SCORED_JOINTS
 
 SPLITS = ("train", "validation")
@@ -83,7 +83,7 @@ def load_persons(path):
     """
     mend = "run `dvc repro parse`"
     persons = []
-    for index, record in enumerate(_read_json_list(path, mend)):
+    for index, record in enumerate(read_json_list(path, mend)):
         try:
             persons.append(_check_record(record, None, origin=0))
         except _Fault as fault:
@@ -93,8 +93,12 @@ def load_persons(path):
 
 def save_persons(path, persons):
     """Write `persons` as JSON, one compact record a line, atomically; every float round-trips."""
-    lines = ",\n".join(json.dumps(_as_record(p), separators=(",", ":")) for p in persons)
-    write_text(path, f"[\n{lines}\n]\n")
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write("[")
+        for index, person in enumerate(persons):
+            line = json.dumps(_as_record(person), separators=(",", ":"))
+            file.write(f",\n{line}" if index else f"\n{line}")
+        file.write("\n]\n")
 
 
 def _as_record(person):
@@ -334,36 +338,10 @@ def read_mpii_json(path, split):
         UserError: the file is missing, not UTF-8, not JSON (with the place), or not a list with
             at least one record.
     """
-    records = _read_json_list(path, DOWNLOAD_AGAIN)
+    records = read_json_list(path, DOWNLOAD_AGAIN)
     if not records:
         raise UserError(f"{path}: holds no {split} record; {DOWNLOAD_AGAIN}")
     return records
-
-
-def _read_json_list(path, mend):
-    try:
-        # A number of any length becomes a float: one absurd record must not cost the whole file.
-        values = json.loads(Path(path).read_bytes().decode("utf-8-sig"), parse_int=float)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; {mend}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: {_describe_json_fault(error)}; {mend}") from None
-    if not isinstance(values, list):
-        raise UserError(f"{path}: line 1: a list of records was expected; {mend}")
-    return values
-
-
-def _describe_json_fault(error):
-    if isinstance(error, json.JSONDecodeError):
-        if not error.doc.strip():
-            return "the file is empty"
-        cut = ", where the file ends" if error.pos >= len(error.doc.rstrip()) else ""
-        return f"not JSON at line {error.lineno} column {error.colno}{cut}: {error.msg}"
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start}"
-    if isinstance(error, RecursionError):
-        return "not a list of records: nested too deeply"
-    return f"cannot be read: {error.strerror}"
 
 
 def read_mpii_mat(source, valid_images):

@@ -19,10 +19,11 @@ import indexed_gzip
 from tqdm import tqdm
 
 from hourglass.errors import UserError
-from hourglass.files import atomic_path, check_free_space, write_json
+from hourglass.files import atomic_path, check_free_space, read_json_list, write_json
 
 MAX_IMAGE_BYTES = 100_000_000
 MAX_MEMBER_BYTES = 500_000_000
+MAX_TAR_NAME_BYTES = 1_000_000  # of a member's long name or other attributes
 
 # A read inflates half of this before its picture, and a seek point holds 32 KiB. For MPII's 12.9 GB
 # of JPEGs of 0.5 MB, measured at 400 MB/s:
@@ -34,6 +35,10 @@ CHUNK_BYTES = 1 << 18
 
 ANNOTATIONS = ("train.json", "validation.json")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+_TAR_ATTRIBUTES = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
 # What the archive modules raise on damaged members; RuntimeError: encrypted ones.
 READ_ERRORS = (
     OSError, EOFError, ValueError, NotImplementedError, RuntimeError,
@@ -79,6 +84,22 @@ def open_images(archive):
     """
     archive = Path(archive)
     return _open_tar_images(archive) if archive.suffix == ".gz" else _open_zip_images(archive)
+
+
+def find_zip_fault(path):
+    """What makes the file at `path` no whole zip archive of bounded members; else None."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if info.file_size > MAX_MEMBER_BYTES:
+                    return (
+                        f"holds {info.filename!r} of {info.file_size:,} bytes,"
+                        f" more than {MAX_MEMBER_BYTES:,}"
+                    )
+            damaged = archive.testzip()
+    except READ_ERRORS as error:
+        return f"is not a whole zip archive ({one_line(error)})"
+    return f"is a zip archive with a damaged member {damaged!r}" if damaged else None
 
 
 class ImageArchive(contextlib.AbstractContextManager):
@@ -257,10 +278,22 @@ def _scan_tar(archive, seek_path):
     return members
 
 
+class _BoundedTarInfo(tarfile.TarInfo):
+    """A header that claims no more than a member may have: `tarfile` keeps names in memory."""
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        info = super().frombuf(buf, encoding, errors)
+        limit = MAX_TAR_NAME_BYTES if info.type in _TAR_ATTRIBUTES else MAX_MEMBER_BYTES
+        if info.size > limit:
+            raise tarfile.ReadError(f"{info.name}: {info.size:,} bytes, more than {limit:,}")
+        return info
+
+
 def _tar_members(file, raw, bar):
     """(path, (offset, size)) of each regular file; raises `tarfile.TarError` on a cut archive."""
     # As a stream: a seek to each header would inflate from the last seek point every time.
-    with tarfile.open(fileobj=file, mode="r|", bufsize=CHUNK_BYTES) as tar:
+    with tarfile.open(fileobj=file, mode="r|", bufsize=CHUNK_BYTES, tarinfo=_BoundedTarInfo) as tar:
         for member in tar:
             tar.members = []  # else the list grows
             bar.update(raw.tell() - bar.n)
@@ -314,25 +347,11 @@ def pack_folder(source, folder):
             shutil.copyfile(source / name, temporary)
 
 
-def read_records(path):
-    """The list in a JSON file; its records are judged by `hourglass.annotations`.
-
-    Raises:
-        UserError: the file holds anything else.
-    """
-    try:
-        # A number of any length becomes a float: one absurd record must not cost the whole file.
-        records = json.loads(path.read_bytes(), parse_int=float)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is not JSON ({one_line(error)}); correct it") from None
-    if not isinstance(records, list):
-        raise UserError(f"{path}: is not a JSON list of records; correct it")
-    return records
-
-
 def _list_pictures(source):
     """Member path -> path of the regular files to pack, sorted."""
-    records = [record for name in ANNOTATIONS for record in read_records(source / name)]
+    records = [
+        record for name in ANNOTATIONS for record in read_json_list(source / name, "correct it")
+    ]
     images = (record.get("image") for record in records if isinstance(record, dict))
     pictures = {}
     for name in sorted({image for image in images if isinstance(image, str)}):

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import requests
@@ -17,7 +16,7 @@ from hourglass import archives
 from hourglass.archives import byte_bar, one_line
 from hourglass.datasets import DATASETS
 from hourglass.errors import UserError
-from hourglass.files import check_free_space, exclusive_lock, write_json
+from hourglass.files import check_free_space, exclusive_lock, read_json_list, write_json
 from hourglass.synthetic import write_dataset
 
 CHUNK_BYTES = 1 << 18
@@ -135,7 +134,7 @@ def find_fault(remote, path):
     if remote.md5:
         md5 = _hash_file(path, remote.name)
         return None if md5 == remote.md5 else f"has md5 {md5}, not {remote.md5}"
-    checks = {".zip": _find_zip_fault, ".json": _find_json_fault, ".txt": _find_list_fault}
+    checks = {".zip": archives.find_zip_fault, ".json": _find_json_fault, ".txt": _find_list_fault}
     check = checks.get(Path(remote.name).suffix)
     return check(path) if check else None
 
@@ -149,18 +148,9 @@ def _hash_file(path, name):
     return md5.hexdigest()
 
 
-def _find_zip_fault(path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except archives.READ_ERRORS as error:
-        return f"is not a whole zip archive ({one_line(error)})"
-    return f"is a zip archive with a damaged member {damaged!r}" if damaged else None
-
-
 def _find_json_fault(path):
     try:
-        records = archives.read_records(path)
+        records = read_json_list(path, "")
     except UserError:
         records = []
     good = records and all(isinstance(record, dict) for record in records)
@@ -197,9 +187,9 @@ def download_file(remote, folder):
         if fault is None:
             part.publish(path)
             return
-        pieced_together = part.pieced_together
+        in_one_piece = not part.pieced_together and part.total is not None
         part.discard()
-        if not pieced_together:  # what came in one piece would come out the same again
+        if in_one_piece:  # it would come out the same again
             break
     raise _failure(remote, fault, "set data.mirror to a good copy")
 
@@ -229,7 +219,8 @@ def _complete_part(part, remote):
                         "on where it stopped; or set data.mirror"
                     ) from None  # fmt: skip
                 _wait(f"{remote.name}: {_shorten(error)}", failures, getattr(error, "wait", None))
-            except requests.RequestException as error:
+            # ValueError: what requests lets through of a redirect to no URL.
+            except (requests.RequestException, ValueError) as error:
                 raise _failure(remote, one_line(error)) from None
 
 

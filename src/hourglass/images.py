@@ -41,6 +41,8 @@ def decode_image(data, reduction=1.0):
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
+                raise BadImageError("is PostScript, a program and not a picture")
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")

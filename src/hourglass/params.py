@@ -1,6 +1,7 @@
 """Typed, checked sections of `params.yaml`; anything wrong in it is one clear line."""
 
 import math
+import reprlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hourglass.errors import UserError
 from hourglass.skeleton import NUM_JOINTS
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 MIN_CROP_SIZE = 32  # px; the smallest network input
@@ -110,7 +111,7 @@ class PredictParams(Section):
     batch_size: Count
     flip_test: bool
     decode: Literal["argmax", "quarter", "taylor"]
-    num_figures: Annotated[int, Field(ge=0)]
+    num_figures: Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Params(Section):
@@ -145,15 +146,36 @@ def load_params(path="params.yaml"):
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).replace('in "<unicode string>",', "at").split())
+        raise UserError(f"{path}: cannot be read: {reason}; mend it") from None
     try:
         return Params.model_validate(_exponents_as_floats(values))
     except ValidationError as error:
-        raise UserError(f"{path}: {_describe(error)}") from None
+        raise UserError(f"{path}: {' '.join(_describe(error).split())}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without what hides a slip, a key given twice, or grows without end, an alias."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(problem="an alias is not allowed", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        mapping = super().construct_mapping(node, deep)
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"{key.value} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return mapping
 
 
 def _exponents_as_floats(values):
@@ -175,11 +197,13 @@ def _describe(error):
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "model_type" and not key:
+        return "holds no sections; add them (the root's params.yaml shows every key)"
     if first["type"] == "extra_forbidden":
         text = "unknown key; remove it or mend its spelling"
     elif first["type"] == "missing":
         text = "missing; add it (the root's params.yaml shows every key)"
     elif not isinstance(first["input"], dict | Section):
-        text = f"{text} (got {first['input']!r})"
+        text = f"{text} (got {reprlib.repr(first['input'])})"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return f"{key}: {text}{more}" if key else f"{text}{more}"

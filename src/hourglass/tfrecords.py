@@ -165,9 +165,9 @@ def store_crop(data, center, side, params):
 
 
 def store_whole(data, center, side, params):
-    """The same for the whole picture: its own bytes where they are an upright RGB JPEG."""
+    """The same for the whole picture: its own bytes where they are an upright, sound RGB JPEG."""
     image, _ = decode_image(data)
-    if not is_plain_jpeg(data):
+    if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
         data = encode_jpeg(image, params.jpeg_quality)
     *box, _ = geometry.stored_box(
         center, side, WHOLE_MARGIN_SIZE, params.scale_range, params.rotation_range
@@ -176,6 +176,14 @@ def store_whole(data, center, side, params):
     if not (-box_side < x < image.width and -box_side < y < image.height):
         raise BadImageError(OUTSIDE)
     return data, image.size, box, np.eye(2, 3)
+
+
+def _is_readable(data, size):
+    """Whether the reader's decoder takes a JPEG as Pillow does, which is less strict."""
+    try:
+        return tf.io.decode_jpeg(data, channels=3).shape == (*size[::-1], 3)
+    except tf.errors.InvalidArgumentError:
+        return False
 
 
 def _feature(dtype, values):

@@ -1,0 +1,29 @@
+"""10,000 mutated pictures and 10,000 mutated annotation files: no crash, no hang, counts add up."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CORPUS = Path(__file__).with_name("corpus.py")
+ROOT = Path(__file__).parents[2]
+REAL = ROOT.parent / "shared" / "data" / "lspet-mini" / "images"
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["pictures", "annotations"])
+def test_every_mutated_file_is_read_or_rejected(tmp_path, kind, count):
+    done = subprocess.run(
+        [sys.executable, CORPUS, kind, str(count), tmp_path, REAL],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    result = json.loads(done.stdout)
+    print(result)
+    assert result["read"] + result["rejected"] == count
+    assert result["read"] > count / 10 and result["rejected"] > count / 10
+    assert len(result["reasons"]) >= 5

@@ -1,0 +1,184 @@
+"""A params.yaml with a wrong key, type, range or section, or that is no YAML; for every stage."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+RECIPE = (Path(__file__).parents[2] / "params.yaml").read_text()
+STAGES = ("download", "parse", "shard", "train", "predict")
+
+
+@pytest.fixture
+def refuse(run_stage, tmp_path):
+    """A function that runs a stage with a params.yaml and gives its one line; it did no work."""
+
+    def run(content, stage="parse"):
+        data = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / "params.yaml").write_bytes(data)
+        code, out, err = run_stage(stage)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith("error: params.yaml: ") and len(err) < 300
+        assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+        return err.removeprefix("error: params.yaml: ").strip()
+
+    return run
+
+
+def with_value(key, value):
+    """The recipe with the value of one key, the first of its name, replaced."""
+    text, count = re.subn(
+        rf"^(\s*{key}:) .*", lambda m: f"{m[1]} {value}", RECIPE, count=1, flags=re.M
+    )
+    assert count == 1
+    return text
+
+
+def without(pattern):
+    text, count = re.subn(pattern, "", RECIPE, count=1, flags=re.M | re.S)
+    assert count == 1
+    return text
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_reads_it_before_any_work(refuse, stage):
+    line = refuse(RECIPE + "spare: 1\n", stage)
+    assert line == "spare: unknown key; remove it or mend its spelling"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (RECIPE.replace("  lr:", "  learning_rate:"), "train.lr: missing; add it"),
+        (RECIPE.replace("    scale: 0.25", "    scales: 0.25"), "train.augment.scale: missing"),
+        (RECIPE.replace("  lr:", "  lr_decay: 1\n  lr:"), "train.lr_decay: unknown key; remove it"),
+        (RECIPE + '"two\\nlines": 1\n', "two lines: unknown key; remove it"),
+        (RECIPE + "1: 2\n", "1: Keys should be strings"),
+        (without(r"^model:.*?(?=^train:)"), "model: missing; add it"),
+        (without(r"^  augment:.*?(?=^  precision:)"), "train.augment: missing; add it"),
+        (without(r"^model:.*?(?=^train:)") + "model: 5\n", "model: Input should be a valid dict"),
+        (without(r"^  input_size:[^\n]*\n"), "model.input_size: missing; add it"),
+        (RECIPE + "train:\n  lr: 1.0\n", "cannot be read: train is given twice at line "),
+        (RECIPE.replace("  lr:", "  lr: 1.0\n  lr:"), "cannot be read: lr is given twice at line "),
+    ],
+    ids=["misspelt", "misspelt, nested", "unknown", "a key of two lines", "a number for a key",
+         "section missing", "nested section missing",
+         "a number for a section", "key missing", "section twice", "key twice"],
+)  # fmt: skip
+def test_a_wrong_key_is_named(refuse, content, line):
+    assert refuse(content).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("epochs", "ten", "train.epochs: Input should be a valid integer (got 'ten')"),
+        ("epochs", "1.5", "train.epochs: Input should be a valid integer"),
+        ("epochs", "1e2", "train.epochs: Input should be a valid integer"),
+        ("epochs", "true", "train.epochs: Input should be a valid integer (got True)"),
+        ("epochs", "", "train.epochs: Input should be a valid integer (got None)"),
+        ("epochs", "2024-01-01", "train.epochs: Input should be a valid integer"),
+        ("epochs", "!!binary aGVsbG8=", "train.epochs: Input should be a valid integer"),
+        ("epochs", "x" * 100_000, "train.epochs: Input should be a valid integer (got 'xxx"),
+        ("lr", "fast", "train.lr: Input should be a valid number (got 'fast')"),
+        ("lr", "[1.0e-3]", "train.lr: Input should be a valid number (got [0.001])"),
+        ("lr", "'1e999'", "train.lr: Input should be a valid number"),
+        ("xla", "1", "train.xla: Input should be a valid boolean (got 1)"),
+        ("mirror", "7", "data.mirror: Input should be a valid string (got 7)"),
+        ("decay_epochs", "100", "train.decay_epochs: Input should be a valid list (got 100)"),
+        ("decay_epochs", "[3, no]", "train.decay_epochs.1: Input should be a valid integer"),
+    ],
+    ids=["word for a count", "fraction for a count", "exponent for a count", "bool for a count",
+         "nothing for a count", "date for a count", "bytes for a count", "100 kB for a count",
+         "word for a number", "list for a number", "infinity in a string", "number for a bool",
+         "number for a URL", "number for a list", "bool in a list"],
+)  # fmt: skip
+def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
+    assert refuse(with_value(key, value)).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("dataset", "coco", "data.dataset: Input should be 'mpii', 'lspet', 'synthetic' or 'fol"),
+        ("folder", "''", "data.folder: String should have at least 1 character"),
+        ("num_train", "0", "data.synthetic.num_train: Input should be greater than or equal to 1"),
+        ("max_reject_fraction", "1.01", "parse.max_reject_fraction: Input should be less than or"),
+        ("max_reject_fraction", "-1", "parse.max_reject_fraction: Input should be greater than"),
+        ("num_train_shards", "10_000", "shard.num_train_shards: Input should be less than or"),
+        ("crop_size", "31", "shard.crop_size: must be 0, for whole pictures, or at least 32"),
+        ("crop_size", "100_000", "shard.crop_size: Input should be less than or equal to 4096"),
+        ("jpeg_quality", "101", "shard.jpeg_quality: Input should be less than or equal to 100"),
+        ("num_channels", "6", "model.num_channels: Input should be a multiple of 4 (got 6)"),
+        ("input_size", "255", "model: input_size 255 must be a multiple of 64 for num_levels 4"),
+        ("epochs", "0", "train.epochs: Input should be greater than or equal to 1 (got 0)"),
+        ("epochs", "1" * 400, "train.epochs: Input should be less than 2147483648 (got 111"),
+        ("epochs", "1" * 5_000, "cannot be read: Exceeds the limit"),
+        ("batch_size", "-16", "train.batch_size: Input should be greater than or equal to 1"),
+        ("lr", "0", "train.lr: Input should be greater than 0 (got 0)"),
+        ("lr", ".nan", "train.lr: Input should be "),
+        ("lr", ".inf", "train.lr: Input should be a finite number (got inf)"),
+        ("decay_factor", "1.0", "train.decay_factor: Input should be less than 1 (got 1.0)"),
+        ("schedule", "cosin", "train.schedule: Input should be 'constant', 'cosine', 'steps' or"),
+        ("precision", "float16", "train.precision: Input should be 'float32', 'mixed_bfloat16' "),
+        ("scale_range", "0.2", "train.augment.scale 0.25 asks for pixels that the shards do not"),
+        ("rotation_range", "20", "train.augment.rotation 30 asks for pixels that the shards do"),
+    ],
+    ids=lambda value: value[:12] if len(value) < 21 or value.isdecimal() else "",
+)
+def test_a_value_out_of_range_is_named_with_what_was_given(refuse, key, value, line):
+    assert refuse(with_value(key, value)).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("", "holds no sections; add them"),
+        ("# only a comment\n", "holds no sections; add them"),
+        ("train", "holds no sections; add them"),
+        ("- train\n- model\n", "holds no sections; add them"),
+        ("train: {lr: 1", "cannot be read: while parsing a flow mapping at line 1"),
+        (RECIPE.replace("  epochs", "\tepochs"), "cannot be read: while scanning for the next tok"),
+        (RECIPE.replace("  epochs", " epochs"), "cannot be read: "),
+        (RECIPE[:1_000], "shard.rotation_range: missing; add it|"),
+        (RECIPE + "---\n" + RECIPE, "cannot be read: expected a single document"),
+        ("!!python/object/apply:os.system [id]", "cannot be read: could not determine a construc"),
+        ("[" * 600, "cannot be read: maximum recursion depth exceeded"),
+        ("a: &a {b: *a}", "cannot be read: an alias is not allowed at line 1"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "cannot be read: an alias is not allowed"),
+        ("? [a, b]\n: 1", "cannot be read: while constructing a mapping at line 1"),
+        (RECIPE.encode("utf-16"), "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (RECIPE.encode() + b"\xff", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (RECIPE.encode() + b"\0", "cannot be read: unacceptable character #x0000"),
+        (b"\x89PNG\r\n\x1a\n", "cannot be read: 'utf-8' codec can't decode byte 0x89"),
+        ('{"data": 1}', "data: Input should be a valid dictionary"),
+    ],
+    ids=["empty", "a comment", "a word", "a list", "cut in a mapping", "tabs", "wrong indent",
+         "cut short", "two documents", "a Python object", "nested without end", "holds itself",
+         "aliases that multiply", "a list for a key", "UTF-16", "Latin-1", "NUL", "a picture",
+         "JSON of something else"],
+)  # fmt: skip
+def test_what_is_no_recipe_is_one_line(refuse, content, line):
+    assert refuse(content).startswith(tuple(line.split("|")))
+
+
+def test_a_missing_file_says_where_to_run(run_stage, tmp_path):
+    code, out, err = run_stage("parse")
+    assert (code, out) == (1, "")
+    assert err == ("error: params.yaml: not found; run this in a folder that has a params.yaml\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_its_place(run_stage, tmp_path):
+    (tmp_path / "params.yaml").mkdir()
+    code, out, err = run_stage("parse")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("error: params.yaml: cannot be read: [Errno 21] Is a directory")
+
+
+@pytest.mark.parametrize("text", ["7e-4", "7E-4", "'7e-4'", "+7e-4"])
+def test_a_number_that_yaml_takes_for_a_string_is_a_number(run_stage, tmp_path, text):
+    """The stage goes on to its own work, and misses the raw files."""
+    (tmp_path / "params.yaml").write_text(with_value("lr", text))
+    code, _, err = run_stage("parse")
+    assert (code, err.count("\n")) == (1, 1) and "members.json" in err

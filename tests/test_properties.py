@@ -1,0 +1,226 @@
+"""What must hold for every input: parser, geometry, heatmaps and metric, tried on drawn ones."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from hourglass import geometry
+from hourglass.annotations import check_records, load_persons, save_persons
+from hourglass.heatmaps import decode_heatmaps, encode_heatmaps
+from hourglass.pckh import CURVE_THRESHOLDS, normalized_errors, pckh, pckh_curve, summarize
+from hourglass.skeleton import NUM_JOINTS
+
+repeated = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+def numbers(low, high, **options):
+    return st.floats(low, high, allow_nan=False, **options)
+
+
+def points(low, high, *shape):
+    return arrays.arrays(np.float64, (*shape, 2), elements=numbers(low, high))
+
+
+def flags(*shape):
+    return arrays.arrays(bool, shape, elements=st.booleans())
+
+
+# Parser
+
+RECORDS = st.builds(
+    lambda number, joints, labelled, center, scale: {
+        "image": f"{number}.jpg",
+        "joints": joints.tolist(),
+        "joints_vis": labelled.astype(int).tolist(),
+        "center": center.tolist(),
+        "scale": scale,
+    },
+    st.integers(0, 9),
+    points(-9e4, 9e4, NUM_JOINTS),
+    flags(NUM_JOINTS).filter(np.any),
+    points(-9e4, 9e4),
+    numbers(1e-3, 1e3),
+)
+
+
+@repeated
+@given(RECORDS)
+def test_a_good_record_is_kept_and_moved_by_one_pixel(record):
+    (person,), rejects = check_records([record], None)
+    labelled = np.array(record["joints_vis"], bool)
+    assert rejects == [] and (person.joints_vis == labelled).all()
+    np.testing.assert_array_equal(person.joints[labelled], np.array(record["joints"])[labelled] - 1)
+    np.testing.assert_array_equal(person.joints[~labelled], -1)
+    np.testing.assert_array_equal(person.center, np.array(record["center"]) - 1)
+    assert (person.scale, person.image) == (record["scale"], record["image"])
+
+
+@repeated
+@given(st.lists(RECORDS | st.none() | st.integers(), max_size=6), st.sets(st.integers(0, 9)))
+def test_records_come_out_in_order_once_each_kept_or_rejected(records, held_out):
+    names = {f"{number}.jpg" for number in held_out}
+    persons, rejects = check_records(records, None, "train", names)
+    assert len(persons) + len(rejects) == len(records)
+    rejected = [reject.index for reject in rejects]
+    assert rejected == sorted(set(rejected))
+    kept = [record for index, record in enumerate(records) if index not in rejected]
+    assert [person.image for person in persons] == [record["image"] for record in kept]
+    assert names.isdisjoint(person.image for person in persons)
+
+
+@repeated
+@given(st.lists(RECORDS, max_size=4))
+def test_saved_persons_come_back_bit_for_bit(tmp_path_factory, records):
+    path = tmp_path_factory.getbasetemp() / "properties.json"
+    persons, _ = check_records(records, None)
+    save_persons(path, persons)
+    loaded = load_persons(path)
+    assert len(loaded) == len(persons)
+    for person, other in zip(persons, loaded, strict=True):
+        assert (person.image, person.scale) == (other.image, other.scale)
+        for name in ("joints", "joints_vis", "center"):
+            assert getattr(person, name).tobytes() == getattr(other, name).tobytes()
+
+
+# Geometry
+
+BOXES = st.tuples(
+    st.integers(-5_000, 5_000),
+    st.integers(-5_000, 5_000),
+    st.integers(1, 5_000),
+    st.integers(1, 1_000),
+)
+
+
+@repeated
+@given(BOXES, points(-1e4, 1e4, 3))
+def test_a_point_comes_back_from_a_stored_crop(box, places):
+    to_picture = geometry.box_transform(*box)
+    to_crop = geometry.invert_transform(to_picture)
+    there = geometry.apply_transform(to_crop, places)
+    back = geometry.apply_transform(to_picture, there)
+    np.testing.assert_allclose(back, places, atol=1e-6)
+    x, y, side, size = box
+    corner = geometry.apply_transform(to_picture, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
+    expected = np.array([[x, y], [x + side, y + side]]) - 0.5
+    np.testing.assert_allclose(corner, expected, atol=1e-6)
+
+
+@repeated
+@given(
+    points(-1e4, 1e4),
+    numbers(0.1, 1e4),
+    st.integers(32, 1_000),
+    numbers(0, 0.9),
+    numbers(0, 180),
+)
+def test_a_stored_box_holds_the_turned_and_widened_view(center, side, max_size, scale, rotation):
+    x, y, box_side, size = geometry.stored_box(center, side, max_size, scale, rotation)
+    assert 1 <= size <= max_size and size <= box_side
+    angles = np.radians(np.linspace(0, rotation, 50))
+    half = side * (1 + scale) * (np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max() / 2
+    low, high = np.array([x, y]) - 0.5, np.array([x, y]) + box_side - 0.5
+    assert (low <= center - half).all() and (center + half <= high).all()
+
+
+@repeated
+@given(points(-1e4, 1e4), numbers(1e-3, 1e3))
+def test_a_view_square_tells_its_scale(center, scale):
+    middle, side = geometry.view_square(center, scale)
+    assert geometry.view_scale(side) == pytest.approx(scale)
+    np.testing.assert_allclose(middle, center + np.array([0, 15 * scale]))
+
+
+# Heatmaps
+
+
+@repeated
+@given(points(-0.4, 31.4, 2, 4), st.sampled_from([("argmax", 0.5), ("quarter", 0.5)]))
+def test_a_decoded_keypoint_is_within_its_pixel(keypoints, method):
+    name, tolerance = method
+    heatmaps = encode_heatmaps(np.float32(keypoints), 32, 1.0)
+    found, scores = map(np.array, decode_heatmaps(heatmaps, name))
+    assert np.abs(found - keypoints).max() <= tolerance + 1e-3
+    assert (scores > 0.7).all() and (scores <= 1).all()
+
+
+@repeated
+@given(points(1.5, 29.5, 2, 4), numbers(0.9, 2.5), numbers(0.05, 12))
+def test_decode_is_the_inverse_of_encode(keypoints, sigma, peak):
+    heatmaps = encode_heatmaps(np.float32(keypoints), 32, sigma) * np.float32(peak)
+    found, scores = map(np.array, decode_heatmaps(heatmaps, "taylor"))
+    np.testing.assert_allclose(found, keypoints, atol=0.05)
+    assert (scores <= peak * 1.0001).all()
+
+
+@repeated
+@given(
+    arrays.arrays(np.float32, (1, 6, 5, 3), elements=st.floats(-1e3, 1e3, width=32)),
+    st.sampled_from(["argmax", "quarter", "taylor"]),
+)
+def test_any_heatmap_is_decoded_beside_its_highest_pixel(heatmaps, method):
+    found, scores = map(np.array, decode_heatmaps(heatmaps, method))
+    flat = heatmaps.reshape(30, 3)
+    best = flat.argmax(axis=0)
+    np.testing.assert_array_equal(scores[0], flat.max(axis=0))
+    assert np.abs(found[0] - np.stack([best % 5, best // 5], axis=-1)).max() <= 0.75
+
+
+# Metric
+
+
+@st.composite
+def cases(draw):
+    num = draw(st.integers(1, 4))
+    joints = draw(points(-500, 500, num, NUM_JOINTS))
+    offsets = draw(points(-60, 60, num, NUM_JOINTS))
+    scale = draw(arrays.arrays(np.float64, num, elements=numbers(0.1, 10)))
+    return joints + offsets, joints, scale, draw(flags(num, NUM_JOINTS))
+
+
+@repeated
+@given(cases())
+def test_scores_are_shares_that_rise_with_the_threshold(case):
+    keypoints, joints, scale, labelled = case
+    errors = normalized_errors(keypoints, joints, scale)
+    _, curves = pckh_curve(errors, labelled)
+    for values in curves.values():
+        known = [value for value in values if value is not None]
+        assert len(known) in (0, len(CURVE_THRESHOLDS))
+        assert known == sorted(known) and all(0 <= value <= 100 for value in known)
+    metrics = summarize(errors, labelled)
+    auc, total = metrics["auc"], metrics["pckh"]["total"]
+    assert auc is total is None or auc <= total + 1e-4
+
+
+@repeated
+@given(cases(), st.randoms(use_true_random=False))
+def test_the_score_knows_no_order_and_nothing_unlabelled(case, random):
+    keypoints, joints, scale, labelled = case
+    order = list(range(len(scale)))
+    random.shuffle(order)
+    garbage = np.where(labelled[..., None], joints, np.nan)
+    expected = summarize(normalized_errors(keypoints, joints, scale), labelled)
+    shuffled = normalized_errors(keypoints[order], garbage[order], scale[order])
+    assert summarize(shuffled, labelled[order]) == expected
+
+
+@repeated
+@given(cases(), st.integers(-8, 8), numbers(0.1, 10))
+def test_the_score_knows_no_place_and_no_resolution(case, shift, zoom):
+    keypoints, joints, scale, _ = case
+    errors = normalized_errors(keypoints, joints, scale)
+    zoomed = normalized_errors(keypoints * zoom, joints * zoom, scale * zoom)
+    np.testing.assert_allclose(zoomed, errors, atol=1e-9)
+    moved = normalized_errors(keypoints + shift, joints + shift, scale)
+    np.testing.assert_allclose(moved, errors, atol=1e-9)
+
+
+@repeated
+@given(cases())
+def test_the_truth_scores_everything(case):
+    _, joints, scale, labelled = case
+    score = pckh(normalized_errors(joints, joints, scale), labelled, 0)
+    assert score in (100, None)
