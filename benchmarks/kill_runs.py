@@ -14,7 +14,8 @@ pipeline: the moment lies anywhere from `dvc repro`'s start to its end. In turn 
     group and DVC alone are killed by `kill -9`.
 
 Where a restarted stage says that another process is still at it, that one is killed, as the line
-asks, and the run started anew. Nothing else is tidied up by hand.
+asks, and the run started anew. Nothing else is tidied up by hand. What TensorFlow and Ray leave
+in the system's temporary folder when they are killed is told, but not held against a try.
 """
 
 import argparse
@@ -82,10 +83,12 @@ def try_once(demo, number, seconds, rng):
         where = kill_at(demo, kind, moment)
     runs, went_on = demo.finish()
     faults = demo.find_faults()
+    litter = demo.count_litter()
     when = "on sight" if moment.in_save else f"+{moment.seconds:.1f} s"
     print(
         f"{number + 1:2}  {kind:20}  {when:>8}  in {where:34}  {runs} run(s)  {went_on:40}  "
-        f"{'; '.join(faults) or 'same bytes, nothing left'}",
+        f"{'; '.join(faults) or 'same bytes, nothing left'}"
+        f"{f' (in the system temporary folder: {litter})' if litter else ''}",
         flush=True,
     )
     return not faults
@@ -229,6 +232,7 @@ class Demo:
             raise SystemExit(f"an uninterrupted run failed:\n{self.read_log()}")
 
     def read_log(self):
+        """What the last run has printed so far."""
         return self.log.read_text(errors="replace")
 
     def is_saving(self):
@@ -280,8 +284,6 @@ class Demo:
         faults = compare(self.wanted, self.digests())
         faults += [f"STATE LEFT {path.name}" for path in self.cache.rglob("*") if path.is_file()]
         faults += [f"PROCESS LEFT {name}" for name in self._end_processes()]
-        left = [path.name for path in self.temporary.iterdir() if path.name != "ray"]
-        faults += [f"TEMPORARY LEFT {name}" for name in left]  # Ray keeps its logs by itself
         status = subprocess.run(
             ["dvc", "status"], cwd=self.path, env=self.environment, capture_output=True, text=True,
             check=False,
@@ -289,6 +291,16 @@ class Demo:
         if "up to date" not in status.stdout:
             faults.append(f"NOT UP TO DATE {status.stdout}{status.stderr}")
         return faults
+
+    def count_litter(self):
+        """Files that libraries left in the system's temporary folder, as "3 of TensorFlow"."""
+        names = [path.name for path in self.temporary.iterdir()]
+        kinds = {"ray": "Ray's logs", "__autograph": "of TensorFlow", "": "other"}
+        found = {}
+        for name in names:
+            kind = next(text for start, text in kinds.items() if name.startswith(start))
+            found[kind] = found.get(kind, 0) + 1
+        return ", ".join(f"{count} {kind}" for kind, count in found.items())
 
     def _end_processes(self):
         """Command lines of the processes still there after 10 s, which are then killed."""
