@@ -282,14 +282,10 @@ class Demo:
     def find_faults(self):
         """In what a restarted run differs from the uninterrupted one, and what it left behind."""
         faults = compare(self.wanted, self.digests())
-        faults += [f"STATE LEFT {path.name}" for path in self.cache.rglob("*") if path.is_file()]
+        faults += [f"STATE LEFT {path.name}" for path in self.cache.glob("hourglass/*")]
         faults += [f"PROCESS LEFT {name}" for name in self._end_processes()]
-        status = subprocess.run(
-            ["dvc", "status"], cwd=self.path, env=self.environment, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        if "up to date" not in status.stdout:
-            faults.append(f"NOT UP TO DATE {status.stdout}{status.stderr}")
+        if self.start().wait() or "Running stage" in self.read_log():
+            faults.append(f"NOT UP TO DATE {self.read_log()}")
         return faults
 
     def count_litter(self):
