@@ -1,0 +1,63 @@
+"""A project folder to run the stages in, in this process."""
+
+import importlib.util
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hourglass.annotations import save_persons
+
+ROOT = Path(__file__).parents[2]
+
+
+def load_stage(name):
+    """The stage's script as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_stage", ROOT / "stages" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_stage(stage, capsys, *arguments):
+    """Run a stage in the current folder: exit code, lines of stdout, lines of stderr."""
+    code = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{stage.__name__}.py", *arguments])
+        try:
+            stage.main()
+        except SystemExit as end:
+            code = end.code
+    out, err = capsys.readouterr()
+    # Ray's own notes start with a date.
+    lines = [line for line in err.splitlines() if not re.match(r"\d{4}-\d\d-\d\d |\s*$", line)]
+    return code, out.splitlines(), lines
+
+
+def assert_one_line(result, *parts):
+    """The stage ended with exit code 1 and one line that holds all `parts`."""
+    code, _, err = result
+    assert code == 1 and len(err) == 1, result
+    assert err[0].startswith("error: ") and all(part in err[0] for part in parts), err
+
+
+def write_project(folder, raw_folder, persons, params):
+    """What a finished parse stage leaves: raw files, annotations, params.yaml."""
+    shutil.copytree(raw_folder, folder / "data" / "raw" / "synthetic")
+    for split, people in persons.items():
+        save_persons(folder / "data" / "annotations" / f"{split}.json", people)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump()))
+    return folder
+
+
+def files_below(folder):
+    """{name: bytes} of every file."""
+    folder = Path(folder)
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
