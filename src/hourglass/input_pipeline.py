@@ -95,7 +95,7 @@ def check_persons(split, persons):
     It finds shards that were made from other annotations, where stages were run by hand.
     """
     images = dict(enumerate(person.image for person in persons))
-    records = tf.data.TFRecordDataset(list(split.paths)).map(parse_record)
+    records = _open_records(split).map(parse_record)
     for record in records.as_numpy_iterator():
         if images.get(int(record["index"])) != record["filename"].decode():
             raise UserError(
@@ -139,11 +139,9 @@ def eval_batches(split, batch_size, fill_last=False):
             batch that has something for each.
     """
     draws = np.tile(np.float32(PLAIN_DRAW), (split.num_persons, 1))
-    records = tf.data.TFRecordDataset(list(split.paths))
+    records = _open_records(split)
     if fill_last:
         records = records.repeat().take(split.num_records + -split.num_records % batch_size)
-    else:
-        records = _with_cardinality(records, split)
     return _decoded_batches(records, split, batch_size, draws, drop_remainder=False)
 
 
@@ -154,7 +152,7 @@ def read_truth(split):
         dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `labelled` bool [N, 16] and
         `scale` float64 [N] (person height / 200 original px).
     """
-    records = tf.data.TFRecordDataset(list(split.paths)).map(parse_record)
+    records = _open_records(split).map(parse_record)
     truth = {"index": [], "joints": [], "labelled": [], "scale": []}
     for record in records.as_numpy_iterator():
         transform = record["transform"].astype(np.float64)
@@ -172,7 +170,7 @@ def read_crops(split, indices):
         {index: (uint8 [D, D, 3] or the whole picture, transform float32 [2, 3] to original px)}.
     """
     wanted = tf.constant(sorted(indices), tf.int32, shape=(len(indices),))
-    records = tf.data.TFRecordDataset(list(split.paths)).map(parse_record)
+    records = _open_records(split).map(parse_record)
     records = records.filter(lambda record: tf.reduce_any(record["index"] == wanted))
     return {
         int(record["index"]): (
@@ -183,8 +181,13 @@ def read_crops(split, indices):
     }
 
 
+def _open_records(split):
+    return _with_cardinality(tf.data.TFRecordDataset(list(split.paths)), split)
+
+
 def _with_cardinality(records, split):
-    # Otherwise Keras learns the number of batches by running out of them, and warns each time.
+    # Otherwise Keras learns the number of batches by running out of them, and warns each time; and
+    # records cut off as a whole would not be missed.
     return records.apply(tf.data.experimental.assert_cardinality(split.num_records))
 
 
