@@ -105,7 +105,6 @@ GOOD = {
     "photo.bmp": lambda: encode("BMP"),
     "rotated.jpg": encode_rotated,
     "1x1.png": lambda: encode("PNG", pixels=PIXELS[:1, :1]),
-    "1x2000.png": lambda: encode("PNG", pixels=np.zeros((2000, 1, 3), np.uint8)),
     "nobody.jpg": lambda: encode(pixels=np.full((80, 60, 3), 128, np.uint8)),
     "black.png": lambda: encode("PNG", pixels=np.zeros((80, 60, 3), np.uint8)),
     "a jpeg named.png": encode,
@@ -130,7 +129,15 @@ BAD = {
     "bit_rot.png": (lambda: encode("PNG").replace(b"IDAT", b"IDAT\xff\xff"), "cannot be decoded"),
     "bomb.png": (
         lambda: make_png(30_000, 30_000, zlib.compress(bytes(1000))),
-        "30000 x 30000 px, more than 100,000,000",
+        "Image size (900000000 pixels) exceeds limit",
+    ),
+    "large.png": (
+        lambda: make_png(11_000, 11_000, zlib.compress(bytes(1000))),
+        "11000 x 11000 px, more than 100,000,000",
+    ),
+    "1x2000.png": (
+        lambda: encode("PNG", pixels=np.zeros((2000, 1, 3), np.uint8)),
+        "1 x 2000 px is too narrow to see anybody; name a --box within it",
     ),
     "no_pixels.png": (lambda: make_png(50, 50, zlib.compress(b"")), "cannot be decoded"),
     "zero_wide.png": (lambda: make_png(0, 50, zlib.compress(b"")), "cannot be decoded"),
@@ -250,7 +257,7 @@ def test_what_is_no_file_is_not_read_for_ever(hourglass, device):
 
 
 BOXES = {
-    "right of it": "60,0,10,10",
+    "right of it": "70,0,10,10",
     "left of it": "-50,0,10,10",
     "above it": "0,-50,10,10",
     "below it": "0,100,10,10",
