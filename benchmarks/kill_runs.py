@@ -109,7 +109,7 @@ def epoch_line(epoch):
 
 def kill_at(demo, kind, moment):
     """Start a run and kill it at `moment`; where it was then, None if it had ended before."""
-    process = demo.start()
+    process = demo.start(*demo.stages)
     while moment.text not in demo.read_log() and process.poll() is None:
         time.sleep(0.01)
     due = time.monotonic() + moment.seconds
