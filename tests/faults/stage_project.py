@@ -1,9 +1,11 @@
 """A project folder to run the stages in, in this process."""
 
+import contextlib
 import importlib.util
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,20 @@ def files_below(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def find_processes(mark):
+    """The processes that have MARK=`mark` in their environment."""
+    text, found = f"MARK={mark}\0".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has just ended
+            found += [path.parent.name] if text in path.read_bytes() else []
+    return found
+
+
+def wait_for_none(mark, seconds=30):
+    """Those of `find_processes` that are still there after so long."""
+    end = time.monotonic() + seconds
+    while (left := find_processes(mark)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return left

@@ -29,6 +29,7 @@ from stage_project import (
     files_below,
     load_stage,
     run_stage,
+    wait_for_none,
     write_project,
 )
 
@@ -221,25 +222,9 @@ def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, v
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (OUT / "index.json").exists()
-    assert not wait_for_none(environment["MARK"])
+    assert not wait_for_none(project)
     subprocess.run(command, env=environment, check=True)
     assert_right_shards(shard_folder)
-
-
-def wait_for_none(mark, seconds=20):
-    """Processes with `mark` in their environment that are still there after so long."""
-    text, end = f"MARK={mark}\0".encode(), time.monotonic() + seconds
-    while time.monotonic() < end:
-        left = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                left += [path.parent.name] if text in path.read_bytes() else []
-            except OSError:  # it has just ended
-                continue
-        if not left:
-            return []
-        time.sleep(0.2)
-    return left
 
 
 # Damage
