@@ -148,6 +148,7 @@ def assert_right_shards(shard_folder):
     assert found == files_below(shard_folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [1, 2, 4])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_task_that_fails_twice_is_repeated(run_with_fault, shard_folder, fault, num_workers):
@@ -156,6 +157,7 @@ def test_a_task_that_fails_twice_is_repeated(run_with_fault, shard_folder, fault
     assert_right_shards(shard_folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_task_that_always_fails_is_one_line_and_the_next_run_ends(
     run_with_fault, shard_folder, fault
@@ -174,24 +176,30 @@ def test_a_task_that_always_fails_is_one_line_and_the_next_run_ends(
     assert_right_shards(shard_folder)
 
 
-def test_a_worker_that_the_memory_monitor_ends_is_one_line(
-    shard_stage, project, monkeypatch, capsys
-):
+def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch, capsys):
+    stage = load_stage("shard")
+
     def get(task):
         raise ray.exceptions.OutOfMemoryError("Task was killed due to the node running low")
 
-    monkeypatch.setattr(shard_stage.ray, "get", get)
-    result = run_stage(shard_stage, capsys)
+    monkeypatch.setattr(stage, "start_ray", lambda _: None)
+    monkeypatch.setattr(stage.ray, "cluster_resources", lambda: {"CPU": 1})
+    monkeypatch.setattr(stage.write_shard, "remote", lambda *arguments: object())
+    monkeypatch.setattr(stage.ray, "wait", lambda tasks: (tasks[:1], tasks[1:]))
+    monkeypatch.setattr(stage.ray, "get", get)
+    result = run_stage(stage, capsys)
     assert_one_line(result, ".tfrecords: ", "Task was killed due to", "use fewer --workers")
     assert not (OUT / "index.json").exists()
 
 
+@pytest.mark.slow
 def test_a_defect_keeps_its_traceback(run_with_fault, monkeypatch):
     monkeypatch.setitem(FAULTS, "defect", lambda _: {}["defect"])
     with pytest.raises(ray.exceptions.RayTaskError, match="KeyError"):
         run_with_fault("defect", ALWAYS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["index.json", "rejects.csv"])
 def test_a_disk_that_is_full_for_the_last_files_is_one_line(
     run_with_fault, shard_folder, name, project
@@ -405,6 +413,7 @@ def test_a_failure_that_no_damage_explains_is_not_renamed(sharded):
         raise tf.errors.ResourceExhaustedError(None, None, "GPU out of memory")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "name"), sorted(SHARDS_READ))
 def test_a_stage_stops_where_a_shard_is_damaged_while_it_is_read(
     damaged, stages, monkeypatch, stage, name

@@ -24,6 +24,10 @@ from stage_project import (
 )
 
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
+# Training takes seconds to build its graph; one case of it is enough for every day.
+MOSTLY_QUICK = [
+    pytest.param(stage, marks=pytest.mark.slow) if stage == "train" else stage for stage in STAGES
+]
 OUTS = {
     "download": "data/raw",
     "parse": "data/annotations",
@@ -147,7 +151,7 @@ def test_a_stage_run_twice_gives_the_same_bytes(project, stage):
     assert after == before
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", MOSTLY_QUICK)
 def test_a_stage_whose_outs_are_gone_gives_the_same_bytes(project, stage):
     before = files_below(OUTS[stage])
     kept = {"predict": ["metrics.json", "pckh.md", "plots"], "evaluate": ["figures"]}.get(stage, [])
@@ -165,7 +169,7 @@ def test_a_stage_whose_outs_are_gone_gives_the_same_bytes(project, stage):
     assert found == before
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", MOSTLY_QUICK)
 def test_what_a_killed_stage_left_is_overwritten(project, stage):
     before = files_below(".")
     left = {
@@ -237,17 +241,18 @@ def test_a_second_copy_of_a_stage_says_who_is_at_it(project, stage):
 # Full disks
 
 
-FULL = {
-    "parse": [ANNOTATIONS / "rejects.csv", ANNOTATIONS / "train.json"],
-    "train": [MODEL, Path("reports/plots/history.csv")],
-    "predict": [PREDICTIONS],
-    "evaluate": [Path("reports/metrics.json"), Path("reports/plots/pckh_curve.png")],
-}
+FULL = [
+    ("parse", ANNOTATIONS / "rejects.csv"),
+    ("parse", ANNOTATIONS / "train.json"),
+    pytest.param("train", MODEL, marks=pytest.mark.slow),
+    pytest.param("train", Path("reports/plots/history.csv"), marks=pytest.mark.slow),
+    ("predict", PREDICTIONS),
+    ("evaluate", Path("reports/metrics.json")),
+    ("evaluate", Path("reports/plots/pckh_curve.png")),
+]
 
 
-@pytest.mark.parametrize(
-    ("stage", "path"), [(stage, path) for stage, paths in FULL.items() for path in paths], ids=str
-)
+@pytest.mark.parametrize(("stage", "path"), FULL, ids=str)
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(project, stage, path):
     wanted = files_below(".")
     path.unlink()
@@ -361,6 +366,7 @@ def test_half_written_or_foreign_input_is_one_line(project, stage, damage):
     assert not done.get(stage, Path("nothing")).exists()
 
 
+@pytest.mark.slow
 def test_a_history_without_its_network_does_not_stop_training(project):
     wanted = files_below("models"), Path("reports/plots/history.csv").read_bytes()
     MODEL.unlink()
@@ -402,6 +408,7 @@ def test_a_params_file_that_is_none_is_one_line(project, text):
     assert_one_line(run_unchanged(project, "download"), "error: params.yaml: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["mixed_float16", "mixed_bfloat16", "xla"])
 def test_a_gpu_recipe_on_a_cpu_trains(project, recipe):
     import keras
