@@ -17,6 +17,7 @@ from hourglass.params import load_params
 
 PREFIXES = {"train": "train", "validation": "val"}  # the tutorial's file names
 OUT = Path("data/tfrecords")
+FEWER_WORKERS = "if memory is short, run stages/shard.py with fewer --workers"
 # What may pass: a worker that was killed, a disk or memory that others have filled for a while.
 RETRIES = {"max_retries": 3, "retry_exceptions": [OSError, MemoryError]}
 
@@ -110,12 +111,12 @@ def get_result(task, path):
         if isinstance(cause, OSError):
             reason = f"{cause.strerror or cause}; make room on the disk or mend its permissions"
         elif isinstance(cause, MemoryError):
-            reason = "a worker had too little memory; run it with fewer --workers"
+            reason = f"a worker had too little memory; {FEWER_WORKERS}"
         else:
             raise
     except ray.exceptions.RayError as error:  # the worker or Ray itself was killed
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = f"its worker was killed: {what}; if memory is short use fewer --workers"
+        what = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
+        reason = f"its worker was killed: {what}; {FEWER_WORKERS}"
     raise UserError(f"{path}: {reason}, then repeat")
 
 

@@ -165,7 +165,7 @@ def test_a_task_that_always_fails_is_one_line_and_the_next_run_ends(
     result, tries = run_with_fault(fault, ALWAYS)
     said = {
         "killed": "its worker was killed",
-        "out of memory": "too little memory; run it with fewer --workers",
+        "out of memory": "too little memory; if memory is short, run stages/shard.py with fewer",
         "input/output error": "Input/output error; make room on the disk or mend its permissions",
         "disk full": "No space left on device; make room on the disk or mend its permissions",
     }
@@ -188,7 +188,7 @@ def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch,
     monkeypatch.setattr(stage.ray, "wait", lambda tasks: (tasks[:1], tasks[1:]))
     monkeypatch.setattr(stage.ray, "get", get)
     result = run_stage(stage, capsys)
-    assert_one_line(result, ".tfrecords: ", "Task was killed due to", "use fewer --workers")
+    assert_one_line(result, ".tfrecords: ", "Task was killed due to", "fewer --workers")
     assert not (OUT / "index.json").exists()
 
 
