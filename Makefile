@@ -25,8 +25,7 @@ $(VENV)/installed: $(LOCK) pyproject.toml
 
 demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 	cd demo && dvc repro
-	@echo && cat demo/reports/pckh.md
-	@echo && echo "look at demo/reports/figures/contact_sheet.jpg and demo/reports/plots/pckh_curve.png"
+	@echo && echo "the scores: demo/reports/pckh.md; look at demo/reports/figures/contact_sheet.jpg and demo/reports/plots/pckh_curve.png"
 
 test: setup ## all tests but the slow ones
 	pytest

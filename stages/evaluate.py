@@ -2,6 +2,7 @@
 
 from hourglass.annotations import load_persons
 from hourglass.errors import exit_on_user_error
+from hourglass.files import exclusive_lock
 from hourglass.pckh import score_persons
 from hourglass.predictions import load_predictions
 from hourglass.reporting import write_reports
@@ -14,7 +15,9 @@ def main():
     errors, labelled = score_persons(persons, predictions.keypoints)
     predicted = predictions.predicted
     num_left_out = int((~predicted).sum())
-    print(write_reports("reports", errors[predicted], labelled[predicted], num_left_out), end="")
+    with exclusive_lock("reports/.evaluate.lock", "writing the scores to reports"):
+        table = write_reports("reports", errors[predicted], labelled[predicted], num_left_out)
+    print(table, end="")
 
 
 if __name__ == "__main__":

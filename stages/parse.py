@@ -11,6 +11,7 @@ from hourglass.annotations import (
     write_rejects,
 )
 from hourglass.errors import exit_on_user_error
+from hourglass.files import exclusive_lock
 from hourglass.params import load_params
 
 
@@ -19,13 +20,14 @@ def main():
     params = load_params()
     folder = Path("data/annotations")
     splits, rejects = parse_dataset(Path("data/raw", params.data.dataset), params.data.dataset)
-    # Before anything can stop the stage: the user needs this file to mend the annotations.
-    write_rejects(folder / "rejects.csv", rejects)
-    for split in SPLITS:
-        print(summarize_split(split, splits[split], rejects))
-    check_rejects(splits, rejects, params.parse.max_reject_fraction, folder / "rejects.csv")
-    for split in SPLITS:
-        save_persons(folder / f"{split}.json", splits[split])
+    with exclusive_lock("data/.parse.lock", f"writing {folder}"):
+        # Before anything can stop the stage: the user needs this file to mend the annotations.
+        write_rejects(folder / "rejects.csv", rejects)
+        for split in SPLITS:
+            print(summarize_split(split, splits[split], rejects))
+        check_rejects(splits, rejects, params.parse.max_reject_fraction, folder / "rejects.csv")
+        for split in SPLITS:
+            save_persons(folder / f"{split}.json", splits[split])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,14 @@ from pathlib import Path
 from hourglass import figures, inference
 from hourglass.annotations import load_persons
 from hourglass.errors import exit_on_user_error
-from hourglass.input_pipeline import eval_batches, open_split, read_crops
+from hourglass.files import exclusive_lock
+from hourglass.input_pipeline import (
+    check_persons,
+    eval_batches,
+    name_damage,
+    open_split,
+    read_crops,
+)
 from hourglass.model import load_model
 from hourglass.params import load_params
 from hourglass.pckh import score_persons
@@ -18,8 +25,14 @@ def main():
     network = load_model("models/hourglass.keras")
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
-    predictor = inference.PosePredictor(network, params.predict.flip_test, params.predict.decode)
-    batch_size = params.predict.batch_size
+    check_persons(split, persons)
+    with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
+        predict(params.predict, network, persons, split)
+
+
+def predict(params, network, persons, split):
+    predictor = inference.PosePredictor(network, params.flip_test, params.decode)
+    batch_size = params.batch_size
     keypoints, scores, is_predicted = inference.predict_split(
         predictor, eval_batches(split, batch_size), len(persons), batch_size
     )
@@ -31,7 +44,7 @@ def main():
     )
     errors, labelled = score_persons(persons, keypoints)
     ranking = figures.rank_persons(errors, labelled)
-    chosen = figures.choose_persons(ranking[is_predicted[ranking]], params.predict.num_figures)
+    chosen = figures.choose_persons(ranking[is_predicted[ranking]], params.num_figures)
     crops = read_crops(split, [person for _, person in chosen])
     figures.render_figures("reports/figures", chosen, crops, persons, keypoints)
 

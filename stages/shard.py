@@ -12,10 +12,14 @@ from hourglass.annotations import Reject, load_persons, write_rejects
 from hourglass.archives import open_images
 from hourglass.datasets import DATASETS
 from hourglass.errors import UserError, exit_on_user_error
+from hourglass.files import exclusive_lock
 from hourglass.params import load_params
 
 PREFIXES = {"train": "train", "validation": "val"}  # the tutorial's file names
 OUT = Path("data/tfrecords")
+FEWER_WORKERS = "if memory is short, run stages/shard.py with fewer --workers"
+# What may pass: a worker that was killed, a disk or memory that others have filled for a while.
+RETRIES = {"max_retries": 3, "retry_exceptions": [OSError, MemoryError]}
 
 
 @exit_on_user_error
@@ -29,12 +33,13 @@ def main():
     archive = Path("data/raw", params.data.dataset, DATASETS[params.data.dataset].images).resolve()
     persons = {split: load_persons(f"data/annotations/{split}.json") for split in PREFIXES}
     shards = plan_splits(persons, params.shard)
-    start_ray(num_workers)
-    OUT.mkdir(parents=True, exist_ok=True)
-    results = write_shards(shards, persons, archive, params.shard)
-    num_persons = {split: len(people) for split, people in persons.items()}
-    tfrecords.write_index(OUT, shards, results, num_persons, params.shard)
-    report_rejects(shards, results, num_persons, params.shard.max_reject_fraction)
+    with exclusive_lock("data/.shard.lock", f"writing {OUT}"):
+        start_ray(num_workers)
+        OUT.mkdir(parents=True, exist_ok=True)
+        results = write_shards(shards, persons, archive, params.shard)
+        num_persons = {split: len(people) for split, people in persons.items()}
+        tfrecords.write_index(OUT, shards, results, num_persons, params.shard)
+        report_rejects(shards, results, num_persons, params.shard.max_reject_fraction)
 
 
 def start_ray(num_workers):
@@ -69,7 +74,7 @@ def plan_splits(persons, params):
     ]
 
 
-@ray.remote
+@ray.remote(**RETRIES)
 def write_shard(path, indices, persons, archive, params):
     with open_images(archive) as images:
         return tfrecords.write_shard(path, indices, persons, images, params)
@@ -80,27 +85,39 @@ def write_shards(shards, persons, archive, params):
     limit = 2 * int(ray.cluster_resources().get("CPU", 1))
     results, running = [None] * len(shards), {}
     bar = tqdm(total=len(shards), desc="shards", unit="shard", disable=None)
-    for number, shard in enumerate(shards):
+    for submitted, shard in enumerate(shards):
         people = [persons[shard.split][index] for index in shard.indices]
         path = (OUT / shard.name).resolve()
         task = write_shard.remote(path, shard.indices, people, archive, params)
-        running[task] = number
-        last = number == len(shards) - 1
+        running[task] = submitted
+        last = submitted == len(shards) - 1
         while running and (last or len(running) >= limit):
             for done in ray.wait(list(running))[0]:
-                results[running.pop(done)] = get_result(done)
+                number = running.pop(done)
+                results[number] = get_result(done, OUT / shards[number].name)
                 bar.update()
     bar.close()
     return results
 
 
-def get_result(task):
+def get_result(task, path):
+    """What the task of the shard `path` returned; what the user can mend becomes a UserError."""
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise error.cause from None
-        raise
+        cause = error.cause
+        if isinstance(cause, UserError):
+            raise cause from None
+        if isinstance(cause, OSError):
+            reason = f"{cause.strerror or cause}; make room on the disk or mend its permissions"
+        elif isinstance(cause, MemoryError):
+            reason = f"a worker had too little memory; {FEWER_WORKERS}"
+        else:
+            raise
+    except ray.exceptions.RayError as error:  # the worker or Ray itself was killed
+        what = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
+        reason = f"its worker was killed: {what}; {FEWER_WORKERS}"
+    raise UserError(f"{path}: {reason}, then repeat")
 
 
 def report_rejects(shards, results, num_persons, max_fraction):

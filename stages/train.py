@@ -5,7 +5,7 @@ from pathlib import Path
 from hourglass import training
 from hourglass.errors import exit_on_user_error
 from hourglass.files import exclusive_lock
-from hourglass.input_pipeline import open_split
+from hourglass.input_pipeline import name_damage, open_split
 from hourglass.model import save_model, scale_heatmaps
 from hourglass.params import load_params
 from hourglass.states import cache_folder, state_key
@@ -26,6 +26,7 @@ def main():
     with (
         exclusive_lock("models/.train.lock", "training here"),
         exclusive_lock(state.with_suffix(".lock"), "training with the same inputs"),
+        name_damage(*splits),
     ):
         trainer = training.Trainer(params, *splits, strategy, state, Path("logs", key))
         history = trainer.run()

@@ -33,7 +33,8 @@ def main():
     try:
         options.run(options)
     except OSError as error:
-        raise UserError(f"{error.filename or 'output'}: {error.strerror}") from None
+        path = show_path(error.filename or "output")
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def parse_box(text):
@@ -68,7 +69,7 @@ def run_predict(options):
             predict_file(predictor, photo, options.box, options.out / name)
         except UserError as error:
             failed += 1
-            print(f"error: {photo}: {error}", file=sys.stderr)
+            print(f"error: {show_path(photo)}: {error}", file=sys.stderr)
     if failed:
         raise UserError(f"{failed} of {len(outputs)} files could not be used")
 
@@ -82,10 +83,10 @@ def find_photos(paths):
     photos = []
     for path in paths:
         if not path.exists():
-            raise UserError(f"{path}: no such file")
+            raise UserError(f"{show_path(path)}: no such file")
         found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
         if not found:
-            raise UserError(f"{path}: no files in this folder")
+            raise UserError(f"{show_path(path)}: no files in this folder")
         photos += found
     return photos
 
@@ -118,6 +119,8 @@ def predict_file(predictor, photo, box, target):
     """
     from hourglass.inference import predict_photo
 
+    if photo.exists() and not photo.is_file():
+        raise UserError("is a device or a pipe, not a file")
     try:
         data = photo.read_bytes()
     except OSError as error:
@@ -134,4 +137,10 @@ def predict_file(predictor, photo, box, target):
     with atomic_path(picture) as temporary:
         draw_pose(image, keypoints).save(temporary, format="PNG")
     write_json(record, {"image": str(photo), "box": box, "joints": joints})
-    print(f"{photo}: {picture}, {record}, mean score {scores.mean():.2f}")
+    shown = ", ".join(map(show_path, (picture, record)))
+    print(f"{show_path(photo)}: {shown}, mean score {scores.mean():.2f}")
+
+
+def show_path(path):
+    """The path as one line: line breaks and what else cannot be printed are escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))

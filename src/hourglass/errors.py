@@ -1,7 +1,14 @@
 """The one exception for what the user can mend, and how a program ends on it."""
 
+import errno
 import functools
 import sys
+
+# What the user's disk refuses, wherever a program writes; other OSErrors are defects.
+_DISK_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 class UserError(Exception):
@@ -9,7 +16,10 @@ class UserError(Exception):
 
 
 def exit_on_user_error(main):
-    """Decorate a program's `main`: a `UserError` becomes one line on stderr and exit code 1."""
+    """Decorate a program's `main`: a `UserError` becomes one line on stderr and exit code 1.
+
+    So does a full disk or a missing permission.
+    """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
@@ -17,6 +27,15 @@ def exit_on_user_error(main):
             return main(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise
+            print(
+                f"error: {error.filename or 'output'}: {error.strerror}; make room on the disk or "
+                "mend its permissions, then repeat",
+                file=sys.stderr,
+            )
             sys.exit(1)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

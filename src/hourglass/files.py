@@ -29,6 +29,9 @@ def atomic_path(path):
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not know its file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -117,9 +117,12 @@ def predict_photo(predictor, data, box=None):
     try:
         crop = np.asarray(crop_square(image, 1, square))
     except BadImageError:
+        picture = f"a picture of {image.width} x {image.height} px"
         raise BadImageError(
-            f"the box {x:g},{y:g},{width:g},{height:g} leaves nothing to see of a picture of "
-            f"{image.width} x {image.height} px; mend the box"
+            f"the box {x:g},{y:g},{width:g},{height:g} leaves nothing to see of {picture}; mend "
+            "the box"
+            if box
+            else f"{picture} is too narrow to see anybody; name a --box within it"
         ) from None
     batch = {
         "crops": crop[None],

@@ -4,6 +4,7 @@ There is no warp here: on the host it costs 40 times what decoding does, on the 
 nothing (`augment`). The order of an epoch follows from (seed, epoch) alone.
 """
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -26,11 +27,13 @@ BATCH_KEYS = (
 class Split:
     """The shards of one split, and how their pictures are decoded.
 
-    num_persons counts the annotations, rejected ones too; num_records those in the shards.
+    digests are the SHA-256 of the paths' files, as they were written. num_persons counts the
+    annotations, rejected ones too; num_records those in the shards.
     crop_size is the side of the decoded crops, px.
     """
 
     paths: tuple[str, ...]
+    digests: tuple[str, ...]
     num_records: int
     num_persons: int
     crop_size: int
@@ -48,23 +51,58 @@ def open_split(folder, split, input_size):
     """
     index = read_index(folder)
     crop, entry = index["crop"], index["splits"][split]
-    for name, shard in entry["shards"].items():
-        path = Path(folder, name)
-        if not path.is_file():
-            raise UserError(f"{path}: missing; run `dvc repro shard`")
-        if file_digest(path) != shard["sha256"]:
-            raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`")
     num_records = sum(shard["num_records"] for shard in entry["shards"].values())
     if not num_records:
         raise UserError(f"{folder}: the {split} shards hold no records; run `dvc repro shard`")
     covering = geometry.cover_side(input_size, crop["scale_range"], crop["rotation_range"])
-    return Split(
+    opened = Split(
         paths=tuple(str(Path(folder, name)) for name in entry["shards"]),
+        digests=tuple(shard["sha256"] for shard in entry["shards"].values()),
         num_records=num_records,
         num_persons=entry["num_persons"],
         crop_size=crop["crop_size"] or int(np.ceil(covering)),
         holds_whole_pictures=crop["crop_size"] == 0,
     )
+    _check_shards(opened)
+    return opened
+
+
+def _check_shards(split):
+    for path, digest in zip(split.paths, split.digests, strict=True):
+        if not Path(path).is_file():
+            raise UserError(f"{path}: missing; run `dvc repro shard`")
+        if file_digest(path) != digest:
+            raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`")
+
+
+@contextlib.contextmanager
+def name_damage(*splits):
+    """Where reading fails, raise a `UserError` that names the shard which was damaged meanwhile.
+
+    TensorFlow checks every record's sums, but says at which byte alone, not of which file.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        for split in splits:
+            _check_shards(split)
+        raise
+
+
+def check_persons(split, persons):
+    """Raise `UserError` unless the records of `split` are of `persons`, the annotations.
+
+    It finds shards that were made from other annotations, where stages were run by hand.
+    """
+    images = dict(enumerate(person.image for person in persons))
+    records = _open_records(split).map(parse_record)
+    for record in records.as_numpy_iterator():
+        if images.get(int(record["index"])) != record["filename"].decode():
+            raise UserError(
+                f"{Path(split.paths[0]).parent}: made from other annotations than those of now: "
+                f"record {record['index']} is on {record['filename'].decode()}; run "
+                "`dvc repro shard`"
+            )
 
 
 def train_batches(split, batch_size, augment_params, seed, epoch):
@@ -101,11 +139,9 @@ def eval_batches(split, batch_size, fill_last=False):
             batch that has something for each.
     """
     draws = np.tile(np.float32(PLAIN_DRAW), (split.num_persons, 1))
-    records = tf.data.TFRecordDataset(list(split.paths))
+    records = _open_records(split)
     if fill_last:
         records = records.repeat().take(split.num_records + -split.num_records % batch_size)
-    else:
-        records = _with_cardinality(records, split)
     return _decoded_batches(records, split, batch_size, draws, drop_remainder=False)
 
 
@@ -113,18 +149,17 @@ def read_truth(split):
     """The annotations of a split's records, in the order of `eval_batches`, without pictures.
 
     Returns:
-        dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `labelled` bool [N, 16],
-        `scale` float64 [N] (person height / 200 original px), `filename` [N].
+        dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `labelled` bool [N, 16] and
+        `scale` float64 [N] (person height / 200 original px).
     """
-    records = tf.data.TFRecordDataset(list(split.paths)).map(parse_record)
-    truth = {"index": [], "joints": [], "labelled": [], "scale": [], "filename": []}
+    records = _open_records(split).map(parse_record)
+    truth = {"index": [], "joints": [], "labelled": [], "scale": []}
     for record in records.as_numpy_iterator():
         transform = record["transform"].astype(np.float64)
         truth["index"].append(record["index"])
         truth["joints"].append(geometry.apply_transform(transform, record["keypoints"]))
         truth["labelled"].append(record["labelled"])
         truth["scale"].append(geometry.view_scale(record["side"] * transform[0, 0]))
-        truth["filename"].append(record["filename"].decode())
     return {key: np.array(values) for key, values in truth.items()}
 
 
@@ -135,7 +170,7 @@ def read_crops(split, indices):
         {index: (uint8 [D, D, 3] or the whole picture, transform float32 [2, 3] to original px)}.
     """
     wanted = tf.constant(sorted(indices), tf.int32, shape=(len(indices),))
-    records = tf.data.TFRecordDataset(list(split.paths)).map(parse_record)
+    records = _open_records(split).map(parse_record)
     records = records.filter(lambda record: tf.reduce_any(record["index"] == wanted))
     return {
         int(record["index"]): (
@@ -146,8 +181,13 @@ def read_crops(split, indices):
     }
 
 
+def _open_records(split):
+    return _with_cardinality(tf.data.TFRecordDataset(list(split.paths)), split)
+
+
 def _with_cardinality(records, split):
-    # Otherwise Keras learns the number of batches by running out of them, and warns each time.
+    # Otherwise Keras learns the number of batches by running out of them, and warns each time; and
+    # records cut off as a whole would not be missed.
     return records.apply(tf.data.experimental.assert_cardinality(split.num_records))
 
 

@@ -6,6 +6,7 @@ A figure is drawn from the very points that become its labels.
 import io
 import multiprocessing
 import os
+import threading
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -60,8 +61,18 @@ def _encode_pictures(seed, jobs, num_processes):
         yield from map(encode, jobs)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_processes, mp_context=spawn) as pool:
+    with ProcessPoolExecutor(num_processes, spawn, initializer=_end_with_parent) as pool:
         yield from pool.map(encode, jobs, chunksize=16)
+
+
+def _end_with_parent():
+    """Let this worker end when its parent is killed; it would wait for work for ever."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _encode_picture(seed, job):

@@ -5,7 +5,9 @@ without its rounding needs. Every coordinate in a record is in pixels of the sto
 `transform` takes to the original one.
 """
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -91,15 +93,28 @@ def write_shard(path, indices, persons, images, params):
 
     Returns:
         The persons left out: [(index, picture, reason)].
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing of the shard is left.
     """
     rejects = []
-    with atomic_path(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+    with atomic_path(path) as temporary, _open_writer(temporary) as writer:
         for index, person in zip(indices, persons, strict=True):
             try:
                 writer.write(encode_record(person, int(index), images.read(person.image), params))
             except UserError as error:
                 rejects.append((int(index), person.image, str(error)))
     return rejects
+
+
+@contextlib.contextmanager
+def _open_writer(path):
+    """A TFRecordWriter whose faults are OSErrors, as those of any other file."""
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            yield writer
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message.split("; ")[-1], str(path)) from None
 
 
 def encode_record(person, index, data, params):
@@ -232,7 +247,13 @@ def write_index(folder, shards, results, num_persons, params):
             "sha256": file_digest(Path(folder, shard.name)),
         }
     crop = params.model_dump(include={"crop_size", "scale_range", "rotation_range"})
-    write_json(Path(folder, INDEX_NAME), {"crop": crop, "splits": splits})
+    index = {"crop": crop, "splits": splits}
+    write_json(Path(folder, INDEX_NAME), index | {"sha256": _index_digest(index)})
+
+
+def _index_digest(index):
+    """Of its content: an index that was changed by any hand or bit is no longer believed."""
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
 
 
 def read_index(folder):
@@ -247,11 +268,14 @@ def read_index(folder):
     """
     path = Path(folder, INDEX_NAME)
     try:
-        return json.loads(path.read_text())
+        index = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run `dvc repro shard`") from None
-    except ValueError:
-        raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`") from None
+    except (OSError, ValueError, RecursionError):
+        index = None
+    if not isinstance(index, dict) or index.pop("sha256", None) != _index_digest(index):
+        raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`")
+    return index
 
 
 def file_digest(path):

@@ -1,0 +1,353 @@
+"""`hourglass predict` and its stage: any file, any folder, any box, damaged networks."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hourglass import cli
+from hourglass.inference import PosePredictor
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def make_predictor():
+    """PosePredictor, compiled once for all of these tests."""
+    made = {}
+
+    def make(network, flip_test, decode):
+        return made.setdefault(flip_test, PosePredictor(network, flip_test, decode))
+
+    return make
+
+
+@pytest.fixture
+def hourglass(monkeypatch, capsys, tmp_path, model_file, make_predictor):
+    """Run the command in an empty folder: exit code, lines of stdout, lines of stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hourglass.inference.PosePredictor", make_predictor)
+
+    def run(*arguments, model=model_file):
+        command = ["hourglass", "predict", *map(str, arguments), "--model", str(model)]
+        monkeypatch.setattr(sys, "argv", command)
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        assert all(line.startswith("error: ") for line in err.splitlines()), err
+        return code, out.splitlines(), err.splitlines()
+
+    return run
+
+
+def encode(kind="JPEG", mode="RGB", pixels=PIXELS, **settings):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, kind, **settings)
+    return buffer.getvalue()
+
+
+def encode_16_bit():
+    buffer = io.BytesIO()
+    Image.fromarray((PIXELS[..., 0].astype(np.uint16) << 8) + 77).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def encode_rotated():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(exif=exif)
+
+
+def encode_animation():
+    frames = [Image.fromarray(np.roll(PIXELS, k, 1)).convert("P") for k in range(5)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+def make_png(width, height, data):
+    def chunk(name, body):
+        checksum = zlib.crc32(name + body)
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b""))
+    )
+
+
+GOOD = {
+    "jpeg.jpg": encode,
+    "progressive.jpg": lambda: encode(progressive=True),
+    "cmyk.jpg": lambda: encode(mode="CMYK"),
+    "grey.jpg": lambda: encode(mode="L"),
+    "16_bit.png": encode_16_bit,
+    "palette.png": lambda: encode("PNG", "P"),
+    "bitmap.png": lambda: encode("PNG", "1"),
+    "transparent.png": lambda: encode("PNG", "RGBA"),
+    "grey_transparent.png": lambda: encode("PNG", "LA"),
+    "palette_transparent.gif": lambda: encode("GIF", "P", transparency=0),
+    "animated.gif": encode_animation,
+    "photo.webp": lambda: encode("WEBP"),
+    "photo.tiff": lambda: encode("TIFF"),
+    "photo.bmp": lambda: encode("BMP"),
+    "rotated.jpg": encode_rotated,
+    "1x1.png": lambda: encode("PNG", pixels=PIXELS[:1, :1]),
+    "nobody.jpg": lambda: encode(pixels=np.full((80, 60, 3), 128, np.uint8)),
+    "black.png": lambda: encode("PNG", pixels=np.zeros((80, 60, 3), np.uint8)),
+    "a jpeg named.png": encode,
+    "no_suffix": encode,
+    "two words.jpg": encode,
+    "ünï写真\u202e.jpg": encode,
+    "line\nbreak.jpg": encode,
+    "-dash.jpg": encode,
+    "'quote\".jpg": encode,
+    "x" * 240 + ".jpg": encode,
+    "bytes_after_the_end.jpg": lambda: encode() + b"\0" * 1000,
+}
+BAD = {
+    "empty.jpg": (lambda: b"", "empty file"),
+    "text.jpg": (lambda: b"not a picture\n", "not a picture"),
+    "zeros.jpg": (lambda: bytes(5000), "not a picture"),
+    "truncated.jpg": (lambda: encode()[:1000], "truncated"),
+    "header_alone.jpg": (lambda: encode()[:20], "cannot be decoded"),
+    "truncated.png": (lambda: encode("PNG")[:3000], "truncated"),
+    "truncated.gif": (lambda: encode("GIF", "P")[:900], "cannot be decoded"),
+    "truncated.tiff": (lambda: encode("TIFF")[:3000], "cannot be decoded"),
+    "bit_rot.png": (lambda: encode("PNG").replace(b"IDAT", b"IDAT\xff\xff"), "cannot be decoded"),
+    "bomb.png": (
+        lambda: make_png(30_000, 30_000, zlib.compress(bytes(1000))),
+        "Image size (900000000 pixels) exceeds limit",
+    ),
+    "large.png": (
+        lambda: make_png(11_000, 11_000, zlib.compress(bytes(1000))),
+        "11000 x 11000 px, more than 100,000,000",
+    ),
+    "1x2000.png": (
+        lambda: encode("PNG", pixels=np.zeros((2000, 1, 3), np.uint8)),
+        "1 x 2000 px is too narrow to see anybody; name a --box within it",
+    ),
+    "no_pixels.png": (lambda: make_png(50, 50, zlib.compress(b"")), "cannot be decoded"),
+    "zero_wide.png": (lambda: make_png(0, 50, zlib.compress(b"")), "cannot be decoded"),
+    "page.svg": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+    "archive.jpg": (lambda: b"PK\x05\x06" + bytes(18), "not a picture"),
+}
+
+
+def find_targets(folder="poses"):
+    """The pairs of picture and record; nothing else lies there."""
+    names = sorted(path.name for path in Path(folder).iterdir())
+    assert [name for name in names if not name.endswith((".png", ".json"))] == []
+    assert not any(name.startswith(".") for name in names)
+    return {name.removesuffix(".json") for name in names if name.endswith(".json")}
+
+
+@pytest.mark.parametrize("name", GOOD, ids=lambda name: ascii(name)[1:-1][:30])
+def test_a_picture_of_any_kind_is_predicted(hourglass, name):
+    data = GOOD[name]()
+    Path("photos").mkdir()
+    Path("photos", name).write_bytes(data)
+    code, out, err = hourglass(Path("photos", name))
+    assert (code, err) == (0, [])
+    assert len(out) == 1
+    (target,) = find_targets()
+    record = json.loads(Path("poses", f"{target}.json").read_text())
+    assert record["image"] == f"photos/{name}"
+    with Image.open(io.BytesIO(data)) as picture:
+        turned = name == "rotated.jpg"
+        size = picture.size[::-1] if turned else picture.size
+    with Image.open(Path("poses", f"{target}.png")) as drawn:
+        assert (drawn.size, drawn.mode) == (size, "RGB")
+    numbers = [[joint[key] for key in ("x", "y", "score")] for joint in record["joints"].values()]
+    assert np.shape(numbers) == (16, 3) and np.isfinite(numbers).all()
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_no_picture_is_one_line(hourglass, name):
+    make, reason = BAD[name]
+    Path(name).write_bytes(make())
+    code, out, err = hourglass(name)
+    assert (code, out) == (1, [])
+    assert err[0].startswith(f"error: {name}: ") and reason in err[0]
+    assert err[1:] == ["error: 1 of 1 files could not be used"]
+    assert find_targets() == set()
+
+
+def test_a_folder_of_all_of_them_predicts_the_good_ones(hourglass):
+    Path("photos").mkdir()
+    for name, make in GOOD.items():
+        Path("photos", name).write_bytes(make())
+    for name, (make, _) in BAD.items():
+        Path("photos", name).write_bytes(make())
+    code, out, err = hourglass("photos")
+    assert code == 1
+    assert len(out) == len(find_targets()) == len(GOOD)
+    images = {json.loads(path.read_text())["image"] for path in Path("poses").glob("*.json")}
+    assert images == {f"photos/{name}" for name in GOOD}
+    assert sorted(line.split(": ")[1] for line in err[:-1]) == sorted(f"photos/{n}" for n in BAD)
+    assert err[-1] == f"error: {len(BAD)} of {len(GOOD) + len(BAD)} files could not be used"
+
+
+def test_a_folder_that_changes_while_it_is_read(hourglass, monkeypatch):
+    Path("photos").mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        Path("photos", name).write_bytes(encode())
+    predict_file = cli.predict_file
+
+    def predict_and_remove(predictor, photo, *rest):
+        predict_file(predictor, photo, *rest)
+        Path("photos/b.jpg").unlink(missing_ok=True)
+
+    monkeypatch.setattr(cli, "predict_file", predict_and_remove)
+    code, out, err = hourglass("photos")
+    assert (code, len(out)) == (1, 2)
+    assert err[0] == "error: photos/b.jpg: cannot be read: No such file or directory"
+    assert find_targets() == {"a", "c"}
+
+
+PATHS = {
+    "a missing file": ("absent.jpg", "absent.jpg: no such file"),
+    "an empty name": ("", "no files in this folder"),
+    "an empty folder": ("nothing", "nothing: no files in this folder"),
+    "a folder of folders": ("outer", "outer: no files in this folder"),
+    "a dangling link": ("dangling.jpg", "dangling.jpg: no such file"),
+    "a link to itself": ("loop.jpg", "loop.jpg: "),
+    "a name that is too long": ("x" * 300, "File name too long"),
+    "a file as a folder": ("photo.jpg/inner.jpg", "photo.jpg/inner.jpg: "),
+}
+
+
+@pytest.mark.parametrize("case", PATHS)
+def test_a_path_that_leads_nowhere_is_one_line(hourglass, case):
+    path, reason = PATHS[case]
+    Path("nothing").mkdir()
+    Path("outer/inner").mkdir(parents=True)
+    Path("dangling.jpg").symlink_to("gone")
+    Path("loop.jpg").symlink_to("loop.jpg")
+    if case != "an empty name":
+        Path("photo.jpg").write_bytes(encode())
+        code, out, err = hourglass("photo.jpg", path)
+    else:
+        os.chdir("nothing")
+        code, out, err = hourglass(path)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert reason in err[0]
+    assert not Path("poses").exists()
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "pipe"])
+def test_what_is_no_file_is_not_read_for_ever(hourglass, device):
+    if device == "pipe":
+        os.mkfifo("pipe")
+    code, out, err = hourglass(device)
+    assert (code, out) == (1, [])
+    assert err[0].startswith(f"error: {device}: ")
+
+
+BOXES = {
+    "right of it": "70,0,10,10",
+    "left of it": "-50,0,10,10",
+    "above it": "0,-50,10,10",
+    "below it": "0,100,10,10",
+    "far away": "90000,90000,5,5",
+}
+
+
+@pytest.mark.parametrize("place", BOXES)
+def test_a_box_outside_is_one_line(hourglass, place):
+    Path("photo.png").write_bytes(encode("PNG"))
+    code, out, err = hourglass("photo.png", f"--box={BOXES[place]}")
+    assert (code, out, len(err)) == (1, [], 2)
+    assert err[0].startswith(f"error: photo.png: the box {BOXES[place]} leaves nothing to see")
+    assert find_targets() == set()
+
+
+@pytest.mark.parametrize(
+    "box", ["-10,-10,20,20", "0,0,900000,900000", "30,40,0.01,0.01", "59,79,1,1"]
+)
+def test_a_box_that_touches_it_is_predicted(hourglass, box):
+    Path("photo.png").write_bytes(encode("PNG"))
+    assert hourglass("photo.png", f"--box={box}")[::2] == (0, [])
+    assert find_targets() == {"photo"}
+
+
+# Networks
+
+
+def rewrite_member(path, suffix, change):
+    """Change the bytes of the first member of a `.keras` archive that ends so."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = next(name for name in members if name.endswith(suffix))
+    members[name] = change(members[name])
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in members.items():
+            if data is not None:
+                archive.writestr(member, data)
+
+
+def flip_middle(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+
+
+def save_other_network(path):
+    import keras
+
+    layers = [keras.Input((32, 32, 3)), keras.layers.Conv2D(5, 3)]
+    keras.Sequential(layers).save(path)
+
+
+NETWORKS = {
+    "empty": lambda path: path.write_bytes(b""),
+    "a text file": lambda path: path.write_text("network"),
+    "cut in half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "last byte cut off": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "bytes flipped": flip_middle,
+    "an empty archive": lambda path: path.write_bytes(b"PK\x05\x06" + bytes(18)),
+    "no weights": lambda path: rewrite_member(path, ".h5", lambda _: None),
+    "cut weights": lambda path: rewrite_member(path, ".h5", lambda data: data[:5000]),
+    "no config": lambda path: rewrite_member(path, "config.json", lambda _: None),
+    "config is no JSON": lambda path: rewrite_member(path, "config.json", lambda data: data[:99]),
+    "config of nothing": lambda path: rewrite_member(path, "config.json", lambda _: b"{}"),
+    "config is a list": lambda path: rewrite_member(path, "config.json", lambda _: b"[]"),
+    "another network": save_other_network,
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "missing": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", NETWORKS)
+def test_a_damaged_network_is_one_line_before_anything_is_written(hourglass, model_file, damage):
+    path = Path("network.keras")
+    shutil.copy(model_file, path)
+    NETWORKS[damage](path)
+    Path("photo.jpg").write_bytes(encode())
+    code, out, err = hourglass("photo.jpg", model=path)
+    assert (code, out, len(err)) == (1, [], 1), err
+    assert err[0].startswith("error: network.keras: ")
+    assert "train" in err[0] or "not an hourglass network" in err[0]
+    assert not Path("poses").exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_picture(hourglass):
+    Path("photo.jpg").write_bytes(encode())
+    Path("poses").mkdir()
+    Path("poses/.photo.png.tmp").symlink_to("/dev/full")
+    code, out, err = hourglass("photo.jpg")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "photo.png: No space left on device" in err[0]
+    assert find_targets() == set()

@@ -1,0 +1,431 @@
+"""Shards: workers killed or starved, tasks that fail, full disks, damage before and while read."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hourglass import tfrecords
+from hourglass.archives import open_images
+from hourglass.errors import UserError
+from hourglass.input_pipeline import (
+    eval_batches,
+    name_damage,
+    open_split,
+    read_crops,
+    read_truth,
+    train_batches,
+)
+from stage_project import (
+    ROOT,
+    assert_one_line,
+    files_below,
+    load_stage,
+    run_stage,
+    wait_for_none,
+    write_project,
+)
+
+ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
+OUT = Path("data/tfrecords")
+VICTIM = "train_0002_of_0003.tfrecords"
+ALWAYS = 99
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, raw_folder, persons, tiny_params):
+    """The current folder, with all that the shard stage reads."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return write_project(tmp_path, raw_folder, persons, tiny_params)
+
+
+@pytest.fixture
+def sharded(project, shard_folder):
+    """The same with the shards."""
+    shutil.copytree(shard_folder, OUT)
+    return project
+
+
+# Workers and disks
+
+
+@pytest.fixture(scope="module")
+def shard_stage():
+    """The shard stage on a Ray of four workers, which starts once."""
+    stage = load_stage("shard")
+    start_ray = stage.start_ray
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setattr(stage, "start_ray", lambda _: ray.is_initialized() or start_ray(4))
+        yield stage
+    ray.shutdown()
+
+
+def fail_by_kill(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail_by_memory(_):
+    raise MemoryError
+
+
+def fail_by_io(path):
+    raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+
+def fail_by_full_disk(path):
+    """Let the kernel itself say that there is no space, from the first record on."""
+    path.with_name(f".{path.name}.tmp").symlink_to("/dev/full")
+
+
+FAULTS = {
+    "killed": fail_by_kill,
+    "out of memory": fail_by_memory,
+    "input/output error": fail_by_io,
+    "disk full": fail_by_full_disk,
+}
+
+
+class FaultyImages:
+    """Reads as the archive does, but fails at its third picture: half a shard is written."""
+
+    def __init__(self, images, fail):
+        self.images, self.fail, self.count = images, fail, 0
+
+    def read(self, name):
+        self.count += 1
+        if self.count == 3:
+            self.fail()
+        return self.images.read(name)
+
+
+def make_task(stage, fault, times, tally, num_workers):
+    """The stage's Ray task, whose shard VICTIM fails the first so many `times`."""
+
+    def write_shard(path, indices, persons, archive, params):
+        fails = False
+        if path.name == VICTIM:
+            with open(tally, "ab") as file:
+                file.write(b".")
+            fails = tally.stat().st_size <= times
+        if fails and fault == "disk full":
+            fail_by_full_disk(path)
+        with open_images(archive) as images:
+            fail = FAULTS[fault] if fails and fault != "disk full" else lambda path: None
+            source = FaultyImages(images, lambda: fail(path))
+            return tfrecords.write_shard(path, indices, persons, source, params)
+
+    return ray.remote(num_cpus=4 / num_workers, **stage.RETRIES)(write_shard)
+
+
+@pytest.fixture
+def run_with_fault(shard_stage, project, monkeypatch, capsys):
+    """A function that runs the shard stage with a faulty task; how often VICTIM was tried too."""
+
+    def run(fault, times, num_workers=2):
+        tally = project / "tally"
+        tally.write_bytes(b"")
+        task = make_task(shard_stage, fault, times, tally, num_workers)
+        monkeypatch.setattr(shard_stage, "write_shard", task)
+        return run_stage(shard_stage, capsys), tally.stat().st_size
+
+    return run
+
+
+def assert_right_shards(shard_folder):
+    found = files_below(OUT)
+    assert found.pop("rejects.csv") == b"split,index,image,reason\n"
+    assert found == files_below(shard_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_workers", [1, 2, 4])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_task_that_fails_twice_is_repeated(run_with_fault, shard_folder, fault, num_workers):
+    (code, _, err), tries = run_with_fault(fault, 2, num_workers)
+    assert (code, err, tries) == (0, [], 3)
+    assert_right_shards(shard_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_task_that_always_fails_is_one_line_and_the_next_run_ends(
+    run_with_fault, shard_folder, fault
+):
+    result, tries = run_with_fault(fault, ALWAYS)
+    said = {
+        "killed": "its worker was killed",
+        "out of memory": "too little memory; if memory is short, run stages/shard.py with fewer",
+        "input/output error": "Input/output error; make room on the disk or mend its permissions",
+        "disk full": "No space left on device; make room on the disk or mend its permissions",
+    }
+    assert_one_line(result, f"{OUT / VICTIM}: ", said[fault], "then repeat")
+    assert tries == 4
+    assert not (OUT / VICTIM).exists() and not (OUT / "index.json").exists()
+    assert run_with_fault(fault, 0)[0][0] == 0
+    assert_right_shards(shard_folder)
+
+
+def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch, capsys):
+    stage = load_stage("shard")
+
+    def get(task):
+        raise ray.exceptions.OutOfMemoryError("Task was killed due to the node running low")
+
+    monkeypatch.setattr(stage, "start_ray", lambda _: None)
+    monkeypatch.setattr(stage.ray, "cluster_resources", lambda: {"CPU": 1})
+    monkeypatch.setattr(stage.write_shard, "remote", lambda *arguments: object())
+    monkeypatch.setattr(stage.ray, "wait", lambda tasks: (tasks[:1], tasks[1:]))
+    monkeypatch.setattr(stage.ray, "get", get)
+    result = run_stage(stage, capsys)
+    assert_one_line(result, ".tfrecords: ", "Task was killed due to", "fewer --workers")
+    assert not (OUT / "index.json").exists()
+
+
+@pytest.mark.slow
+def test_a_defect_keeps_its_traceback(run_with_fault, monkeypatch):
+    monkeypatch.setitem(FAULTS, "defect", lambda _: {}["defect"])
+    with pytest.raises(ray.exceptions.RayTaskError, match="KeyError"):
+        run_with_fault("defect", ALWAYS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["index.json", "rejects.csv"])
+def test_a_disk_that_is_full_for_the_last_files_is_one_line(
+    run_with_fault, shard_folder, name, project
+):
+    (OUT / f".{name}.tmp").parent.mkdir(parents=True)
+    (OUT / f".{name}.tmp").symlink_to("/dev/full")
+    result, _ = run_with_fault("none", 0)
+    assert_one_line(result, f"{name}: No space left on device; make room")
+    assert not (OUT / name).exists()
+    assert run_with_fault("none", 0)[0][0] == 0
+    assert_right_shards(shard_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["before the first shard", "after the first", "after the third"])
+@pytest.mark.parametrize("victim", ["the stage", "the stage and its workers"])
+def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, victim):
+    wanted = {"before the first shard": 0, "after the first": 1, "after the third": 3}[place]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "MARK": str(project)}
+    command = [sys.executable, str(ROOT / "stages" / "shard.py"), "--workers", "1"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    while not OUT.is_dir() or len(list(OUT.glob("*.tfrecords"))) < wanted:
+        assert process.poll() is None
+        time.sleep(0.005)
+    if victim == "the stage":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (OUT / "index.json").exists()
+    assert not wait_for_none(project)
+    subprocess.run(command, env=environment, check=True)
+    assert_right_shards(shard_folder)
+
+
+# Damage
+
+
+def flip(path, offset, bit=1):
+    data = bytearray(path.read_bytes())
+    data[offset] ^= bit
+    path.write_bytes(data)
+
+
+def rewrite(path, change):
+    """Replace the file's bytes by change(bytes)."""
+    path.write_bytes(change(path.read_bytes()))
+
+
+def swap(one, other):
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+
+
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def edit_index(path, change):
+    index = json.loads(path.read_text())
+    change(index)
+    path.write_text(json.dumps(index))
+
+
+def lie_about_records(index):
+    for split in index["splits"].values():
+        for shard in split["shards"].values():
+            shard["num_records"] -= 1
+
+
+# A record: 8 bytes length, 4 bytes its checksum, the payload, 4 bytes its checksum.
+SHARD_DAMAGES = {
+    "last byte cut off": lambda path: rewrite(path, lambda data: data[:-1]),
+    "cut in half": lambda path: rewrite(path, lambda data: data[: len(data) // 2]),
+    "cut after its first record": lambda path: rewrite(path, first_record),
+    "empty": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: rewrite(path, lambda data: bytes(len(data))),
+    "bytes after its end": lambda path: rewrite(path, lambda data: data + b"\0"),
+    "bit in a length": lambda path: flip(path, 1),
+    "bit in a length's checksum": lambda path: flip(path, 9),
+    "bit in a payload": lambda path: flip(path, 500),
+    "bit in a picture": lambda path: flip(path, path.stat().st_size // 2, 128),
+    "bit in a payload's checksum": lambda path: flip(path, path.stat().st_size - 1),
+    "another shard's bytes": lambda path: swap(path, *path.parent.glob(f"{path.name[:3]}*2_of*")),
+    "a text file": lambda path: path.write_text("shard\n"),
+    "missing": lambda path: path.unlink(),
+    "a folder": replace_by_folder,
+}  # fmt: skip
+INDEX_DAMAGES = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut in half": lambda path: rewrite(path, lambda data: data[: len(data) // 2]),
+    "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe{}"),
+    "a list": lambda path: path.write_text("[]"),
+    "an empty object": lambda path: path.write_text("{}"),
+    "nested without end": lambda path: path.write_text("[" * 100_000),
+    "a section missing": lambda path: edit_index(path, lambda index: index.pop("crop")),
+    "a split missing": lambda path: edit_index(path, lambda index: index["splits"].clear()),
+    "a shard left out": lambda path: edit_index(path, leave_out_shards),
+    "other counts": lambda path: edit_index(path, lie_about_records),
+    "another crop size": lambda path: edit_index(path, lambda i: i["crop"].update(crop_size=48)),
+    "no checksum of its own": lambda path: edit_index(path, lambda index: index.pop("sha256")),
+    "a folder": replace_by_folder,
+}
+
+
+def first_record(data):
+    return data[: 16 + int.from_bytes(data[:8], "little")]
+
+
+def leave_out_shards(index):
+    for split in index["splits"].values():
+        split["shards"].popitem()
+
+
+@pytest.fixture(scope="module")
+def stages():
+    return {name: load_stage(name) for name in ("train", "predict")}
+
+
+@pytest.fixture
+def damaged(sharded, stages, model_file, capsys):
+    """A function that runs a stage on damaged shards, and sees that it writes nothing."""
+
+    def run(name):
+        if name == "predict":
+            Path("models").mkdir()
+            shutil.copy(model_file, "models/hourglass.keras")
+        before = set(files_below("."))
+        result = run_stage(stages[name], capsys)
+        written = {path for path in files_below(".") if not path.startswith("logs/")}
+        assert written == before
+        return result
+
+    return run
+
+
+SHARDS_READ = {
+    ("train", "train_0001_of_0003.tfrecords"),
+    ("train", "val_0001_of_0002.tfrecords"),
+    ("predict", "val_0001_of_0002.tfrecords"),
+}
+
+
+@pytest.mark.parametrize(("stage", "name"), sorted(SHARDS_READ))
+@pytest.mark.parametrize("damage", SHARD_DAMAGES)
+def test_a_damaged_shard_is_named_before_it_is_read(damaged, stage, name, damage):
+    SHARD_DAMAGES[damage](OUT / name)
+    missing = damage in ("missing", "a folder")
+    assert_one_line(damaged(stage), f"{OUT / name}: ", "missing" if missing else "damaged",
+                    "run `dvc repro shard`")  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["train", "predict"])
+@pytest.mark.parametrize("damage", INDEX_DAMAGES)
+def test_a_damaged_index_is_named_before_anything_is_read(damaged, stage, damage):
+    INDEX_DAMAGES[damage](OUT / "index.json")
+    word = "missing" if damage == "missing" else "damaged"
+    assert_one_line(damaged(stage), f"{OUT}/index.json: {word}", "run `dvc repro shard`")
+
+
+def test_a_shard_of_another_run_is_named(damaged, write_shards, tiny_params, tmp_path):
+    other = tiny_params.shard.model_copy(update={"seed": 2})
+    folder = write_shards(tmp_path / "other", other)
+    shutil.copy(folder / VICTIM, OUT / VICTIM)
+    assert_one_line(damaged("train"), f"{OUT / VICTIM}: damaged")
+
+
+def test_an_index_of_another_run_is_noticed(damaged, write_shards, tiny_params, tmp_path):
+    other = tiny_params.shard.model_copy(update={"seed": 2})
+    shutil.copy(write_shards(tmp_path / "other", other) / "index.json", OUT)
+    assert_one_line(damaged("train"), f"{OUT}/train_0001_of_0003.tfrecords: damaged")
+
+
+WHILE_READ = [
+    "cut in half", "cut after its first record", "empty", "bit in a length", "bit in a payload",
+    "bit in a payload's checksum", "missing",
+]  # fmt: skip
+
+
+def read_train_batches(split, params):
+    return train_batches(split, 4, params.train.augment, seed=1, epoch=1)
+
+
+READERS = {
+    "train_batches": read_train_batches,
+    "eval_batches": lambda split, _: eval_batches(split, 2),
+    "eval_batches filled up": lambda split, _: eval_batches(split, 2, fill_last=True),
+    "read_truth": lambda split, _: read_truth(split),
+    "read_crops": lambda split, _: read_crops(split, [0, 4]),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("damage", WHILE_READ)
+def test_a_shard_damaged_after_it_was_opened_is_named(sharded, tiny_params, reader, damage):
+    split = open_split(OUT, "train", 32)
+    SHARD_DAMAGES[damage](OUT / VICTIM)
+    word = "missing" if damage == "missing" else "damaged"
+    with pytest.raises(UserError, match=f"{VICTIM}: {word}"), name_damage(split):
+        list(READERS[reader](split, tiny_params))
+
+
+def test_a_failure_that_no_damage_explains_is_not_renamed(sharded):
+    import tensorflow as tf
+
+    split = open_split(OUT, "train", 32)
+    with pytest.raises(tf.errors.ResourceExhaustedError), name_damage(split):
+        raise tf.errors.ResourceExhaustedError(None, None, "GPU out of memory")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "name"), sorted(SHARDS_READ))
+def test_a_stage_stops_where_a_shard_is_damaged_while_it_is_read(
+    damaged, stages, monkeypatch, stage, name
+):
+    module = stages[stage]
+    open_split = module.open_split
+
+    def open_then_damage(folder, split, size):
+        opened = open_split(folder, split, size)
+        if name.startswith(split[:3]):
+            SHARD_DAMAGES["bit in a payload"](folder / name)
+        return opened
+
+    monkeypatch.setattr(module, "open_split", open_then_damage)
+    assert_one_line(damaged(stage), f"{OUT / name}: damaged", "run `dvc repro shard`")

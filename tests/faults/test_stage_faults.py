@@ -1,0 +1,421 @@
+"""Stages: alone, in the wrong order, twice, two at once, on half-written or foreign input."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hourglass import files, tfrecords
+from hourglass.annotations import Person, load_persons, save_persons
+from stage_project import (
+    ROOT,
+    assert_one_line,
+    files_below,
+    find_processes,
+    load_stage,
+    run_stage,
+    wait_for_none,
+)
+
+STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
+# Training takes seconds to build its graph; one case of it is enough for every day.
+MOSTLY_QUICK = [
+    pytest.param(stage, marks=pytest.mark.slow) if stage == "train" else stage for stage in STAGES
+]
+OUTS = {
+    "download": "data/raw",
+    "parse": "data/annotations",
+    "shard": "data/tfrecords",
+    "train": "models",
+    "predict": "reports",
+    "evaluate": "reports",
+}
+RAW = Path("data/raw/synthetic")
+ANNOTATIONS = Path("data/annotations")
+SHARDS = Path("data/tfrecords")
+MODEL = Path("models/hourglass.keras")
+PREDICTIONS = Path("reports/predictions.json")
+
+
+@pytest.fixture(scope="session")
+def stages():
+    """The six stages; the shard stage writes its shards here, without Ray."""
+    modules = {name: load_stage(name) for name in STAGES}
+    shard = modules["shard"]
+    shard.start_ray = lambda _: None
+
+    def write_shards(shards, persons, archive, params):
+        with shard.open_images(archive) as images:
+            return [
+                tfrecords.write_shard(
+                    SHARDS / s.name, s.indices, [persons[s.split][i] for i in s.indices], images,
+                    params,
+                )
+                for s in shards
+            ]  # fmt: skip
+
+    shard.write_shards = write_shards
+    return modules
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, raw_folder, persons, tiny_params, stages):
+    """A project in which all stages have run, by hand, one after the other."""
+    folder = tmp_path_factory.mktemp("finished")
+    params = tiny_params.model_dump()
+    params["data"]["synthetic"] = {"num_train": 14, "num_val": 5, "seed": 3}
+    params["train"]["epochs"] = 1
+    params["predict"]["num_figures"] = 2
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        for name in STAGES:
+            patch.setattr("sys.argv", [f"{name}.py"])
+            stages[name].main()
+    assert not files_below(folder / "cache")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, stages, capsys):
+    """A function that runs a stage in the current, empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return lambda name: run_stage(stages[name], capsys)
+
+
+@pytest.fixture
+def project(run, finished):
+    """The same in a copy of the finished project."""
+    shutil.copytree(finished, ".", dirs_exist_ok=True)
+    shutil.rmtree("logs")
+    return run
+
+
+def run_unchanged(run, name):
+    """Run a stage that must fail, and see that it changes no file."""
+    before = files_below(".")
+    result = run(name)
+    after = files_below(".")
+    assert {path for path in after if not path.startswith("logs/")} == set(before)
+    assert all(after[path] == data for path, data in before.items())
+    return result
+
+
+# Alone, in the wrong order, twice
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_in_an_empty_folder_is_one_line(run, stage):
+    line = "params.yaml: not found; run this in a folder that has a params.yaml"
+    if stage == "evaluate":  # it has no parameters
+        line = "data/annotations/validation.json: "
+    assert_one_line(run_unchanged(run, stage), line)
+
+
+MISSING = {
+    "parse": (RAW, "data/raw/synthetic/"),
+    "shard": (ANNOTATIONS, "data/annotations/train.json: "),
+    "train": (SHARDS, "data/tfrecords/index.json: missing; run `dvc repro shard`"),
+    "predict": (MODEL, "models/hourglass.keras: no such model; train one first"),
+    "evaluate": (PREDICTIONS, "predictions.json: not found; run the predict stage first"),
+}
+
+
+@pytest.mark.parametrize("stage", MISSING)
+def test_a_stage_before_the_one_it_needs_is_one_line(project, stage):
+    path, line = MISSING[stage]
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert_one_line(run_unchanged(project, stage), line)
+
+
+@pytest.mark.parametrize("stage", MISSING)
+def test_a_stage_alone_with_its_params_is_one_line(run, finished, stage):
+    shutil.copy(finished / "params.yaml", ".")
+    code, _, err = run_unchanged(run, stage)
+    assert code == 1 and len(err) == 1 and err[0].startswith("error: ")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_run_twice_gives_the_same_bytes(project, stage):
+    before = files_below(".")
+    assert project(stage)[0] == 0
+    after = {path: data for path, data in files_below(".").items() if not path.startswith("logs/")}
+    assert after == before
+
+
+@pytest.mark.parametrize("stage", MOSTLY_QUICK)
+def test_a_stage_whose_outs_are_gone_gives_the_same_bytes(project, stage):
+    before = files_below(OUTS[stage])
+    kept = {"predict": ["metrics.json", "pckh.md", "plots"], "evaluate": ["figures"]}.get(stage, [])
+    for path in Path(OUTS[stage]).iterdir():
+        if stage == "evaluate" and path.name == PREDICTIONS.name:
+            continue
+        if path.name not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert project(stage)[0] == 0
+    if stage != "train":
+        Path("reports/plots").mkdir(exist_ok=True)
+    found = files_below(OUTS[stage])
+    if stage == "evaluate":  # its plots lie beside those of train
+        before.pop("plots/history.csv")
+    assert found == before
+
+
+@pytest.mark.parametrize("stage", MOSTLY_QUICK)
+def test_what_a_killed_stage_left_is_overwritten(project, stage):
+    before = files_below(".")
+    left = {
+        "download": RAW / ".images.zip.tmp",
+        "parse": ANNOTATIONS / ".train.json.tmp",
+        "shard": SHARDS / ".train_0001_of_0003.tfrecords.tmp",
+        "train": MODEL.with_name(".hourglass.keras.tmp"),
+        "predict": PREDICTIONS.with_name(".predictions.json.tmp"),
+        "evaluate": Path("reports/.metrics.json.tmp"),
+    }
+    locks = {"download": RAW / ".lock", "train": Path("models/.train.lock")}
+    left[stage].write_bytes(b"half a file")
+    locks.get(stage, Path(OUTS[stage]).parent / f".{stage}.lock").write_text("4194303")
+    assert project(stage)[0] == 0
+    found = {path: data for path, data in files_below(".").items() if not path.startswith("logs/")}
+    lock = f".{stage}.lock"
+    if stage in ("predict", "evaluate"):  # theirs lie in reports/
+        found.pop(lock)
+    assert found == before
+
+
+DRAW = """
+from pathlib import Path
+from hourglass.params import SyntheticParams
+from hourglass.synthetic import write_dataset
+if __name__ == "__main__":
+    write_dataset(Path("raw"), SyntheticParams(num_train=20_000, num_val=1, seed=1))
+"""
+
+
+def test_a_killed_download_stage_leaves_no_process(tmp_path):
+    (tmp_path / "draw.py").write_text(DRAW)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "MARK": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "draw.py"], cwd=tmp_path, env=environment)
+    archive = tmp_path / "raw" / ".images.zip.tmp"
+    while not archive.is_file() or archive.stat().st_size == 0:  # the workers draw
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert len(find_processes(tmp_path)) > 1
+    process.kill()
+    process.wait()
+    assert not wait_for_none(tmp_path)
+
+
+# Two at once
+
+
+LOCKS = {
+    "download": (RAW / ".lock", "filling data/raw/synthetic"),
+    "parse": ("data/.parse.lock", "writing data/annotations"),
+    "shard": ("data/.shard.lock", "writing data/tfrecords"),
+    "train": ("models/.train.lock", "training here"),
+    "predict": ("reports/.predict.lock", "predicting here"),
+    "evaluate": ("reports/.evaluate.lock", "writing the scores to reports"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_second_copy_of_a_stage_says_who_is_at_it(project, stage):
+    path, what = LOCKS[stage]
+    before = files_below(".")
+    with files.exclusive_lock(path, "test"):
+        result = project(stage)
+    assert_one_line(result, "error: process ", f" is {what}: wait for it, or end it")
+    found = {path: data for path, data in files_below(".").items() if not path.startswith("logs/")}
+    assert found == before
+
+
+# Full disks
+
+
+FULL = [
+    ("parse", ANNOTATIONS / "rejects.csv"),
+    ("parse", ANNOTATIONS / "train.json"),
+    pytest.param("train", MODEL, marks=pytest.mark.slow),
+    pytest.param("train", Path("reports/plots/history.csv"), marks=pytest.mark.slow),
+    ("predict", PREDICTIONS),
+    ("evaluate", Path("reports/metrics.json")),
+    ("evaluate", Path("reports/plots/pckh_curve.png")),
+]
+
+
+@pytest.mark.parametrize(("stage", "path"), FULL, ids=str)
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(project, stage, path):
+    wanted = files_below(".")
+    path.unlink()
+    path.with_name(f".{path.name}.tmp").symlink_to("/dev/full")
+    assert_one_line(project(stage), f"{path}: No space left on device; make room on the disk")
+    assert not path.exists()
+    assert project(stage)[0] == 0
+    found = {path: data for path, data in files_below(".").items() if not path.startswith("logs/")}
+    assert found == wanted
+
+
+# Half-written and foreign input
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def cut_last(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def edit_json(path, change):
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def drop_shards(pattern):
+    for path in list(SHARDS.glob(pattern))[:1]:
+        path.unlink()
+
+
+def use_other_persons(count):
+    people = load_persons(ANNOTATIONS / "validation.json")
+    others = [Person(f"other_{p.image}", p.joints, p.joints_vis, p.center, p.scale) for p in people]
+    save_persons(ANNOTATIONS / "validation.json", (others * 2)[:count])
+
+
+def change_params(section, **values):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params[section] |= values
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+# stage, damage -> (what is done, a part of the line)
+HALF_WRITTEN = {
+    ("parse", "train.json cut"): (lambda: cut(RAW / "train.json"), "train.json"),
+    ("parse", "validation.json empty"): (
+        lambda: (RAW / "validation.json").write_text(""), "validation.json",
+    ),
+    ("parse", "no images.zip"): ((RAW / "images.zip").unlink, "images.zip"),
+    ("parse", "images.zip cut"): (lambda: cut(RAW / "images.zip"), "images.zip"),
+    ("parse", "another dataset in params"): (
+        lambda: change_params("data", dataset="lspet"), "data/raw/lspet",
+    ),
+    ("shard", "train.json cut"): (lambda: cut(ANNOTATIONS / "train.json"), "train.json"),
+    ("shard", "validation.json cut at its end"): (
+        lambda: cut_last(ANNOTATIONS / "validation.json"), "validation.json",
+    ),
+    ("shard", "no validation.json"): (
+        (ANNOTATIONS / "validation.json").unlink, "validation.json",
+    ),
+    ("shard", "no images.zip"): ((RAW / "images.zip").unlink, "images.zip"),
+    ("shard", "images.zip cut"): (lambda: cut(RAW / "images.zip"), "images.zip"),
+    ("shard", "persons on other pictures"): (lambda: use_other_persons(5), "rejects.csv: 5 of 5"),
+    ("train", "half the train shards"): (lambda: drop_shards("train*"), "tfrecords: missing"),
+    ("train", "half the validation shards"): (lambda: drop_shards("val*"), "tfrecords: missing"),
+    ("train", "no index"): ((SHARDS / "index.json").unlink, "index.json: missing"),
+    ("train", "index cut"): (lambda: cut(SHARDS / "index.json"), "index.json: damaged"),
+    ("predict", "network cut"): (lambda: cut(MODEL), "hourglass.keras: not a usable Keras model"),
+    ("predict", "annotations cut"): (
+        lambda: cut(ANNOTATIONS / "validation.json"), "validation.json",
+    ),
+    ("predict", "half the shards"): (lambda: drop_shards("val*"), "tfrecords: missing"),
+    ("predict", "fewer persons than records"): (
+        lambda: use_other_persons(3), "made from other annotations than those of now",
+    ),
+    ("predict", "as many other persons"): (
+        lambda: use_other_persons(5), "made from other annotations than those of now",
+    ),
+    ("evaluate", "predictions cut"): (lambda: cut(PREDICTIONS), "predictions.json: cannot be read"),
+    ("evaluate", "predictions cut at their end"): (
+        lambda: cut_last(PREDICTIONS), "predictions.json: cannot be read",
+    ),
+    ("evaluate", "predictions empty"): (
+        lambda: PREDICTIONS.write_text(""), "predictions.json: cannot be read",
+    ),
+    ("evaluate", "one prediction less"): (
+        lambda: edit_json(PREDICTIONS, list.pop), "4 entries for 5 validation persons",
+    ),
+    ("evaluate", "predictions in another order"): (
+        lambda: edit_json(PREDICTIONS, list.reverse), "entry 0: image ",
+    ),
+    ("evaluate", "predictions of other pictures"): (
+        lambda: use_other_persons(5), "entry 0: image ",
+    ),
+    ("evaluate", "annotations cut"): (
+        lambda: cut(ANNOTATIONS / "validation.json"), "validation.json",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("stage", "damage"), HALF_WRITTEN)
+def test_half_written_or_foreign_input_is_one_line(project, stage, damage):
+    make, part = HALF_WRITTEN[stage, damage]
+    shutil.rmtree(OUTS[stage], ignore_errors=True) if stage in ("train", "parse", "shard") else None
+    make()
+    assert_one_line(project(stage), part)
+    done = {"train": MODEL, "parse": ANNOTATIONS / "train.json", "shard": SHARDS / "train.json"}
+    assert not done.get(stage, Path("nothing")).exists()
+
+
+@pytest.mark.slow
+def test_a_history_without_its_network_does_not_stop_training(project):
+    wanted = files_below("models"), Path("reports/plots/history.csv").read_bytes()
+    MODEL.unlink()
+    assert project("train")[0] == 0
+    assert (files_below("models"), Path("reports/plots/history.csv").read_bytes()) == wanted
+
+
+# params.yaml
+
+
+PARAMS = {
+    "unknown key": lambda params: params["train"].update(learning_rate=1),
+    "unknown section": lambda params: params.update(eval={}),
+    "missing section": lambda params: params.pop("predict"),
+    "missing key": lambda params: params["shard"].pop("seed"),
+    "wrong type": lambda params: params["train"].update(epochs="many"),
+    "a number as text": lambda params: params["shard"].update(num_train_shards="3"),
+    "out of range": lambda params: params["parse"].update(max_reject_fraction=1.5),
+    "not finite": lambda params: params["train"].update(lr=float("nan")),
+    "null section": lambda params: params.update(model=None),
+    "views beyond the crops": lambda params: params["train"]["augment"].update(rotation=90),
+}
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "evaluate"])
+@pytest.mark.parametrize("fault", PARAMS)
+def test_a_fault_in_params_is_one_line_before_any_work(project, stage, fault):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    PARAMS[fault](params)
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    assert_one_line(run_unchanged(project, stage), "error: params.yaml: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "train: [", "\tdata: 1", "just words", "\ufeff", "data: &a [*a]"], ids=ascii
+)
+def test_a_params_file_that_is_none_is_one_line(project, text):
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    assert_one_line(run_unchanged(project, "download"), "error: params.yaml: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["mixed_float16", "mixed_bfloat16", "xla"])
+def test_a_gpu_recipe_on_a_cpu_trains(project, recipe):
+    import keras
+
+    change_params("train", **({"xla": True} if recipe == "xla" else {"precision": recipe}))
+    try:
+        assert project("train")[0] == 0
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert MODEL.exists()
