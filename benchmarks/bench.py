@@ -9,6 +9,7 @@ printed and written to benchmarks/results.md.
 """
 
 import argparse
+import functools
 import os
 import platform
 import tempfile
@@ -19,10 +20,12 @@ import input_rows
 import network_rows
 import samples
 import stage_rows
-from hourglass.backend import keras, tf
 from measure import table
 from tutorial import Tutorial
 
+from hourglass.backend import keras, tf
+
+LARGE, SMALL = (">= 30x", ">= 6x"), (">= 20x", ">= 5x")  # targets: host side, all of it
 GROUPS = ("input", "small", "photographs", "cores", "shard", "train", "predict", "idle", "start")
 PHOTOGRAPHS = stage_rows.ROOT.parent / "shared" / "data" / "lspet-mini"
 RESULTS = Path(__file__).with_name("results.md")
@@ -50,52 +53,61 @@ def read_options():
     )
     options.add_argument("--num-pictures", type=int, default=250)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--repeats", type=int, nargs="+", default=(1, 4), metavar="TIMES")
+    options.add_argument("--steps", nargs="+", default=("float32", "mixed_bfloat16"))
     options.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR")
     return options.parse_args()
 
 
 def make_rows(options, tutorial, folder):
     """The rows of the groups asked for, as they are measured."""
-    only, rounds, number = options.only, options.rounds, options.num_pictures
-    if {"input", "cores", "shard", "predict"} & set(only):
-        sample = samples.draw_sample(number, samples.MPII_WIDTH)
-    if "input" in only:
-        name = f"drawn, {samples.MPII_WIDTH} px wide"
-        yield from input_rows.speed_rows(
-            name, sample, folder / "large", tutorial, rounds, (">= 30x", ">= 6x")
-        )
-        yield input_rows.byte_row(name, sample, folder / "large")
-    if "small" in only:
-        small = samples.draw_sample(number)
-        yield from input_rows.speed_rows(
-            "drawn, small", small, folder / "small", tutorial, rounds, (">= 20x", ">= 5x")
-        )
-    if "photographs" in only and options.photographs.is_dir():
-        photographs = samples.enlarge_photographs(options.photographs, number)
-        name = "photographs enlarged by 4"
-        yield from input_rows.speed_rows(
-            name, photographs, folder / "photographs", tutorial, rounds, (">= 30x", ">= 6x")
-        )
-        yield input_rows.byte_row(name, photographs, folder / "photographs")
-    if "cores" in only:
-        yield from input_rows.core_rows(sample, folder / "cores", rounds)
-    if "shard" in only:
-        yield from stage_rows.shard_rows(sample, folder, options.baseline, 2, (1, 4))
-    if "train" in only:
-        yield from network_rows.train_rows(tutorial, rounds)
-    if "predict" in only:
-        yield from network_rows.predict_rows(sample, folder / "predict", tutorial, rounds)
-    if "idle" in only:
-        yield from stage_rows.idle_rows(folder, rounds)
-    if "start" in only:
-        yield from stage_rows.start_rows(rounds)
+    drawn = functools.cache(lambda: samples.draw_sample(options.num_pictures, samples.MPII_WIDTH))
+    small = functools.cache(lambda: samples.draw_sample(options.num_pictures))
+    rounds, few_rounds = options.rounds, min(2, options.rounds)
+    groups = {
+        "input": lambda place: input_rows.speed_rows(
+            f"drawn, {samples.MPII_WIDTH} px wide", drawn(), place, tutorial, rounds, LARGE
+        ),
+        "small": lambda place: input_rows.speed_rows(
+            "drawn, small",
+            samples.draw_sample(options.num_pictures),
+            place,
+            tutorial,
+            rounds,
+            SMALL,
+        ),
+        "photographs": lambda place: photograph_rows(options, place, tutorial),
+        "cores": lambda place: input_rows.core_rows(drawn(), place, rounds),
+        "shard": lambda place: stage_rows.shard_rows(
+            drawn(), place, options.baseline, few_rounds, options.repeats
+        ),
+        "train": lambda place: network_rows.train_rows(
+            drawn(), place, tutorial, rounds, options.steps
+        ),
+        "predict": lambda place: network_rows.predict_rows(drawn(), place, tutorial, rounds),
+        "idle": lambda place: stage_rows.idle_rows(place, rounds),
+        "start": lambda _: stage_rows.start_rows(rounds),
+    }
+    for name in options.only:
+        yield from groups[name](folder / name)
+
+
+def photograph_rows(options, folder, tutorial):
+    """Real photographs, where there are any."""
+    if not options.photographs.is_dir():
+        return
+    sample = samples.enlarge_photographs(options.photographs, options.num_pictures)
+    yield from input_rows.speed_rows(
+        "photographs enlarged by 4", sample, folder, tutorial, options.rounds, LARGE
+    )
 
 
 def describe_machine():
     cores = len(os.sched_getaffinity(0))
     return (
         f"{time.strftime('%Y-%m-%d')}: {cores} cores, {platform.machine()}; Python "
-        f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}; {load()}"
+        f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}; "
+        f"{load()} at the start"
     )
 
 

@@ -3,14 +3,14 @@
 import statistics
 
 import numpy as np
-
 import samples
 import tutorial as baseline
-from hourglass import inference, input_pipeline, training
-from hourglass.backend import keras, ops, tf
-from hourglass.model import build_hourglass
 from input_rows import PARAMS
-from measure import Row, measure_rates, number, rate_row
+from measure import Row, measure_rates, rate_row
+
+from hourglass import inference, input_pipeline, training
+from hourglass.backend import keras, tf
+from hourglass.model import build_hourglass
 
 TRAIN_BATCH = 4
 PREDICT_BATCH = 8

@@ -4,7 +4,6 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import yaml
@@ -135,8 +134,3 @@ def _halves(sample):
     """Train and validation, 8 to 1 as in MPII."""
     number = len(sample.persons) // 9
     return {"train": sample.persons[number:], "validation": sample.persons[:number]}
-
-
-def size_of(split):
-    """Bytes of a split's shards."""
-    return sum(Path(path).stat().st_size for path in split.paths)

@@ -11,8 +11,9 @@ from pathlib import Path
 import samples
 import tutorial
 import yaml
-from hourglass.params import load_params
 from measure import Row, on_cores, run_measured
+
+from hourglass.params import load_params
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -37,9 +38,7 @@ def shard_rows(sample, folder, baseline, rounds, sizes):
             for _ in range(rounds if cores == 2 else 1):
                 for name, command in commands.items():
                     with on_cores(cores):
-                        results[name].append(
-                            run_measured(command, project / name, ENVIRONMENT)
-                        )
+                        results[name].append(run_measured(command, project / name, ENVIRONMENT))
             yield from describe_shards(f"{len(many.persons)} pictures", cores, results)
         shutil.rmtree(project)
 
@@ -93,9 +92,7 @@ def start_stage(stage):
         "sys.exit('tensorflow' in sys.modules)"
     )
     start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | ENVIRONMENT, check=True
-    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | ENVIRONMENT, check=True)
     return time.perf_counter() - start
 
 

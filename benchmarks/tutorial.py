@@ -50,4 +50,3 @@ def predict_photo(network, data):
     flat = tf.reshape(tf.squeeze(outputs[-1], axis=0), (4096, 16))
     peaks = tf.math.argmax(flat, axis=0).numpy()
     return np.stack([peaks % 64, peaks // 64], axis=1) / 64
-

@@ -49,4 +49,8 @@ def compile_on_cpu(function):
         has_gpu = tf.config.list_physical_devices("GPU")
         return function if has_gpu else tf.function(function, jit_compile=True)
 
-    return functools.wraps(function)(lambda *args: choose()(*args))
+    @functools.wraps(function)
+    def call(*args):
+        return choose()(*args)
+
+    return call
