@@ -70,7 +70,7 @@ def make_rows(options, tutorial, folder):
         ),
         "small": lambda place: input_rows.speed_rows(
             "drawn, small",
-            samples.draw_sample(options.num_pictures),
+            small(),
             place,
             tutorial,
             rounds,
