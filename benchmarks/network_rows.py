@@ -106,10 +106,11 @@ def share_row(rates, our_flops, their_flops):
     )
 
 
-def predict_rows(sample, folder, tutorial, rounds, precision):
+def predict_rows(sample, folder, tutorial, rounds):
     """Images a second in batches, decoding included, and the latency of one photograph."""
     split = samples.write_split(folder / "crops", sample, PARAMS.shard)
-    network = inference.cast_network(build_hourglass(PARAMS.model), precision)
+    precision = PARAMS.predict.precision
+    network = inference.prepare_network(build_hourglass(PARAMS.model), precision)
     predictor = inference.PosePredictor(network, flip_test=False, decode="taylor")
     photos = list(sample.pictures.values())[:PREDICT_BATCH]
     runs = {

@@ -27,7 +27,7 @@ def prepare_network(network, precision):
     Args:
         precision: of the layers, a Keras dtype policy.
     """
-    heads = {layer.name for layer in network.layers if layer.output in network.outputs}
+    heads = _find_heads(network)
     folded = _find_folded_norms(network)
     norms = {norm.name for norm in folded.values()}
 
@@ -51,12 +51,27 @@ def prepare_network(network, precision):
     return copy
 
 
+def _find_heads(network):
+    """Names of the layers that make the heatmaps: the last convolutions and what scales them."""
+    heads, waiting = set(), [tensor._keras_history.operation for tensor in network.outputs]
+    while waiting:
+        layer = waiting.pop()
+        heads.add(layer.name)
+        if not isinstance(layer, layers.Conv2D):
+            waiting.append(_layer_before(layer))
+    return heads
+
+
+def _layer_before(layer):
+    return layer._inbound_nodes[0].parent_nodes[0].operation
+
+
 def _find_folded_norms(network):
     """{name of a convolution: the norm that is all that follows it}."""
     folded = {}
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
-            before = layer._inbound_nodes[0].parent_nodes[0].operation
+            before = _layer_before(layer)
             if isinstance(before, layers.Conv2D) and len(before._outbound_nodes) == 1:
                 folded[before.name] = layer
     return folded
