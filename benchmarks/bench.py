@@ -54,7 +54,7 @@ def read_options():
     options.add_argument("--num-pictures", type=int, default=250)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--repeats", type=int, nargs="+", default=(1, 4), metavar="TIMES")
-    options.add_argument("--steps", nargs="+", default=("float32", "mixed_bfloat16"))
+    options.add_argument("--precisions", nargs="+", default=("float32", "mixed_bfloat16"))
     options.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR")
     return options.parse_args()
 
@@ -82,9 +82,11 @@ def make_rows(options, tutorial, folder):
             drawn(), place, options.baseline, few_rounds, options.repeats
         ),
         "train": lambda place: network_rows.train_rows(
-            drawn(), place, tutorial, rounds, options.steps
+            drawn(), place, tutorial, rounds, options.precisions
         ),
-        "predict": lambda place: network_rows.predict_rows(drawn(), place, tutorial, rounds),
+        "predict": lambda place: network_rows.predict_rows(
+            drawn(), place, tutorial, rounds, options.precisions
+        ),
         "idle": lambda place: stage_rows.idle_rows(place, rounds),
         "start": lambda _: stage_rows.start_rows(rounds),
     }

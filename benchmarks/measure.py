@@ -47,7 +47,7 @@ def measure_rates(runs, rounds):
     for run in runs.values():
         run()
     rates = {name: [] for name in runs}
-    for _ in tqdm(range(rounds), desc=", ".join(runs), disable=None, leave=False):
+    for _ in tqdm(range(rounds), desc="rounds", disable=None, leave=False):
         for name, run in runs.items():
             start = time.perf_counter()
             number = run()

@@ -1,5 +1,6 @@
 """The network: train steps, prediction in batches, and one photograph from a warm process."""
 
+import functools
 import statistics
 
 import numpy as np
@@ -37,7 +38,7 @@ def train_rows(sample, folder, tutorial, rounds, precisions):
 
 
 def our_step(batch, precision):
-    """One train step of the pipeline's trainer on a fixed batch."""
+    """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     network = build_hourglass(PARAMS.model)
     trainer = training.PoseTrainer(network, PARAMS.train)
@@ -106,26 +107,35 @@ def share_row(rates, our_flops, their_flops):
     )
 
 
-def predict_rows(sample, folder, tutorial, rounds):
+def predict_rows(sample, folder, tutorial, rounds, precisions):
     """Images a second in batches, decoding included, and the latency of one photograph."""
     split = samples.write_split(folder / "crops", sample, PARAMS.shard)
-    precision = PARAMS.predict.precision
-    network = inference.prepare_network(build_hourglass(PARAMS.model), precision)
-    predictor = inference.PosePredictor(network, flip_test=False, decode="taylor")
-    photos = list(sample.pictures.values())[:PREDICT_BATCH]
-    runs = {
-        "batch": lambda: predict_batches(predictor, split),
-        "photo": lambda: len(inference.predict_photo(predictor, photos[0])) and 1,
-    }
+    photo = next(iter(sample.pictures.values()))
+    runs = {}
+    for precision in precisions:
+        network = inference.prepare_network(build_hourglass(PARAMS.model), precision)
+        predictor = inference.PosePredictor(network, flip_test=False, decode="taylor")
+        runs[precision, "batch"] = functools.partial(predict_batches, predictor, split)
+        runs[precision, "photo"] = functools.partial(
+            predict_once, inference.predict_photo, predictor, photo
+        )
     if tutorial:
         theirs = tutorial.build_network()
-        runs["tutorial"] = lambda: len(baseline.predict_photo(theirs, photos[0])) and 1
+        runs["tutorial"] = functools.partial(predict_once, baseline.predict_photo, theirs, photo)
     rates = measure_rates(runs, rounds)
-    tutorial_rates = rates.get("tutorial")
-    yield rate_row(f"predict, batches of {PREDICT_BATCH}, {precision}", rates["batch"],
-                   tutorial_rates, ">= 9x")  # fmt: skip
-    yield rate_row(f"predict, one photograph, {precision}", rates["photo"], tutorial_rates,
-                   ">= 7x")  # fmt: skip
+    tutorial_rates = rates.pop("tutorial", None)
+    names = {
+        "batch": (f"batches of {PREDICT_BATCH}", ">= 9x"),
+        "photo": ("one photograph", ">= 7x"),
+    }
+    for (precision, kind), values in rates.items():
+        name, target = names[kind]
+        yield rate_row(f"predict, {name}, {precision}", values, tutorial_rates, target)
+
+
+def predict_once(predict, network, data):
+    predict(network, data)
+    return 1
 
 
 def predict_batches(predictor, split):
