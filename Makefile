@@ -41,7 +41,7 @@ repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, hours
 	dvc repro
 
 bench: setup ## measured speed, against the tutorial's scripts with BASELINE=their folder
-	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE))
+	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE)) $(if $(ONLY),--only $(ONLY))
 
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
 	rm -rf build logs poses $(foreach d,. demo lspet,$(d)/logs $(d)/poses $(d)/data/annotations \

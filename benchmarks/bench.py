@@ -1,156 +1,120 @@
-"""Images a second of the input pipeline, ours against the tutorial's own scripts, in one run.
+"""One table of speed and size, ours against the tutorial's own scripts, in one run.
 
-usage: make bench [BASELINE=DIR]
+usage: make bench [BASELINE=DIR] [ONLY=input,shard]
 
-BASELINE is a folder with the train.py, preprocess.py and hourglass104.py of the "action stickers"
-tutorial. Both read the same drawn
-persons on pictures of MPII's size: the baseline whole pictures, as it stores them, ours person
-crops, as we do. They take turns; each figure is the median over the rounds.
+BASELINE is a folder with the train.py, preprocess.py, hourglass104.py and tfrecords_mpii.py of the
+"action stickers" tutorial. Both do the same work on the same pictures and take turns, A B A B; a
+figure is the median over the rounds, a ratio the median of the rounds' own ratios. The table is
+printed and written to benchmarks/results.md.
 """
 
 import argparse
-import io
-import statistics
-import sys
+import functools
+import os
+import platform
 import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from tqdm import tqdm
+import input_rows
+import network_rows
+import samples
+import stage_rows
+from measure import table
+from tutorial import Tutorial
 
-from hourglass import annotations, input_pipeline, synthetic, tfrecords
-from hourglass.augment import make_views
-from hourglass.backend import tf
-from hourglass.heatmaps import encode_heatmaps
-from hourglass.params import load_params
+from hourglass.backend import keras, tf
 
-PICTURE_WIDTH = 1280  # px, as most of MPII's
-BATCH_SIZE = 16
+LARGE, SMALL = (">= 30x", ">= 6x"), (">= 20x", ">= 5x")  # targets: host side, all of it
+GROUPS = ("input", "small", "photographs", "cores", "shard", "train", "predict", "idle", "start")
+PHOTOGRAPHS = stage_rows.ROOT.parent / "shared" / "data" / "lspet-mini"
+RESULTS = Path(__file__).with_name("results.md")
 
 
 def main():
+    options = read_options()
+    tutorial = Tutorial(options.baseline) if options.baseline else None
+    rows, header = [], describe_machine()
+    with tempfile.TemporaryDirectory() as temporary:
+        for row in make_rows(options, tutorial, Path(temporary)):
+            print(" | ".join(cell for cell in row.cells() if cell), flush=True)
+            rows.append(row)
+    text = f"{header}; {load()} at the end\n\n{table(rows)}\n"
+    print(f"\n{text}")
+    if set(options.only) == set(GROUPS):
+        RESULTS.write_text(f"# `make bench`\n\n{text}")
+
+
+def read_options():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--baseline", type=Path, metavar="DIR")
-    options.add_argument("--num-pictures", type=int, default=256)
+    options.add_argument(
+        "--only", type=lambda text: text.split(","), default=GROUPS, help=",".join(GROUPS)
+    )
+    options.add_argument("--num-pictures", type=int, default=250)
     options.add_argument("--rounds", type=int, default=5)
-    options = options.parse_args()
-    params = load_params(Path(__file__).parents[1] / "params.yaml")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        persons, pictures = draw_pictures(options.num_pictures)
-        crops = write_split(folder / "crops", persons, pictures, params.shard)
-        whole_params = params.shard.model_copy(update={"crop_size": 0})
-        whole = write_split(folder / "whole", persons, pictures, whole_params)
-        runs = {
-            "ours, host side": lambda: count(host_batches(crops, params)),
-            "ours, with views and heatmaps": lambda: count(device_batches(crops, params)),
-        }
-        if options.baseline:
-            runs = {"tutorial": lambda: count(tutorial_batches(options.baseline, whole))} | runs
-        rates = measure(runs, options.rounds)
-        report(rates, size_of(whole), size_of(crops), options.num_pictures)
+    options.add_argument("--repeats", type=int, nargs="+", default=(1, 4), metavar="TIMES")
+    options.add_argument("--precisions", nargs="+", default=("float32", "mixed_bfloat16"))
+    options.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR")
+    return options.parse_args()
 
 
-def draw_pictures(number):
-    """Drawn figures, enlarged to MPII's size: persons, and a dict of JPEG bytes."""
-    records, pictures = [], {}
-    for index in tqdm(range(number), desc="draw", disable=None):
-        image, (record, *_) = synthetic.draw_picture(1, index)
-        factor = PICTURE_WIDTH / image.width
-        size = (PICTURE_WIDTH, round(image.height * factor))
-        with io.BytesIO() as buffer:
-            image.resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=92)
-            pictures[f"{index}.jpg"] = buffer.getvalue()
-        visible = np.array(record["joints_vis"], bool)[:, None]
-        record["joints"] = np.where(visible, np.array(record["joints"]) * factor, -1).tolist()
-        record["center"] = [value * factor for value in record["center"]]
-        records.append(record | {"image": f"{index}.jpg", "scale": record["scale"] * factor})
-    persons, rejects = annotations.check_records(records, image_names=None)
-    assert not rejects
-    return persons, pictures
+def make_rows(options, tutorial, folder):
+    """The rows of the groups asked for, as they are measured."""
+    drawn = functools.cache(lambda: samples.draw_sample(options.num_pictures, samples.MPII_WIDTH))
+    small = functools.cache(lambda: samples.draw_sample(options.num_pictures))
+    rounds, few_rounds = options.rounds, min(2, options.rounds)
+    groups = {
+        "input": lambda place: input_rows.speed_rows(
+            f"drawn, {samples.MPII_WIDTH} px wide", drawn(), place, tutorial, rounds, LARGE
+        ),
+        "small": lambda place: input_rows.speed_rows(
+            "drawn, small",
+            small(),
+            place,
+            tutorial,
+            rounds,
+            SMALL,
+        ),
+        "photographs": lambda place: photograph_rows(options, place, tutorial),
+        "cores": lambda place: input_rows.core_rows(drawn(), place, rounds),
+        "shard": lambda place: stage_rows.shard_rows(
+            drawn(), place, options.baseline, few_rounds, options.repeats
+        ),
+        "train": lambda place: network_rows.train_rows(
+            drawn(), place, tutorial, rounds, options.precisions
+        ),
+        "predict": lambda place: network_rows.predict_rows(
+            drawn(), place, tutorial, rounds, options.precisions
+        ),
+        "idle": lambda place: stage_rows.idle_rows(place, rounds),
+        "start": lambda _: stage_rows.start_rows(rounds),
+    }
+    for name in options.only:
+        yield from groups[name](folder / name)
 
 
-class Pictures(dict):
-    """Pictures in memory, read like an archive."""
-
-    read = dict.__getitem__
-
-
-def write_split(folder, persons, pictures, shard_params):
-    """Write 8 train shards and open them."""
-    shards = tfrecords.plan_shards("train", "train", len(persons), 8, seed=1)
-    results = [
-        tfrecords.write_shard(
-            folder / shard.name,
-            shard.indices,
-            [persons[k] for k in shard.indices],
-            Pictures(pictures),
-            shard_params,
-        )
-        for shard in tqdm(shards, desc=folder.name, disable=None)
-    ]
-    tfrecords.write_index(folder, shards, results, {"train": len(persons)}, shard_params)
-    return input_pipeline.open_split(folder, "train", 256)
+def photograph_rows(options, folder, tutorial):
+    """Real photographs, where there are any."""
+    if not options.photographs.is_dir():
+        return
+    sample = samples.enlarge_photographs(options.photographs, options.num_pictures)
+    yield from input_rows.speed_rows(
+        "photographs enlarged by 4", sample, folder, tutorial, options.rounds, LARGE
+    )
 
 
-def host_batches(split, params):
-    return input_pipeline.train_batches(split, BATCH_SIZE, params.train.augment, 1, 1)
+def describe_machine():
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{time.strftime('%Y-%m-%d')}: {cores} cores, {platform.machine()}; Python "
+        f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}; "
+        f"{load()} at the start"
+    )
 
 
-def device_batches(split, params):
-    """What the network is trained on: pictures and heatmaps, as in a train step."""
-    size, sigma = params.model.input_size, params.train.sigma
-
-    @tf.function
-    def make_inputs(batch):
-        pictures, keypoints, _ = make_views(batch, size)
-        return pictures, encode_heatmaps(keypoints, size // 4, sigma)
-
-    return map(make_inputs, host_batches(split, params))
-
-
-def tutorial_batches(folder, split):
-    sys.path.insert(0, str(folder.resolve()))
-    import train
-
-    sys.path.pop(0)
-    pattern = str(Path(split.paths[0]).parent / "train*")
-    return train.create_dataset(pattern, BATCH_SIZE, 16, is_train=True)
-
-
-def count(batches):
-    """Number of pictures in all batches, once they are there."""
-    total = 0
-    for batch in batches:
-        total += len(batch["crops"] if isinstance(batch, dict) else batch[0])
-    return total
-
-
-def measure(runs, rounds):
-    """Images a second of each run, taking turns: {name: [rate of each round]}."""
-    rates = {name: [] for name in runs}
-    for _ in tqdm(range(rounds), desc="measure", disable=None):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            number = run()
-            rates[name].append(number / (time.perf_counter() - start))
-    return rates
-
-
-def size_of(split):
-    return sum(Path(path).stat().st_size for path in split.paths)
-
-
-def report(rates, whole_bytes, crop_bytes, number):
-    base = statistics.median(next(iter(rates.values())))
-    print("| input pipeline | images/s | min - max | ratio |\n|---|---:|---:|---:|")
-    for name, values in rates.items():
-        rate, spread = statistics.median(values), f"{min(values):.0f} - {max(values):.0f}"
-        print(f"| {name} | {rate:.0f} | {spread} | {rate / base:.1f} |")
-    print(f"\nkB a record: whole pictures {whole_bytes / number / 1e3:.0f}, ", end="")
-    print(f"crops {crop_bytes / number / 1e3:.0f}, ratio 1/{whole_bytes / crop_bytes:.1f}")
+def load():
+    return f"load average {os.getloadavg()[0]:.1f}"
 
 
 if __name__ == "__main__":

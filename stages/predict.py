@@ -22,7 +22,9 @@ from hourglass.predictions import save_predictions
 @exit_on_user_error
 def main():
     params = load_params()
-    network = load_model("models/hourglass.keras")
+    network = inference.prepare_network(
+        load_model("models/hourglass.keras"), params.predict.precision
+    )
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
     check_persons(split, persons)

@@ -8,8 +8,9 @@ from PIL import Image
 
 from hourglass.augment import heatmap_to_input, swap_sides
 from hourglass.errors import UserError
-from hourglass.inference import PosePredictor, predict_photo, predict_split
+from hourglass.inference import PosePredictor, predict_photo, predict_split, prepare_network
 from hourglass.input_pipeline import eval_batches, open_split
+from hourglass.model import build_hourglass, scale_heatmaps
 from hourglass.skeleton import FLIP_ORDER
 
 SIZE = 64  # px of the fake networks' input
@@ -53,6 +54,45 @@ def picture_with_dot(size, dot, radius):
     distance = (x - dot[0]) ** 2 + (y - dot[1]) ** 2
     grey = np.uint8(255 * np.exp(-distance / (2 * radius**2)))
     return encode(Image.fromarray(grey))
+
+
+# The network for prediction
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_params):
+    """Two stacks whose norms have seen something, and whose biases are not zero."""
+    network = build_hourglass(tiny_params.model.model_copy(update={"num_stacks": 2}))
+    rng = np.random.default_rng(2)
+    network.set_weights([w + rng.uniform(0.05, 0.3, w.shape) for w in network.get_weights()])
+    return network
+
+
+def count_norms(network):
+    return sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+
+
+@pytest.mark.parametrize("factor", [1, 12])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.05)])
+def test_a_prepared_network_gives_the_same_heatmaps(trained, factor, precision, tolerance):
+    network = scale_heatmaps(trained, factor)
+    weights = network.get_weights()
+    prepared = prepare_network(network, precision)
+    pictures = np.random.default_rng(3).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    for ours, expected in zip(prepared(pictures), network(pictures), strict=True):
+        assert ours.dtype == "float32"
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(ours / scale, expected / scale, atol=tolerance)
+    assert 0 < count_norms(prepared) < count_norms(network) / 2
+    for left, before in zip(network.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(left, before)
+
+
+def test_only_the_heads_of_a_prepared_network_are_exact(trained):
+    prepared = prepare_network(scale_heatmaps(trained, 12), "mixed_bfloat16")
+    exact = {layer.name for layer in prepared.layers if layer.compute_dtype == "float32"}
+    heads = {f"stack{k}_{what}" for k in (1, 2) for what in ("heatmaps", "scaled")}
+    assert exact - {"pictures"} == heads
 
 
 # Splits

@@ -106,6 +106,7 @@ def test_a_value_of_the_wrong_type_is_refused(load, name, value):
         ("train.augment.colour", -0.1),
         ("train.precision", "float16"),
         ("predict.decode", "mean"),
+        ("predict.precision", "float64"),
         ("predict.batch_size", 0),
     ],
 )

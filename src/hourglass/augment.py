@@ -8,7 +8,7 @@ joints, D stored px, S input px.
 
 import numpy as np
 
-from hourglass.backend import ops
+from hourglass.backend import compile_on_cpu, ops
 from hourglass.model import HEATMAP_STRIDE
 from hourglass.skeleton import FLIP_ORDER
 
@@ -51,8 +51,7 @@ def make_views(batch, size):
             right joints have changed places.
     """
     to_stored = view_transforms(batch["center"], batch["side"], batch["draws"], size)
-    pictures = warp_pictures(batch["crops"], to_stored, size) * batch["draws"][:, None, None, 3:6]
-    pictures = ops.clip(pictures, 0.0, 255.0)
+    pictures = render_views(batch["crops"], to_stored, batch["draws"][:, 3:6], size)
     keypoints = apply_transforms(invert_transforms(to_stored), batch["keypoints"])
     flipped = batch["draws"][:, 2] > 0.5
     keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
@@ -86,6 +85,13 @@ def apply_transforms(transforms, points):
     """Points [N, K, 2] taken through one transform [2, 3] a picture."""
     linear, shift = transforms[:, None, :, :2], transforms[:, None, :, 2]
     return ops.sum(linear * points[:, :, None, :], axis=-1) + shift
+
+
+@compile_on_cpu
+def render_views(crops, transforms, gains, size):
+    """Warp and colour crops [N, D, D, 3]: pictures float32 [N, S, S, 3], 0..255."""
+    pictures = warp_pictures(crops, transforms, size) * gains[:, None, None]
+    return ops.clip(pictures, 0.0, 255.0)
 
 
 def warp_pictures(crops, transforms, size):

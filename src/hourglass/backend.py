@@ -4,6 +4,7 @@ Everything that runs on the device imports them from here.
 """
 
 import contextlib
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -31,4 +32,25 @@ with _silent_stderr():
     except ImportError:  # the network itself runs on Keras' other backends too
         tf = None
 
-__all__ = ["keras", "layers", "ops", "tf"]
+__all__ = ["compile_on_cpu", "keras", "layers", "ops", "tf"]
+
+
+def compile_on_cpu(function):
+    """A function of tensors and sizes, compiled by XLA where TensorFlow runs on the CPU.
+
+    One pass over the pixels takes the place of one for each operation. A GPU is fast enough
+    without, and other backends compile whole steps by themselves.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return function
+
+    @functools.cache
+    def choose():
+        has_gpu = tf.config.list_physical_devices("GPU")
+        return function if has_gpu else tf.function(function, jit_compile=True)
+
+    @functools.wraps(function)
+    def call(*args):
+        return choose()(*args)
+
+    return call

@@ -59,9 +59,8 @@ def run_predict(options):
 
     outputs = list(name_outputs(find_photos(options.photos)))
     check_no_overwrite(outputs, options.out)
-    predictor = inference.PosePredictor(
-        model.load_model(options.model), not options.no_flip_test, "taylor"
-    )
+    network = inference.prepare_network(model.load_model(options.model), "float32")
+    predictor = inference.PosePredictor(network, not options.no_flip_test, "taylor")
     options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
     for photo, name in outputs:

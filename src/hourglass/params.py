@@ -111,6 +111,7 @@ class PredictParams(Section):
     batch_size: Count
     flip_test: bool
     decode: Literal["argmax", "quarter", "taylor"]
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     num_figures: Annotated[int, Field(ge=0, lt=2**31)]
 
 

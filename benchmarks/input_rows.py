@@ -1,0 +1,141 @@
+"""The input pipeline: images a second, bytes a record, and what one core can feed.
+
+Run as a program it prints the images a second of the host side alone, on the cores it is given.
+"""
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import samples
+from measure import Row, measure_rates, number, on_cores, rate_row
+
+from hourglass import input_pipeline
+from hourglass.augment import make_views
+from hourglass.backend import tf
+from hourglass.heatmaps import encode_heatmaps
+from hourglass.params import load_params
+
+ROOT = Path(__file__).parents[1]
+PARAMS = load_params(ROOT / "params.yaml")
+BATCH_SIZE = 16
+OUR_PASSES = 8  # over the sample in one round, so that a round takes a second
+
+
+def speed_rows(name, sample, folder, tutorial, rounds, targets):
+    """Host side, and the whole with views and heatmaps, against the tutorial's whole."""
+    crops, whole = samples.write_splits(folder, sample, PARAMS.shard)
+    check_work(sample, crops, whole, tutorial)
+    runs = {
+        "host": consume(host_batches(crops).repeat(OUR_PASSES)),
+        "all": consume(host_batches(crops).repeat(OUR_PASSES), device_step()),
+    }
+    if tutorial:
+        runs = {"tutorial": consume(tutorial.batches(whole, BATCH_SIZE))} | runs
+    rates = measure_rates(runs, rounds)
+    theirs = rates.get("tutorial")
+    yield rate_row(f"input, host side, {name}", rates["host"], theirs, targets[0])
+    yield rate_row(
+        f"input with augmentation and heatmaps, {name}", rates["all"], theirs, targets[1]
+    )
+    yield byte_row(name, len(sample.persons), folder)
+
+
+def host_batches(split):
+    return input_pipeline.train_batches(split, BATCH_SIZE, PARAMS.train.augment, 1, 1)
+
+
+def device_step():
+    """What a train step does before the network: pictures and heatmaps, one graph."""
+    size, sigma = PARAMS.model.input_size, PARAMS.train.sigma
+
+    @tf.function
+    def step(batch):
+        pictures, keypoints, _ = make_views(batch, size)
+        return pictures, encode_heatmaps(keypoints, size // 4, sigma)
+
+    return step
+
+
+def consume(batches, step=lambda batch: batch):
+    """A function that works through all batches and says how many pictures they held."""
+
+    def run():
+        total = 0
+        for batch in batches:
+            output = step(batch)
+            first = output["crops"] if isinstance(output, dict) else output[0]
+            total += len(first)
+        np.asarray(first)  # wait for the last one
+        return total
+
+    return run
+
+
+def check_work(sample, crops, whole, tutorial):
+    """Both give pictures of 256 px and a peak for all, or nearly all, labelled joints."""
+    labelled = sum(int(person.joints_vis.sum()) for person in sample.persons)
+    ours = count_peaks(map(device_step(), host_batches(crops)), peak=0.8)
+    assert ours > 0.9 * labelled, f"ours drew {ours} of {labelled} joints"
+    if tutorial:
+        theirs = count_peaks(tutorial.batches(whole, BATCH_SIZE), peak=11)
+        assert theirs > 0.9 * labelled, f"the tutorial drew {theirs} of {labelled} joints"
+
+
+def count_peaks(batches, peak):
+    """Heatmaps that rise to `peak`; the target's height is 1 here and 12 in the tutorial."""
+    total = 0
+    for pictures, heatmaps in batches:
+        assert pictures.shape[1:] == (256, 256, 3), pictures.shape
+        assert heatmaps.shape[1:] == (64, 64, 16), heatmaps.shape
+        total += int(np.sum(np.max(heatmaps, axis=(1, 2)) > peak))
+    return total
+
+
+def byte_row(name, num_persons, folder):
+    """Shards of crops against shards of whole pictures: kB a record."""
+    crops, whole = (
+        sum(path.stat().st_size for path in (folder / kind).glob("*.tfrecords"))
+        for kind in ("crops", "whole")
+    )
+    return Row(
+        f"bytes of the shards, {name}",
+        f"{number(crops / num_persons / 1e3)} kB a record",
+        f"{number(whole / num_persons / 1e3)} kB a record",
+        f"1/{whole / crops:.1f}",
+        target="<= 1/8" if "small" not in name else "",
+    )
+
+
+def core_rows(sample, folder, rounds):
+    """The host side alone on one core and on two, each in a process of its own."""
+    samples.write_split(folder / "crops", sample, PARAMS.shard)
+    rates = {count: host_rate(folder / "crops", count, rounds) for count in (1, 2)}
+    for count, rate in rates.items():
+        yield Row(
+            f"input, host side alone, {count} core{'s' * (count > 1)}", f"{rate:.0f} images/s"
+        )
+    yield Row(
+        "the same at 16 cores, by arithmetic: each core adds what the second did",
+        f"{rates[1] + 15 * max(0, rates[2] - rates[1]):.0f} images/s",
+    )
+
+
+def host_rate(folder, cores, rounds):
+    with on_cores(cores):
+        command = [sys.executable, __file__, str(folder), str(rounds)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(result.stdout)
+
+
+def main():
+    folder, rounds = sys.argv[1:]
+    split = input_pipeline.open_split(folder, "train", PARAMS.model.input_size)
+    run = consume(host_batches(split).repeat(OUR_PASSES))
+    print(statistics.median(measure_rates({"host": run}, int(rounds))["host"]))
+
+
+if __name__ == "__main__":
+    main()

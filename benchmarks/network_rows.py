@@ -1,0 +1,144 @@
+"""The network: train steps, prediction in batches, and one photograph from a warm process."""
+
+import functools
+import statistics
+
+import numpy as np
+import samples
+import tutorial as baseline
+from input_rows import PARAMS
+from measure import Row, measure_rates, rate_row
+
+from hourglass import inference, input_pipeline, training
+from hourglass.backend import keras, tf
+from hourglass.model import build_hourglass
+
+TRAIN_BATCH = 4
+PREDICT_BATCH = 8
+CEILING_SIDE = 2048  # of the square matrices whose product is the ceiling
+STEP_FLOPS = 3  # forward passes that a train step costs
+
+
+def train_rows(sample, folder, tutorial, rounds, precisions):
+    """Train steps of 4 stacks at 256 px, views and heatmaps included in ours, and the ceiling."""
+    split = samples.write_split(folder / "crops", sample, PARAMS.shard)
+    batches = input_pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
+    batch = next(iter(batches))
+    runs = {precision: our_step(batch, precision) for precision in precisions}
+    if tutorial:
+        theirs = tutorial.build_network()
+        runs["tutorial"] = tutorial_step(tutorial, theirs)
+    rates = measure_rates(runs | {"ceiling": multiply_matrices}, rounds)
+    for name in precisions:
+        target = ">= 1.1x" if name == "float32" else ">= 1.3x" if name == "mixed_bfloat16" else ""
+        yield rate_row(f"train step, {name}", rates[name], rates.get("tutorial"), target)
+    ours = build_hourglass(PARAMS.model)
+    yield size_row(ours, theirs if tutorial else None)
+    yield share_row(rates, count_flops(ours), count_flops(theirs) if tutorial else None)
+
+
+def our_step(batch, precision):
+    """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
+    keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
+    network = build_hourglass(PARAMS.model)
+    trainer = training.PoseTrainer(network, PARAMS.train)
+    optimizer = keras.optimizers.AdamW(PARAMS.train.lr, weight_decay=PARAMS.train.weight_decay)
+    trainer.compile(optimizer=optimizer, jit_compile=precision.endswith("XLA"))
+    keras.config.set_dtype_policy("float32")
+
+    def run():
+        trainer.train_on_batch(batch)
+        return TRAIN_BATCH
+
+    return run
+
+
+def tutorial_step(tutorial, network):
+    step = tutorial.train_step(network, TRAIN_BATCH)
+    rng = np.random.default_rng(0)
+    pictures = tf.constant(rng.uniform(-1, 1, (TRAIN_BATCH, 256, 256, 3)), tf.float32)
+    heatmaps = tf.constant(rng.random((TRAIN_BATCH, 64, 64, 16)), tf.float32)
+
+    def run():
+        step((pictures, heatmaps)).numpy()
+        return TRAIN_BATCH
+
+    return run
+
+
+def multiply_matrices():
+    """A product of two matrices in float32; GFLOP."""
+    matrix = tf.ones((CEILING_SIDE, CEILING_SIDE))
+    for _ in range(4):
+        (matrix @ matrix).numpy()
+    return 4 * 2 * CEILING_SIDE**3 / 1e9
+
+
+def count_flops(network):
+    """GFLOP of the convolutions in one forward pass of a picture."""
+    return sum(
+        2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3]) / 1e9
+        for layer in network.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    )
+
+
+def size_row(ours, theirs):
+    """So that nothing gets faster by doing less."""
+
+    def describe(network):
+        if not network:
+            return ""
+        return f"{network.count_params() / 1e6:.1f} M, {count_flops(network):.1f} GFLOP"
+
+    return Row("network: parameters, forward pass", describe(ours), describe(theirs))
+
+
+def share_row(rates, our_flops, their_flops):
+    ceiling = statistics.median(rates["ceiling"])
+
+    def share(name, flops):
+        return f"{100 * STEP_FLOPS * flops * statistics.median(rates[name]) / ceiling:.0f} %"
+
+    return Row(
+        f"train step, float32, of {ceiling:.0f} GFLOP/s in matrix products",
+        share("float32", our_flops),
+        share("tutorial", their_flops) if their_flops else "",
+    )
+
+
+def predict_rows(sample, folder, tutorial, rounds, precisions):
+    """Images a second in batches, decoding included, and the latency of one photograph."""
+    split = samples.write_split(folder / "crops", sample, PARAMS.shard)
+    photo = next(iter(sample.pictures.values()))
+    runs = {}
+    for precision in precisions:
+        network = inference.prepare_network(build_hourglass(PARAMS.model), precision)
+        predictor = inference.PosePredictor(network, flip_test=False, decode="taylor")
+        runs[precision, "batch"] = functools.partial(predict_batches, predictor, split)
+        runs[precision, "photo"] = functools.partial(
+            predict_once, inference.predict_photo, predictor, photo
+        )
+    if tutorial:
+        theirs = tutorial.build_network()
+        runs["tutorial"] = functools.partial(predict_once, baseline.predict_photo, theirs, photo)
+    rates = measure_rates(runs, rounds)
+    tutorial_rates = rates.pop("tutorial", None)
+    names = {
+        "batch": (f"batches of {PREDICT_BATCH}", ">= 9x"),
+        "photo": ("one photograph", ">= 7x"),
+    }
+    for (precision, kind), values in rates.items():
+        name, target = names[kind]
+        yield rate_row(f"predict, {name}, {precision}", values, tutorial_rates, target)
+
+
+def predict_once(predict, network, data):
+    predict(network, data)
+    return 1
+
+
+def predict_batches(predictor, split):
+    batches = input_pipeline.eval_batches(split, PREDICT_BATCH).take(2)
+    inference.predict_split(predictor, batches, split.num_persons, PREDICT_BATCH)
+    return 2 * PREDICT_BATCH

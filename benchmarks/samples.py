@@ -1,0 +1,136 @@
+"""What is measured on: pictures with their persons, as shards, and as folders of either project."""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, replace
+
+import numpy as np
+import yaml
+from PIL import Image
+from tqdm import tqdm
+
+from hourglass import annotations, input_pipeline, synthetic, tfrecords
+
+MPII_WIDTH = 1280  # px, as most of MPII's
+ENLARGED = 4  # lspet-mini becomes as large as MPII
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Persons, one a picture, and the bytes of their pictures by name."""
+
+    persons: list
+    pictures: dict
+
+    def read(self, name):
+        """A picture's bytes: a Sample reads like an archive."""
+        return self.pictures[name]
+
+
+def draw_sample(number, width=None):
+    """Drawn figures, enlarged to `width` px where that is given."""
+    drawn = (synthetic.draw_picture(1, index) for index in range(number))
+    items = [
+        (record | {"image": f"{index}.jpg"}, image, width / image.width if width else 1)
+        for index, (image, (record, *_)) in enumerate(tqdm(drawn, "draw", number, disable=None))
+    ]
+    return _make_sample(items)
+
+
+def enlarge_photographs(folder, number):
+    """The first photographs of a folder in MPII's form, enlarged."""
+    records = json.loads((folder / "train.json").read_text())[:number]
+    return _make_sample(
+        (record, Image.open(folder / "images" / record["image"]).convert("RGB"), ENLARGED)
+        for record in records
+    )
+
+
+def _make_sample(items):
+    records, pictures = [], {}
+    for record, image, factor in items:
+        pictures[record["image"]] = _encode(image, factor)
+        records.append(_scale_record(record, factor))
+    persons, rejects = annotations.check_records(records, image_names=None)
+    assert not rejects, rejects[0]
+    return Sample(persons, pictures)
+
+
+def _encode(image, factor):
+    size = tuple(round(side * factor) for side in image.size)
+    with io.BytesIO() as buffer:
+        image.resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=92)
+        return buffer.getvalue()
+
+
+def _scale_record(record, factor):
+    visible = np.array(record["joints_vis"], bool)[:, None]
+    joints = np.where(visible, np.array(record["joints"]) * factor, -1).tolist()
+    center = [value * factor for value in record["center"]]
+    return record | {"joints": joints, "center": center, "scale": record["scale"] * factor}
+
+
+def repeat_sample(sample, times):
+    """The same pictures `times` over, under names of their own."""
+    copies = [
+        (replace(person, image=f"{k}_{person.image}"), person.image)
+        for k in range(times)
+        for person in sample.persons
+    ]
+    pictures = {person.image: sample.pictures[name] for person, name in copies}
+    return Sample([person for person, _ in copies], pictures)
+
+
+def write_split(folder, sample, shard_params, num_shards=8):
+    """Write the sample as train shards; the paths, and the split as the pipeline opens it."""
+    shards = tfrecords.plan_shards("train", "train", len(sample.persons), num_shards, seed=1)
+    results = [
+        tfrecords.write_shard(
+            folder / shard.name,
+            shard.indices,
+            [sample.persons[k] for k in shard.indices],
+            sample,
+            shard_params,
+        )
+        for shard in tqdm(shards, desc=folder.name, disable=None)
+    ]
+    tfrecords.write_index(folder, shards, results, {"train": len(sample.persons)}, shard_params)
+    return input_pipeline.open_split(folder, "train", 256)
+
+
+def write_splits(folder, sample, shard_params):
+    """The sample as person crops, and whole, as the tutorial has it."""
+    whole = shard_params.model_copy(update={"crop_size": 0})
+    crops = write_split(folder / "crops", sample, shard_params)
+    return crops, write_split(folder / "whole", sample, whole)
+
+
+def write_our_project(folder, sample, params):
+    """All that `stages/shard.py` reads."""
+    values = params.model_dump()
+    values["data"]["dataset"] = "folder"
+    raw = folder / "data" / "raw" / "folder"
+    raw.mkdir(parents=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    with zipfile.ZipFile(raw / "images.zip", "w") as archive:
+        for name, data in sample.pictures.items():
+            archive.writestr(f"images/{name}", data)
+    for split, persons in _halves(sample).items():
+        annotations.save_persons(folder / "data" / "annotations" / f"{split}.json", persons)
+
+
+def write_tutorial_project(folder, sample):
+    """All that the tutorial's tfrecords_mpii.py reads."""
+    images, labels = folder / "images", folder / "mpii_human_pose_v1_u12_2"
+    images.mkdir(parents=True)
+    for name, data in sample.pictures.items():
+        (images / name).write_bytes(data)
+    for split, persons in _halves(sample).items():
+        annotations.save_persons(labels / f"{split}.json", persons)
+
+
+def _halves(sample):
+    """Train and validation, 8 to 1 as in MPII."""
+    number = len(sample.persons) // 9
+    return {"train": sample.persons[number:], "validation": sample.persons[:number]}
