@@ -27,8 +27,8 @@ def main():
     )
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
-    check_persons(split, persons)
     with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
+        check_persons(split, persons)
         predict(params.predict, network, persons, split)
 
 

@@ -44,6 +44,15 @@ def main():
 
 def start_ray(num_workers):
     """Join the cluster of RAY_ADDRESS, or start Ray on this machine for as long as we run."""
+    try:
+        init_ray(num_workers)
+    except Exception as error:  # Ray has no class of its own for this
+        reason = str(error).partition("\n")[0].rstrip(". ")
+        raise UserError(f"Ray does not start: {reason}; mend RAY_ADDRESS, or wait until the "
+                        "machine is less busy, then repeat") from None  # fmt: skip
+
+
+def init_ray(num_workers):
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     source = str(Path(tfrecords.__file__).parents[1])
     settings = {"logging_level": "error", "log_to_driver": False}

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from hourglass.drawing import draw_pose
@@ -63,12 +64,14 @@ def run_predict(options):
     predictor = inference.PosePredictor(network, not options.no_flip_test, "taylor")
     options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for photo, name in outputs:
-        try:
-            predict_file(predictor, photo, options.box, options.out / name)
-        except UserError as error:
-            failed += 1
-            print(f"error: {show_path(photo)}: {error}", file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's on odd files: what matters is an error
+        for photo, name in outputs:
+            try:
+                predict_file(predictor, photo, options.box, options.out / name)
+            except UserError as error:
+                failed += 1
+                print(f"error: {show_path(photo)}: {error}", file=sys.stderr)
     if failed:
         raise UserError(f"{failed} of {len(outputs)} files could not be used")
 

@@ -192,6 +192,27 @@ def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch,
     assert not (OUT / "index.json").exists()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception("The current node timed out during startup. This could happen because"),
+        ConnectionError("Could not find any running Ray instance.\nMore about it."),
+        RuntimeError("Version mismatch"),
+    ],
+    ids=["times out", "no cluster at RAY_ADDRESS", "another version"],
+)
+def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, error):
+    stage = load_stage("shard")
+
+    def init(**_):
+        raise error
+
+    monkeypatch.setattr(stage.ray, "init", init)
+    first = str(error).splitlines()[0].rstrip(".")
+    assert_one_line(run_stage(stage, capsys), f"Ray does not start: {first}; mend RAY_ADDRESS")
+    assert not OUT.exists()
+
+
 @pytest.mark.slow
 def test_a_defect_keeps_its_traceback(run_with_fault, monkeypatch):
     monkeypatch.setitem(FAULTS, "defect", lambda _: {}["defect"])
