@@ -6,6 +6,7 @@ A file that takes longer than LIMIT_SECONDS ends the process by a signal, as a c
 does. Prints the counts as JSON; REAL is a folder of real pictures, used where it exists.
 """
 
+import copy
 import json
 import os
 import signal
@@ -118,7 +119,7 @@ def run_pictures(count, folder, real):
     return num_read, reasons
 
 
-# No JSON text says 7e77 here, so that it can stand for what Python would not write.
+# 7e77 stands for what Python would not write.
 ODD_VALUES = (
     None, True, 0, 1, -1, 2, 0.5, 1e5, -1e9, 7e77, float("nan"), float("inf"), "", "1", "a.jpg",
     "../a.jpg", "\ud800", "\0", [], {}, [[]], [1, 2], [1.0] * 16, {"image": "a.jpg"},
@@ -142,7 +143,7 @@ def mutate_records(text, rng):
         elif kind == 1 and isinstance(parent, list) and parent is not root:
             parent.insert(key, parent[key])
         else:
-            parent[key] = ODD_VALUES[rng.integers(len(ODD_VALUES))]
+            parent[key] = copy.deepcopy(ODD_VALUES[rng.integers(len(ODD_VALUES))])
         (records,) = root
     text = json.dumps(records)
     return text.replace("7e+77", str(rng.choice(["1e400", "-1e400", "9" * 5_000]))).encode()
