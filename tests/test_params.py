@@ -151,9 +151,9 @@ def test_a_missing_section_or_key_is_named_in_full(tmp_path, name):
 @pytest.mark.parametrize("text", ["7e-4", "7E-4", "7.0e-4", "'7e-4'", "+7e-4"])
 def test_a_number_that_yaml_takes_for_a_string_is_a_number(tmp_path, text):
     recipe = (ROOT / "params.yaml").read_text()
-    assert "lr: 1.0e-3" in recipe
+    assert "lr: 1.0e-2" in recipe
     path = tmp_path / "params.yaml"
-    path.write_text(recipe.replace("lr: 1.0e-3", f"lr: {text}"))
+    path.write_text(recipe.replace("lr: 1.0e-2", f"lr: {text}"))
     assert load_params(path).train.lr == 7e-4
 
 
