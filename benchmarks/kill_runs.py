@@ -299,8 +299,11 @@ class Demo:
         return ", ".join(f"{count} {kind}" for kind, count in found.items())
 
     def _end_processes(self):
-        """Command lines of the processes still there after 10 s, which are then killed."""
-        for _ in range(20):
+        """Command lines of the processes still there after 90 s, which are then killed.
+
+        Two agents of Ray's look but once a minute whether the Ray they belong to was killed.
+        """
+        for _ in range(180):
             left = self._find_processes()
             if not left:
                 return []

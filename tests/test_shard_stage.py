@@ -181,4 +181,4 @@ def test_a_workers_user_error_comes_through_as_itself(stage, seen, monkeypatch):
     monkeypatch.setattr(stage.ray, "get", get)
     expected = type(seen) if isinstance(seen, UserError) else ray.exceptions.RayTaskError
     with pytest.raises(expected, match="damaged" if expected is UserError else None):
-        stage.get_result("task")
+        stage.get_result("task", "a.tfrecords")

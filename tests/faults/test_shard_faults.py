@@ -251,9 +251,10 @@ def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, v
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (OUT / "index.json").exists()
-    assert not wait_for_none(project)
     subprocess.run(command, env=environment, check=True)
     assert_right_shards(shard_folder)
+    # Two agents of Ray's, which write nothing here, look once a minute whether they are needed.
+    assert not wait_for_none(project, seconds=100)
 
 
 # Damage
