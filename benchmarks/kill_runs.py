@@ -1,6 +1,6 @@
 """Kill runs of the demo at random moments and hold what comes of them against one left alone.
 
-usage: python benchmarks/kill_runs.py --what training [--tries 20] [--seed 1]
+usage: python benchmarks/kill_runs.py --what training [--tries 20] [--seed 1] [--kinds Ctrl-C]
        python benchmarks/kill_runs.py --what pipeline [--tries 20] [--seed 1]
 
 In a clone of the repository (what is committed) a smaller demo is run twice as it is. Then, again
@@ -61,8 +61,11 @@ def main():
     options.add_argument("--epochs", type=int, help="10 for training, 3 for the pipeline")
     options.add_argument("--pictures", type=int, default=170, help="train pictures; 40 validate")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--kinds", nargs="*", help="of killing, in turn; all of the mode")
     options = options.parse_args()
     options.epochs = options.epochs or EPOCHS[options.what]
+    # A shell's background job ignores Ctrl-C, and with it all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="kill", ignore_cleanup_errors=True) as folder:
         demo = Demo(Path(folder), options)
         seconds = demo.run_uninterrupted()
@@ -74,7 +77,7 @@ def main():
 
 def try_once(demo, number, seconds, rng):
     """Kill one run, let it end, print a line; whether it held."""
-    kinds = KINDS[demo.options.what]
+    kinds = demo.options.kinds or KINDS[demo.options.what]
     kind = kinds[number % len(kinds)]
     where = None
     while where is None:  # the run ended before its moment came: draw another one
