@@ -66,7 +66,7 @@ def main():
     parser.add_argument("--baseline", type=Path, metavar="DIR")
     parser.add_argument("--work", type=Path, default=Path("recipes"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a CPU core each")
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
@@ -75,7 +75,7 @@ def main():
     write_shards(options)
     names = [name for name in VARIANTS if name in options.only]
     names = [name for name in names if options.baseline or "tutorial" not in VARIANTS[name]]
-    runs = [(name, 1) for name in names] + [(name, 2) for name in names if name in TWO_SEEDS]
+    runs = [(name, 1) for name in names] + [(name, 2) for name in TWO_SEEDS if name in names]
     cores = Queue()
     for core in range(options.jobs):
         cores.put(core)
@@ -125,8 +125,10 @@ def start_run(name, seed, options, cores):
     core = cores.get()
     command = [__file__, options.data, "--work", options.work, "--run", name, seed]
     command += ["--baseline", options.baseline] if options.baseline else []
-    run_python(*command, core=core if options.jobs > 1 else None)
-    cores.put(core)
+    try:
+        run_python(*command, core=core if options.jobs > 1 else None)
+    finally:
+        cores.put(core)
 
 
 def run_variant(name, seed, options):

@@ -8,10 +8,12 @@ from hourglass.files import exclusive_lock
 from hourglass.input_pipeline import name_damage, open_split
 from hourglass.model import save_model, scale_heatmaps
 from hourglass.params import load_params
-from hourglass.states import cache_folder, state_key
+from hourglass.states import cache_folder, remove_old_states, state_key
 from hourglass.tfrecords import INDEX_NAME, file_digest
 
 SHARDS = Path("data/tfrecords")
+# What a stage ends with whose `dvc repro` was killed, DVC does not know of.
+ADVICE = "wait for it; or, if its `dvc repro` was killed, end it: the next one goes on from its last epoch"
 
 
 @exit_on_user_error
@@ -22,10 +24,11 @@ def main():
     ]
     strategy = training.prepare_devices(params.train)
     key = state_key(params, file_digest(SHARDS / INDEX_NAME))
+    remove_old_states(cache_folder(), key)
     state = cache_folder() / f"{key}.npz"
     with (
-        exclusive_lock("models/.train.lock", "training here"),
-        exclusive_lock(state.with_suffix(".lock"), "training with the same inputs"),
+        exclusive_lock("models/.train.lock", "training here", ADVICE),
+        exclusive_lock(state.with_suffix(".lock"), "training with the same inputs", ADVICE),
         name_damage(*splits),
     ):
         trainer = training.Trainer(params, *splits, strategy, state, Path("logs", key))

@@ -79,8 +79,30 @@ def test_states_lie_in_the_users_cache(tmp_path, monkeypatch):
 
 def test_states_that_were_given_up_are_removed(tmp_path):
     old, new = tmp_path / "old.npz", tmp_path / "new.npz"
-    for path in (old, new):
+    half, own = tmp_path / ".other.npz.tmp", tmp_path / "key.npz"
+    for path in (old, new, half, own):
         path.touch()
-    os.utime(old, (0, 0))
-    remove_old_states(tmp_path)
-    assert not old.exists() and new.exists()
+    for path in (old, half, own):
+        os.utime(path, (0, 0))
+    remove_old_states(tmp_path, "key")
+    assert {path.name for path in tmp_path.iterdir()} == {"new.npz", "key.npz"}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04", b"text", None], ids=["empty", "zip", "text", "cut"]
+)
+def test_a_damaged_state_is_one_line(data, tmp_path):
+    path = tmp_path / "state.npz"
+    TrainingState([np.ones((30, 30))], [], [], [{"epoch": 1}]).save(path)
+    path.write_bytes(path.read_bytes()[:-200] if data is None else data)
+    with pytest.raises(UserError, match=r"state.npz: damaged; delete it, and training starts anew"):
+        TrainingState.load(path)
+
+
+def test_the_key_follows_the_program(tiny_params, tmp_path, monkeypatch):
+    program = tmp_path / "train.py"
+    program.write_text("one")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(program))
+    key = state_key(tiny_params, "data")
+    program.write_text("two")
+    assert state_key(tiny_params, "data") != key

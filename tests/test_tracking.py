@@ -55,6 +55,13 @@ def test_tensorboard_has_curves_and_pictures(outside_git):
     assert [event.step for event in events.Tensors("heatmaps")] == [1, 2, 3]
 
 
+def test_an_epoch_that_a_killed_process_did_not_write_is_made_up_for(outside_git):
+    Tracker(outside_git / "logs", ROWS[:2]).close()
+    events = EventAccumulator(str(outside_git / "logs"), size_guidance={"tensors": 0})
+    events.Reload()
+    assert [event.step for event in events.Tensors("loss")] == [1, 2]
+
+
 def test_a_repository_without_a_commit_stops_nothing(outside_git):
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["dvc", "init", "-q"], check=True)

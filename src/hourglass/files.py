@@ -110,15 +110,15 @@ def check_free_memory(path, needed):
 
 
 @contextlib.contextmanager
-def exclusive_lock(path, what):
+def exclusive_lock(path, what, advice="wait for it, or end it"):
     """Hold a lock on the file `path`; it is freed whichever way the process ends.
 
     Raises:
-        UserError: another process holds it; names that process and `what` it does.
+        UserError: another process holds it; names that process, `what` it does, and `advice`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_locked(path, what) as file:
+    with _open_locked(path, what, advice) as file:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -128,7 +128,7 @@ def exclusive_lock(path, what):
             path.unlink(missing_ok=True)
 
 
-def _open_locked(path, what):
+def _open_locked(path, what, advice):
     while True:
         file = open(path, "a+")  # noqa: SIM115 -- returned open
         try:
@@ -137,7 +137,7 @@ def _open_locked(path, what):
             with file:
                 file.seek(0)
                 owner = file.read().strip() or "of unknown number"
-            raise UserError(f"process {owner} is {what}: wait for it, or end it") from None
+            raise UserError(f"process {owner} is {what}: {advice}") from None
         if _is_same_file(file, path):
             return file
         file.close()  # its last holder removed it before we had the lock: take the new one

@@ -22,7 +22,7 @@ def prepare_network(network, precision):
     """A copy of a trained network for prediction alone; its heatmaps stay float32.
 
     The norms that follow a convolution are folded into its weights, which changes nothing but the
-    rounding and saves a third of the time.
+    rounding and saves 5 to 25 % of the time.
 
     Args:
         precision: of the layers, a Keras dtype policy.
@@ -72,9 +72,14 @@ def _find_folded_norms(network):
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             before = _layer_before(layer)
-            if isinstance(before, layers.Conv2D) and len(before._outbound_nodes) == 1:
+            is_conv = isinstance(before, layers.Conv2D)
+            if is_conv and _is_linear(before) and len(before._outbound_nodes) == 1:
                 folded[before.name] = layer
     return folded
+
+
+def _is_linear(layer):
+    return layer.activation is keras.activations.linear
 
 
 def _fold_norm(layer, norm):

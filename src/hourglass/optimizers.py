@@ -55,8 +55,9 @@ class Muon(AdamW):
 
 
 def _is_inner_kernel(variable):
-    is_outer = "stem_conv" in variable.path or "heatmaps" in variable.path
-    return len(variable.shape) == 4 and not is_outer
+    layer = variable.path.split("/")[-2]
+    is_head = layer.endswith("_heatmaps") and "merge" not in layer
+    return len(variable.shape) == 4 and not is_head and layer != "stem_conv"
 
 
 def orthogonalize(matrix):

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,19 @@ class TrainingState:
 
     @classmethod
     def load(cls, path):
-        """Read what `save` wrote."""
-        with np.load(path) as file:
-            groups = {"weights": [], "optimizer": [], "best_weights": []}
-            for key in sorted(set(file.files) - {"history"}):
-                groups[key.split("/")[0]].append(file[key])
-            return cls(history=json.loads(str(file["history"])), **groups)
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        groups = {"weights": [], "optimizer": [], "best_weights": []}
+        try:
+            with np.load(path) as file:
+                for key in sorted(set(file.files) - {"history"}):
+                    groups[key.split("/")[0]].append(file[key])
+                return cls(history=json.loads(str(file["history"])), **groups)
+        except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+            raise UserError(f"{path}: damaged; delete it, and training starts anew") from None
 
 
 def state_key(params, data_digest):
@@ -61,7 +69,7 @@ def state_key(params, data_digest):
         UserError: train.init_weights names no file.
     """
     modules = sorted(name for name in sys.modules if name.split(".")[0] == "hourglass")
-    files = [sys.modules[name].__file__ for name in modules]
+    files = [sys.modules[name].__file__ for name in [*modules, "__main__"]]
     init_weights = params.train.init_weights
     if init_weights:
         if not Path(init_weights).is_file():
@@ -85,8 +93,9 @@ def cache_folder():
     return Path(base, "hourglass")
 
 
-def remove_old_states(folder):
-    """Remove states that no run has touched for STATE_DAYS: their parameters were given up."""
-    for path in folder.glob("*.npz"):
-        if time.time() - path.stat().st_mtime > STATE_DAYS * 86400:
+def remove_old_states(folder, key):
+    """Remove what no run has touched for STATE_DAYS, of other keys: it was given up."""
+    for path in folder.glob("*"):
+        is_old = time.time() - path.stat().st_mtime > STATE_DAYS * 86400
+        if is_old and key not in path.name:
             path.unlink(missing_ok=True)

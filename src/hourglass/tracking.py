@@ -19,8 +19,9 @@ class Tracker:
     def __init__(self, folder, history):
         self.events = tf.summary.create_file_writer(str(folder))
         self.live = _start_live(folder / "live")
-        for row in history:  # of an earlier, interrupted process
-            self._log_live(row)
+        for row in history:  # of an earlier process, which may have been killed before it wrote
+            self._log_numbers(row)
+        self._report()
 
     def log_epoch(self, row, pictures, heatmaps):
         """Add one epoch.
@@ -29,20 +30,25 @@ class Tracker:
             row: {epoch, lr, loss, val_pckh, ...}.
             pictures: [N, S, S, 3], 0..255, samples. heatmaps: [N, H, W, K], of the last stack.
         """
+        self._log_numbers(row)
         with self.events.as_default(step=row["epoch"]):
-            for name, value in row.items():
-                tf.summary.scalar(name, value)
             overlays = overlay_heatmaps(pictures, heatmaps)
             tf.summary.image("heatmaps", overlays, max_outputs=NUM_SAMPLES)
-        self.events.flush()
-        self._log_live(row)
+        self._report()
 
-    def _log_live(self, row):
+    def _log_numbers(self, row):
+        numbers = {name: value for name, value in row.items() if name != "epoch"}
+        with self.events.as_default(step=row["epoch"]):
+            for name, value in numbers.items():
+                tf.summary.scalar(name, value)
         if self.live:
             self.live.step = row["epoch"]
-            for name, value in row.items():
-                if name != "epoch":
-                    self.live.log_metric(name, value)
+            for name, value in numbers.items():
+                self.live.log_metric(name, value)
+
+    def _report(self):
+        self.events.flush()
+        if self.live:
             self.live.make_summary()
             self.live.make_report()
 

@@ -25,7 +25,7 @@ from hourglass.losses import heatmap_loss
 from hourglass.model import build_hourglass, load_weights
 from hourglass.optimizers import build_optimizer, write_averages
 from hourglass.schedules import is_finished, learning_rate
-from hourglass.states import TrainingState, remove_old_states
+from hourglass.states import TrainingState
 from hourglass.tracking import NUM_SAMPLES, Tracker
 
 # Steps whose time tells how long a run takes; the first of a process, which compiles, is not one.
@@ -65,10 +65,20 @@ def prepare_devices(params):
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(params.seed)
-    if not (gpus and params.xla):  # XLA has no deterministic max pooling on GPUs
+    if not (len(gpus) == 1 and params.xla):  # XLA has no deterministic max pooling on GPUs
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def check_replicas(params, number):
+    """Raise `UserError` for what Keras does to each replica's gradients before it sums them."""
+    if number > 1 and params.precision == "mixed_float16":
+        raise UserError(
+            "train.precision: mixed_float16 is for one GPU; set mixed_bfloat16 for several"
+        )
+    if number > 1 and params.clip_norm:
+        raise UserError("train.clip_norm: is for one GPU; set it to 0 for several")
 
 
 def describe_devices():
@@ -92,6 +102,7 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.truth = read_truth(val_split)
         self.state_path = Path(state_path)
+        check_replicas(self.params, strategy.num_replicas_in_sync)
         self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync
         self.steps = train_split.num_records // self.batch_size
         if not self.steps:
@@ -126,7 +137,6 @@ class Trainer:
         Raises:
             UserError: the loss is not finite, or the memory does not suffice.
         """
-        remove_old_states(self.state_path.parent)
         state = self._restore()
         tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
         print(
@@ -160,6 +170,8 @@ class Trainer:
             # Each replica has its own moving statistics; the first one's are what is saved, so
             # that is what all go on with.
             weights = self.network.get_weights()
+            if not all(np.isfinite(array).all() for array in weights):
+                raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
             self.network.set_weights(weights)
             if self.params.ema:
                 write_averages(self.optimizer, self.network.trainable_variables)
@@ -192,6 +204,18 @@ class Trainer:
         )
         return {"epoch": epoch, "lr": progress.lr, "loss": progress.loss}
 
+    def describe_divergence(self, epoch, step):
+        """Where the loss or the weights stopped being finite, in one line; step from 0."""
+        params = self.params
+        batches = train_batches(
+            self.train_split, self.batch_size, params.augment, params.seed, epoch
+        )
+        batch = next(iter(batches.skip(step).take(1)))
+        return (
+            f"train.lr: the loss is not finite in epoch {epoch}, step {step + 1}, on train records "
+            f"{sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at these records"
+        )
+
     def _describe_memory(self):
         params = self.params
         return (
@@ -223,9 +247,8 @@ class Trainer:
             flush=True,
         )
         if tracker:
-            heatmaps = self.predictor.network.predict_on_batch(self.samples)
-            last = heatmaps[-1] if isinstance(heatmaps, list) else heatmaps
-            tracker.log_epoch(row, self.samples, last / self.params.target_peak)
+            heatmaps = self.predictor.predict_heatmaps(self.samples) / self.params.target_peak
+            tracker.log_epoch(row, self.samples, heatmaps)
 
     @functools.cached_property
     def samples(self):
@@ -267,13 +290,14 @@ class _EpochProgress(keras.callbacks.Callback):
         step = (self.epoch - 1) * trainer.steps + batch
         lr = learning_rate(trainer.params, step, trainer.steps, self.history)
         trainer.optimizer.learning_rate = lr
-        self.lr = lr if batch == 0 else self.lr
+        if batch == 0:
+            self.lr = lr
 
     def on_train_batch_end(self, batch, logs=None):
         self.loss = float(logs["loss"])
         if not math.isfinite(self.loss):
             self.bar.close()
-            raise UserError(self._describe_divergence(batch))
+            raise UserError(self.trainer.describe_divergence(self.epoch, batch))
         self.bar.update(self.trainer.batch_size)
         self.bar.set_postfix(loss=f"{self.loss:.5f}", refresh=False)
         self._probe_time(batch)
@@ -282,26 +306,14 @@ class _EpochProgress(keras.callbacks.Callback):
         trainer = self.trainer
         if batch == 0:
             self.started = time.monotonic()
-        elif batch == PROBE_STEPS and not trainer.time_told:
+        elif batch == min(PROBE_STEPS, trainer.steps - 1) and not trainer.time_told:
             trainer.time_told = True
-            rate = PROBE_STEPS * trainer.batch_size / (time.monotonic() - self.started)
-            steps = (trainer.params.epochs - self.epoch + 1) * trainer.steps - batch
+            rate = batch * trainer.batch_size / (time.monotonic() - self.started)
+            steps = (trainer.params.epochs - self.epoch + 1) * trainer.steps - (batch + 1)
             trainer.report_time(rate, steps * trainer.batch_size)
 
     def on_train_end(self, logs=None):
         self.bar.close()
-
-    def _describe_divergence(self, step):
-        trainer, params = self.trainer, self.trainer.params
-        batches = train_batches(
-            trainer.train_split, trainer.batch_size, params.augment, params.seed, self.epoch
-        )
-        batch = next(iter(batches.skip(step).take(1)))
-        return (
-            f"train.lr: the loss is not finite in epoch {self.epoch}, step {step + 1}, on train "
-            f"records {sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at these "
-            "records"
-        )
 
 
 def write_history(path, history):

@@ -233,7 +233,7 @@ def test_a_second_copy_of_a_stage_says_who_is_at_it(project, stage):
     before = files_below(".")
     with files.exclusive_lock(path, "test"):
         result = project(stage)
-    assert_one_line(result, "error: process ", f" is {what}: wait for it, or end it")
+    assert_one_line(result, "error: process ", f" is {what}: wait for it")
     found = {path: data for path, data in files_below(".").items() if not path.startswith("logs/")}
     assert found == before
 
