@@ -13,7 +13,7 @@ from hourglass.tfrecords import INDEX_NAME, file_digest
 
 SHARDS = Path("data/tfrecords")
 # What a stage ends with whose `dvc repro` was killed, DVC does not know of.
-ADVICE = "wait for it; or, if its `dvc repro` was killed, end it: the next one goes on from its last epoch"
+ADVICE = "wait for it; or, if its `dvc repro` was killed, end it: the next one goes on from there"
 
 
 @exit_on_user_error
