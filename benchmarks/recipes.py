@@ -135,6 +135,7 @@ def run_variant(name, seed, options):
     """Train and judge one variant; leaves result.json in its folder."""
     from hourglass import model, training
     from hourglass.input_pipeline import open_split
+    from hourglass.optimizers import write_averages
     from hourglass.params import Params
 
     changes = copy.deepcopy(VARIANTS[name])
@@ -162,6 +163,8 @@ def run_variant(name, seed, options):
     else:
         history = trainer.run()
         trainer.network.set_weights(training.TrainingState.load(folder / "state.npz").weights)
+        if params.train.ema:
+            write_averages(trainer.optimizer, trainer.network.trainable_variables)
     result = {
         "name": name, "seed": seed, "history": history, "scores": judge(trainer, splits[1]),
         "minutes": (time.monotonic() - start) / 60,
