@@ -41,10 +41,10 @@ def prepare_network(network, precision):
             config["use_bias"] = True
         return layer.__class__.from_config(config)
 
-    # A norm is called with a mask, which the layer in its place does not know.
-    copy = keras.models.clone_model(
-        network, clone_function=copy_layer, call_function=lambda layer, inputs, **_: layer(inputs)
-    )
+    def call_layer(layer, *inputs, mask=None, **settings):  # only Keras' norm knows a mask
+        return layer(*inputs, **settings)
+
+    copy = keras.models.clone_model(network, clone_function=copy_layer, call_function=call_layer)
     for layer in network.layers:
         if layer.name not in norms:
             copy.get_layer(layer.name).set_weights(_fold_norm(layer, folded.get(layer.name)))
