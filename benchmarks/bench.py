@@ -20,7 +20,7 @@ import input_rows
 import network_rows
 import samples
 import stage_rows
-from measure import table
+from measure import CLOCKS, measure_rates, table
 from tutorial import Tutorial
 
 from hourglass.backend import keras, tf
@@ -41,7 +41,7 @@ def main():
             rows.append(row)
     text = f"{header}; {load()} at the end\n\n{table(rows)}\n"
     print(f"\n{text}")
-    if set(options.only) == set(GROUPS):
+    if set(options.only) == set(GROUPS) and options.clock == "wall":
         RESULTS.write_text(f"# `make bench`\n\n{text}")
 
 
@@ -53,6 +53,7 @@ def read_options():
     )
     options.add_argument("--num-pictures", type=int, default=250)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: machine is busy")
     options.add_argument("--repeats", type=int, nargs="+", default=(1, 4), metavar="TIMES")
     options.add_argument("--precisions", nargs="+", default=("float32", "mixed_bfloat16"))
     options.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR")
@@ -64,28 +65,29 @@ def make_rows(options, tutorial, folder):
     drawn = functools.cache(lambda: samples.draw_sample(options.num_pictures, samples.MPII_WIDTH))
     small = functools.cache(lambda: samples.draw_sample(options.num_pictures))
     rounds, few_rounds = options.rounds, min(2, options.rounds)
+    measure = functools.partial(measure_rates, rounds=rounds, clock=options.clock)
     groups = {
         "input": lambda place: input_rows.speed_rows(
-            f"drawn, {samples.MPII_WIDTH} px wide", drawn(), place, tutorial, rounds, LARGE
+            f"drawn, {samples.MPII_WIDTH} px wide", drawn(), place, tutorial, measure, LARGE
         ),
         "small": lambda place: input_rows.speed_rows(
             "drawn, small",
             small(),
             place,
             tutorial,
-            rounds,
+            measure,
             SMALL,
         ),
-        "photographs": lambda place: photograph_rows(options, place, tutorial),
+        "photographs": lambda place: photograph_rows(options, place, tutorial, measure),
         "cores": lambda place: input_rows.core_rows(drawn(), place, rounds),
         "shard": lambda place: stage_rows.shard_rows(
             drawn(), place, options.baseline, few_rounds, options.repeats
         ),
         "train": lambda place: network_rows.train_rows(
-            drawn(), place, tutorial, rounds, options.precisions
+            drawn(), place, tutorial, measure, options.precisions
         ),
         "predict": lambda place: network_rows.predict_rows(
-            drawn(), place, tutorial, rounds, options.precisions
+            drawn(), place, tutorial, measure, options.precisions
         ),
         "idle": lambda place: stage_rows.idle_rows(place, rounds),
         "start": lambda _: stage_rows.start_rows(rounds),
@@ -94,13 +96,13 @@ def make_rows(options, tutorial, folder):
         yield from groups[name](folder / name)
 
 
-def photograph_rows(options, folder, tutorial):
+def photograph_rows(options, folder, tutorial, measure):
     """Real photographs, where there are any."""
     if not options.photographs.is_dir():
         return
     sample = samples.enlarge_photographs(options.photographs, options.num_pictures)
     yield from input_rows.speed_rows(
-        "photographs enlarged by 4", sample, folder, tutorial, options.rounds, LARGE
+        "photographs enlarged by 4", sample, folder, tutorial, measure, LARGE
     )
 
 

@@ -24,7 +24,7 @@ BATCH_SIZE = 16
 OUR_PASSES = 8  # over the sample in one round, so that a round takes a second
 
 
-def speed_rows(name, sample, folder, tutorial, rounds, targets):
+def speed_rows(name, sample, folder, tutorial, measure, targets):
     """Host side, and the whole with views and heatmaps, against the tutorial's whole."""
     crops, whole = samples.write_splits(folder, sample, PARAMS.shard)
     check_work(sample, crops, whole, tutorial)
@@ -34,7 +34,7 @@ def speed_rows(name, sample, folder, tutorial, rounds, targets):
     }
     if tutorial:
         runs = {"tutorial": consume(tutorial.batches(whole, BATCH_SIZE))} | runs
-    rates = measure_rates(runs, rounds)
+    rates = measure(runs)
     theirs = rates.get("tutorial")
     yield rate_row(f"input, host side, {name}", rates["host"], theirs, targets[0])
     yield rate_row(

@@ -7,7 +7,7 @@ import numpy as np
 import samples
 import tutorial as baseline
 from input_rows import PARAMS
-from measure import Row, measure_rates, rate_row
+from measure import Row, rate_row
 
 from hourglass import inference, input_pipeline, training
 from hourglass.backend import keras, tf
@@ -19,7 +19,7 @@ CEILING_SIDE = 2048  # of the square matrices whose product is the ceiling
 STEP_FLOPS = 3  # forward passes that a train step costs
 
 
-def train_rows(sample, folder, tutorial, rounds, precisions):
+def train_rows(sample, folder, tutorial, measure, precisions):
     """Train steps of 4 stacks at 256 px, views and heatmaps included in ours, and the ceiling."""
     split = samples.write_split(folder / "crops", sample, PARAMS.shard)
     batches = input_pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
@@ -28,7 +28,7 @@ def train_rows(sample, folder, tutorial, rounds, precisions):
     if tutorial:
         theirs = tutorial.build_network()
         runs["tutorial"] = tutorial_step(tutorial, theirs)
-    rates = measure_rates(runs | {"ceiling": multiply_matrices}, rounds)
+    rates = measure(runs | {"ceiling": multiply_matrices})
     for name in precisions:
         target = ">= 1.1x" if name == "float32" else ">= 1.3x" if name == "mixed_bfloat16" else ""
         yield rate_row(f"train step, {name}", rates[name], rates.get("tutorial"), target)
@@ -107,7 +107,7 @@ def share_row(rates, our_flops, their_flops):
     )
 
 
-def predict_rows(sample, folder, tutorial, rounds, precisions):
+def predict_rows(sample, folder, tutorial, measure, precisions):
     """Images a second in batches, decoding included, and the latency of one photograph."""
     split = samples.write_split(folder / "crops", sample, PARAMS.shard)
     photo = next(iter(sample.pictures.values()))
@@ -122,7 +122,7 @@ def predict_rows(sample, folder, tutorial, rounds, precisions):
     if tutorial:
         theirs = tutorial.build_network()
         runs["tutorial"] = functools.partial(predict_once, baseline.predict_photo, theirs, photo)
-    rates = measure_rates(runs, rounds)
+    rates = measure(runs)
     tutorial_rates = rates.pop("tutorial", None)
     names = {
         "batch": (f"batches of {PREDICT_BATCH}", ">= 9x"),
