@@ -157,3 +157,16 @@ def small_mpii(site, tmp_path, monkeypatch):
         "valid_images.txt": b"a.jpg\nb.jpg\n",
     }
     return data_params("mpii", mirror=site.url)
+
+
+@pytest.fixture(scope="session")
+def make_predictor():
+    """What stands for PosePredictor in tests of one network: compiled once for all of them."""
+    from hourglass.inference import PosePredictor
+
+    made = {}
+
+    def make(network, flip_test, decode):
+        return made.setdefault(flip_test, PosePredictor(network, flip_test, decode))
+
+    return make

@@ -11,21 +11,9 @@ import pytest
 from PIL import Image
 
 from hourglass import cli
-from hourglass.inference import PosePredictor
 from hourglass.skeleton import JOINTS
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def make_predictor():
-    """PosePredictor, compiled once for all of these tests."""
-    made = {}
-
-    def make(network, flip_test, decode):
-        return made.setdefault(flip_test, PosePredictor(network, flip_test, decode))
-
-    return make
 
 
 @pytest.fixture

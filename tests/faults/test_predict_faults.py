@@ -16,20 +16,8 @@ import pytest
 from PIL import Image
 
 from hourglass import cli
-from hourglass.inference import PosePredictor
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def make_predictor():
-    """PosePredictor, compiled once for all of these tests."""
-    made = {}
-
-    def make(network, flip_test, decode):
-        return made.setdefault(flip_test, PosePredictor(network, flip_test, decode))
-
-    return make
 
 
 @pytest.fixture
