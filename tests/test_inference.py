@@ -11,6 +11,7 @@ from hourglass.errors import UserError
 from hourglass.inference import PosePredictor, predict_photo, predict_split, prepare_network
 from hourglass.input_pipeline import eval_batches, open_split
 from hourglass.model import build_hourglass, scale_heatmaps
+from hourglass.norms import FusedNorm
 from hourglass.skeleton import FLIP_ORDER
 
 SIZE = 64  # px of the fake networks' input
@@ -70,7 +71,8 @@ def trained(tiny_params):
 
 
 def count_norms(network):
-    return sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+    norms = (keras.layers.BatchNormalization, FusedNorm)
+    return sum(isinstance(layer, norms) for layer in network.layers)
 
 
 @pytest.mark.parametrize("factor", [1, 12])

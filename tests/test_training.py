@@ -334,6 +334,7 @@ def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatc
     ("num_images", "has_gpu", "text"),
     [
         (36_000, False, "10.0 images/s: about 60 minutes to go"),
+        (600, False, "10.0 images/s: about 1 minute to go"),
         (90_000, False, "warning: no GPU found, and 10.0 images/s: about 2.5 hours to go; this"),
         (90_000, True, "10.0 images/s: about 2.5 hours to go"),
         (3_600_000, False, "warning: no GPU found, and 10.0 images/s: about 4 days to go; this"),

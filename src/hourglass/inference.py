@@ -15,14 +15,15 @@ from hourglass.augment import (
 from hourglass.backend import keras, layers, ops
 from hourglass.heatmaps import decode_heatmaps
 from hourglass.images import BadImageError, crop_square, decode_image
+from hourglass.norms import clone_network, fuse_norms
 from hourglass.skeleton import NUM_JOINTS
 
 
 def prepare_network(network, precision):
     """A copy of a trained network for prediction alone; its heatmaps stay float32.
 
-    The norms that follow a convolution are folded into its weights, which changes nothing but the
-    rounding and saves 5 to 25 % of the time.
+    The norms that follow a convolution are folded into its weights and the others are fused, which
+    changes nothing but the rounding and saves 5 to 35 % of the time.
 
     Args:
         precision: of the layers, a Keras dtype policy.
@@ -41,14 +42,11 @@ def prepare_network(network, precision):
             config["use_bias"] = True
         return layer.__class__.from_config(config)
 
-    # A norm is called with a mask, which the layer in its place does not know.
-    copy = keras.models.clone_model(
-        network, clone_function=copy_layer, call_function=lambda layer, inputs, **_: layer(inputs)
-    )
+    copy = clone_network(network, copy_layer)
     for layer in network.layers:
         if layer.name not in norms:
             copy.get_layer(layer.name).set_weights(_fold_norm(layer, folded.get(layer.name)))
-    return copy
+    return fuse_norms(copy)
 
 
 def _find_heads(network):

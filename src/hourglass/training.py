@@ -18,11 +18,12 @@ from hourglass import pckh
 from hourglass.augment import make_views
 from hourglass.backend import keras, tf
 from hourglass.errors import UserError
-from hourglass.files import atomic_path
+from hourglass.files import write_text
 from hourglass.inference import PosePredictor, predict_split
 from hourglass.input_pipeline import eval_batches, read_truth, train_batches
 from hourglass.losses import heatmap_loss
 from hourglass.model import build_hourglass, load_weights
+from hourglass.norms import fuse_norms
 from hourglass.optimizers import build_optimizer, write_averages
 from hourglass.schedules import is_finished, learning_rate
 from hourglass.states import TrainingState
@@ -91,7 +92,10 @@ def describe_hours(hours):
     """A duration in words, as coarse as an estimate is."""
     if hours > 48:
         return f"{hours / 24:.0f} days"
-    return f"{hours:.1f} hours" if hours > 2 else f"{60 * hours:.0f} minutes"
+    if hours > 2:
+        return f"{hours:.1f} hours"
+    minutes = max(1, round(60 * hours))
+    return f"{minutes} minute{'s' * (minutes > 1)}"
 
 
 class Trainer:
@@ -122,11 +126,12 @@ class Trainer:
         params = self.params
         # XLA cannot compile a step of MirroredStrategy.
         xla = params.xla and not isinstance(strategy, tf.distribute.MirroredStrategy)
-        self.model = PoseTrainer(self.network, params, strategy.num_replicas_in_sync)
+        fused = fuse_norms(self.network)
+        self.model = PoseTrainer(fused, params, strategy.num_replicas_in_sync)
         self.optimizer = build_optimizer(params)
         self.optimizer.build(self.network.trainable_variables)
         self.model.compile(optimizer=self.optimizer, jit_compile=xla)
-        self.predictor = PosePredictor(self.network, flip_test=False, decode="taylor", xla=xla)
+        self.predictor = PosePredictor(fused, flip_test=False, decode="taylor", xla=xla)
 
     def run(self):
         """Train to the end, or to early stopping; the network ends with the best weights.
@@ -320,5 +325,4 @@ def write_history(path, history):
     """The epochs as CSV, for `dvc plots`; numbers in full, so that equal runs give equal files."""
     lines = [",".join(HISTORY_COLUMNS)]
     lines += [",".join(repr(row[name]) for name in HISTORY_COLUMNS) for row in history]
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from hourglass.backend import keras, tf
+from hourglass.model import build_hourglass, save_model
+from hourglass.norms import FusedNorm, fuse_norms
+
+
+@pytest.fixture
+def networks(tiny_params):
+    """Two equal networks of two stacks, the second one fused, and its plain self."""
+    keras.utils.set_random_seed(1)
+    params = tiny_params.model.model_copy(update={"num_stacks": 2})
+    plain, shared = build_hourglass(params), build_hourglass(params)
+    shared.set_weights(plain.get_weights())
+    return plain, fuse_norms(shared), shared
+
+
+PICTURES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+GOALS = np.random.default_rng(1).random((4, 8, 8, 16)).astype(np.float32)
+
+
+def train_step(network):
+    with tf.GradientTape() as tape:
+        outputs = network(PICTURES, training=True)
+        loss = sum(tf.reduce_mean(tf.square(output - GOALS)) for output in outputs)
+    variables = network.trainable_variables
+    gradients = tape.gradient(loss, variables)
+    return outputs, {v.path: g for v, g in zip(variables, gradients, strict=True)}
+
+
+def test_outputs_gradients_and_statistics_are_those_of_keras(networks):
+    plain, fused, shared = networks
+    for _ in range(3):
+        (expected, gradients), (outputs, ours) = train_step(plain), train_step(fused)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+    assert gradients.keys() == ours.keys()
+    for path, gradient in gradients.items():
+        np.testing.assert_allclose(ours[path], gradient, rtol=1e-3, atol=1e-5, err_msg=path)
+    for ours, theirs in zip(shared.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(fused(PICTURES)[-1], plain(PICTURES)[-1], atol=1e-5)
+
+
+def test_all_norms_are_fused_and_the_network_itself_is_not(networks, tmp_path):
+    plain, fused, shared = networks
+    norms = [la for la in plain.layers if isinstance(la, keras.layers.BatchNormalization)]
+    assert sum(isinstance(layer, FusedNorm) for layer in fused.layers) == len(norms) > 10
+    for network, name in ((plain, "a"), (shared, "b")):
+        save_model(network, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
