@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")
 OURS = [sys.executable, str(ROOT / "stages" / "shard.py")]
 ENVIRONMENT = {"PYTHONPATH": str(ROOT / "src"), "RAY_USAGE_STATS_ENABLED": "0"}
-LIGHT_STAGES = ("download", "parse", "evaluate")
+LIGHT_STAGES = ("download", "parse", "shard", "evaluate")
 MANY_FILES = 25_000  # pictures of MPII
 
 

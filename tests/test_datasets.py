@@ -36,8 +36,8 @@ def test_pictures_come_from_a_fetched_archive_or_from_a_packed_one():
 
 
 def test_mirror_replaces_the_home_but_nothing_else():
-    file = RemoteFile("a.zip", "https://home/deep/1234.zip", md5="0" * 32, size=7)
+    file = RemoteFile("a.zip", "https://home/deep/1234.zip", md5="0" * 32)
     assert file.at_mirror("") == file
-    mirrored = RemoteFile("a.zip", "http://host/folder/a.zip", md5="0" * 32, size=7)
+    mirrored = RemoteFile("a.zip", "http://host/folder/a.zip", md5="0" * 32)
     assert file.at_mirror("http://host/folder") == mirrored
     assert file.at_mirror("http://host/folder/") == mirrored

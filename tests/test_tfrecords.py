@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from hourglass import geometry, tfrecords
+from hourglass import geometry, input_pipeline, tfrecords
 from hourglass.annotations import Person, check_records
 from hourglass.errors import UserError
 from hourglass.images import BadImageError
@@ -61,7 +61,7 @@ def make_person(seed=0, scale=1.3, image="a.jpg"):
 
 
 def read_record(serialized):
-    return {key: value.numpy() for key, value in tfrecords.parse_record(serialized).items()}
+    return {key: value.numpy() for key, value in input_pipeline.parse_record(serialized).items()}
 
 
 def to_picture(record, points):
@@ -259,7 +259,7 @@ def test_the_same_persons_give_the_same_bytes(tmp_path, pictures):
         assert tfrecords.write_shard(path, [4, 2, 9], persons, pictures, shard_params()) == []
     one, two = ((tmp_path / f / "s.tfrecords").read_bytes() for f in ("one", "two"))
     assert one == two
-    records = tf.data.TFRecordDataset(str(path)).map(tfrecords.parse_record)
+    records = tf.data.TFRecordDataset(str(path)).map(input_pipeline.parse_record)
     assert [int(record["index"]) for record in records] == [4, 2, 9]
     assert [record["filename"].numpy() for record in records] == [b"a.jpg", b"b.jpg", b"a.jpg"]
 
@@ -274,7 +274,7 @@ def test_broken_pictures_are_set_aside_with_the_reason(tmp_path, pictures):
     reasons = [reject[2] for reject in rejects]
     assert "truncated" in reasons[0]
     assert reasons[1:] == ["cannot be decoded: not a picture", "gone.jpg: not in the archive"]
-    records = tf.data.TFRecordDataset(str(path)).map(tfrecords.parse_record)
+    records = tf.data.TFRecordDataset(str(path)).map(input_pipeline.parse_record)
     assert [int(record["index"]) for record in records] == [10, 12]
 
 

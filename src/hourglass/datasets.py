@@ -26,7 +26,6 @@ class RemoteFile:
     name: str  # its name in the raw folder, and on a mirror
     url: str
     md5: str | None = None
-    size: int | None = None  # bytes
 
     def at_mirror(self, mirror):
         """The same file at the base URL `mirror`; at its public home for ""."""

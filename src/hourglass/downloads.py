@@ -128,9 +128,6 @@ def _fetch_file(remote, folder):
 
 def find_fault(remote, path):
     """What makes the file at `path` another one than `remote`, a `RemoteFile`; else None."""
-    size = path.stat().st_size
-    if remote.size not in (None, size):
-        return f"has {size:,} bytes, not {remote.size:,}"
     if remote.md5:
         md5 = _hash_file(path, remote.name)
         return None if md5 == remote.md5 else f"has md5 {md5}, not {remote.md5}"
@@ -248,12 +245,8 @@ def _request_rest(session, part, remote):
             part.restart(response)
         else:
             _refuse(response, part, remote)
-        if remote.size and part.total not in (None, remote.size):
-            reason = f"has {part.total:,} bytes, not {remote.size:,}"
-            part.discard()
-            raise _failure(remote, reason, "set data.mirror to a good copy")
         check_free_space(part.path.parent, (part.total or 0) - part.length)
-        part.append(response, part.total or remote.size)
+        part.append(response, part.total)
     if part.total and not part.is_whole():
         raise _TryAgain(f"broke off after {part.length:,} of {part.total:,} bytes")
 

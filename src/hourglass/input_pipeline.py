@@ -14,13 +14,17 @@ from hourglass import geometry
 from hourglass.augment import NUM_DRAWS, PLAIN_DRAW, draw_views
 from hourglass.backend import tf
 from hourglass.errors import UserError
-from hourglass.tfrecords import file_digest, parse_record, read_index
+from hourglass.tfrecords import FEATURES, file_digest, read_index
 
 SHUFFLE_RECORDS = 4096  # encoded crops of 20 kB; the persons were spread over the shards already
 INTERLEAVED_SHARDS = 8
 BATCH_KEYS = (
     "crops", "keypoints", "labelled", "center", "side", "draws", "index", "transform"
 )  # fmt: skip
+
+PARSED_FEATURES = {
+    name: tf.io.FixedLenFeature(shape, dtype) for name, (dtype, shape) in FEATURES.items()
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +91,30 @@ def name_damage(*splits):
         for split in splits:
             _check_shards(split)
         raise
+
+
+def parse_record(serialized):
+    """Parse one serialized record, in a tf.data graph; the picture stays encoded.
+
+    Returns:
+        encoded: string, JPEG, RGB.
+        keypoints: float32 [16, 2], stored px. labelled: bool [16].
+        center: float32 [2] and side: float32, the person's view square, stored px.
+        box: int32 [3], x, y, side of the square that holds every view, stored px.
+        index: int32. transform: float32 [2, 3], stored to original px. filename: string.
+    """
+    record = tf.io.parse_single_example(serialized, PARSED_FEATURES)
+    return {
+        "encoded": record["image/encoded"],
+        "keypoints": record["image/object/keypoints"],
+        "labelled": record["image/object/parts/v"] > 0,
+        "center": record["image/object/view"][:2],
+        "side": record["image/object/view"][2],
+        "box": tf.cast(record["image/object/box"], tf.int32),
+        "index": tf.cast(record["image/object/index"], tf.int32),
+        "transform": record["image/transform"],
+        "filename": record["image/filename"],
+    }
 
 
 def check_persons(split, persons):

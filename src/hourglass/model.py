@@ -6,7 +6,6 @@ S input_size, K joints.
 """
 
 import json
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -137,15 +136,23 @@ def save_model(model, path):
     Keras writes the date and the memory addresses of shared objects into the file; they are taken
     out, so that a rerun changes nothing.
     """
-    with atomic_path(path) as temporary, tempfile.TemporaryDirectory() as folder:
-        keras_file = Path(folder, "model.keras")
-        model.save(keras_file)
-        with zipfile.ZipFile(keras_file) as old, zipfile.ZipFile(temporary, "w") as new:
-            for name in sorted(old.namelist()):
-                data = old.read(name)
-                if name.endswith(".json"):
-                    data = json.dumps(_without_accidents(json.loads(data), {})).encode()
-                new.writestr(zipfile.ZipInfo(name), data)
+    # Beside the target, where there is room; what a kill leaves is overwritten by the next save.
+    raw = Path(path).with_name(f".{Path(path).stem}.raw.keras")
+    with atomic_path(path) as temporary:
+        try:
+            model.save(raw)
+            _copy_without_accidents(raw, temporary)
+        finally:
+            raw.unlink(missing_ok=True)
+
+
+def _copy_without_accidents(source, target):
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            data = old.read(name)
+            if name.endswith(".json"):
+                data = json.dumps(_without_accidents(json.loads(data), {})).encode()
+            new.writestr(zipfile.ZipInfo(name), data)
 
 
 def _without_accidents(value, numbers):

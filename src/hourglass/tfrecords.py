@@ -1,13 +1,11 @@
-"""TFRecord shards of person crops: which person goes where, the writer, and the reader beside it.
+"""TFRecord shards of person crops: which person goes where, and the writer; no TensorFlow.
 
 A record has the tutorial's eleven features, so that its reader reads our shards, and what a reader
 without its rounding needs. Every coordinate in a record is in pixels of the stored picture, which
 `transform` takes to the original one.
 """
 
-import contextlib
 import dataclasses
-import errno
 import hashlib
 import json
 from pathlib import Path
@@ -15,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from hourglass import geometry
-from hourglass.backend import tf
 from hourglass.errors import UserError
+from hourglass.examples import serialize_example, write_record
 from hourglass.files import atomic_path, write_json
 from hourglass.images import (
     OUTSIDE,
@@ -33,24 +31,25 @@ INDEX_NAME = "index.json"
 # A whole picture is cropped by its reader, at a size of its own: no smaller than this.
 WHOLE_MARGIN_SIZE = 64
 
+# The type and the shape of each.
 FEATURES = {
-    "image/height": tf.io.FixedLenFeature([], tf.int64),
-    "image/width": tf.io.FixedLenFeature([], tf.int64),
-    "image/depth": tf.io.FixedLenFeature([], tf.int64),
-    "image/object/parts/x": tf.io.FixedLenFeature([NUM_JOINTS], tf.int64),
-    "image/object/parts/y": tf.io.FixedLenFeature([NUM_JOINTS], tf.int64),
-    "image/object/parts/v": tf.io.FixedLenFeature([NUM_JOINTS], tf.int64),
-    "image/object/center/x": tf.io.FixedLenFeature([], tf.int64),
-    "image/object/center/y": tf.io.FixedLenFeature([], tf.int64),
-    "image/object/scale": tf.io.FixedLenFeature([], tf.float32),
-    "image/encoded": tf.io.FixedLenFeature([], tf.string),
-    "image/filename": tf.io.FixedLenFeature([], tf.string),
+    "image/height": ("int64", []),
+    "image/width": ("int64", []),
+    "image/depth": ("int64", []),
+    "image/object/parts/x": ("int64", [NUM_JOINTS]),
+    "image/object/parts/y": ("int64", [NUM_JOINTS]),
+    "image/object/parts/v": ("int64", [NUM_JOINTS]),
+    "image/object/center/x": ("int64", []),
+    "image/object/center/y": ("int64", []),
+    "image/object/scale": ("float32", []),
+    "image/encoded": ("string", []),
+    "image/filename": ("string", []),
     # Beyond the tutorial: nothing rounded, the way back, and the place in the annotations.
-    "image/object/keypoints": tf.io.FixedLenFeature([NUM_JOINTS, 2], tf.float32),
-    "image/object/view": tf.io.FixedLenFeature([3], tf.float32),
-    "image/object/box": tf.io.FixedLenFeature([3], tf.int64),
-    "image/object/index": tf.io.FixedLenFeature([], tf.int64),
-    "image/transform": tf.io.FixedLenFeature([2, 3], tf.float32),
+    "image/object/keypoints": ("float32", [NUM_JOINTS, 2]),
+    "image/object/view": ("float32", [3]),
+    "image/object/box": ("int64", [3]),
+    "image/object/index": ("int64", []),
+    "image/transform": ("float32", [2, 3]),
 }
 
 
@@ -98,23 +97,14 @@ def write_shard(path, indices, persons, images, params):
         OSError: the disk is full or cannot be written; nothing of the shard is left.
     """
     rejects = []
-    with atomic_path(path) as temporary, _open_writer(temporary) as writer:
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
         for index, person in zip(indices, persons, strict=True):
             try:
-                writer.write(encode_record(person, int(index), images.read(person.image), params))
+                data = images.read(person.image)
+                write_record(file, encode_record(person, int(index), data, params))
             except UserError as error:
                 rejects.append((int(index), person.image, str(error)))
     return rejects
-
-
-@contextlib.contextmanager
-def _open_writer(path):
-    """A TFRecordWriter whose faults are OSErrors, as those of any other file."""
-    try:
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            yield writer
-    except tf.errors.OpError as error:
-        raise OSError(errno.EIO, error.message.split("; ")[-1], str(path)) from None
 
 
 def encode_record(person, index, data, params):
@@ -158,9 +148,7 @@ def encode_record(person, index, data, params):
         "image/object/index": [index],
         "image/transform": transform.ravel(),
     }
-    features = {name: _feature(FEATURES[name].dtype, value) for name, value in values.items()}
-    example = tf.train.Example(features=tf.train.Features(feature=features))
-    return example.SerializeToString(deterministic=True)
+    return serialize_example({name: (FEATURES[name][0], values[name]) for name in FEATURES})
 
 
 def store_crop(data, center, side, params):
@@ -195,42 +183,12 @@ def store_whole(data, center, side, params):
 
 def _is_readable(data, size):
     """Whether the reader's decoder takes a JPEG as Pillow does, which is less strict."""
+    from hourglass.backend import tf  # here alone, as it takes seconds to import
+
     try:
         return tf.io.decode_jpeg(data, channels=3).shape == (*size[::-1], 3)
     except tf.errors.InvalidArgumentError:
         return False
-
-
-def _feature(dtype, values):
-    if dtype == tf.int64:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-    if dtype == tf.float32:
-        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def parse_record(serialized):
-    """Parse one serialized record, in a tf.data graph; the picture stays encoded.
-
-    Returns:
-        encoded: string, JPEG, RGB.
-        keypoints: float32 [16, 2], stored px. labelled: bool [16].
-        center: float32 [2] and side: float32, the person's view square, stored px.
-        box: int32 [3], x, y, side of the square that holds every view, stored px.
-        index: int32. transform: float32 [2, 3], stored to original px. filename: string.
-    """
-    record = tf.io.parse_single_example(serialized, FEATURES)
-    return {
-        "encoded": record["image/encoded"],
-        "keypoints": record["image/object/keypoints"],
-        "labelled": record["image/object/parts/v"] > 0,
-        "center": record["image/object/view"][:2],
-        "side": record["image/object/view"][2],
-        "box": tf.cast(record["image/object/box"], tf.int32),
-        "index": tf.cast(record["image/object/index"], tf.int32),
-        "transform": record["image/transform"],
-        "filename": record["image/filename"],
-    }
 
 
 def write_index(folder, shards, results, num_persons, params):

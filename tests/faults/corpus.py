@@ -94,6 +94,7 @@ def run_pictures(count, folder, real):
     from hourglass import tfrecords
     from hourglass.annotations import check_records
     from hourglass.backend import tf
+    from hourglass.input_pipeline import parse_record
     from hourglass.params import load_params
 
     originals = draw_pictures(folder)
@@ -114,7 +115,7 @@ def run_pictures(count, folder, real):
         reasons += [reason for _, _, reason in rejects]
         for raw in tf.data.TFRecordDataset(str(path)):
             signal.alarm(LIMIT_SECONDS)
-            tf.io.decode_jpeg(tfrecords.parse_record(raw)["encoded"], channels=3)  # as train does
+            tf.io.decode_jpeg(parse_record(raw)["encoded"], channels=3)  # as train does
             num_read += 1
     return num_read, reasons
 

@@ -11,6 +11,7 @@ from hourglass.annotations import check_records
 from hourglass.archives import open_images
 from hourglass.backend import tf
 from hourglass.images import BadImageError, decode_image
+from hourglass.input_pipeline import parse_record
 from test_annotations import make_record
 from test_images import STORED_AS, file_of, jpeg_of, png_of
 
@@ -54,7 +55,7 @@ def store(tmp_path, tiny_params):
             params = tiny_params.shard.model_copy(update={"crop_size": crop_size})
             with open_images(tmp_path / "images.zip") as images:
                 rejects = tfrecords.write_shard(path, [7], [person], images, params)
-            records = [tfrecords.parse_record(raw) for raw in tf.data.TFRecordDataset(str(path))]
+            records = [parse_record(raw) for raw in tf.data.TFRecordDataset(str(path))]
             assert len(records) + len(rejects) == 1
             yield rejects, records
 
