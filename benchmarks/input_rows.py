@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import peer
 import samples
 from measure import Row, measure_rates, number, on_cores, rate_row
 
@@ -34,12 +35,19 @@ def speed_rows(name, sample, folder, tutorial, measure, targets):
     }
     if tutorial:
         runs = {"tutorial": consume(tutorial.batches(whole, BATCH_SIZE))} | runs
+    if peer.IS_HERE:
+        batches = peer.Peer(sample, PARAMS.train, PARAMS.model.input_size).batches
+        assert count_peaks(batches(BATCH_SIZE), peak=0.8) > 0.8 * count_labelled(sample)
+        runs["peer"] = lambda: sum(len(pictures) for pictures, _ in batches(BATCH_SIZE))
     rates = measure(runs)
     theirs = rates.get("tutorial")
     yield rate_row(f"input, host side, {name}", rates["host"], theirs, targets[0])
     yield rate_row(
         f"input with augmentation and heatmaps, {name}", rates["all"], theirs, targets[1]
     )
+    if peer.IS_HERE:
+        what = f"the same, {peer.NAME} on {peer.NUM_THREADS} threads in place of the tutorial"
+        yield rate_row(what, rates["all"], rates["peer"])
     yield byte_row(name, len(sample.persons), folder)
 
 
@@ -76,12 +84,16 @@ def consume(batches, step=lambda batch: batch):
 
 def check_work(sample, crops, whole, tutorial):
     """Both give pictures of 256 px and a peak for all, or nearly all, labelled joints."""
-    labelled = sum(int(person.joints_vis.sum()) for person in sample.persons)
+    labelled = count_labelled(sample)
     ours = count_peaks(map(device_step(), host_batches(crops)), peak=0.8)
     assert ours > 0.9 * labelled, f"ours drew {ours} of {labelled} joints"
     if tutorial:
         theirs = count_peaks(tutorial.batches(whole, BATCH_SIZE), peak=11)
         assert theirs > 0.9 * labelled, f"the tutorial drew {theirs} of {labelled} joints"
+
+
+def count_labelled(sample):
+    return sum(int(person.joints_vis.sum()) for person in sample.persons)
 
 
 def count_peaks(batches, peak):

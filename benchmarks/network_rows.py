@@ -12,9 +12,11 @@ from measure import Row, rate_row
 from hourglass import inference, input_pipeline, training
 from hourglass.backend import keras, tf
 from hourglass.model import build_hourglass
+from hourglass.norms import fuse_norms
+from hourglass.optimizers import build_optimizer
 
-TRAIN_BATCH = 4
-PREDICT_BATCH = 8
+TRAIN_BATCH = 8
+PREDICT_BATCH, PREDICT_BATCHES = 8, 4
 CEILING_SIDE = 2048  # of the square matrices whose product is the ceiling
 STEP_FLOPS = 3  # forward passes that a train step costs
 
@@ -41,8 +43,8 @@ def our_step(batch, precision):
     """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     network = build_hourglass(PARAMS.model)
-    trainer = training.PoseTrainer(network, PARAMS.train)
-    optimizer = keras.optimizers.AdamW(PARAMS.train.lr, weight_decay=PARAMS.train.weight_decay)
+    trainer = training.PoseTrainer(fuse_norms(network), PARAMS.train)
+    optimizer = build_optimizer(PARAMS.train)
     trainer.compile(optimizer=optimizer, jit_compile=precision.endswith("XLA"))
     keras.config.set_dtype_policy("float32")
 
@@ -139,6 +141,6 @@ def predict_once(predict, network, data):
 
 
 def predict_batches(predictor, split):
-    batches = input_pipeline.eval_batches(split, PREDICT_BATCH).take(2)
+    batches = input_pipeline.eval_batches(split, PREDICT_BATCH).take(PREDICT_BATCHES)
     inference.predict_split(predictor, batches, split.num_persons, PREDICT_BATCH)
-    return 2 * PREDICT_BATCH
+    return PREDICT_BATCHES * PREDICT_BATCH

@@ -54,12 +54,11 @@ VARIANTS = {
     "averaged weights, 0.99": {"ema": 0.99},
     "constant learning rate, averaged weights, 0.99": {"schedule": "constant", "ema": 0.99},
     "batches of 16": {"batch_size": 16},
-    "whole pictures in the shards, 12 epochs": {"whole": True, "epochs": 12},
+    "whole pictures in the shards, 12 epochs": {"shards": "whole", "epochs": 12},
+    "crops of JPEG quality 90, 12 epochs": {"shards": "fine", "epochs": 12},
 }
-TWO_SEEDS = (
-    "ours, 12 epochs", "tutorial's recipe, 12 epochs", "ours",
-    "whole pictures in the shards, 12 epochs",
-)  # fmt: skip
+TWO_SEEDS = ("ours, 12 epochs", "tutorial's recipe, 12 epochs", "ours")
+SHARDS = {"crops": {}, "fine": {"jpeg_quality": 90}, "whole": {"crop_size": 0}}
 DECODES = ("argmax", "quarter", "taylor")
 
 
@@ -69,6 +68,7 @@ def main():
     parser.add_argument("--baseline", type=Path, metavar="DIR")
     parser.add_argument("--work", type=Path, default=Path("recipes"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a CPU core each")
+    parser.add_argument("--seeds", type=int, help="of each variant (1; 2 of those that matter)")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -78,13 +78,14 @@ def main():
     write_shards(options)
     names = [name for name in VARIANTS if name in options.only]
     names = [name for name in names if options.baseline or "tutorial" not in VARIANTS[name]]
-    runs = [(name, 1) for name in names] + [(name, 2) for name in TWO_SEEDS if name in names]
+    seeds = {name: range(1, 1 + (options.seeds or 1 + (name in TWO_SEEDS))) for name in names}
+    runs = sorted(((name, seed) for name in names for seed in seeds[name]), key=lambda run: run[1])
     cores = Queue()
     for core in range(options.jobs):
         cores.put(core)
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda run: start_run(*run, options, cores), runs))
-    print_tables(options.work, names)
+    print_tables(options.work, seeds)
 
 
 def base_params():
@@ -96,12 +97,12 @@ def base_params():
 
 
 def write_shards(options):
-    """The pipeline up to the shards, once with crops and once with whole pictures."""
-    for kind, size in (("crops", SMALL["shard"]["crop_size"]), ("whole", 0)):
+    """The pipeline up to the shards, for each kind of them."""
+    for kind, changes in SHARDS.items():
         folder = options.work / kind
         params = base_params()
         params["data"]["folder"] = str(options.data.resolve())
-        params["shard"]["crop_size"] = size
+        params["shard"] |= changes
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         if not (folder / "data" / "tfrecords" / "index.json").is_file():
@@ -144,9 +145,7 @@ def run_variant(name, seed, options):
     changes = copy.deepcopy(VARIANTS[name])
     model.HEAD_STDDEV = changes.pop("head", model.HEAD_STDDEV)
     model.RESIDUAL_INITIALIZER = changes.pop("residual", model.RESIDUAL_INITIALIZER)
-    is_tutorial, kind = changes.pop("tutorial", False), "crops"
-    if changes.pop("whole", False):
-        kind = "whole"
+    is_tutorial, kind = changes.pop("tutorial", False), changes.pop("shards", "crops")
     values = base_params()
     values["train"] |= changes | {"seed": seed}
     params = Params.model_validate(values)
@@ -234,21 +233,21 @@ def judge(trainer, split):
     return scores
 
 
-def print_tables(work, names):
+def print_tables(work, seeds):
     """Markdown: a row a run, the decodings of ours, the curves."""
     results = {}
-    for name in names:
-        seeds = (1, 2) if name in TWO_SEEDS else (1,)
-        paths = [run_folder(work, name, seed) / "result.json" for seed in seeds]
+    for name in seeds:
+        paths = [run_folder(work, name, seed) / "result.json" for seed in seeds[name]]
         results[name] = [json.loads(path.read_text()) for path in paths]
     print("| recipe | PCKh@0.5 | @0.1 | with flip test |\n|---|---:|---:|---:|")
     for name, runs in results.items():
         plain = [run["scores"]["taylor"] for run in runs]
         flipped = [run["scores"]["taylor, flip test"] for run in runs]
         print(f"| {name} | {join(plain, 0)} | {join(plain, 1)} | {join(flipped, 0)} |")
-    print(f"\n| decoding of {names[0]} | PCKh@0.5 | @0.1 |\n|---|---:|---:|")
-    for key in results[names[0]][0]["scores"]:
-        scores = [run["scores"][key] for run in results[names[0]]]
+    first = results[next(iter(results))]
+    print(f"\n| decoding of {first[0]['name']} | PCKh@0.5 | @0.1 |\n|---|---:|---:|")
+    for key in first[0]["scores"]:
+        scores = [run["scores"][key] for run in first]
         print(f"| {key} | {join(scores, 0)} | {join(scores, 1)} |")
     print("\n| epoch | " + " | ".join(results) + " |\n|---|" + "---:|" * len(results))
     for epoch in (1, 2, 4, 6, 8, 10, 12, 20, 30, 40):

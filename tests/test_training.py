@@ -168,15 +168,16 @@ def interrupt(monkeypatch, epoch, step):
         # The score of so slow a run does not get better: the rate falls after each epoch.
         {"schedule": "plateau", "patience": 1, "warmup_epochs": 0.0, "lr": 1e-7},
         {"schedule": "constant", "ema": 0.9},
+        {"early_stopping": 1, "lr": 1e-9},  # ends after epoch 2
     ],
-    ids=["cosine", "plateau", "ema"],
+    ids=["cosine", "plateau", "ema", "early stopping"],
 )
 def test_an_interrupted_run_ends_with_the_same_bits(values, renew, monkeypatch, capsys):
     trainer = renew(**values)
     history = trainer.run()
     expected, state = weights_of(trainer), TrainingState.load(trainer.state_path)
     trainer.state_path.unlink()
-    if values["schedule"] == "plateau":
+    if values.get("schedule") == "plateau":
         assert history[2]["lr"] < history[0]["lr"]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, epoch=2, step=1)
@@ -189,6 +190,26 @@ def test_an_interrupted_run_ends_with_the_same_bits(values, renew, monkeypatch, 
     for name in ("weights", "optimizer", "best_weights"):
         for new, old in zip(getattr(resumed, name), getattr(state, name), strict=True):
             np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "values",
+    [{"optimizer": "adamw"}, {"precision": "mixed_bfloat16"}, {"precision": "mixed_float16"}],
+    ids=["AdamW", "bfloat16", "float16"],
+)
+def test_so_does_one_of_another_optimizer_or_precision(
+    values, tiny_params, splits, tmp_path, monkeypatch
+):
+    params = change_train(tiny_params, **values)
+    trainers = [make_trainer(params, splits, tmp_path / f"{k}.npz") for k in (1, 2, 2)]
+    keras.config.set_dtype_policy("float32")
+    history = trainers[0].run()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, epoch=2, step=1)
+        trainers[1].run()
+    assert trainers[2].run() == history
+    assert weights_of(trainers[2]) == weights_of(trainers[0])
 
 
 def test_a_finished_run_is_not_trained_again(renew, monkeypatch):
