@@ -27,14 +27,18 @@ def train_rows(sample, folder, tutorial, measure, precisions):
     batches = input_pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
     batch = next(iter(batches))
     runs = {precision: our_step(batch, precision) for precision in precisions}
+    ours = build_hourglass(PARAMS.model)
     if tutorial:
         theirs = tutorial.build_network()
         runs["tutorial"] = tutorial_step(tutorial, theirs)
+        runs["same network"] = tutorial_step(tutorial, ours)
     rates = measure(runs | {"ceiling": multiply_matrices})
     for name in precisions:
         target = ">= 1.1x" if name == "float32" else ">= 1.3x" if name == "mixed_bfloat16" else ""
         yield rate_row(f"train step, {name}", rates[name], rates.get("tutorial"), target)
-    ours = build_hourglass(PARAMS.model)
+        if tutorial:
+            what = f"the same, {name}, both on our network"
+            yield rate_row(what, rates[name], rates["same network"])
     yield size_row(ours, theirs if tutorial else None)
     yield share_row(rates, count_flops(ours), count_flops(theirs) if tutorial else None)
 
@@ -86,7 +90,7 @@ def count_flops(network):
 
 
 def size_row(ours, theirs):
-    """So that nothing gets faster by doing less."""
+    """So that it is seen what gets faster by doing less."""
 
     def describe(network):
         if not network:
@@ -122,10 +126,12 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
             predict_once, inference.predict_photo, predictor, photo
         )
     if tutorial:
-        theirs = tutorial.build_network()
-        runs["tutorial"] = functools.partial(predict_once, baseline.predict_photo, theirs, photo)
+        networks = {"tutorial": tutorial.build_network(), "same": build_hourglass(PARAMS.model)}
+        for name, network in networks.items():
+            predict = functools.partial(predict_once, baseline.predict_photo, network, photo)
+            runs[name] = predict
     rates = measure(runs)
-    tutorial_rates = rates.pop("tutorial", None)
+    tutorial_rates, same_rates = rates.pop("tutorial", None), rates.pop("same", None)
     names = {
         "batch": (f"batches of {PREDICT_BATCH}", ">= 9x"),
         "photo": ("one photograph", ">= 7x"),
@@ -133,6 +139,9 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
     for (precision, kind), values in rates.items():
         name, target = names[kind]
         yield rate_row(f"predict, {name}, {precision}", values, tutorial_rates, target)
+        if tutorial:
+            what = f"the same, {name}, {precision}, both on our network"
+            yield rate_row(what, values, same_rates)
 
 
 def predict_once(predict, network, data):

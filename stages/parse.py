@@ -25,7 +25,9 @@ def main():
         write_rejects(folder / "rejects.csv", rejects)
         for split in SPLITS:
             print(summarize_split(split, splits[split], rejects))
-        check_rejects(splits, rejects, params.parse.max_reject_fraction, folder / "rejects.csv")
+        own = params.data.folder if params.data.dataset == "folder" else None
+        fraction = params.parse.max_reject_fraction
+        check_rejects(splits, rejects, fraction, folder / "rejects.csv", own)
         for split in SPLITS:
             save_persons(folder / f"{split}.json", splits[split])
 

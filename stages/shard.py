@@ -1,6 +1,5 @@
 """Ray tasks, one a shard: persons and picture archives to data/tfrecords/."""
 
-import argparse
 import os
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hourglass import tfrecords
 from hourglass.annotations import Reject, load_persons, write_rejects
 from hourglass.archives import open_images
 from hourglass.datasets import DATASETS
-from hourglass.errors import UserError, exit_on_user_error
+from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.files import exclusive_lock
 from hourglass.params import load_params
 
@@ -24,7 +23,7 @@ RETRIES = {"max_retries": 3, "retry_exceptions": [OSError, MemoryError]}
 
 @exit_on_user_error
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
+    options = ArgumentParser(description=__doc__)
     options.add_argument("--workers", type=int, help="Ray workers on this machine (all cores)")
     num_workers = options.parse_args().workers
     if num_workers is not None and num_workers < 1:
@@ -38,8 +37,8 @@ def main():
         OUT.mkdir(parents=True, exist_ok=True)
         results = write_shards(shards, persons, archive, params.shard)
         num_persons = {split: len(people) for split, people in persons.items()}
-        tfrecords.write_index(OUT, shards, results, num_persons, params.shard)
         report_rejects(shards, results, num_persons, params.shard.max_reject_fraction)
+        tfrecords.write_index(OUT, shards, results, num_persons, params.shard)
 
 
 def start_ray(num_workers):
@@ -54,6 +53,8 @@ def start_ray(num_workers):
 
 def init_ray(num_workers):
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Where one task's error ends the stage, Ray would print those of the others, in full.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     source = str(Path(tfrecords.__file__).parents[1])
     settings = {"logging_level": "error", "log_to_driver": False}
     if "RAY_ADDRESS" in os.environ:
@@ -145,8 +146,8 @@ def report_rejects(shards, results, num_persons, max_fraction):
         if num_left_out > max_fraction * total:
             raise UserError(
                 f"{OUT}/rejects.csv: {num_left_out} of {total} {split} persons cannot be used, for "
-                f"example {left_out[0].image}: {left_out[0].reason}; mend the pictures or raise "
-                "shard.max_reject_fraction"
+                f"example {left_out[0].image}: {left_out[0].reason}; mend the pictures (a "
+                "damaged archive: `dvc repro download`) or raise shard.max_reject_fraction"
             )
 
 

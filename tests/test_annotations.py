@@ -129,7 +129,7 @@ def test_harmless_names_are_kept(image):
 
 
 def test_image_must_be_in_the_archive():
-    assert reason_of(make_record(), {"b.jpg"}) == "picture is not in the archive"
+    assert reason_of(make_record(), {"b.jpg"}) == "picture is not among the images"
 
 
 @pytest.mark.parametrize(
@@ -551,11 +551,11 @@ def test_stage_stops_on_too_many_rejects_and_leaves_rejects_csv(tmp_path):
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert "2 of 2 records rejected" in result.stderr
-    assert "picture is not in the archive" in result.stderr
+    assert "picture is not among the images" in result.stderr
     assert "data/annotations/rejects.csv" in result.stderr
     assert os.listdir(tmp_path / "data" / "annotations") == ["rejects.csv"]
     rows = (tmp_path / "data" / "annotations" / "rejects.csv").read_text().splitlines()
-    assert rows[1:] == [f"train,{index},a.jpg,picture is not in the archive" for index in (0, 1)]
+    assert rows[1:] == [f"train,{index},a.jpg,picture is not among the images" for index in (0, 1)]
 
 
 def test_importing_brings_no_scipy_and_no_tensorflow(tmp_path):

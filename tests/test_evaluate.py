@@ -213,7 +213,7 @@ def test_a_fault_is_one_line_and_leaves_the_old_reports(tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "error: reports/predictions.json: entry 1: image '9.jpg', "
-        "but this person is on '1.jpg'; predict again"
+        "but this person is on '1.jpg'; run `dvc repro predict`"
     ]
     assert (tmp_path / "reports" / "metrics.json").read_text() == "{}"
 

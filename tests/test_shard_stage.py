@@ -131,7 +131,8 @@ def test_too_many_rejects_stop_the_stage_with_an_example(stage, tmp_path, monkey
         stage.report_rejects(shards, results, {"train": 20, "validation": 4}, 0.1)
     assert str(caught.value) == (
         "data/tfrecords/rejects.csv: 1 of 4 validation persons cannot be used, for example v.jpg: "
-        "empty file; mend the pictures or raise shard.max_reject_fraction"
+        "empty file; mend the pictures (a damaged archive: `dvc repro download`) or raise "
+        "shard.max_reject_fraction"
     )
     assert len((stage.OUT / "rejects.csv").read_text().splitlines()) == 3
 

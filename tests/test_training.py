@@ -346,7 +346,9 @@ def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatc
         return original(*args, initial_epoch=initial_epoch, **kwargs)
 
     monkeypatch.setattr(trainer.model, "fit", fit)
-    with pytest.raises(UserError, match=r"^train.batch_size: 4 pictures a device do not fit"):
+    with pytest.raises(
+        UserError, match=r"^params.yaml: train.batch_size: 4 pictures a device do not fit"
+    ):
         trainer.run()
     assert len(TrainingState.load(trainer.state_path).history) == 1
 

@@ -176,16 +176,17 @@ def summarize_split(split, persons, rejects):
     )
 
 
-def check_rejects(splits, rejects, max_fraction, rejects_path):
+def check_rejects(splits, rejects, max_fraction, rejects_path, source=None):
     """Stop on a split with too many rejects, or with no person left.
 
     Args:
         splits: dict of split -> list of `Person`.
         max_fraction: the most of a split's records that may be rejected, 0..1.
         rejects_path: where the user finds them all.
+        source: the folder of the user's own JSON files, where there is one.
 
     Raises:
-        UserError: names the most common reason and `rejects_path`.
+        UserError: names the most common reason, the first record that has it, and `rejects_path`.
     """
     for split, persons in splits.items():
         reasons = collections.Counter(r.reason for r in rejects if r.split == split)
@@ -196,9 +197,12 @@ def check_rejects(splits, rejects, max_fraction, rejects_path):
         if persons and num_rejected <= max_fraction * num_records:
             continue
         reason, count = reasons.most_common(1)[0]
+        first = next(r for r in rejects if r.split == split and r.reason == reason)
         raise UserError(
             f"{split}: {num_rejected:,} of {num_records:,} records rejected, {count:,} of them"
-            f" because: {reason} (all in {rejects_path}); mend the annotations"
+            f" because: {reason}; the first is record {first.index}, counted from 0,"
+            f" {first.image or 'without a name'} (all in {rejects_path}); mend"
+            f" {f'{source}/{split}.json' if source else 'the annotations'}"
             f" or raise parse.max_reject_fraction from {max_fraction:g}"
         )
 
@@ -255,7 +259,7 @@ def _check_image(image, image_names):
     if _UNSAFE_NAME.search(image):
         raise _Fault("image is not a plain relative name")
     if image_names is not None and image not in image_names:
-        raise _Fault("picture is not in the archive")
+        raise _Fault("picture is not among the images")
     return image
 
 

@@ -34,6 +34,8 @@ SCAN_BUFFER_BYTES = 32 << 20
 CHUNK_BYTES = 1 << 18
 
 ANNOTATIONS = ("train.json", "validation.json")
+FETCH = "run `dvc repro download`"
+FETCH_AGAIN = f"delete it and {FETCH}"
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _TAR_ATTRIBUTES = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
@@ -136,9 +138,9 @@ class ImageArchive(contextlib.AbstractContextManager):
             UserError: no such picture, above `MAX_IMAGE_BYTES`, or damaged.
         """
         if name not in self._members:
-            raise UserError(f"{self.path}: holds no picture {name!r}; correct the annotations")
+            raise UserError(f"not in {self.path.name}")
         place, size = self._members[name]
-        with _member_errors(self.path, name, size, MAX_IMAGE_BYTES):
+        with _member_errors(size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
             picture = self._read(place, size)
             if len(picture) != size:
                 raise EOFError(f"{len(picture):,} of {size:,} bytes")
@@ -154,23 +156,22 @@ def read_member(archive, name):
     with _open_zip(archive) as file:
         found = [entry for path, entry in _zip_members(file) if f"/{path}".endswith(f"/{name}")]
         if len(found) != 1:
-            raise UserError(f"{archive}: holds {len(found)} files {name}, not 1; replace it")
+            number = f"{len(found)} files" if found else "no file"
+            raise UserError(f"{archive}: holds {number} {name}, one was expected; {FETCH_AGAIN}")
         info, size = found[0]
-        with _member_errors(archive, name, size, MAX_MEMBER_BYTES):
+        with _member_errors(size, MAX_MEMBER_BYTES, f"{archive}: {name}: ", f"; {FETCH_AGAIN}"):
             return file.read(info)
 
 
 @contextlib.contextmanager
-def _member_errors(archive, name, size, limit):
+def _member_errors(size, limit, before="", after=""):
     """Refuse a member above `limit` bytes; what fails inside becomes a UserError."""
     if size > limit:
-        raise UserError(f"{archive}: {name}: {size:,} bytes, more than {limit:,}; replace it")
+        raise UserError(f"{before}{size:,} bytes, more than {limit:,}{after}")
     try:
         yield
     except READ_ERRORS as error:
-        raise UserError(
-            f"{archive}: {name}: damaged ({one_line(error)}); replace the archive"
-        ) from None
+        raise UserError(f"{before}damaged ({one_line(error)}){after}") from None
 
 
 def _open_zip_images(path):
@@ -190,7 +191,7 @@ def _open_tar_images(path):
         file = indexed_gzip.IndexedGzipFile(str(path), index_file=str(seek_path), buffer_size=1)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{members_path}: cannot be used ({one_line(error)}); run the download stage"
+            f"{members_path}: cannot be used ({one_line(error)}); {FETCH_AGAIN}"
         ) from None
     return ImageArchive(path, file, members, lambda offset, size: file.pread(size, offset))
 
@@ -199,9 +200,11 @@ def _open_zip(path):
     try:
         return zipfile.ZipFile(path)
     except FileNotFoundError:
-        raise UserError(f"{path}: not found; run the download stage") from None
+        raise UserError(f"{path}: not found; {FETCH}") from None
     except READ_ERRORS as error:
-        raise UserError(f"{path}: is not a zip archive ({one_line(error)}); replace it") from None
+        raise UserError(
+            f"{path}: is not a whole zip archive ({one_line(error)}); {FETCH_AGAIN}"
+        ) from None
 
 
 def _zip_members(archive):
@@ -217,7 +220,7 @@ def _name_pictures(archive, members):
     for path, entry in members:
         name = picture_name(path)
         if name in pictures:
-            raise UserError(f"{archive}: holds two pictures {name}; replace it")
+            raise UserError(f"{archive}: holds two pictures {name}; {FETCH_AGAIN}")
         if name is not None:
             pictures[name] = entry
     return pictures
@@ -272,7 +275,7 @@ def _scan_tar(archive, seek_path):
             members = _name_pictures(archive, _tar_members(file, raw, bar))
         except READ_ERRORS as error:
             raise UserError(
-                f"{archive}: is not a whole tar.gz ({one_line(error)}); replace it"
+                f"{archive}: is not a whole tar.gz ({one_line(error)}); {FETCH_AGAIN}"
             ) from None
         file.export_index(str(seek_path))
     return members
@@ -349,18 +352,28 @@ def pack_folder(source, folder):
 
 def _list_pictures(source):
     """Member path -> path of the regular files to pack, sorted."""
-    records = [
-        record for name in ANNOTATIONS for record in read_json_list(source / name, "correct it")
-    ]
+    records = [record for name in ANNOTATIONS for record in _read_records(source / name)]
     images = (record.get("image") for record in records if isinstance(record, dict))
+    names = {image for image in images if isinstance(image, str)}
     pictures = {}
-    for name in sorted({image for image in images if isinstance(image, str)}):
+    for name in sorted(names):
         path = source / "images" / name
         if picture_name(f"images/{name}") == name != "" and os.path.isfile(path):
             pictures[f"images/{name}"] = path
     if not pictures:
-        raise UserError(f"{source / 'images'}: none of the pictures is here that the JSON names")
+        example = f", such as {min(names)!r}" if names else ""
+        raise UserError(
+            f"{source / 'images'}: holds none of the pictures that the JSON files name{example}; "
+            "put them there, or correct the names"
+        )
     return pictures
+
+
+def _read_records(path):
+    records = read_json_list(path, "correct it")
+    if not records:
+        raise UserError(f"{path}: holds no records; add one at least")
+    return records
 
 
 def _write_zip(path, pictures):

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from hourglass.drawing import draw_pose
-from hourglass.errors import UserError, exit_on_user_error
+from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.files import atomic_path, write_json
 from hourglass.skeleton import JOINTS
 
@@ -14,7 +14,7 @@ from hourglass.skeleton import JOINTS
 @exit_on_user_error
 def main():
     """Entry point of the `hourglass` command."""
-    parser = argparse.ArgumentParser(prog="hourglass", description=__doc__)
+    parser = ArgumentParser(prog="hourglass", description=__doc__)
     commands = parser.add_subparsers(required=True)
     predict = commands.add_parser("predict", help="find and draw the pose on photographs")
     predict.add_argument("photos", nargs="+", type=Path, help="pictures, or folders of pictures")
@@ -35,7 +35,7 @@ def main():
         options.run(options)
     except OSError as error:
         path = show_path(error.filename or "output")
-        raise UserError(f"{path}: {error.strerror}") from None
+        raise UserError(f"{path}: {error.strerror}; mend it, or choose another --out") from None
 
 
 def parse_box(text):
@@ -44,10 +44,12 @@ def parse_box(text):
         x, y, width, height = (float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not x,y,w,h, such as 10,20,100,200"
+            f"{text!r} is not X,Y,W,H, four numbers such as 10,20,100,200"
         ) from None
     if not (0 < width < 1e6 and 0 < height < 1e6 and abs(x) < 1e6 and abs(y) < 1e6):
-        raise argparse.ArgumentTypeError(f"{text!r}: width and height must be positive pixels")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: width and height must be positive, and all four below 1,000,000"
+        )
     return x, y, width, height
 
 
@@ -72,6 +74,8 @@ def run_predict(options):
             except UserError as error:
                 failed += 1
                 print(f"error: {show_path(photo)}: {error}", file=sys.stderr)
+    if failed and len(outputs) == 1:
+        sys.exit(1)
     if failed:
         raise UserError(f"{failed} of {len(outputs)} files could not be used")
 
@@ -88,7 +92,7 @@ def find_photos(paths):
             raise UserError(f"{show_path(path)}: no such file")
         found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
         if not found:
-            raise UserError(f"{show_path(path)}: no files in this folder")
+            raise UserError(f"{show_path(path)}: no files in this folder; name one of pictures")
         photos += found
     return photos
 

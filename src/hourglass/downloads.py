@@ -67,7 +67,9 @@ def fetch_dataset(data, folder):
             _fetch_files(dataset, data.mirror, folder)
         with archives.open_images(folder / dataset.images) as images:
             if not images.names():
-                raise UserError(f"{images.path}: no pictures under images/; replace the archive")
+                raise UserError(
+                    f"{images.path}: no pictures under images/; delete it and run this again"
+                )
         for pattern in ("*.part", "*.part.json", ".*.tmp"):  # left by killed processes
             for path in folder.glob(pattern):
                 path.unlink()
@@ -193,7 +195,9 @@ def download_file(remote, folder):
 
 def _failure(remote, reason, mend="check data.mirror"):
     # Without user names and passwords.
-    return DownloadError(re.sub(r"//[^/@\s]*@", "//", f"{remote.url}: {reason}; {mend}"))
+    return DownloadError(
+        re.sub(r"//[^/@\s]*@", "//", f"{remote.url}: {reason.rstrip('.?')}; {mend}")
+    )
 
 
 def _complete_part(part, remote):
@@ -212,8 +216,8 @@ def _complete_part(part, remote):
                 farthest = max(farthest, part.length)
                 if failures >= MAX_FAILURES:
                     raise _failure(
-                        remote, _shorten(error), "check the network, then repeat: it goes "
-                        "on where it stopped; or set data.mirror"
+                        remote, _shorten(error), "check the network and data.mirror, then "
+                        "repeat: it goes on where it stopped"
                     ) from None  # fmt: skip
                 _wait(f"{remote.name}: {_shorten(error)}", failures, getattr(error, "wait", None))
             # ValueError: what requests lets through of a redirect to no URL.
@@ -224,7 +228,8 @@ def _complete_part(part, remote):
 def _shorten(error):
     """What went wrong, without what requests was doing then."""
     cause = error.args[0] if error.args else error
-    return one_line(getattr(cause, "reason", cause))
+    text = one_line(getattr(cause, "reason", cause))
+    return re.sub(r"^<?\w+Connection\([^)]*\)[^:]*: ", "", text)  # which object it was
 
 
 def _wait(reason, failures, asked):

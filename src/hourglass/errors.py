@@ -1,5 +1,6 @@
 """The one exception for what the user can mend, and how a program ends on it."""
 
+import argparse
 import errno
 import functools
 import sys
@@ -13,6 +14,14 @@ _DISK_ERRORS = (
 
 class UserError(Exception):
     """Bad input. Its text is one line: which file or record, what is wrong, what to do."""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """One whose complaints are a `UserError`, not two lines and exit code 2."""
+
+    def error(self, message):
+        """Raise `UserError`."""
+        raise UserError(f"{message}; `{self.prog} --help` says more")
 
 
 def exit_on_user_error(main):

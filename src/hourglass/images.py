@@ -52,7 +52,9 @@ def decode_image(data, reduction=1.0):
             if reduction >= 2 and image.format == "JPEG" and exact:
                 image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
             factor = next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
-            return _to_rgb(ImageOps.exif_transpose(image)), factor
+            image.load()  # before the file is closed; Pillow copies what needs no change
+            upright = image if _is_upright(image) else ImageOps.exif_transpose(image)
+            return _to_rgb(upright), factor
     except BadImageError:
         raise
     except _DECODE_ERRORS as error:
@@ -81,7 +83,7 @@ def _to_rgb(image):
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def crop_square(image, factor, box):

@@ -176,7 +176,11 @@ def load_model(path):
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such model; train one first (`dvc repro train`)")
+        raise UserError(f"{path}: no such model; train one (`dvc repro train`) or name another")
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            f"{path}: damaged, not a whole .keras archive; delete it and train it again"
+        )
     try:
         model = keras.models.load_model(path, compile=False)
         is_ours = _is_hourglass(model)
@@ -184,7 +188,9 @@ def load_model(path):
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a usable Keras model: {reason}; train it again") from None
     if not is_ours:
-        raise UserError(f"{path}: not an hourglass network for {NUM_JOINTS} joints")
+        raise UserError(
+            f"{path}: not an hourglass network for {NUM_JOINTS} joints; name another, or train one"
+        )
     return model
 
 

@@ -1,6 +1,7 @@
 """Typed, checked sections of `params.yaml`; anything wrong in it is one clear line."""
 
 import math
+import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -151,12 +152,23 @@ def load_params(path="params.yaml"):
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).replace('in "<unicode string>",', "at").split())
-        raise UserError(f"{path}: cannot be read: {reason}; mend it") from None
+        raise UserError(f"{path}: cannot be read: {_describe_fault(error)}; mend it") from None
     try:
         return Params.model_validate(_exponents_as_floats(values))
     except ValidationError as error:
         raise UserError(f"{path}: {' '.join(_describe(error).split())}") from None
+
+
+def _describe_fault(error):
+    """What is wrong with a file that is no YAML, in one line, with the place."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    if isinstance(error, OSError):
+        return error.strerror
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    mark, what = error.problem_mark, [error.context, error.problem]
+    return f"line {mark.line + 1} column {mark.column + 1}: {', '.join(filter(None, what))}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -177,6 +189,18 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value)
         return mapping
+
+    def construct_decimal(self, node):
+        """A number, but for 010 and 1:30: to YAML 1.1, and not to DVC, they are 8 and 90."""
+        if re.match(r"[-+]?0[0-9box_]", node.value) or ":" in node.value:
+            problem = f"{node.value} is no plain decimal number"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        is_int = node.tag.endswith(":int")
+        return self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_decimal)
 
 
 def _exponents_as_floats(values):
@@ -200,7 +224,9 @@ def _describe(error):
     text = first["msg"].removeprefix("Value error, ")
     if first["type"] == "model_type" and not key:
         return "holds no sections; add them (the root's params.yaml shows every key)"
-    if first["type"] == "extra_forbidden":
+    if first["type"] == "model_type":
+        text = f"must hold keys (got {reprlib.repr(first['input'])})"
+    elif first["type"] == "extra_forbidden":
         text = "unknown key; remove it or mend its spelling"
     elif first["type"] == "missing":
         text = "missing; add it (the root's params.yaml shows every key)"

@@ -7,13 +7,14 @@ image. Where the shards do not hold the person, keypoints and scores are null.
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from hourglass.errors import UserError
-from hourglass.files import write_text
+from hourglass.files import read_json_list, write_text
 from hourglass.skeleton import NUM_JOINTS
+
+PREDICT_AGAIN = "run `dvc repro predict`"
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,16 @@ def load_predictions(path, persons):
         UserError: the file is missing or not JSON, another number of entries, another image at an
             entry, keypoints or scores of a wrong shape or not finite, no entry with keypoints.
     """
-    entries = _read_list(path)
+    entries = read_json_list(path, PREDICT_AGAIN)
     if len(entries) != len(persons):
         raise UserError(
-            f"{path}: {len(entries)} entries for {len(persons)} validation persons; predict again"
+            f"{path}: {len(entries)} entries for {len(persons)} validation persons; {PREDICT_AGAIN}"
         )
     pairs = enumerate(zip(entries, persons, strict=True))
     decoded = [_decode_entry(entry, p.image, f"{path}: entry {i}") for i, (entry, p) in pairs]
     predicted = np.array([values is not None for values in decoded], bool)
     if not predicted.any():
-        raise UserError(f"{path}: no entry has keypoints; check that the images can be read")
+        raise UserError(f"{path}: no person was predicted; data/tfrecords/rejects.csv says why")
     absent = np.zeros((NUM_JOINTS, 3))
     values = np.stack([absent if values is None else values for values in decoded])  # (N, 16, 3)
     return Predictions(values[..., :2], values[..., 2], predicted)
@@ -90,19 +91,23 @@ def _decode_entry(entry, image, where):
     """The [16, 3] numbers x, y, score of one entry, or None where there is no prediction."""
     keys = ("image", "keypoints", "scores")
     if not isinstance(entry, dict) or any(key not in entry for key in keys):
-        raise UserError(f"{where}: must be an object with {', '.join(keys)}; predict again")
+        raise UserError(f"{where}: must be an object with {', '.join(keys)}; {PREDICT_AGAIN}")
     if entry["image"] != image:
         raise UserError(
-            f"{where}: image {entry['image']!r}, but this person is on {image!r}; predict again"
+            f"{where}: image {entry['image']!r}, but this person is on {image!r}; {PREDICT_AGAIN}"
         )
     if entry["keypoints"] is None:
         return None
     keypoints = _finite_array(entry["keypoints"], (NUM_JOINTS, 2))
     if keypoints is None:
-        raise UserError(f"{where} ({image}): keypoints must be {NUM_JOINTS} finite pairs (x, y)")
+        raise UserError(
+            f"{where} ({image}): keypoints must be {NUM_JOINTS} finite pairs x, y; {PREDICT_AGAIN}"
+        )
     scores = _finite_array(entry["scores"], (NUM_JOINTS,))
     if scores is None:
-        raise UserError(f"{where} ({image}): scores must be {NUM_JOINTS} finite numbers")
+        raise UserError(
+            f"{where} ({image}): scores must be {NUM_JOINTS} finite numbers; {PREDICT_AGAIN}"
+        )
     return np.column_stack([keypoints, scores])
 
 
@@ -115,15 +120,3 @@ def _finite_array(values, shape):
     if array.shape != shape or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         return None
     return array.astype(np.float64)
-
-
-def _read_list(path):
-    try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; run the predict stage first") from None
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: JSON and UTF-8
-        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: must be a list with one entry a person; predict again")
-    return entries

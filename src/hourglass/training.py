@@ -76,10 +76,11 @@ def check_replicas(params, number):
     """Raise `UserError` for what Keras does to each replica's gradients before it sums them."""
     if number > 1 and params.precision == "mixed_float16":
         raise UserError(
-            "train.precision: mixed_float16 is for one GPU; set mixed_bfloat16 for several"
+            "params.yaml: train.precision: mixed_float16 is for one GPU; for several set "
+            "mixed_bfloat16"
         )
     if number > 1 and params.clip_norm:
-        raise UserError("train.clip_norm: is for one GPU; set it to 0 for several")
+        raise UserError("params.yaml: train.clip_norm: is for one GPU; set it to 0 for several")
 
 
 def describe_devices():
@@ -217,15 +218,16 @@ class Trainer:
         )
         batch = next(iter(batches.skip(step).take(1)))
         return (
-            f"train.lr: the loss is not finite in epoch {epoch}, step {step + 1}, on train records "
-            f"{sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at these records"
+            f"params.yaml: train.lr: the loss is not finite in epoch {epoch}, step {step + 1}, on "
+            f"train records {sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at "
+            "these records of data/annotations/train.json, counted from 0"
         )
 
     def _describe_memory(self):
         params = self.params
         return (
-            f"train.batch_size: {params.batch_size} pictures a device do not fit into its memory; "
-            "lower train.batch_size, which the memory follows almost in proportion, or set "
+            f"params.yaml: train.batch_size: {params.batch_size} pictures a device do not fit into "
+            "its memory; lower it, which the memory follows almost in proportion, or set "
             "train.precision to mixed_bfloat16, or lower num_stacks, num_channels or input_size "
             "of model"
         )

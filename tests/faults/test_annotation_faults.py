@@ -160,7 +160,7 @@ FAULTS = {
         make_record(image="\ud800"),
         "image is not a plain relative name",
     ),
-    "image unknown": (make_record(image="gone.jpg"), "picture is not in the archive"),
+    "image unknown": (make_record(image="gone.jpg"), "picture is not among the images"),
     "image of validation": (make_record(image="validation.jpg"), "picture is also in validation"),
     "15 joints": (make_record(joints=[[1.0, 2.0]] * 15), NO_PAIRS),
     "17 joints": (make_record(joints=[[1.0, 2.0]] * 17), NO_PAIRS),
@@ -234,9 +234,9 @@ def test_too_many_bad_records_stop_the_stage(parse, tmp_path):
     code, out, err = parse([*bad, *GOOD[3:]])
     assert code == 1 and out.startswith("train: 200 records = 197 kept + 3 rejected;")
     assert err == (
-        f"error: train: 3 of 200 records rejected, 3 of them because: {NO_SCALE} (all in "
-        "data/annotations/rejects.csv); mend the annotations or raise "
-        "parse.max_reject_fraction from 0.01\n"
+        f"error: train: 3 of 200 records rejected, 3 of them because: {NO_SCALE}; the first is "
+        "record 0, counted from 0, 0.jpg (all in data/annotations/rejects.csv); mend "
+        "data/own/train.json or raise parse.max_reject_fraction from 0.01\n"
     )
     assert [reject[:2] for reject in read_rejects(tmp_path)] == [
         ("train", str(k)) for k in range(3)

@@ -170,7 +170,7 @@ def text_bomb():
 WHOLE = {kind: file_of(PICTURE, kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")}
 UNREADABLE = "cannot be decoded: "
 REJECTED = {
-    "missing": (None, "holds no picture 'a.jpg'; correct the annotations"),
+    "missing": (None, "not in images.zip"),
     "empty": (b"", UNREADABLE + "empty file"),
     "a text": (b"not a picture at all\n" * 99, UNREADABLE + "not a picture"),
     "a web page": (b"<!DOCTYPE html><html>log in</html>", UNREADABLE + "not a picture"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,37 @@ def test_a_disk_that_is_full_for_the_last_files_is_one_line(
     assert not (OUT / name).exists()
     assert run_with_fault("none", 0)[0][0] == 0
     assert_right_shards(shard_folder)
+
+
+def cut_archive(archive):
+    archive.write_bytes(archive.read_bytes()[:-100])
+
+
+def spoil_pictures(archive):
+    with zipfile.ZipFile(archive) as old:
+        names = old.namelist()
+    with zipfile.ZipFile(archive, "w") as new:
+        for name in names:
+            new.writestr(name, b"no picture")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("damage", "parts"),
+    [
+        (Path.unlink, ("images.zip: not found; run `dvc repro download`",)),
+        (cut_archive, ("images.zip: is not a whole zip archive (", "; delete it and run `dvc")),
+        (spoil_pictures, ("rejects.csv: 14 of 14 train persons cannot be used, for example ",)),
+    ],
+    ids=["archive gone", "archive cut", "no picture in it"],
+)
+def test_what_all_tasks_find_is_one_line_and_no_index(project, damage, parts):
+    damage(Path("data/raw/synthetic/images.zip"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, str(ROOT / "stages" / "shard.py"), "--workers", "2"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert_one_line((result.returncode, [], result.stderr.splitlines()), *parts)
+    assert not (OUT / "index.json").exists()
 
 
 @pytest.mark.slow

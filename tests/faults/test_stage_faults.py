@@ -124,8 +124,8 @@ MISSING = {
     "parse": (RAW, "data/raw/synthetic/"),
     "shard": (ANNOTATIONS, "data/annotations/train.json: "),
     "train": (SHARDS, "data/tfrecords/index.json: missing; run `dvc repro shard`"),
-    "predict": (MODEL, "models/hourglass.keras: no such model; train one first"),
-    "evaluate": (PREDICTIONS, "predictions.json: not found; run the predict stage first"),
+    "predict": (MODEL, "models/hourglass.keras: no such model; train one "),
+    "evaluate": (PREDICTIONS, "predictions.json: not found; run `dvc repro predict`"),
 }
 
 
@@ -325,7 +325,7 @@ HALF_WRITTEN = {
     ("train", "half the validation shards"): (lambda: drop_shards("val*"), "tfrecords: missing"),
     ("train", "no index"): ((SHARDS / "index.json").unlink, "index.json: missing"),
     ("train", "index cut"): (lambda: cut(SHARDS / "index.json"), "index.json: damaged"),
-    ("predict", "network cut"): (lambda: cut(MODEL), "hourglass.keras: not a usable Keras model"),
+    ("predict", "network cut"): (lambda: cut(MODEL), "hourglass.keras: damaged, not a whole"),
     ("predict", "annotations cut"): (
         lambda: cut(ANNOTATIONS / "validation.json"), "validation.json",
     ),
@@ -336,12 +336,12 @@ HALF_WRITTEN = {
     ("predict", "as many other persons"): (
         lambda: use_other_persons(5), "made from other annotations than those of now",
     ),
-    ("evaluate", "predictions cut"): (lambda: cut(PREDICTIONS), "predictions.json: cannot be read"),
+    ("evaluate", "predictions cut"): (lambda: cut(PREDICTIONS), "predictions.json: not JSON at"),
     ("evaluate", "predictions cut at their end"): (
-        lambda: cut_last(PREDICTIONS), "predictions.json: cannot be read",
+        lambda: cut_last(PREDICTIONS), "predictions.json: not JSON at",
     ),
     ("evaluate", "predictions empty"): (
-        lambda: PREDICTIONS.write_text(""), "predictions.json: cannot be read",
+        lambda: PREDICTIONS.write_text(""), "predictions.json: the file is empty",
     ),
     ("evaluate", "one prediction less"): (
         lambda: edit_json(PREDICTIONS, list.pop), "4 entries for 5 validation persons",
