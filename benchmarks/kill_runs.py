@@ -164,7 +164,9 @@ class Demo:
         self.project, self.prepared = folder / "project", folder / "prepared"
         self.path, self.log = self.project / "demo", folder / "log"
         self.cache, self.temporary = folder / "cache", folder / "tmp"
+        programs = str(Path(sys.executable).parent)  # dvc, and the python that dvc.yaml names
         self.environment = os.environ | {
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "XDG_CACHE_HOME": str(self.cache),
             "TMPDIR": str(self.temporary),
             "DVC_SITE_CACHE_DIR": str(folder / "dvc"),

@@ -55,6 +55,7 @@ VARIANTS = {
     "constant learning rate, averaged weights, 0.99": {"schedule": "constant", "ema": 0.99},
     "batches of 16": {"batch_size": 16},
     "whole pictures in the shards, 12 epochs": {"shards": "whole", "epochs": 12},
+    "mixed_bfloat16, 12 epochs": {"precision": "mixed_bfloat16", "epochs": 12},
     "crops of JPEG quality 80, 12 epochs": {"shards": "coarse", "epochs": 12},
 }
 TWO_SEEDS = ("ours, 12 epochs", "tutorial's recipe, 12 epochs", "ours")
