@@ -313,7 +313,10 @@ def test_a_server_that_is_not_there(tmp_path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/a.bin"
         line = refusal(download_file, RemoteFile("a.bin", url), tmp_path)
-    assert line.startswith(f"{url}: ") and "refused; check the network, then repeat" in line
+    assert (
+        line.startswith(f"{url}: ")
+        and "refused; check the network and data.mirror, then repeat" in line
+    )
 
 
 def test_a_server_that_never_answers(tmp_path, monkeypatch):
