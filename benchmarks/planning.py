@@ -39,7 +39,7 @@ def plan(gpu, num_gpus, epochs, host_rate):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--core-rate", type=float, default=1500, help="images/s a core decodes")
+    options.add_argument("--core-rate", type=float, default=2400, help="images/s a core decodes")
     host_rate = CORES * options.parse_args().core_rate
     print("| GPUs | images/s | 50 epochs | 200 epochs | bottleneck |\n|---|---:|---:|---:|---|")
     for gpu in GPUS:

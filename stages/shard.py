@@ -61,7 +61,8 @@ def init_ray(num_workers):
         ray.init(runtime_env={"py_modules": [f"{source}/hourglass"]}, **settings)
     else:
         # The workers inherit it; Ray's own way to hand it over takes a second more.
-        os.environ |= {"PYTHONPATH": source, "CUDA_VISIBLE_DEVICES": ""}
+        paths = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+        os.environ |= {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
         ray.init(
             address="local",  # not whatever else runs on this machine
             num_cpus=num_workers,

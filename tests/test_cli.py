@@ -182,7 +182,7 @@ def test_a_file_that_is_no_model_is_named(hourglass):
     photo = save_picture(Path("photo.jpg"))
     code, _, err = hourglass("photo.jpg", model=photo)
     assert code == 1 and len(err) == 1
-    assert err[0].startswith("error: photo.jpg: damaged, not a whole .keras archive")
+    assert err[0].startswith("error: photo.jpg: not a whole .keras archive; ")
 
 
 def test_an_output_folder_that_is_a_file_is_named(hourglass):

@@ -11,7 +11,7 @@ from hourglass.errors import UserError
 from hourglass.inference import PosePredictor, predict_photo, predict_split, prepare_network
 from hourglass.input_pipeline import eval_batches, open_split
 from hourglass.model import build_hourglass, scale_heatmaps
-from hourglass.norms import FusedNorm
+from hourglass.norms import FusedNorm, fuse_norms
 from hourglass.skeleton import FLIP_ORDER
 
 SIZE = 64  # px of the fake networks' input
@@ -89,6 +89,12 @@ def test_a_prepared_network_gives_the_same_heatmaps(trained, factor, precision, 
     assert 0 < count_norms(prepared) < count_norms(network) / 2
     for left, before in zip(network.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(left, before)
+
+
+def test_a_network_that_was_fused_for_training_is_prepared_as_before(trained):
+    expected = count_norms(prepare_network(trained, "float32"))
+    fuse_norms(trained)
+    assert count_norms(prepare_network(trained, "float32")) == expected
 
 
 def test_only_the_heads_of_a_prepared_network_are_exact(trained):

@@ -88,13 +88,22 @@ def find_photos(paths):
     """
     photos = []
     for path in paths:
-        if not path.exists():
-            raise UserError(f"{show_path(path)}: no such file")
-        found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-        if not found:
-            raise UserError(f"{show_path(path)}: no files in this folder; name one of pictures")
-        photos += found
+        try:
+            photos += list_files(path)
+        except OSError as error:
+            reason = f"{error.strerror}; mend its permissions or name other pictures"
+            raise UserError(f"{show_path(path)}: {reason}") from None
     return photos
+
+
+def list_files(path):
+    """A file, or the files of a folder, sorted."""
+    if not path.exists():
+        raise UserError(f"{show_path(path)}: no such file")
+    found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    if not found:
+        raise UserError(f"{show_path(path)}: no files in this folder; name one of pictures")
+    return found
 
 
 def name_outputs(photos):

@@ -229,7 +229,7 @@ def _shorten(error):
     """What went wrong, without what requests was doing then."""
     cause = error.args[0] if error.args else error
     text = one_line(getattr(cause, "reason", cause))
-    return re.sub(r"^<?\w+Connection\([^)]*\)[^:]*: ", "", text)  # which object it was
+    return re.sub(r"^<?\w+Connection(?:Pool)?\([^)]*\)[^:]*: ", "", text)  # which object it was
 
 
 def _wait(reason, failures, asked):

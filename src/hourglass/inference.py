@@ -23,7 +23,7 @@ def prepare_network(network, precision):
     """A copy of a trained network for prediction alone; its heatmaps stay float32.
 
     The norms that follow a convolution are folded into its weights and the others are fused, which
-    changes nothing but the rounding and saves 5 to 35 % of the time.
+    changes nothing but the rounding and saves 5 to 35 % of the time on a CPU.
 
     Args:
         precision: of the layers, a Keras dtype policy.
@@ -66,12 +66,14 @@ def _layer_before(layer):
 
 def _find_folded_norms(network):
     """{name of a convolution: the norm that is all that follows it}."""
-    folded = {}
+    folded, members = {}, set(network.layers)
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             before = _layer_before(layer)
             is_conv = isinstance(before, layers.Conv2D)
-            if is_conv and _is_linear(before) and len(before._outbound_nodes) == 1:
+            # A fused copy of the network (`norms`) shares the convolution: its norms do not count.
+            followers = sum(node.operation in members for node in before._outbound_nodes)
+            if is_conv and _is_linear(before) and followers == 1:
                 folded[before.name] = layer
     return folded
 

@@ -6,6 +6,7 @@ nothing (`augment`). The order of an epoch follows from (seed, epoch) alone.
 
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +147,7 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(
         tf.data.TFRecordDataset,
         cycle_length=INTERLEAVED_SHARDS,
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=INTERLEAVED_SHARDS,
         deterministic=True,
     )
     order_seed = int(rng.integers(2**31))
@@ -229,14 +230,13 @@ def _decoded_batches(records, split, batch_size, draws, drop_remainder):
         record["labelled"] = tf.cast(record["labelled"], tf.uint8)
         return {key: record[key] for key in BATCH_KEYS}
 
-    batches = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = records.map(decode, num_parallel_calls=os.cpu_count(), deterministic=True)
     batches = batches.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     return batches.with_options(_without_tuning())
 
 
 def _without_tuning():
     # The tuner's thread sleeps for up to a second at a time, and the end of each pass waits for it.
-    # Without it AUTOTUNE means a decoder a core, which is as fast.
     options = tf.data.Options()
     options.autotune.enabled = False
     return options

@@ -177,10 +177,8 @@ def load_model(path):
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such model; train one (`dvc repro train`) or name another")
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            f"{path}: damaged, not a whole .keras archive; delete it and train it again"
-        )
+    if not _is_archive(path):
+        raise UserError(f"{path}: not a whole .keras archive; train it again or name another")
     try:
         model = keras.models.load_model(path, compile=False)
         is_ours = _is_hourglass(model)
@@ -192,6 +190,14 @@ def load_model(path):
             f"{path}: not an hourglass network for {NUM_JOINTS} joints; name another, or train one"
         )
     return model
+
+
+def _is_archive(path):
+    try:
+        with open(path, "rb") as file:
+            return zipfile.is_zipfile(file)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; mend its permissions or name another") from None
 
 
 def _is_hourglass(model):

@@ -1,7 +1,7 @@
 """Batch normalisation in one pass over the pixels, where Keras takes six.
 
 Keras writes it as separate means, products and sums. TensorFlow's own operation does the same work,
-forward and backward on the CPU, in a third of the time in float32 and a fifth in bfloat16.
+forward and backward on a CPU, in 0.4 of the time in float32, 0.2 in bfloat16; GPUs not measured.
 """
 
 from hourglass.backend import keras, layers, tf

@@ -192,8 +192,9 @@ class _Loader(yaml.SafeLoader):
 
     def construct_decimal(self, node):
         """A number, but for 010 and 1:30: to YAML 1.1, and not to DVC, they are 8 and 90."""
-        if re.match(r"[-+]?0[0-9box_]", node.value) or ":" in node.value:
-            problem = f"{node.value} is no plain decimal number"
+        text = self.construct_scalar(node)
+        if re.match(r"[-+]?0[0-9box_]", text) or ":" in text:
+            problem = f"{text} is no plain decimal number"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         is_int = node.tag.endswith(":int")
         return self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)

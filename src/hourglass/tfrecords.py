@@ -1,4 +1,4 @@
-"""TFRecord shards of person crops: which person goes where, and the writer; no TensorFlow.
+"""TFRecord shards of person crops: which person goes where, the writer, the index of all.
 
 A record has the tutorial's eleven features, so that its reader reads our shards, and what a reader
 without its rounding needs. Every coordinate in a record is in pixels of the stored picture, which

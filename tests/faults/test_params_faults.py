@@ -94,13 +94,16 @@ def test_a_wrong_key_is_named(refuse, content, line):
         ("epochs", "010", "cannot be read: HERE: 010 is no plain decimal number"),
         ("epochs", "0x10", "cannot be read: HERE: 0x10 is no plain decimal number"),
         ("epochs", "1:30", "cannot be read: HERE: 1:30 is no plain decimal number"),
+        ("epochs", "!!int [1]", "cannot be read: HERE: expected a scalar node"),
+        ("lr", "!!float {a: 1}", "cannot be read: HERE: expected a scalar node"),
         ("lr", "1:30.5", "cannot be read: HERE: 1:30.5 is no plain decimal number"),
     ],
     ids=["word for a count", "fraction for a count", "exponent for a count", "bool for a count",
          "nothing for a count", "date for a count", "bytes for a count", "100 kB for a count",
          "word for a number", "list for a number", "infinity in a string", "number for a bool",
          "number for a URL", "number for a list", "bool in a list", "octal", "hexadecimal",
-         "sexagesimal", "sexagesimal fraction"],
+         "sexagesimal", "a list called a count", "a mapping called a number",
+         "sexagesimal fraction"],
 )  # fmt: skip
 def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
     assert refuse(with_value(key, value)).startswith(line)

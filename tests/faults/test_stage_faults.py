@@ -325,7 +325,7 @@ HALF_WRITTEN = {
     ("train", "half the validation shards"): (lambda: drop_shards("val*"), "tfrecords: missing"),
     ("train", "no index"): ((SHARDS / "index.json").unlink, "index.json: missing"),
     ("train", "index cut"): (lambda: cut(SHARDS / "index.json"), "index.json: damaged"),
-    ("predict", "network cut"): (lambda: cut(MODEL), "hourglass.keras: damaged, not a whole"),
+    ("predict", "network cut"): (lambda: cut(MODEL), "hourglass.keras: not a whole .keras archive"),
     ("predict", "annotations cut"): (
         lambda: cut(ANNOTATIONS / "validation.json"), "validation.json",
     ),
