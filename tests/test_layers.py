@@ -15,8 +15,9 @@ LAYERS = [
     "errors", "files", "backend", "skeleton", "params", "datasets", "archives",
     "annotations", "geometry", "images", "bodies", "cartoons", "synthetic", "downloads",
     "pckh", "drawing", "predictions", "reporting", "figures",
-    "examples", "tfrecords", "heatmaps", "losses", "model", "norms", "augment", "input_pipeline",
-    "inference", "schedules", "optimizers", "states", "tracking", "training", "cli",
+    "tfrecord_format", "tfrecords", "heatmaps", "losses", "model", "norms", "augment",
+    "input_pipeline", "inference", "schedules", "optimizers", "states", "tracking",
+    "training", "cli",
 ]  # fmt: skip
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")

@@ -14,7 +14,6 @@ import numpy as np
 
 from hourglass import geometry
 from hourglass.errors import UserError
-from hourglass.examples import serialize_example, write_record
 from hourglass.files import atomic_path, write_json
 from hourglass.images import (
     OUTSIDE,
@@ -25,6 +24,7 @@ from hourglass.images import (
     is_plain_jpeg,
 )
 from hourglass.skeleton import NUM_JOINTS
+from hourglass.tfrecord_format import serialize_example, write_record
 
 VISIBLE = 2  # the tutorial's value; 0 is missing
 INDEX_NAME = "index.json"

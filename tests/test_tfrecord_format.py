@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hourglass.examples import serialize_example, write_record
+from hourglass.tfrecord_format import serialize_example, write_record
 from hourglass.tfrecords import FEATURES
 
 FLOATS = st.floats(width=32, allow_nan=False)
