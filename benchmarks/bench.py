@@ -23,7 +23,7 @@ import stage_rows
 from measure import CLOCKS, measure_rates, table
 from tutorial import Tutorial
 
-from hourglass.backend import keras, tf
+from hourglass.frameworks import keras, tf
 
 LARGE, SMALL = (">= 30x", ">= 6x"), (">= 20x", ">= 5x")  # targets: host side, all of it
 GROUPS = ("input", "small", "photographs", "cores", "shard", "train", "predict", "idle", "start")

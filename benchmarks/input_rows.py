@@ -13,11 +13,11 @@ import peer
 import samples
 from measure import Row, measure_rates, number, on_cores, rate_row
 
-from hourglass import input_pipeline
-from hourglass.augment import make_views
-from hourglass.backend import tf
-from hourglass.heatmaps import encode_heatmaps
+from hourglass.frameworks import tf
+from hourglass.network.heatmaps import encode_heatmaps
+from hourglass.network.views import make_views
 from hourglass.params import load_params
+from hourglass.records import input_pipeline
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")

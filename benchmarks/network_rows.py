@@ -9,11 +9,15 @@ import tutorial as baseline
 from input_rows import PARAMS
 from measure import Row, rate_row
 
-from hourglass import inference, input_pipeline, training
-from hourglass.backend import keras, tf
-from hourglass.model import build_hourglass
-from hourglass.norms import fuse_norms
-from hourglass.optimizers import build_optimizer
+from hourglass.frameworks import keras, tf
+from hourglass.network.hourglass import build_hourglass
+from hourglass.network.norms import fuse_norms
+from hourglass.network.predictor import PosePredictor, predict_split
+from hourglass.prediction import folding
+from hourglass.prediction.photos import predict_photo
+from hourglass.records import input_pipeline
+from hourglass.training.optimizers import build_optimizer
+from hourglass.training.trainer import PoseTrainer
 
 TRAIN_BATCH = 8
 PREDICT_BATCH, PREDICT_BATCHES = 8, 4
@@ -47,7 +51,7 @@ def our_step(batch, precision):
     """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     network = build_hourglass(PARAMS.model)
-    trainer = training.PoseTrainer(fuse_norms(network), PARAMS.train)
+    trainer = PoseTrainer(fuse_norms(network), PARAMS.train)
     optimizer = build_optimizer(PARAMS.train)
     trainer.compile(optimizer=optimizer, jit_compile=precision.endswith("XLA"))
     keras.config.set_dtype_policy("float32")
@@ -119,12 +123,10 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
     photo = next(iter(sample.pictures.values()))
     runs = {}
     for precision in precisions:
-        network = inference.prepare_network(build_hourglass(PARAMS.model), precision)
-        predictor = inference.PosePredictor(network, flip_test=False, decode="taylor")
+        network = folding.prepare_network(build_hourglass(PARAMS.model), precision)
+        predictor = PosePredictor(network, flip_test=False, decode="taylor")
         runs[precision, "batch"] = functools.partial(predict_batches, predictor, split)
-        runs[precision, "photo"] = functools.partial(
-            predict_once, inference.predict_photo, predictor, photo
-        )
+        runs[precision, "photo"] = functools.partial(predict_once, predict_photo, predictor, photo)
     if tutorial:
         networks = {"tutorial": tutorial.build_network(), "same": build_hourglass(PARAMS.model)}
         for name, network in networks.items():
@@ -151,5 +153,5 @@ def predict_once(predict, network, data):
 
 def predict_batches(predictor, split):
     batches = input_pipeline.eval_batches(split, PREDICT_BATCH).take(PREDICT_BATCHES)
-    inference.predict_split(predictor, batches, split.num_persons, PREDICT_BATCH)
+    predict_split(predictor, batches, split.num_persons, PREDICT_BATCH)
     return PREDICT_BATCHES * PREDICT_BATCH

@@ -138,34 +138,37 @@ def start_run(name, seed, options, cores):
 
 def run_variant(name, seed, options):
     """Train and judge one variant; leaves result.json in its folder."""
-    from hourglass import model, training
-    from hourglass.input_pipeline import open_split
-    from hourglass.optimizers import write_averages
+    from hourglass.network import hourglass
     from hourglass.params import Params
+    from hourglass.records.input_pipeline import open_split
+    from hourglass.training.devices import prepare_devices
+    from hourglass.training.optimizers import write_averages
+    from hourglass.training.states import TrainingState
+    from hourglass.training.trainer import Trainer
 
     changes = copy.deepcopy(VARIANTS[name])
-    model.HEAD_STDDEV = changes.pop("head", model.HEAD_STDDEV)
-    model.RESIDUAL_INITIALIZER = changes.pop("residual", model.RESIDUAL_INITIALIZER)
+    hourglass.HEAD_STDDEV = changes.pop("head", hourglass.HEAD_STDDEV)
+    hourglass.RESIDUAL_INITIALIZER = changes.pop("residual", hourglass.RESIDUAL_INITIALIZER)
     is_tutorial, kind = changes.pop("tutorial", False), changes.pop("shards", "crops")
     values = base_params()
     values["train"] |= changes | {"seed": seed}
     params = Params.model_validate(values)
     if is_tutorial:
-        model.HEAD_STDDEV = VARIANTS["heads: He initialisation"]["head"]
-        model.RESIDUAL_INITIALIZER = "he_normal"
+        hourglass.HEAD_STDDEV = VARIANTS["heads: He initialisation"]["head"]
+        hourglass.RESIDUAL_INITIALIZER = "he_normal"
     folder = run_folder(options.work, name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state.npz").unlink(missing_ok=True)
     shards = options.work / kind / "data" / "tfrecords"
     splits = [open_split(shards, split, 128) for split in ("train", "validation")]
-    strategy = training.prepare_devices(params.train)
-    trainer = training.Trainer(params, *splits, strategy, folder / "state.npz")
+    strategy = prepare_devices(params.train)
+    trainer = Trainer(params, *splits, strategy, folder / "state.npz")
     start = time.monotonic()
     if is_tutorial:
         history = train_as_the_tutorial(trainer, params, options)
     else:
         history = trainer.run()
-        trainer.network.set_weights(training.TrainingState.load(folder / "state.npz").weights)
+        trainer.network.set_weights(TrainingState.load(folder / "state.npz").weights)
         if params.train.ema:
             write_averages(trainer.optimizer, trainer.network.trainable_variables)
     result = {
@@ -177,7 +180,7 @@ def run_variant(name, seed, options):
 
 def train_as_the_tutorial(trainer, params, options):
     """Its crops, target, loss and optimizer, by its own code; our network, judged by our crops."""
-    from hourglass.backend import tf
+    from hourglass.frameworks import tf
 
     sys.path.insert(0, str(options.baseline))
     import preprocess
@@ -214,9 +217,9 @@ def train_as_the_tutorial(trainer, params, options):
 
 def judge(trainer, split):
     """PCKh@0.5 and @0.1 of the network as it is, by decoding, without and with flip test."""
-    from hourglass import pckh
-    from hourglass.inference import PosePredictor, predict_split
-    from hourglass.input_pipeline import eval_batches
+    from hourglass.evaluation import pckh
+    from hourglass.network.predictor import PosePredictor, predict_split
+    from hourglass.records.input_pipeline import eval_batches
 
     truth, scores = trainer.truth, {}
     for flip_test in (False, True):

@@ -10,7 +10,11 @@ import yaml
 from PIL import Image
 from tqdm import tqdm
 
-from hourglass import annotations, input_pipeline, synthetic, tfrecords
+from hourglass.annotations.checks import check_records
+from hourglass.records import input_pipeline
+from hourglass.records.index import write_index
+from hourglass.records.shards import plan_shards, write_shard
+from hourglass.synthetic.pictures import draw_picture
 
 MPII_WIDTH = 1280  # px, as most of MPII's
 ENLARGED = 4  # lspet-mini becomes as large as MPII
@@ -30,7 +34,7 @@ class Sample:
 
 def draw_sample(number, width=None):
     """Drawn figures, enlarged to `width` px where that is given."""
-    drawn = (synthetic.draw_picture(1, index) for index in range(number))
+    drawn = (draw_picture(1, index) for index in range(number))
     items = [
         (record | {"image": f"{index}.jpg"}, image, width / image.width if width else 1)
         for index, (image, (record, *_)) in enumerate(tqdm(drawn, "draw", number, disable=None))
@@ -52,7 +56,7 @@ def _make_sample(items):
     for record, image, factor in items:
         pictures[record["image"]] = _encode(image, factor)
         records.append(_scale_record(record, factor))
-    persons, rejects = annotations.check_records(records, image_names=None)
+    persons, rejects = check_records(records, image_names=None)
     assert not rejects, rejects[0]
     return Sample(persons, pictures)
 
@@ -84,9 +88,9 @@ def repeat_sample(sample, times):
 
 def write_split(folder, sample, shard_params, num_shards=8):
     """Write the sample as train shards; the paths, and the split as the pipeline opens it."""
-    shards = tfrecords.plan_shards("train", "train", len(sample.persons), num_shards, seed=1)
+    shards = plan_shards("train", "train", len(sample.persons), num_shards, seed=1)
     results = [
-        tfrecords.write_shard(
+        write_shard(
             folder / shard.name,
             shard.indices,
             [sample.persons[k] for k in shard.indices],
@@ -95,7 +99,7 @@ def write_split(folder, sample, shard_params, num_shards=8):
         )
         for shard in tqdm(shards, desc=folder.name, disable=None)
     ]
-    tfrecords.write_index(folder, shards, results, {"train": len(sample.persons)}, shard_params)
+    write_index(folder, shards, results, {"train": len(sample.persons)}, shard_params)
     return input_pipeline.open_split(folder, "train", 256)
 
 
@@ -117,7 +121,7 @@ def write_our_project(folder, sample, params):
         for name, data in sample.pictures.items():
             archive.writestr(f"images/{name}", data)
     for split, persons in _halves(sample).items():
-        annotations.save_persons(folder / "data" / "annotations" / f"{split}.json", persons)
+        persons.save_persons(folder / "data" / "annotations" / f"{split}.json", persons)
 
 
 def write_tutorial_project(folder, sample):
@@ -127,7 +131,7 @@ def write_tutorial_project(folder, sample):
     for name, data in sample.pictures.items():
         (images / name).write_bytes(data)
     for split, persons in _halves(sample).items():
-        annotations.save_persons(labels / f"{split}.json", persons)
+        persons.save_persons(labels / f"{split}.json", persons)
 
 
 def _halves(sample):

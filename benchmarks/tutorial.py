@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hourglass.backend import tf
+from hourglass.frameworks import tf
 
 SHARD_SCRIPT = "tfrecords_mpii.py"
 

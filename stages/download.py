@@ -5,9 +5,9 @@ params.yaml `data` -> data/raw/<dataset>/
 
 from pathlib import Path
 
-from hourglass.downloads import fetch_dataset
 from hourglass.errors import exit_on_user_error
 from hourglass.params import load_params
+from hourglass.raw.downloads import fetch_dataset
 
 
 @exit_on_user_error

@@ -1,11 +1,11 @@
 """Score the predictions on the validation persons: PCKh as metrics, curve, figure and table."""
 
-from hourglass.annotations import load_persons
+from hourglass.annotations.persons import load_persons
 from hourglass.errors import exit_on_user_error
+from hourglass.evaluation.pckh import score_persons
+from hourglass.evaluation.reporting import write_reports
 from hourglass.files import exclusive_lock
-from hourglass.pckh import score_persons
-from hourglass.predictions import load_predictions
-from hourglass.reporting import write_reports
+from hourglass.prediction.predictions import load_predictions
 
 
 @exit_on_user_error

@@ -2,17 +2,13 @@
 
 from pathlib import Path
 
-from hourglass.annotations import (
-    SPLITS,
-    check_rejects,
-    parse_dataset,
-    save_persons,
-    summarize_split,
-    write_rejects,
-)
+from hourglass.annotations.checks import check_rejects, summarize_split
+from hourglass.annotations.parsing import parse_dataset
+from hourglass.annotations.persons import SPLITS, save_persons
 from hourglass.errors import exit_on_user_error
 from hourglass.files import exclusive_lock
 from hourglass.params import load_params
+from hourglass.rejects import write_rejects
 
 
 @exit_on_user_error

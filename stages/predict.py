@@ -2,27 +2,28 @@
 
 from pathlib import Path
 
-from hourglass import figures, inference
-from hourglass.annotations import load_persons
+from hourglass.annotations.persons import load_persons
 from hourglass.errors import exit_on_user_error
+from hourglass.evaluation.pckh import score_persons
 from hourglass.files import exclusive_lock
-from hourglass.input_pipeline import (
+from hourglass.network.predictor import PosePredictor, predict_split
+from hourglass.network.storage import load_model
+from hourglass.params import load_params
+from hourglass.prediction import figures, folding
+from hourglass.prediction.predictions import save_predictions
+from hourglass.records.input_pipeline import (
     check_persons,
     eval_batches,
     name_damage,
     open_split,
     read_crops,
 )
-from hourglass.model import load_model
-from hourglass.params import load_params
-from hourglass.pckh import score_persons
-from hourglass.predictions import save_predictions
 
 
 @exit_on_user_error
 def main():
     params = load_params()
-    network = inference.prepare_network(
+    network = folding.prepare_network(
         load_model("models/hourglass.keras"), params.predict.precision
     )
     persons = load_persons("data/annotations/validation.json")
@@ -33,9 +34,9 @@ def main():
 
 
 def predict(params, network, persons, split):
-    predictor = inference.PosePredictor(network, params.flip_test, params.decode)
+    predictor = PosePredictor(network, params.flip_test, params.decode)
     batch_size = params.batch_size
-    keypoints, scores, is_predicted = inference.predict_split(
+    keypoints, scores, is_predicted = predict_split(
         predictor, eval_batches(split, batch_size), len(persons), batch_size
     )
     save_predictions(

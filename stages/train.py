@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from hourglass import training
 from hourglass.errors import exit_on_user_error
-from hourglass.files import exclusive_lock
-from hourglass.input_pipeline import name_damage, open_split
-from hourglass.model import save_model, scale_heatmaps
+from hourglass.files import exclusive_lock, file_digest
+from hourglass.network.storage import save_model, scale_heatmaps
 from hourglass.params import load_params
-from hourglass.states import cache_folder, remove_old_states, state_key
-from hourglass.tfrecords import INDEX_NAME, file_digest
+from hourglass.records.index import INDEX_NAME
+from hourglass.records.input_pipeline import name_damage, open_split
+from hourglass.training.devices import prepare_devices
+from hourglass.training.states import cache_folder, remove_old_states, state_key
+from hourglass.training.tracking import write_history
+from hourglass.training.trainer import Trainer
 
 SHARDS = Path("data/tfrecords")
 # What a stage ends with whose `dvc repro` was killed, DVC does not know of.
@@ -22,7 +24,7 @@ def main():
     splits = [
         open_split(SHARDS, split, params.model.input_size) for split in ("train", "validation")
     ]
-    strategy = training.prepare_devices(params.train)
+    strategy = prepare_devices(params.train)
     key = state_key(params, file_digest(SHARDS / INDEX_NAME))
     remove_old_states(cache_folder(), key)
     state = cache_folder() / f"{key}.npz"
@@ -31,11 +33,11 @@ def main():
         exclusive_lock(state.with_suffix(".lock"), "training with the same inputs", ADVICE),
         name_damage(*splits),
     ):
-        trainer = training.Trainer(params, *splits, strategy, state, Path("logs", key))
+        trainer = Trainer(params, *splits, strategy, state, Path("logs", key))
         history = trainer.run()
         network = scale_heatmaps(trainer.network, 1 / params.train.target_peak)
         save_model(network, "models/hourglass.keras")
-        training.write_history("reports/plots/history.csv", history)
+        write_history("reports/plots/history.csv", history)
         state.unlink(missing_ok=True)
 
 

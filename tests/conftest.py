@@ -33,7 +33,7 @@ def tiny_params():
 def raw_folder(tmp_path_factory):
     """images.zip, train.json and validation.json of 14 + 5 drawn figures."""
     from hourglass.params import SyntheticParams
-    from hourglass.synthetic import write_dataset
+    from hourglass.synthetic.pictures import write_dataset
 
     folder = tmp_path_factory.mktemp("raw")
     write_dataset(folder, SyntheticParams(num_train=14, num_val=5, seed=3))
@@ -43,7 +43,7 @@ def raw_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def persons(raw_folder):
     """The checked persons of `raw_folder`, {split: list}."""
-    from hourglass.annotations import parse_dataset
+    from hourglass.annotations.parsing import parse_dataset
 
     return parse_dataset(raw_folder, "synthetic")[0]
 
@@ -51,19 +51,15 @@ def persons(raw_folder):
 @pytest.fixture(scope="session")
 def write_shards(raw_folder, persons):
     """A function (folder, ShardParams) that writes the shards of `raw_folder`, without Ray."""
-    from hourglass import tfrecords
-    from hourglass.archives import open_images
+    from hourglass.raw.archives import open_images
+    from hourglass.records.index import write_index
+    from hourglass.records.shards import plan_splits, write_shard
 
     def write(folder, params):
-        shards = tfrecords.plan_shards(
-            "train", "train", len(persons["train"]), params.num_train_shards, params.seed
-        )
-        shards += tfrecords.plan_shards(
-            "validation", "val", len(persons["validation"]), params.num_val_shards
-        )
+        shards = plan_splits(persons, params)
         with open_images(raw_folder / "images.zip") as images:
             results = [
-                tfrecords.write_shard(
+                write_shard(
                     folder / s.name,
                     s.indices,
                     [persons[s.split][i] for i in s.indices],
@@ -73,7 +69,7 @@ def write_shards(raw_folder, persons):
                 for s in shards
             ]
         counts = {split: len(people) for split, people in persons.items()}
-        tfrecords.write_index(folder, shards, results, counts, params)
+        write_index(folder, shards, results, counts, params)
         return folder
 
     return write
@@ -90,7 +86,7 @@ def network(tiny_params):
     """A tiny network of fixed random weights; not to be changed."""
     import keras
 
-    from hourglass.model import build_hourglass
+    from hourglass.network.hourglass import build_hourglass
 
     keras.utils.set_random_seed(1)
     return build_hourglass(tiny_params.model)
@@ -99,7 +95,7 @@ def network(tiny_params):
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory, network):
     """`network`, saved."""
-    from hourglass.model import save_model
+    from hourglass.network.storage import save_model
 
     path = tmp_path_factory.mktemp("models") / "hourglass.keras"
     save_model(network, path)
@@ -125,7 +121,7 @@ def site():
 @pytest.fixture
 def quick_retries(monkeypatch):
     """Downloads that wait for nothing long."""
-    from hourglass import downloads
+    from hourglass.raw import downloads
 
     monkeypatch.setattr(downloads, "BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(downloads, "MAX_WAIT_SECONDS", 0.01)
@@ -138,7 +134,7 @@ def small_mpii(site, tmp_path, monkeypatch):
     """The DataParams of an MPII of two pictures on `site`, whose archive has an md5 of its own."""
     import dataclasses
 
-    from hourglass.datasets import DATASETS
+    from hourglass.raw.datasets import DATASETS
     from server import RECORDS, data_params
     from test_archives import write_tar, zip_bytes
 
@@ -162,7 +158,7 @@ def small_mpii(site, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def make_predictor():
     """What stands for PosePredictor in tests of one network: compiled once for all of them."""
-    from hourglass.inference import PosePredictor
+    from hourglass.network.predictor import PosePredictor
 
     made = {}
 

@@ -5,23 +5,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "hourglass"
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+def module_path(name):
+    """The file of a module named as in `MODULES`, for example "raw.archives"."""
+    return PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
 
 
 def direct_imports(path):
     """Names of the package's modules that a file imports itself, anywhere in it."""
-    names = set()
+    named = set()
     for node in ast.walk(ast.parse(Path(path).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "hourglass":
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hourglass."):
-            names.add(node.module.removeprefix("hourglass."))
+        if isinstance(node, ast.ImportFrom):
+            named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            names |= {
-                alias.name.removeprefix("hourglass.")
-                for alias in node.names
-                if alias.name.startswith("hourglass.")
-            }
-    return names
+            named |= {alias.name for alias in node.names}
+    return {name.removeprefix("hourglass.") for name in named} & set(MODULES)
 
 
 def all_imports(path):
@@ -30,5 +34,5 @@ def all_imports(path):
     while waiting:
         name = waiting.pop()
         found.add(name)
-        waiting |= direct_imports(PACKAGE / f"{name}.py") - found
+        waiting |= direct_imports(module_path(name)) - found
     return found

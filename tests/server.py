@@ -4,8 +4,8 @@ import http.server
 import socket
 import threading
 
-from hourglass.datasets import RemoteFile
 from hourglass.params import DataParams, SyntheticParams
+from hourglass.raw.datasets import RemoteFile
 from test_archives import md5, random_bytes
 
 RECORDS = b'[{"image": "a.jpg"}]'

@@ -16,21 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from hourglass import annotations
-from hourglass.annotations import (
-    Reject,
-    check_records,
-    check_rejects,
-    load_persons,
-    parse_dataset,
-    read_lspet,
-    read_mpii_json,
-    read_mpii_mat,
-    save_persons,
-    summarize_split,
-    write_rejects,
-)
+from hourglass.annotations.checks import check_records, check_rejects, summarize_split
+from hourglass.annotations.lspet import read_lspet
+from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
+from hourglass.annotations.parsing import parse_dataset
+from hourglass.annotations.persons import KEYS, SPLITS, load_persons, save_persons
 from hourglass.errors import UserError
+from hourglass.raw.datasets import DATASETS
+from hourglass.rejects import Reject, write_rejects
 from hourglass.skeleton import JOINTS, SCORED_JOINTS
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -207,7 +200,7 @@ ALMOST_RECORDS = st.fixed_dictionaries(
     },
 )
 ONE_CHANGED = st.builds(
-    lambda key, value: make_record(**{key: value}), st.sampled_from(annotations.KEYS), JSON_VALUES
+    lambda key, value: make_record(**{key: value}), st.sampled_from(KEYS), JSON_VALUES
 )
 
 
@@ -263,7 +256,7 @@ def test_saved_persons_round_trip_bit_for_bit_one_a_line(tmp_path):
         assert_same(person, other)
     lines = (tmp_path / "new" / "train.json").read_text().splitlines()
     assert len(lines) == 22
-    assert list(json.loads(lines[1].rstrip(","))) == list(annotations.KEYS)
+    assert list(json.loads(lines[1].rstrip(","))) == list(KEYS)
     assert os.listdir(tmp_path / "new") == ["train.json"]
 
 
@@ -485,8 +478,8 @@ def test_picture_in_both_splits_costs_the_train_record(tmp_path):
 
 def write_mpii(folder, monkeypatch):
     """A raw folder of MPII without its JSON; the pictures lie in a zip for once."""
-    mpii = dataclasses.replace(annotations.DATASETS["mpii"], images="images.zip")
-    monkeypatch.setitem(annotations.DATASETS, "mpii", mpii)
+    mpii = dataclasses.replace(DATASETS["mpii"], images="images.zip")
+    monkeypatch.setitem(DATASETS, "mpii", mpii)
     write_raw(folder, ["a.jpg", "b.jpg"])
     with zipfile.ZipFile(folder / "mpii_human_pose_v1_u12_2.zip", "w") as archive:
         rect = make_rect(make_point(3, 4, 5))
@@ -559,7 +552,10 @@ def test_stage_stops_on_too_many_rejects_and_leaves_rejects_csv(tmp_path):
 
 
 def test_importing_brings_no_scipy_and_no_tensorflow(tmp_path):
-    code = "import sys, hourglass.annotations; print({'scipy', 'tensorflow'} & set(sys.modules))"
+    code = (
+        "import sys, hourglass.annotations.parsing; "
+        "print({'scipy', 'tensorflow'} & set(sys.modules))"
+    )
     assert run_python("-c", code, cwd=tmp_path).stdout == "set()\n"
 
 
@@ -631,7 +627,7 @@ def test_real_sets_are_kept_whole(name, num_persons):
 @needs_data
 def test_real_lspet_equals_the_converted_set():
     converted = {}
-    for split in annotations.SPLITS:
+    for split in SPLITS:
         records = read_mpii_json(SHARED / "lspet-mini" / f"{split}.json", split)
         converted.update((p.image, p) for p in check_records(records, None)[0])
     with zipfile.ZipFile(SHARED / "lspet-first60.zip") as archive:

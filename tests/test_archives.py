@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hourglass import archives
-from hourglass.archives import index_archive, open_images, pack_folder, picture_name, read_member
+import hourglass
 from hourglass.errors import UserError
+from hourglass.raw import archives, tar_index
+from hourglass.raw.archives import open_images, picture_name, read_member
+from hourglass.raw.packing import pack_folder
+from hourglass.raw.tar_index import index_archive
 
 LSPET = Path(__file__).parents[2] / "shared" / "data" / "lspet-first60.zip"
 
@@ -126,8 +129,8 @@ def big_tar(tmp_path_factory):
     ]
     path = tmp_path_factory.mktemp("tar") / "a.tar.gz"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archives, "SEEK_SPACING_BYTES", 1 << 18)
-        patch.setattr(archives, "SCAN_BUFFER_BYTES", 1 << 20)
+        patch.setattr(tar_index, "SEEK_SPACING_BYTES", 1 << 18)
+        patch.setattr(tar_index, "SCAN_BUFFER_BYTES", 1 << 20)
         index_tar(path, members)
         seek_points = path.with_name("a.tar.gz.gzidx").read_bytes()
         path.with_name("a.tar.gz.gzidx").unlink()
@@ -221,8 +224,10 @@ def test_the_real_lspet_archive():
 
 
 def test_import_brings_no_tensorflow_and_no_pydantic():
-    code = "import sys, hourglass.archives; print({'tensorflow', 'pydantic'} & set(sys.modules))"
-    environment = {"PYTHONPATH": str(Path(archives.__file__).parents[1])}
+    code = (
+        "import sys, hourglass.raw.archives; print({'tensorflow', 'pydantic'} & set(sys.modules))"
+    )
+    environment = {"PYTHONPATH": str(Path(hourglass.__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass import augment, geometry
+from hourglass import geometry
+from hourglass.network import views
 from hourglass.params import AugmentParams
 from hourglass.skeleton import FLIP_ORDER, JOINTS, NUM_JOINTS
 
@@ -13,7 +14,7 @@ STORED, SIZE = 160, 96
 def draws_of(*rows):
     """Draws [N, 6]; a row names what differs from the plain draw."""
     names = ("zoom", "turn", "flip", "red", "green", "blue")
-    draws = np.tile(np.float32(augment.PLAIN_DRAW), (len(rows), 1))
+    draws = np.tile(np.float32(views.PLAIN_DRAW), (len(rows), 1))
     for draw, row in zip(draws, rows, strict=True):
         for name, value in row.items():
             draw[names.index(name)] = value
@@ -40,7 +41,7 @@ def make_batch(crops, draws, keypoints=None, labelled=None, center=None, side=11
 
 
 def make_views(batch, size=SIZE):
-    return [np.array(value) for value in augment.make_views(batch, size)]
+    return [np.array(value) for value in views.make_views(batch, size)]
 
 
 def smooth_crops(num, seed=0):
@@ -73,20 +74,20 @@ def find_blobs(pictures):
 
 
 def test_a_records_draw_follows_from_seed_epoch_and_its_place_alone():
-    draws = augment.draw_views(PARAMS, 1, 5, 100)
-    assert draws.shape == (100, augment.NUM_DRAWS)
+    draws = views.draw_views(PARAMS, 1, 5, 100)
+    assert draws.shape == (100, views.NUM_DRAWS)
     assert draws.dtype == np.float32
-    np.testing.assert_array_equal(draws, augment.draw_views(PARAMS, 1, 5, 100))
-    np.testing.assert_array_equal(draws[:40], augment.draw_views(PARAMS, 1, 5, 40))
+    np.testing.assert_array_equal(draws, views.draw_views(PARAMS, 1, 5, 100))
+    np.testing.assert_array_equal(draws[:40], views.draw_views(PARAMS, 1, 5, 40))
     np.random.seed(3)
-    np.testing.assert_array_equal(draws, augment.draw_views(PARAMS, 1, 5, 100))
+    np.testing.assert_array_equal(draws, views.draw_views(PARAMS, 1, 5, 100))
 
 
 def test_records_epochs_and_seeds_differ():
-    draws = augment.draw_views(PARAMS, 1, 5, 100)
+    draws = views.draw_views(PARAMS, 1, 5, 100)
     assert len(np.unique(draws[:, 0])) == 100
     for seed, epoch in [(1, 6), (2, 5), (5, 1)]:
-        other = augment.draw_views(PARAMS, seed, epoch, 100)
+        other = views.draw_views(PARAMS, seed, epoch, 100)
         assert not (draws[:, 0] == other[:, 0]).any()
 
 
@@ -101,7 +102,7 @@ def test_records_epochs_and_seeds_differ():
     ],
 )
 def test_draws_fill_their_range_evenly_and_stay_in_it(column, low, high):
-    values = augment.draw_views(PARAMS, 7, 0, 20_000)[:, column]
+    values = views.draw_views(PARAMS, 7, 0, 20_000)[:, column]
     assert low - 1e-6 <= values.min() < low + 0.01 * (high - low)
     assert high - 0.01 * (high - low) < values.max() <= high + 1e-6
     quarters, _ = np.histogram(values, 4, (low, high))
@@ -109,22 +110,22 @@ def test_draws_fill_their_range_evenly_and_stay_in_it(column, low, high):
 
 
 def test_half_of_the_views_are_flipped_or_none():
-    flips = augment.draw_views(PARAMS, 7, 0, 20_000)[:, 2]
+    flips = views.draw_views(PARAMS, 7, 0, 20_000)[:, 2]
     assert set(flips) == {0, 1}
     assert flips.mean() == pytest.approx(0.5, abs=0.02)
     unflipped = PARAMS.model_copy(update={"flip": False})
-    assert not augment.draw_views(unflipped, 7, 0, 1000)[:, 2].any()
+    assert not views.draw_views(unflipped, 7, 0, 1000)[:, 2].any()
 
 
 def test_what_is_drawn_for_one_thing_says_nothing_of_another():
-    correlation = np.corrcoef(augment.draw_views(PARAMS, 7, 0, 20_000).T)
-    assert np.abs(correlation - np.eye(augment.NUM_DRAWS)).max() < 0.03
+    correlation = np.corrcoef(views.draw_views(PARAMS, 7, 0, 20_000).T)
+    assert np.abs(correlation - np.eye(views.NUM_DRAWS)).max() < 0.03
 
 
 def test_without_augmentation_every_draw_is_plain():
     params = AugmentParams(scale=0, rotation=0, flip=False, colour=0)
-    expected = np.tile(np.float32(augment.PLAIN_DRAW), (50, 1))
-    np.testing.assert_array_equal(augment.draw_views(params, 1, 1, 50), expected)
+    expected = np.tile(np.float32(views.PLAIN_DRAW), (50, 1))
+    np.testing.assert_array_equal(views.draw_views(params, 1, 1, 50), expected)
 
 
 # Pixels
@@ -215,7 +216,7 @@ def random_keypoints(rng, num):
 def test_keypoints_move_with_the_pixels(seed):
     """Each joint's blob is seen where the keypoint says; left and right change places in a flip."""
     rng = np.random.default_rng(seed)
-    for draw in augment.draw_views(PARAMS, seed, 0, 6):
+    for draw in views.draw_views(PARAMS, seed, 0, 6):
         places = random_keypoints(rng, 1)
         center = np.full((1, 2), 79.5) + rng.uniform(-3, 3, 2)
         one = make_batch(blobs(places[0])[:1], draw[None], places, center=center, side=150.0)
@@ -230,12 +231,12 @@ def test_keypoints_move_with_the_pixels(seed):
         pictures, *_ = make_views(many)
         found = find_blobs(pictures)
         shown_as = np.array(FLIP_ORDER) if draw[2] else np.arange(NUM_JOINTS)
-        expected = np.array(augment.heatmap_to_input(keypoints[0]))[shown_as]
+        expected = np.array(views.heatmap_to_input(keypoints[0]))[shown_as]
         np.testing.assert_allclose(found, expected, atol=0.1)
 
 
 def test_some_of_those_draws_are_flipped_and_some_are_not():
-    flips = [augment.draw_views(PARAMS, seed, 0, 6)[:, 2] for seed in range(4)]
+    flips = [views.draw_views(PARAMS, seed, 0, 6)[:, 2] for seed in range(4)]
     assert 4 < np.sum(flips) < 20
 
 
@@ -264,9 +265,9 @@ def test_missing_joints_stay_missing(draw):
 
 def test_swapping_sides_twice_changes_nothing():
     values = np.random.default_rng(0).random((2, NUM_JOINTS, 2))
-    once = np.array(augment.swap_sides(values))
+    once = np.array(views.swap_sides(values))
     np.testing.assert_array_equal(once, values[:, list(FLIP_ORDER)])
-    np.testing.assert_array_equal(np.array(augment.swap_sides(once)), values)
+    np.testing.assert_array_equal(np.array(views.swap_sides(once)), values)
 
 
 def test_a_flip_of_a_flip_is_the_plain_view():
@@ -280,7 +281,7 @@ def test_a_flip_of_a_flip_is_the_plain_view():
             np.rint(crops), draws_of({"flip": 1}), keypoints, labelled, middle, float(SIZE)
         )
         pictures, moved, found = make_views(batch)
-        return pictures, np.array(augment.heatmap_to_input(moved)), found
+        return pictures, np.array(views.heatmap_to_input(moved)), found
 
     twice = flip(*flip(crops, keypoints, labelled))
     np.testing.assert_allclose(twice[0], crops, atol=0.01)
@@ -293,10 +294,10 @@ def test_a_flip_of_a_flip_is_the_plain_view():
 
 def random_transforms(num):
     rng = np.random.default_rng(0)
-    draws = augment.draw_views(PARAMS, 3, 0, num)
+    draws = views.draw_views(PARAMS, 3, 0, num)
     center = np.float32(rng.uniform(0, 300, (num, 2)))
     side = np.float32(rng.uniform(20, 400, num))
-    return center, side, np.array(augment.view_transforms(center, side, draws, SIZE)), draws
+    return center, side, np.array(views.view_transforms(center, side, draws, SIZE)), draws
 
 
 def test_a_view_is_its_square_turned_and_zoomed():
@@ -315,8 +316,8 @@ def test_a_view_is_its_square_turned_and_zoomed():
 def test_transforms_of_a_batch_are_those_of_geometry():
     *_, transforms, _ = random_transforms(30)
     points = np.float32(np.random.default_rng(1).uniform(-50, 300, (30, 5, 2)))
-    moved = np.array(augment.apply_transforms(transforms, points))
-    inverse = np.array(augment.invert_transforms(transforms))
+    moved = np.array(views.apply_transforms(transforms, points))
+    inverse = np.array(views.invert_transforms(transforms))
     for n, transform in enumerate(transforms.astype(np.float64)):
         expected = geometry.apply_transform(transform, points[n])
         np.testing.assert_allclose(moved[n], expected, rtol=1e-5, atol=1e-3)
@@ -326,7 +327,7 @@ def test_transforms_of_a_batch_are_those_of_geometry():
 
 def test_heatmap_and_input_pixels_span_the_same_square():
     edges = np.array([-0.5, SIZE - 0.5])
-    np.testing.assert_allclose(augment.input_to_heatmap(edges), [-0.5, SIZE / 4 - 0.5])
+    np.testing.assert_allclose(views.input_to_heatmap(edges), [-0.5, SIZE / 4 - 0.5])
     points = np.random.default_rng(0).uniform(0, SIZE, 10)
-    back = augment.heatmap_to_input(augment.input_to_heatmap(points))
+    back = views.heatmap_to_input(views.input_to_heatmap(points))
     np.testing.assert_allclose(back, points)

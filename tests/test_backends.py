@@ -13,12 +13,12 @@ import pytest
 PROGRAM = """
 import json, sys
 import numpy as np
-from hourglass.augment import PLAIN_DRAW, make_views
-from hourglass.backend import keras, ops
-from hourglass.heatmaps import decode_heatmaps, encode_heatmaps
-from hourglass.losses import heatmap_loss
-from hourglass.model import build_hourglass
-from hourglass.optimizers import build_optimizer
+from hourglass.network.views import PLAIN_DRAW, make_views
+from hourglass.frameworks import keras, ops
+from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
+from hourglass.training.losses import heatmap_loss
+from hourglass.network.hourglass import build_hourglass
+from hourglass.training.optimizers import build_optimizer
 from hourglass.params import ModelParams, load_params
 
 network = build_hourglass(ModelParams(num_stacks=2, num_channels=8, num_levels=2, input_size=32))

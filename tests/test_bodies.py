@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hourglass import bodies
 from hourglass.skeleton import JOINTS, NUM_JOINTS
+from hourglass.synthetic import bodies
 
 SEED = 7
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_erosion, map_coordinates
 
-from hourglass import cartoons
+from hourglass.synthetic import cartoons
 
 SEED = 7
 

@@ -1,5 +1,5 @@
-from hourglass.datasets import DATASETS, RemoteFile
 from hourglass.params import DataParams
+from hourglass.raw.datasets import DATASETS, RemoteFile
 
 
 def remote_files():

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hourglass import downloads
-from hourglass.archives import open_images
-from hourglass.datasets import DATASETS
-from hourglass.downloads import DownloadError, download_file, fetch_dataset
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
+from hourglass.raw import downloads
+from hourglass.raw.archives import open_images
+from hourglass.raw.datasets import DATASETS
+from hourglass.raw.downloads import DownloadError, download_file, fetch_dataset
 from server import BIG, RECORDS, data_params
 from test_archives import md5, names_in
 

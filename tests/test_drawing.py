@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.drawing import (
+from hourglass.prediction.drawing import (
     SIDE_COLOURS,
     bone_side,
     draw_comparison,

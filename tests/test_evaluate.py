@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.annotations import Person, save_persons
-from hourglass.predictions import save_predictions
+from hourglass.annotations.persons import Person, save_persons
+from hourglass.prediction.predictions import save_predictions
 
 ROOT = Path(__file__).parents[1]
 MPII_VAL = Path(__file__).parents[2] / "shared" / "data" / "mpii-val"

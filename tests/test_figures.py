@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.annotations import Person
-from hourglass.figures import choose_persons, rank_persons, render_figures
+from hourglass.annotations.persons import Person
+from hourglass.prediction.figures import choose_persons, rank_persons, render_figures
 
 ALL = np.ones(16, bool)
 
@@ -131,8 +131,8 @@ def drawn(monkeypatch):
         calls.append(([panel.getpixel((0, 0))[0] for panel in panels], title))
         return Image.new("RGB", (10, 10))
 
-    monkeypatch.setattr("hourglass.figures.draw_comparison", draw_comparison)
-    monkeypatch.setattr("hourglass.figures.draw_contact_sheet", draw_contact_sheet)
+    monkeypatch.setattr("hourglass.prediction.figures.draw_comparison", draw_comparison)
+    monkeypatch.setattr("hourglass.prediction.figures.draw_contact_sheet", draw_contact_sheet)
     return calls
 
 

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from hourglass import geometry
-from hourglass.augment import view_transforms
+from hourglass.network.views import view_transforms
 
 MPII_VAL = Path(__file__).parents[2] / "shared" / "data" / "mpii-val" / "validation.json"
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hourglass.heatmaps import decode_heatmaps, encode_heatmaps
+from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
 
 METHODS = ("argmax", "quarter", "taylor")
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, features
 
 from hourglass import geometry
-from hourglass.images import (
+from hourglass.records.images import (
     BadImageError,
     crop_square,
     decode_image,

@@ -6,12 +6,15 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from hourglass.augment import heatmap_to_input, swap_sides
 from hourglass.errors import UserError
-from hourglass.inference import PosePredictor, predict_photo, predict_split, prepare_network
-from hourglass.input_pipeline import eval_batches, open_split
-from hourglass.model import build_hourglass, scale_heatmaps
-from hourglass.norms import FusedNorm, fuse_norms
+from hourglass.network.hourglass import build_hourglass
+from hourglass.network.norms import FusedNorm, fuse_norms
+from hourglass.network.predictor import PosePredictor, predict_split
+from hourglass.network.storage import scale_heatmaps
+from hourglass.network.views import heatmap_to_input, swap_sides
+from hourglass.prediction.folding import prepare_network
+from hourglass.prediction.photos import predict_photo
+from hourglass.records.input_pipeline import eval_batches, open_split
 from hourglass.skeleton import FLIP_ORDER
 
 SIZE = 64  # px of the fake networks' input

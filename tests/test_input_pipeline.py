@@ -3,17 +3,19 @@ import shutil
 import numpy as np
 import pytest
 
-from hourglass import geometry, input_pipeline
-from hourglass.augment import make_views
+from hourglass import geometry
 from hourglass.errors import UserError
-from hourglass.input_pipeline import (
+from hourglass.network.views import make_views
+from hourglass.records import input_pipeline
+from hourglass.records.index import write_index
+from hourglass.records.input_pipeline import (
     eval_batches,
     open_split,
     read_crops,
     read_truth,
     train_batches,
 )
-from hourglass.tfrecords import Shard, write_index, write_shard
+from hourglass.records.shards import Shard, write_shard
 
 
 @pytest.fixture(scope="module")

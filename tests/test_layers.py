@@ -8,19 +8,36 @@ import sys
 import pytest
 import yaml
 
-from imports import PACKAGE, ROOT, all_imports, direct_imports
+from imports import MODULES, PACKAGE, ROOT, all_imports, direct_imports, module_path
 
-# Bottom up: a module imports only from modules above it in this list.
-LAYERS = [
-    "errors", "files", "backend", "skeleton", "params", "datasets", "archives",
-    "annotations", "geometry", "images", "bodies", "cartoons", "synthetic", "downloads",
-    "pckh", "drawing", "predictions", "reporting", "figures",
-    "tfrecord_format", "tfrecords", "heatmaps", "losses", "model", "norms", "augment",
-    "input_pipeline", "inference", "schedules", "optimizers", "states", "tracking",
-    "training", "cli",
-]  # fmt: skip
+# Between the folders of the package imports go one way; each imports the package's root and:
+FOLDERS = {
+    "synthetic": set(),
+    "raw": {"synthetic"},
+    "annotations": {"raw"},
+    "network": set(),
+    "records": {"network"},
+    "cluster": {"raw", "records"},
+    "evaluation": set(),
+    "training": {"evaluation", "network", "records"},
+    "prediction": {"evaluation", "network", "records"},
+}
+# The modules at the root, bottom up; only the command line, the last, imports from the folders.
+ROOT_MODULES = ["errors", "files", "skeleton", "geometry", "frameworks", "rejects", "params", "cli"]
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def folder_of(module):
+    return module.rpartition(".")[0]
+
+
+def deps_of(modules):
+    """The modules as paths for dvc.yaml: a folder in the place of all of its modules."""
+    whole = {folder for folder in FOLDERS
+             if all(name in modules for name in MODULES if folder_of(name) == folder)}  # fmt: skip
+    files = {f"src/hourglass/{name.replace('.', '/')}.py" for name in modules
+             if folder_of(name) not in whole}  # fmt: skip
+    return files | {f"src/hourglass/{folder}" for folder in whole}
 
 
 def read_pipeline():
@@ -35,14 +52,27 @@ def imported_packages(path):
     return {name.split(".")[0] for name in names}
 
 
-def test_every_module_has_its_layer():
-    assert sorted(LAYERS) == MODULES
+def test_every_folder_and_root_module_has_its_place():
+    assert {folder_of(name) for name in MODULES} == {"", *FOLDERS}
+    assert sorted(ROOT_MODULES) == [name for name in MODULES if not folder_of(name)]
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_from_the_layers_below_it(module):
-    allowed = set(LAYERS[: LAYERS.index(module)])
-    assert direct_imports(PACKAGE / f"{module}.py") <= allowed
+def test_imports_go_one_way(module):
+    imported = direct_imports(module_path(module))
+    folder, root = folder_of(module), {name for name in imported if not folder_of(name)}
+    others = {folder_of(name) for name in imported} - {"", folder}
+    if folder:
+        assert others <= FOLDERS[folder] and "cli" not in root
+    else:
+        assert root <= set(ROOT_MODULES[: ROOT_MODULES.index(module)])
+        assert module == "cli" or not others
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_says_what_it_owns_and_nothing_more(folder):
+    (docstring,) = ast.parse((PACKAGE / folder / "__init__.py").read_text()).body
+    assert len(docstring.value.value.splitlines()) == 1
 
 
 def test_the_pipeline_has_the_six_stages():
@@ -51,9 +81,8 @@ def test_the_pipeline_has_the_six_stages():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_what_the_stage_imports(stage):
-    needed = {f"src/hourglass/{name}.py" for name in all_imports(ROOT / f"stages/{stage}.py")}
-    needed.add(f"stages/{stage}.py")
-    declared = {dep for dep in read_pipeline()[stage]["deps"] if dep.endswith(".py")}
+    needed = deps_of(all_imports(ROOT / f"stages/{stage}.py")) | {f"stages/{stage}.py"}
+    declared = {dep for dep in read_pipeline()[stage]["deps"] if dep.startswith(("src", "stages"))}
     assert declared == needed
 
 
@@ -72,15 +101,15 @@ def test_stages_do_not_import_each_other(stage):
     assert not imported_packages(ROOT / f"stages/{stage}.py") & others
 
 
-def test_ray_is_in_the_shard_stage_alone():
-    users = [path for folder in ("stages", "src/hourglass") for path in (ROOT / folder).glob("*.py")
-             if "ray" in imported_packages(path)]  # fmt: skip
-    assert [path.name for path in users] == ["shard.py"]
+def test_ray_is_in_the_cluster_folder_alone():
+    paths = [*(ROOT / "stages").glob("*.py"), *map(module_path, MODULES)]
+    users = {path.parent.name for path in paths if "ray" in imported_packages(path)}
+    assert users == {"cluster"}
 
 
-@pytest.mark.parametrize("module", ["model", "heatmaps", "augment"])
+@pytest.mark.parametrize("module", ["network.hourglass", "network.heatmaps", "network.views"])
 def test_the_model_knows_no_tensorflow(module):
-    path = PACKAGE / f"{module}.py"
+    path = module_path(module)
     assert "tensorflow" not in imported_packages(path)
     assert not re.search(r"\btf\b", path.read_text())
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from changes import change_train
-from hourglass.heatmaps import encode_heatmaps
-from hourglass.losses import heatmap_loss
+from hourglass.network.heatmaps import encode_heatmaps
+from hourglass.training.losses import heatmap_loss
 
 
 def random_heatmaps(seed, number=2, size=8):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hourglass.errors import UserError
-from hourglass.model import (
-    build_hourglass,
+from hourglass.network.hourglass import build_hourglass
+from hourglass.network.storage import (
     load_model,
     load_weights,
     save_model,
@@ -112,7 +112,7 @@ def test_the_saved_file_says_nothing_of_the_day(network, tmp_path):
 def test_a_failed_save_leaves_the_old_file(network, tmp_path, monkeypatch):
     path = tmp_path / "a.keras"
     path.write_text("old")
-    monkeypatch.setattr("hourglass.model._without_accidents", lambda *_: 1 / 0)
+    monkeypatch.setattr("hourglass.network.storage._without_accidents", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         save_model(network, path)
     assert path.read_text() == "old"
@@ -239,7 +239,8 @@ def test_scaled_heatmaps_share_the_weights_and_survive_saving(tmp_path, two_stac
 
 def test_two_processes_save_the_same_bytes(tmp_path):
     program = (
-        "import sys; from hourglass.backend import keras; from hourglass.model import *; "
+        "import sys; from hourglass.frameworks import keras; "
+        "from hourglass.network.hourglass import *; from hourglass.network.storage import *; "
         "from hourglass.params import ModelParams; keras.utils.set_random_seed(1); "
         "params = ModelParams(num_stacks=1, num_channels=8, num_levels=1, input_size=32); "
         "save_model(build_hourglass(params), sys.argv[1])"

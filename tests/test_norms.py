@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from hourglass.backend import keras, tf
-from hourglass.model import build_hourglass, save_model
-from hourglass.norms import FusedNorm, fuse_norms
+from hourglass.frameworks import keras, tf
+from hourglass.network.hourglass import build_hourglass
+from hourglass.network.norms import FusedNorm, fuse_norms
+from hourglass.network.storage import save_model
 
 
 @pytest.fixture

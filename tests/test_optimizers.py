@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 
 from changes import change_train
-from hourglass.optimizers import AdamW, Muon, build_optimizer, orthogonalize, write_averages
+from hourglass.training.optimizers import (
+    AdamW,
+    Muon,
+    build_optimizer,
+    orthogonalize,
+    write_averages,
+)
 
 KINDS = ("adamw", "muon")
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hourglass.pckh import (
+from hourglass.evaluation.pckh import (
     CURVE_THRESHOLDS,
     area_under_curve,
     mean_pckh,

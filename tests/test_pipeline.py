@@ -112,10 +112,10 @@ def test_a_second_run_has_nothing_to_do(project):
 @pytest.mark.parametrize(
     ("changed", "stages"),
     [
-        ("src/hourglass/drawing.py", ["predict"]),
-        ("src/hourglass/heatmaps.py", ["train", "predict"]),
-        ("src/hourglass/downloads.py", ["download"]),
-        ("src/hourglass/reporting.py", ["evaluate"]),
+        ("src/hourglass/prediction/drawing.py", ["predict"]),
+        ("src/hourglass/network/heatmaps.py", ["train", "predict"]),
+        ("src/hourglass/raw/downloads.py", ["download"]),
+        ("src/hourglass/evaluation/reporting.py", ["evaluate"]),
     ],
 )
 def test_changed_code_reruns_the_stages_that_import_it(project, changed, stages):

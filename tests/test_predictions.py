@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hourglass.errors import UserError
-from hourglass.predictions import load_predictions, save_predictions
+from hourglass.prediction.predictions import load_predictions, save_predictions
 
 
 def make_persons(num_persons):

@@ -7,9 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from hourglass import geometry
-from hourglass.annotations import check_records, load_persons, save_persons
-from hourglass.heatmaps import decode_heatmaps, encode_heatmaps
-from hourglass.pckh import CURVE_THRESHOLDS, normalized_errors, pckh, pckh_curve, summarize
+from hourglass.annotations.checks import check_records
+from hourglass.annotations.persons import load_persons, save_persons
+from hourglass.evaluation.pckh import (
+    CURVE_THRESHOLDS,
+    normalized_errors,
+    pckh,
+    pckh_curve,
+    summarize,
+)
+from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
 from hourglass.skeleton import NUM_JOINTS
 
 repeated = settings(max_examples=60, deadline=None, derandomize=True)

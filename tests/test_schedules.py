@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from changes import change_train
-from hourglass.schedules import count_plateaus, learning_rate
+from hourglass.training.schedules import count_plateaus, learning_rate
 
 
 def rates(params, num_epochs=6, steps=10, history=()):

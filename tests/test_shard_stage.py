@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hourglass.annotations import save_persons
+from hourglass.annotations.persons import save_persons
+from hourglass.cluster import shard_tasks
 from hourglass.errors import UserError
+from hourglass.records.shards import Shard, plan_splits, report_rejects
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 ROOT = Path(__file__).parents[1]
@@ -53,14 +55,14 @@ def ray_runs(project, stage):
     Ray takes long to start: for the second run its tasks take both cores, so that one runs at a
     time.
     """
-    out, runs, write_shard = project / "data" / "tfrecords", [], stage.write_shard
+    out, runs, task = project / "data" / "tfrecords", [], shard_tasks.shard_task
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setattr(sys, "argv", ["shard.py", "--workers", "2"])
         try:
             for num_cpus in (1, 2):
-                patch.setattr(stage, "write_shard", write_shard.options(num_cpus=num_cpus))
+                patch.setattr(shard_tasks, "shard_task", task.options(num_cpus=num_cpus))
                 stage.main()
                 runs.append({path.name: path.read_bytes() for path in out.iterdir()})
                 shutil.rmtree(out)
@@ -106,39 +108,37 @@ def test_without_ray_the_good_shards_are_the_same(ray_runs, shard_folder):
     assert len(same) == 3
 
 
-def make_shards(stage, sizes):
-    return [stage.tfrecords.Shard(split, f"{split}.tfrecords", range(n)) for split, n in sizes]
+def make_shards(sizes):
+    return [Shard(split, f"{split}.tfrecords", range(n)) for split, n in sizes]
 
 
-def test_the_counts_add_up(stage, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    shards = make_shards(stage, [("train", 10), ("train", 10), ("validation", 4)])
+def test_the_counts_add_up(tmp_path, capsys):
+    shards = make_shards([("train", 10), ("train", 10), ("validation", 4)])
     results = [[(7, "b.jpg", "bad")], [(2, "a.jpg", "worse, and more")], []]
-    stage.report_rejects(shards, results, {"train": 20, "validation": 4}, 0.1)
+    report_rejects(tmp_path, shards, results, {"train": 20, "validation": 4}, 0.1)
     assert capsys.readouterr().out.splitlines() == [
         "train: 20 persons = 18 records + 2 rejects",
         "validation: 4 persons = 4 records + 0 rejects",
     ]
-    rows = list(csv.reader((stage.OUT / "rejects.csv").open()))
+    rows = list(csv.reader((tmp_path / "rejects.csv").open()))
     assert rows[1:] == [["train", "2", "a.jpg", "worse, and more"], ["train", "7", "b.jpg", "bad"]]
 
 
-def test_too_many_rejects_stop_the_stage_with_an_example(stage, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shards = make_shards(stage, [("train", 20), ("validation", 4)])
+def test_too_many_rejects_stop_the_stage_with_an_example(tmp_path):
+    shards = make_shards([("train", 20), ("validation", 4)])
     results = [[(0, "a.jpg", "bad")], [(3, "v.jpg", "empty file")]]
     with pytest.raises(UserError) as caught:
-        stage.report_rejects(shards, results, {"train": 20, "validation": 4}, 0.1)
+        report_rejects(tmp_path, shards, results, {"train": 20, "validation": 4}, 0.1)
     assert str(caught.value) == (
-        "data/tfrecords/rejects.csv: 1 of 4 validation persons cannot be used, for example v.jpg: "
+        f"{tmp_path}/rejects.csv: 1 of 4 validation persons cannot be used, for example v.jpg: "
         "empty file; mend the pictures (a damaged archive: `dvc repro download`) or raise "
         "shard.max_reject_fraction"
     )
-    assert len((stage.OUT / "rejects.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "rejects.csv").read_text().splitlines()) == 3
 
 
-def test_train_is_shuffled_and_validation_is_not(stage, persons, tiny_params):
-    shards = stage.plan_splits(persons, tiny_params.shard)
+def test_train_is_shuffled_and_validation_is_not(persons, tiny_params):
+    shards = plan_splits(persons, tiny_params.shard)
     train = [i for s in shards if s.split == "train" for i in s.indices]
     validation = [i for s in shards if s.split == "validation" for i in s.indices]
     assert sorted(train) == list(range(14)) and train != sorted(train)
@@ -173,13 +173,13 @@ def test_missing_annotations_are_one_line_before_ray_starts(run_without_ray, pro
 
 
 @pytest.mark.parametrize("seen", [UserError("x.zip: damaged"), ValueError("a defect")])
-def test_a_workers_user_error_comes_through_as_itself(stage, seen, monkeypatch):
+def test_a_workers_user_error_comes_through_as_itself(seen, monkeypatch):
     failure = ray.exceptions.RayTaskError("write_shard", "remote traceback", seen)
 
     def get(task):
         raise failure
 
-    monkeypatch.setattr(stage.ray, "get", get)
+    monkeypatch.setattr(ray, "get", get)
     expected = type(seen) if isinstance(seen, UserError) else ray.exceptions.RayTaskError
     with pytest.raises(expected, match="damaged" if expected is UserError else None):
-        stage.get_result("task", "a.tfrecords")
+        shard_tasks.get_result("task", "a.tfrecords")

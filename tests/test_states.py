@@ -7,7 +7,12 @@ import pytest
 
 from changes import change_train
 from hourglass.errors import UserError
-from hourglass.states import TrainingState, cache_folder, remove_old_states, state_key
+from hourglass.training.states import (
+    TrainingState,
+    cache_folder,
+    remove_old_states,
+    state_key,
+)
 
 
 def test_the_state_comes_back_as_it_was(tmp_path):

@@ -5,10 +5,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass import synthetic
-from hourglass.cartoons import sample_figure
 from hourglass.params import SyntheticParams
 from hourglass.skeleton import JOINTS, NUM_JOINTS
+from hourglass.synthetic.cartoons import sample_figure
+from hourglass.synthetic.pictures import (
+    _annotate,
+    _encode_pictures,
+    _place_main_figure,
+    _place_other_figures,
+    draw_picture,
+    write_dataset,
+)
 
 SEED = 7
 NUM_PICTURES = 50
@@ -16,7 +23,7 @@ NUM_PICTURES = 50
 
 @pytest.fixture(scope="module")
 def pictures():
-    return [synthetic.draw_picture(SEED, index) for index in range(NUM_PICTURES)]
+    return [draw_picture(SEED, index) for index in range(NUM_PICTURES)]
 
 
 def centred_figure(height=200.0):
@@ -26,14 +33,14 @@ def centred_figure(height=200.0):
 
 def test_labels_are_the_drawn_points_counted_from_one():
     figure = centred_figure()
-    person = synthetic._annotate(figure, (400, 400), "a.jpg")
+    person = _annotate(figure, (400, 400), "a.jpg")
     assert np.array(person["joints"]) == pytest.approx(figure.keypoints + 1, abs=0.006)
 
 
 def test_joint_out_of_the_picture_is_missing():
     figure = centred_figure()
     head = JOINTS.index("head_top")
-    person = synthetic._annotate(figure.move(-figure.keypoints[head] - (0, 1)), (400, 400), "a.jpg")
+    person = _annotate(figure.move(-figure.keypoints[head] - (0, 1)), (400, 400), "a.jpg")
     assert person["joints"][head] == [-1.0, -1.0]
     assert person["joints_vis"][head] == 0
     assert 0 < sum(person["joints_vis"]) < NUM_JOINTS
@@ -77,23 +84,23 @@ def test_pictures_vary(pictures):
 def test_other_figures_stay_off_the_main_one():
     for index in range(60):
         rng = np.random.default_rng((SEED, index))
-        main, _ = synthetic._place_main_figure(rng)
-        for other in synthetic._place_other_figures(rng, main):
+        main, _ = _place_main_figure(rng)
+        for other in _place_other_figures(rng, main):
             distance = other.points["pelvis"][:2] - main.points["pelvis"][:2]
             assert np.hypot(*distance) > 0.45 * main.height
 
 
 def test_same_seed_same_picture():
-    (first, persons), (second, same_persons) = (synthetic.draw_picture(3, 4) for _ in range(2))
+    (first, persons), (second, same_persons) = (draw_picture(3, 4) for _ in range(2))
     assert first.tobytes() == second.tobytes()
     assert persons == same_persons
-    assert first.tobytes() != synthetic.draw_picture(4, 4)[0].tobytes()
+    assert first.tobytes() != draw_picture(4, 4)[0].tobytes()
 
 
 def test_dataset_has_the_same_bytes_every_time(tmp_path):
     params = SyntheticParams(num_train=5, num_val=3, seed=1)
     for name in ("a", "b"):
-        synthetic.write_dataset(tmp_path / name, params)
+        write_dataset(tmp_path / name, params)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == ["images.zip", "train.json", "validation.json"]
     for name in names:
@@ -101,7 +108,7 @@ def test_dataset_has_the_same_bytes_every_time(tmp_path):
 
 
 def test_dataset_is_one_record_a_picture(tmp_path):
-    synthetic.write_dataset(tmp_path, SyntheticParams(num_train=5, num_val=3, seed=1))
+    write_dataset(tmp_path, SyntheticParams(num_train=5, num_val=3, seed=1))
     train, validation = (
         json.loads((tmp_path / f"{split}.json").read_text()) for split in ("train", "validation")
     )
@@ -116,9 +123,9 @@ def test_dataset_is_one_record_a_picture(tmp_path):
 
 
 def test_bytes_do_not_depend_on_the_number_of_processes(monkeypatch):
-    monkeypatch.setattr(synthetic, "POOLED_PICTURES", 0)
+    monkeypatch.setattr(pictures, "POOLED_PICTURES", 0)
     jobs = [(f"{index}.jpg", index) for index in range(6)]
-    alone, pooled = (list(synthetic._encode_pictures(SEED, jobs, n)) for n in (1, 2))
+    alone, pooled = (list(_encode_pictures(SEED, jobs, n)) for n in (1, 2))
     assert alone == pooled
     assert [record["image"] for _, record in pooled] == [name for name, _ in jobs]
 
@@ -126,7 +133,7 @@ def test_bytes_do_not_depend_on_the_number_of_processes(monkeypatch):
 def test_larger_set_begins_with_the_smaller_one(tmp_path):
     for count in (2, 4):
         params = SyntheticParams(num_train=count, num_val=1, seed=1)
-        synthetic.write_dataset(tmp_path / str(count), params)
+        write_dataset(tmp_path / str(count), params)
     small, large = (json.loads((tmp_path / n / "train.json").read_text()) for n in "24")
     assert small == large[:2]
 
@@ -135,7 +142,7 @@ def test_failure_leaves_no_file(tmp_path, monkeypatch):
     def fail(seed, index):
         raise RuntimeError("no picture")
 
-    monkeypatch.setattr(synthetic, "draw_picture", fail)
+    monkeypatch.setattr(pictures, "draw_picture", fail)
     with pytest.raises(RuntimeError):
-        synthetic.write_dataset(tmp_path, SyntheticParams(num_train=1, num_val=1, seed=1))
+        write_dataset(tmp_path, SyntheticParams(num_train=1, num_val=1, seed=1))
     assert list(tmp_path.iterdir()) == []

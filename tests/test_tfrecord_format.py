@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hourglass.tfrecord_format import serialize_example, write_record
-from hourglass.tfrecords import FEATURES
+from hourglass.records.schema import FEATURES
+from hourglass.records.tfrecord_format import serialize_example, write_record
 
 FLOATS = st.floats(width=32, allow_nan=False)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)

@@ -11,11 +11,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from hourglass import geometry, input_pipeline, tfrecords
-from hourglass.annotations import Person, check_records
+from hourglass import files, geometry
+from hourglass.annotations.checks import check_records
+from hourglass.annotations.persons import Person
 from hourglass.errors import UserError
-from hourglass.images import BadImageError
 from hourglass.params import load_params
+from hourglass.records.crops import store_person
+from hourglass.records.images import BadImageError
+from hourglass.records.index import read_index, write_index
+from hourglass.records.schema import FEATURES, parse_record, serialize_record
+from hourglass.records.shards import plan_shards, shard_name, write_shard
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(__file__).parents[2] / "shared"
@@ -60,8 +65,12 @@ def make_person(seed=0, scale=1.3, image="a.jpg"):
     return Person(image, joints, joints_vis, np.array([320.4, 238.7]), scale)
 
 
+def encode_record(person, index, data, params):
+    return serialize_record(person, index, store_person(person, data, params))
+
+
 def read_record(serialized):
-    return {key: value.numpy() for key, value in input_pipeline.parse_record(serialized).items()}
+    return {key: value.numpy() for key, value in parse_record(serialized).items()}
 
 
 def to_picture(record, points):
@@ -84,14 +93,14 @@ class Folder:
 
 
 def test_shards_have_the_tutorials_names():
-    assert tfrecords.shard_name("train", 1, 64) == "train_0001_of_0064.tfrecords"
-    assert tfrecords.shard_name("val", 8, 8) == "val_0008_of_0008.tfrecords"
+    assert shard_name("train", 1, 64) == "train_0001_of_0064.tfrecords"
+    assert shard_name("val", 8, 8) == "val_0008_of_0008.tfrecords"
 
 
 @pytest.mark.parametrize("seed", [None, 1])
 @pytest.mark.parametrize(("num_records", "num_shards"), [(100, 7), (22_246, 64), (8, 8), (3, 5)])
 def test_every_record_is_in_one_shard_and_the_shards_are_alike(num_records, num_shards, seed):
-    shards = tfrecords.plan_shards("validation", "val", num_records, num_shards, seed)
+    shards = plan_shards("validation", "val", num_records, num_shards, seed)
     assert [s.name for s in shards] == [
         f"val_{k:04d}_of_{num_shards:04d}.tfrecords" for k in range(1, num_shards + 1)
     ]
@@ -103,13 +112,13 @@ def test_every_record_is_in_one_shard_and_the_shards_are_alike(num_records, num_
 
 
 def test_without_a_seed_the_order_is_kept():
-    shards = tfrecords.plan_shards("validation", "val", 50, 4)
+    shards = plan_shards("validation", "val", 50, 4)
     np.testing.assert_array_equal(np.concatenate([s.indices for s in shards]), np.arange(50))
 
 
 def test_the_order_follows_from_the_seed_alone():
     def order(seed):
-        shards = tfrecords.plan_shards("train", "train", 50, 4, seed)
+        shards = plan_shards("train", "train", 50, 4, seed)
         return np.concatenate([shard.indices for shard in shards]).tolist()
 
     assert order(1) == order(1)
@@ -127,7 +136,7 @@ def test_a_record_comes_back_as_it_was(crop_size, scale):
     person = make_person(scale=scale)
     data = blob_jpeg(640, 480, *person.joints[0])
     params = shard_params(crop_size=crop_size)
-    record = read_record(tfrecords.encode_record(person, 17, data, params))
+    record = read_record(encode_record(person, 17, data, params))
     joints = to_picture(record, record["keypoints"])
     labelled = person.joints_vis
     np.testing.assert_allclose(joints[labelled], person.joints[labelled], atol=0.01)
@@ -143,9 +152,7 @@ def test_the_stored_keypoints_are_where_the_stored_pixels_are(crop_size):
     person = make_person()
     person.joints[0] = 371.3, 200.8
     data = blob_jpeg(640, 480, *person.joints[0])
-    record = read_record(
-        tfrecords.encode_record(person, 0, data, shard_params(crop_size=crop_size))
-    )
+    record = read_record(encode_record(person, 0, data, shard_params(crop_size=crop_size)))
     grey = tf.io.decode_jpeg(record["encoded"], channels=1).numpy()[..., 0].astype(float)
     grey = np.maximum(grey - 25, 0)
     rows, columns = np.mgrid[: grey.shape[0], : grey.shape[1]]
@@ -157,11 +164,11 @@ def test_the_stored_keypoints_are_where_the_stored_pixels_are(crop_size):
 def test_the_tutorials_features_have_its_names_types_and_meaning(crop_size):
     person = make_person()
     data = blob_jpeg(640, 480, 300, 200)
-    serialized = tfrecords.encode_record(person, 0, data, shard_params(crop_size=crop_size))
+    serialized = encode_record(person, 0, data, shard_params(crop_size=crop_size))
     features = tf.train.Example.FromString(serialized).features.feature
     kinds = {name: features[name].WhichOneof("kind") for name in TUTORIAL_FEATURES}
     assert kinds == TUTORIAL_FEATURES
-    assert set(features) == set(tfrecords.FEATURES)
+    assert set(features) == set(FEATURES)
 
     def ints(name):
         return np.array(features[f"image/{name}"].int64_list.value)
@@ -186,7 +193,7 @@ def test_a_joint_above_the_picture_is_kept_and_one_at_minus_one_is_told_by_its_f
     person = make_person()
     person.joints[5] = -1  # labelled, and by chance where missing joints are written
     record = read_record(
-        tfrecords.encode_record(person, 0, blob_jpeg(640, 480, 1, 1), shard_params(crop_size=0))
+        encode_record(person, 0, blob_jpeg(640, 480, 1, 1), shard_params(crop_size=0))
     )
     assert record["labelled"][[3, 5, 9]].tolist() == [False, True, True]
     np.testing.assert_allclose(record["keypoints"][9], [310.123, -4.567], atol=1e-4)
@@ -196,7 +203,7 @@ def test_a_crop_is_no_larger_than_asked_and_its_box_is_all_of_it():
     data = blob_jpeg(640, 480, 300, 200)
     for scale, expected in [(2.9, 384), (0.4, 175)]:
         person = make_person(scale=scale)
-        record = read_record(tfrecords.encode_record(person, 0, data, shard_params()))
+        record = read_record(encode_record(person, 0, data, shard_params()))
         width = tf.io.decode_jpeg(record["encoded"]).shape[1]
         assert width == expected
         np.testing.assert_array_equal(record["box"], [0, 0, width])
@@ -204,7 +211,7 @@ def test_a_crop_is_no_larger_than_asked_and_its_box_is_all_of_it():
 
 def test_a_whole_plain_jpeg_is_stored_byte_for_byte():
     data = blob_jpeg(640, 480, 300, 200)
-    record = read_record(tfrecords.encode_record(make_person(), 0, data, shard_params(crop_size=0)))
+    record = read_record(encode_record(make_person(), 0, data, shard_params(crop_size=0)))
     assert record["encoded"] == data
     np.testing.assert_array_equal(record["transform"], np.eye(2, 3))
     x, y, side = record["box"]
@@ -219,7 +226,7 @@ def test_a_whole_picture_of_another_kind_is_stored_as_an_upright_rgb_jpeg():
     exif[0x0112] = 6
     turned = blob_jpeg(480, 640, 200, 479 - 300, exif=exif)  # upright: 640 x 480
     for data in (turned, blob_jpeg(640, 480, 300, 200, format="PNG")):
-        encoded = tfrecords.encode_record(make_person(), 0, data, shard_params(crop_size=0))
+        encoded = encode_record(make_person(), 0, data, shard_params(crop_size=0))
         stored = Image.open(io.BytesIO(read_record(encoded)["encoded"]))
         assert (stored.format, stored.mode) == ("JPEG", "RGB")
         assert stored.getexif().get(0x0112, 1) == 1
@@ -229,7 +236,7 @@ def test_a_whole_picture_of_another_kind_is_stored_as_an_upright_rgb_jpeg():
 @pytest.mark.parametrize("crop_size", [0, 384])
 def test_a_person_beside_the_picture_is_refused(crop_size):
     with pytest.raises(BadImageError, match="lies outside the picture"):
-        tfrecords.encode_record(
+        encode_record(
             make_person(scale=0.1),
             0,
             blob_jpeg(100, 80, 50, 40),
@@ -256,10 +263,10 @@ def test_the_same_persons_give_the_same_bytes(tmp_path, pictures):
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / "s.tfrecords"
         persons = people("a.jpg", "b.jpg", "a.jpg")
-        assert tfrecords.write_shard(path, [4, 2, 9], persons, pictures, shard_params()) == []
+        assert write_shard(path, [4, 2, 9], persons, pictures, shard_params()) == []
     one, two = ((tmp_path / f / "s.tfrecords").read_bytes() for f in ("one", "two"))
     assert one == two
-    records = tf.data.TFRecordDataset(str(path)).map(input_pipeline.parse_record)
+    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
     assert [int(record["index"]) for record in records] == [4, 2, 9]
     assert [record["filename"].numpy() for record in records] == [b"a.jpg", b"b.jpg", b"a.jpg"]
 
@@ -267,14 +274,14 @@ def test_the_same_persons_give_the_same_bytes(tmp_path, pictures):
 def test_broken_pictures_are_set_aside_with_the_reason(tmp_path, pictures):
     path = tmp_path / "s.tfrecords"
     persons = people("a.jpg", "broken.jpg", "b.jpg", "text.jpg", "gone.jpg")
-    rejects = tfrecords.write_shard(path, np.arange(10, 15), persons, pictures, shard_params())
+    rejects = write_shard(path, np.arange(10, 15), persons, pictures, shard_params())
     assert [reject[:2] for reject in rejects] == [
         (11, "broken.jpg"), (13, "text.jpg"), (14, "gone.jpg")
     ]  # fmt: skip
     reasons = [reject[2] for reject in rejects]
     assert "truncated" in reasons[0]
     assert reasons[1:] == ["cannot be decoded: not a picture", "gone.jpg: not in the archive"]
-    records = tf.data.TFRecordDataset(str(path)).map(input_pipeline.parse_record)
+    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
     assert [int(record["index"]) for record in records] == [10, 12]
 
 
@@ -286,7 +293,7 @@ def test_an_interrupted_shard_leaves_nothing(tmp_path, pictures):
             return super().read(name)
 
     with pytest.raises(KeyboardInterrupt):
-        tfrecords.write_shard(
+        write_shard(
             tmp_path / "s.tfrecords", [0, 1], people("a.jpg", "b.jpg"),
             Interrupted(pictures.pictures), shard_params(),
         )  # fmt: skip
@@ -295,25 +302,25 @@ def test_an_interrupted_shard_leaves_nothing(tmp_path, pictures):
 
 def test_a_shard_may_be_empty(tmp_path, pictures):
     path = tmp_path / "s.tfrecords"
-    assert tfrecords.write_shard(path, [], [], pictures, shard_params()) == []
+    assert write_shard(path, [], [], pictures, shard_params()) == []
     assert list(tf.data.TFRecordDataset(str(path))) == []
 
 
 def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pictures):
     persons = people("a.jpg", "broken.jpg", "b.jpg")
     shards = [
-        *tfrecords.plan_shards("train", "train", 3, 2),
-        *tfrecords.plan_shards("validation", "val", 1, 1),
+        *plan_shards("train", "train", 3, 2),
+        *plan_shards("validation", "val", 1, 1),
     ]
     results = [
-        tfrecords.write_shard(
+        write_shard(
             tmp_path / s.name, s.indices, [persons[k] for k in s.indices], pictures, shard_params()
         )
         for s in shards
     ]
     counts = {"train": 3, "validation": 1}
-    tfrecords.write_index(tmp_path, shards, results, counts, shard_params())
-    index = tfrecords.read_index(tmp_path)
+    write_index(tmp_path, shards, results, counts, shard_params())
+    index = read_index(tmp_path)
     assert index["crop"] == {"crop_size": 384, "scale_range": 0.25, "rotation_range": 30}
     assert {split: entry["num_persons"] for split, entry in index["splits"].items()} == counts
     num_records = {
@@ -335,15 +342,15 @@ def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pic
 def test_a_digest_is_of_the_whole_file(tmp_path):
     content = np.random.default_rng(0).bytes(2_500_000)
     (tmp_path / "f").write_bytes(content)
-    assert tfrecords.file_digest(tmp_path / "f") == hashlib.sha256(content).hexdigest()
+    assert files.file_digest(tmp_path / "f") == hashlib.sha256(content).hexdigest()
 
 
 def test_a_missing_or_damaged_index_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"index\.json: missing; run `dvc repro shard`"):
-        tfrecords.read_index(tmp_path)
+        read_index(tmp_path)
     (tmp_path / "index.json").write_text('{"crop": ')
     with pytest.raises(UserError, match=r"index\.json: damaged; delete it"):
-        tfrecords.read_index(tmp_path)
+        read_index(tmp_path)
 
 
 # The tutorial's own reader
@@ -375,10 +382,10 @@ def lspet_shards(tmp_path):
     persons, _ = check_records(raw[:60], None, "train")
     persons = persons[:24]
     images = Folder({p.image: (LSPET_MINI / "images" / p.image).read_bytes() for p in persons})
-    for shard in tfrecords.plan_shards("train", "train", len(persons), 4, seed=1):
+    for shard in plan_shards("train", "train", len(persons), 4, seed=1):
         people = [persons[k] for k in shard.indices]
         path = tmp_path / shard.name
-        assert not tfrecords.write_shard(path, shard.indices, people, images, shard_params())
+        assert not write_shard(path, shard.indices, people, images, shard_params())
     return str(tmp_path / "train_*_of_0004.tfrecords"), persons
 
 

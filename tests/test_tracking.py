@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hourglass.tracking import Tracker, overlay_heatmaps
+from hourglass.training.tracking import Tracker, overlay_heatmaps
 
 ROWS = [{"epoch": n, "lr": 0.1 / n, "loss": 1 / n, "val_pckh": 10.0 * n} for n in (1, 2, 3)]
 PICTURES = np.full((2, 16, 16, 3), 100.0, np.float32)

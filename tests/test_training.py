@@ -13,12 +13,18 @@ import pytest
 import tensorflow as tf
 
 from changes import change_train
-from hourglass import training
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
-from hourglass.input_pipeline import open_split
-from hourglass.states import TrainingState
-from hourglass.training import Trainer, write_history
+from hourglass.records.input_pipeline import open_split
+from hourglass.training import (
+    tracking,
+)
+from hourglass.training import trainer as trainer_module
+from hourglass.training.devices import check_replicas, prepare_devices
+from hourglass.training.progress import EpochProgress
+from hourglass.training.states import TrainingState
+from hourglass.training.tracking import write_history
+from hourglass.training.trainer import PoseTrainer, Trainer
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,8 +36,9 @@ from pathlib import Path
 import keras, tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
-from hourglass import training
-from hourglass.input_pipeline import open_split
+from hourglass.records.input_pipeline import open_split
+from hourglass.training import trainer
+from hourglass.training.devices import prepare_devices
 
 def build_small_network(params):
     pictures = keras.Input((32, 32, 3))
@@ -40,7 +47,7 @@ def build_small_network(params):
     head = keras.layers.Conv2D(16, 3, padding="same", name="stack1_heatmaps")
     return keras.Model(pictures, [head(x)])
 
-training.build_hourglass = build_small_network
+trainer.build_hourglass = build_small_network
 params, shards, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
 splits = [open_split(shards, split, 32) for split in ("train", "validation")]
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -48,11 +55,11 @@ histories = []
 for strategy in (tf.distribute.get_strategy(), mirrored):
     number = strategy.num_replicas_in_sync
     train = params.train.model_copy(update={"batch_size": 4 // number})
-    training.prepare_devices(train)
+    prepare_devices(train)
     changed = params.model_copy(update={"train": train})
     state, logs = Path(folder, f"{number}.npz"), Path(folder, f"logs{number}")
-    trainer = training.Trainer(changed, *splits, strategy, state, logs)
-    histories.append(trainer.run())
+    run = trainer.Trainer(changed, *splits, strategy, state, logs)
+    histories.append(run.run())
 Path(folder, "histories.json").write_text(json.dumps(histories))
 """
 
@@ -71,7 +78,7 @@ def plain_graphs():
 
 
 def make_trainer(params, splits, state_path):
-    strategy = training.prepare_devices(params.train)
+    strategy = prepare_devices(params.train)
     return Trainer(params, *splits, strategy, state_path)
 
 
@@ -128,7 +135,7 @@ def plain_run(tiny_params, splits, tmp_path_factory):
 def test_a_run_has_an_epoch_a_row(plain_run, tiny_params):
     history, _, _ = plain_run
     assert [row["epoch"] for row in history] == [1, 2, 3]
-    assert all(tuple(row) == training.HISTORY_COLUMNS for row in history)
+    assert all(tuple(row) == tracking.HISTORY_COLUMNS for row in history)
     # 14 records, batches of 4: three steps, so that epoch 1 of the warm-up starts at 1/4.
     assert history[0]["lr"] == tiny_params.train.lr / 4
     assert history[1]["lr"] == tiny_params.train.lr
@@ -151,14 +158,14 @@ def test_another_seed_is_another_run(plain_run, renew):
 
 
 def interrupt(monkeypatch, epoch, step):
-    original = training._EpochProgress.on_train_batch_end
+    original = EpochProgress.on_train_batch_end
 
     def on_train_batch_end(self, batch, logs=None):
         original(self, batch, logs)
         if (self.epoch, batch) == (epoch, step):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._EpochProgress, "on_train_batch_end", on_train_batch_end)
+    monkeypatch.setattr(EpochProgress, "on_train_batch_end", on_train_batch_end)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +269,7 @@ def test_early_stopping_waits_its_epochs(scripted, patience, epochs):
 
 def test_a_loss_that_is_not_finite_names_where_and_keeps_the_last_epoch(renew, shared, monkeypatch):
     trainer = renew()
-    original = training._EpochProgress.on_train_batch_begin
+    original = EpochProgress.on_train_batch_begin
     seen = []
 
     def poison(self, batch, logs=None):
@@ -275,9 +282,9 @@ def test_a_loss_that_is_not_finite_names_where_and_keeps_the_last_epoch(renew, s
         seen.append(list(original_batches(*args)))
         return original_batches(*args)
 
-    original_batches = training.train_batches
-    monkeypatch.setattr(training, "train_batches", remember)
-    monkeypatch.setattr(training._EpochProgress, "on_train_batch_begin", poison)
+    original_batches = trainer_module.train_batches
+    monkeypatch.setattr(trainer_module, "train_batches", remember)
+    monkeypatch.setattr(EpochProgress, "on_train_batch_begin", poison)
     with pytest.raises(UserError) as caught:
         trainer.run()
     records = sorted(seen[1][1]["index"].numpy().tolist())
@@ -331,9 +338,9 @@ def test_weights_that_break_in_the_last_step_are_not_saved(renew, monkeypatch):
 @pytest.mark.parametrize("values", [{"precision": "mixed_float16"}, {"clip_norm": 1.0}])
 def test_what_several_gpus_cannot_do_is_refused(values, tiny_params):
     params = change_train(tiny_params, **values).train
-    training.check_replicas(params, 1)
+    check_replicas(params, 1)
     with pytest.raises(UserError, match=rf"train.{next(iter(values))}: .* for several"):
-        training.check_replicas(params, 2)
+        check_replicas(params, 2)
 
 
 def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatch):
@@ -373,7 +380,7 @@ def test_the_time_is_told_and_a_missing_gpu(num_images, has_gpu, text, renew, mo
 @pytest.mark.parametrize(("probe", "number"), [(1, 2), (5, 3)])
 def test_the_time_is_told_once_after_a_few_steps(probe, number, renew, monkeypatch):
     told = []
-    monkeypatch.setattr(training, "PROBE_STEPS", probe)
+    monkeypatch.setattr("hourglass.training.progress.PROBE_STEPS", probe)
     monkeypatch.setattr(Trainer, "report_time", lambda self, rate, left: told.append((rate, left)))
     trainer = renew()
     monkeypatch.setattr(trainer, "time_told", False)
@@ -400,7 +407,7 @@ def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
 def test_coordinates_keep_their_precision_whatever_the_network_has(
     precision, tiny_params, splits, tmp_path
 ):
-    from hourglass.input_pipeline import eval_batches
+    from hourglass.records.input_pipeline import eval_batches
 
     params = change_train(tiny_params, precision=precision)
     try:
@@ -411,7 +418,7 @@ def test_coordinates_keep_their_precision_whatever_the_network_has(
         keras.config.set_dtype_policy("float32")
     assert trainer.network.get_layer("stem_conv").compute_dtype == precision[len("mixed_") :]
     assert views["keypoints"].dtype == poses["keypoints"].dtype == "float32"
-    plain = training.PoseTrainer(trainer.network, params.train)(batch)
+    plain = PoseTrainer(trainer.network, params.train)(batch)
     np.testing.assert_array_equal(views["keypoints"], plain["keypoints"])
     # The scale of the loss is a part of what the rest of a run depends on.
     has_scale = any("dynamic_scale" in v.path for v in trainer.optimizer.variables)

@@ -5,9 +5,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from hourglass.drawing import draw_pose
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.files import atomic_path, write_json
+from hourglass.prediction.drawing import draw_pose
 from hourglass.skeleton import JOINTS
 
 
@@ -58,12 +58,14 @@ def run_predict(options):
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
-    from hourglass import inference, model  # TensorFlow: not for `--help`
+    from hourglass.network.predictor import PosePredictor  # TensorFlow: not for `--help`
+    from hourglass.network.storage import load_model
+    from hourglass.prediction.folding import prepare_network
 
     outputs = list(name_outputs(find_photos(options.photos)))
     check_no_overwrite(outputs, options.out)
-    network = inference.prepare_network(model.load_model(options.model), "float32")
-    predictor = inference.PosePredictor(network, not options.no_flip_test, "taylor")
+    network = prepare_network(load_model(options.model), "float32")
+    predictor = PosePredictor(network, not options.no_flip_test, "taylor")
     options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
     with warnings.catch_warnings():
@@ -132,7 +134,7 @@ def predict_file(predictor, photo, box, target):
     Raises:
         UserError: the file cannot be read or decoded, or the box lies outside of the picture.
     """
-    from hourglass.inference import predict_photo
+    from hourglass.prediction.photos import predict_photo
 
     if photo.exists() and not photo.is_file():
         raise UserError("is a device or a pipe, not a file")

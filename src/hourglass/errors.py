@@ -51,3 +51,8 @@ def exit_on_user_error(main):
             sys.exit(130)
 
     return wrapped
+
+
+def one_line(error):
+    """The text of an exception without line breaks; its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

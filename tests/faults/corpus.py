@@ -54,9 +54,9 @@ def draw_pictures(folder):
 
     from PIL import Image
 
-    from hourglass.archives import open_images
     from hourglass.params import SyntheticParams
-    from hourglass.synthetic import write_dataset
+    from hourglass.raw.archives import open_images
+    from hourglass.synthetic.pictures import write_dataset
 
     write_dataset(folder, SyntheticParams(num_train=6, num_val=1, seed=5))
     with open_images(folder / "images.zip") as images:
@@ -91,11 +91,11 @@ class MutatedPictures:
 
 def run_pictures(count, folder, real):
     """Every mutated picture through the writer of shards, half as crops and half whole."""
-    from hourglass import tfrecords
-    from hourglass.annotations import check_records
-    from hourglass.backend import tf
-    from hourglass.input_pipeline import parse_record
+    from hourglass.annotations.checks import check_records
+    from hourglass.frameworks import tf
     from hourglass.params import load_params
+    from hourglass.records.schema import parse_record
+    from hourglass.records.shards import write_shard
 
     originals = draw_pictures(folder)
     originals += [path.read_bytes() for path in sorted(real.glob("*.jpg"))[:10]]
@@ -109,9 +109,7 @@ def run_pictures(count, folder, real):
         last = count // 2 if first == 0 else count
         path = folder / "mutated.tfrecords"
         params = shard.model_copy(update={"crop_size": crop_size})
-        rejects = tfrecords.write_shard(
-            path, range(first, last), persons[first:last], images, params
-        )
+        rejects = write_shard(path, range(first, last), persons[first:last], images, params)
         reasons += [reason for _, _, reason in rejects]
         for raw in tf.data.TFRecordDataset(str(path)):
             signal.alarm(LIMIT_SECONDS)
@@ -156,10 +154,12 @@ def run_annotations(count, folder, _):
     A file that is refused as a whole is rejected; of one that is read, its records must add up.
     Two in three have odd values, the others changed bytes.
     """
-    from hourglass.annotations import load_persons, parse_dataset, save_persons, write_rejects
+    from hourglass.annotations.parsing import parse_dataset
+    from hourglass.annotations.persons import load_persons, save_persons
     from hourglass.errors import UserError
     from hourglass.params import SyntheticParams
-    from hourglass.synthetic import write_dataset
+    from hourglass.rejects import write_rejects
+    from hourglass.synthetic.pictures import write_dataset
 
     write_dataset(folder, SyntheticParams(num_train=4, num_val=2, seed=5))
     good = (folder / "train.json").read_bytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hourglass.annotations import save_persons
+from hourglass.annotations.persons import save_persons
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hourglass import annotations, files
-from hourglass.annotations import check_records, load_persons, read_lspet, read_mpii_mat
+from hourglass import files
+from hourglass.annotations.checks import check_records
+from hourglass.annotations.lspet import read_lspet
+from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
+from hourglass.annotations.persons import KEYS, load_persons
 from hourglass.errors import UserError
+from hourglass.raw.datasets import DATASETS
 from test_annotations import (
     EMPTY,
     make_lspet,
@@ -108,7 +112,7 @@ def test_a_file_that_is_no_list_of_records(parse, tmp_path, content, fault):
 def test_a_folder_in_place_of_a_file(tmp_path):
     (tmp_path / "train.json").mkdir()
     with pytest.raises(UserError, match=r"train\.json: cannot be read: Is a directory; mend it"):
-        annotations.read_mpii_json(tmp_path / "train.json", "train")
+        read_mpii_json(tmp_path / "train.json", "train")
 
 
 def test_ten_million_records_are_refused_before_they_fill_the_memory(parse, tmp_path, monkeypatch):
@@ -148,7 +152,7 @@ FAULTS = {
     "a number": (7, "not an object"),
     "a list": ([make_record()], "not an object"),
     "empty object": ({}, "no 'image'"),
-    **{f"no {key}": (without(key), f"no '{key}'") for key in annotations.KEYS},
+    **{f"no {key}": (without(key), f"no '{key}'") for key in KEYS},
     "image null": (make_record(image=None), "image is not a name"),
     "image empty": (make_record(image=""), "image is not a name"),
     "image absolute": (make_record(image="/etc/passwd"), "image is not a plain relative name"),
@@ -356,8 +360,8 @@ def test_lspet_that_cannot_be_read_is_one_line(content):
 @pytest.mark.parametrize("fault", ["missing", "twice", "empty", "cut"])
 def test_mat_archive_with_a_fault_stops_the_stage(run_stage, tmp_path, monkeypatch, fault):
     """MPII without its JSON; the pictures lie in a zip for once."""
-    mpii = dataclasses.replace(annotations.DATASETS["mpii"], images="images.zip")
-    monkeypatch.setitem(annotations.DATASETS, "mpii", mpii)
+    mpii = dataclasses.replace(DATASETS["mpii"], images="images.zip")
+    monkeypatch.setitem(DATASETS, "mpii", mpii)
     raw = tmp_path / "data" / "raw" / "mpii"
     raw.mkdir(parents=True)
     (raw / "images.zip").write_bytes(IMAGES)

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import yaml
 
-from hourglass import downloads
-from hourglass.datasets import RemoteFile
-from hourglass.downloads import DownloadError, download_file, fetch_dataset
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
+from hourglass.raw import downloads
+from hourglass.raw.datasets import RemoteFile
+from hourglass.raw.downloads import DownloadError, download_file, fetch_dataset
 from server import BIG, RECORDS, data_params
 from test_archives import md5, names_in, random_bytes, zip_bytes
 

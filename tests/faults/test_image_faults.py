@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, PngImagePlugin
 
-from hourglass import tfrecords
-from hourglass.annotations import check_records
-from hourglass.archives import open_images
-from hourglass.backend import tf
-from hourglass.images import BadImageError, decode_image
-from hourglass.input_pipeline import parse_record
+from hourglass.annotations.checks import check_records
+from hourglass.frameworks import tf
+from hourglass.raw.archives import open_images
+from hourglass.records.images import OUTSIDE, BadImageError, decode_image
+from hourglass.records.schema import parse_record
+from hourglass.records.shards import write_shard
 from test_annotations import make_record
 from test_images import STORED_AS, file_of, jpeg_of, png_of
 
@@ -54,7 +54,7 @@ def store(tmp_path, tiny_params):
         for crop_size in (64, 0):
             params = tiny_params.shard.model_copy(update={"crop_size": crop_size})
             with open_images(tmp_path / "images.zip") as images:
-                rejects = tfrecords.write_shard(path, [7], [person], images, params)
+                rejects = write_shard(path, [7], [person], images, params)
             records = [parse_record(raw) for raw in tf.data.TFRecordDataset(str(path))]
             assert len(records) + len(rejects) == 1
             yield rejects, records
@@ -219,7 +219,7 @@ def test_a_person_outside_of_the_picture_is_set_aside(store, x, y):
 def test_a_picture_of_one_pixel_is_stored_or_set_aside(store, scale):
     (person,), _ = check_records([make_record(center=[1.0, 1.0], scale=scale)], None)
     for rejects, records in store(file_of(np.uint8([[BODY]]), "PNG"), person=person):
-        assert not rejects or rejects[0][2] == tfrecords.OUTSIDE
+        assert not rejects or rejects[0][2] == OUTSIDE
         for record in records:
             assert tf.io.decode_jpeg(record["encoded"]).shape[2] == 3
 

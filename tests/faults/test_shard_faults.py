@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hourglass import tfrecords
-from hourglass.archives import open_images
+from hourglass.cluster import shard_tasks
 from hourglass.errors import UserError
-from hourglass.input_pipeline import (
+from hourglass.raw.archives import open_images
+from hourglass.records.input_pipeline import (
     eval_batches,
     name_damage,
     open_split,
@@ -24,6 +24,7 @@ from hourglass.input_pipeline import (
     read_truth,
     train_batches,
 )
+from hourglass.records.shards import write_shard
 from stage_project import (
     ROOT,
     assert_one_line,
@@ -110,10 +111,10 @@ class FaultyImages:
         return self.images.read(name)
 
 
-def make_task(stage, fault, times, tally, num_workers):
-    """The stage's Ray task, whose shard VICTIM fails the first so many `times`."""
+def make_task(fault, times, tally, num_workers):
+    """A Ray task whose shard VICTIM fails the first so many `times`."""
 
-    def write_shard(path, indices, persons, archive, params):
+    def shard_task(path, indices, persons, archive, params):
         fails = False
         if path.name == VICTIM:
             with open(tally, "ab") as file:
@@ -124,9 +125,9 @@ def make_task(stage, fault, times, tally, num_workers):
         with open_images(archive) as images:
             fail = FAULTS[fault] if fails and fault != "disk full" else lambda path: None
             source = FaultyImages(images, lambda: fail(path))
-            return tfrecords.write_shard(path, indices, persons, source, params)
+            return write_shard(path, indices, persons, source, params)
 
-    return ray.remote(num_cpus=4 / num_workers, **stage.RETRIES)(write_shard)
+    return ray.remote(num_cpus=4 / num_workers, **shard_tasks.RETRIES)(shard_task)
 
 
 @pytest.fixture
@@ -136,8 +137,8 @@ def run_with_fault(shard_stage, project, monkeypatch, capsys):
     def run(fault, times, num_workers=2):
         tally = project / "tally"
         tally.write_bytes(b"")
-        task = make_task(shard_stage, fault, times, tally, num_workers)
-        monkeypatch.setattr(shard_stage, "write_shard", task)
+        task = make_task(fault, times, tally, num_workers)
+        monkeypatch.setattr(shard_tasks, "shard_task", task)
         return run_stage(shard_stage, capsys), tally.stat().st_size
 
     return run
@@ -184,10 +185,10 @@ def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch,
         raise ray.exceptions.OutOfMemoryError("Task was killed due to the node running low")
 
     monkeypatch.setattr(stage, "start_ray", lambda _: None)
-    monkeypatch.setattr(stage.ray, "cluster_resources", lambda: {"CPU": 1})
-    monkeypatch.setattr(stage.write_shard, "remote", lambda *arguments: object())
-    monkeypatch.setattr(stage.ray, "wait", lambda tasks: (tasks[:1], tasks[1:]))
-    monkeypatch.setattr(stage.ray, "get", get)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1})
+    monkeypatch.setattr(shard_tasks.shard_task, "remote", lambda *arguments: object())
+    monkeypatch.setattr(ray, "wait", lambda tasks: (tasks[:1], tasks[1:]))
+    monkeypatch.setattr(ray, "get", get)
     result = run_stage(stage, capsys)
     assert_one_line(result, ".tfrecords: ", "Task was killed due to", "fewer --workers")
     assert not (OUT / "index.json").exists()
@@ -208,7 +209,7 @@ def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, err
     def init(**_):
         raise error
 
-    monkeypatch.setattr(stage.ray, "init", init)
+    monkeypatch.setattr(ray, "init", init)
     first = str(error).splitlines()[0].rstrip(".")
     assert_one_line(run_stage(stage, capsys), f"Ray does not start: {first}; mend RAY_ADDRESS")
     assert not OUT.exists()

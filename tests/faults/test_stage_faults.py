@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hourglass import files, tfrecords
-from hourglass.annotations import Person, load_persons, save_persons
+from hourglass import files
+from hourglass.annotations.persons import Person, load_persons, save_persons
+from hourglass.raw.archives import open_images
+from hourglass.records.shards import write_shard
 from stage_project import (
     ROOT,
     assert_one_line,
@@ -50,11 +52,12 @@ def stages():
     shard = modules["shard"]
     shard.start_ray = lambda _: None
 
-    def write_shards(shards, persons, archive, params):
-        with shard.open_images(archive) as images:
+    def write_shards(folder, shards, persons, archive, params):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open_images(archive) as images:
             return [
-                tfrecords.write_shard(
-                    SHARDS / s.name, s.indices, [persons[s.split][i] for i in s.indices], images,
+                write_shard(
+                    folder / s.name, s.indices, [persons[s.split][i] for i in s.indices], images,
                     params,
                 )
                 for s in shards
@@ -194,7 +197,7 @@ def test_what_a_killed_stage_left_is_overwritten(project, stage):
 DRAW = """
 from pathlib import Path
 from hourglass.params import SyntheticParams
-from hourglass.synthetic import write_dataset
+from hourglass.synthetic.pictures import write_dataset
 if __name__ == "__main__":
     write_dataset(Path("raw"), SyntheticParams(num_train=20_000, num_val=1, seed=1))
 """

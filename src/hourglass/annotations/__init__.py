@@ -1,0 +1,1 @@
+"""Annotations of every form as one checked record, `persons.Person`."""

@@ -1,0 +1,78 @@
+"""Reader of the Leeds Sports Pose Extended annotations."""
+
+import re
+
+import numpy as np
+
+from hourglass.annotations.matlab import load_mat
+from hourglass.errors import UserError
+from hourglass.raw.archives import DOWNLOAD_AGAIN
+from hourglass.skeleton import JOINTS, NUM_JOINTS
+
+LSPET_MAT = "joints.mat"
+LSPET_JOINTS = (
+    "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle",
+    "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist",
+    "upper_neck", "head_top",
+)  # fmt: skip
+LSPET_MARGIN = 1.1  # person height over the longer side of the box around the labelled joints
+
+
+def read_lspet(source, image_names):
+    """Raw records of the Leeds Sports Pose Extended set, unchecked: (train, validation).
+
+    The records are the pictures `imNNNNN.jpg` of `image_names`, in name order; the last tenth, at
+    least one, is validation: a block, since neighbours often come from one photographer.
+    Pelvis and thorax are the midpoints of hips and shoulders, labelled where both are. The set
+    has no center or scale: they are the center, and 1.1 x the longer side / 200, of the box
+    around the labelled joints. Pixels are taken as 1-based, as MATLAB writes them.
+
+    Args:
+        source: path or bytes of `joints.mat`, `joints` [14, 3, N] = x, y, labelled.
+
+    Raises:
+        UserError: not a MATLAB file with such an array.
+
+    Source: Johnson and Everingham, CVPR 2011; http://sam.johnson.io/research/lspet.html.
+    """
+    array = np.asarray(load_mat(source, LSPET_MAT, "joints"))
+    if (
+        array.ndim != 3
+        or array.shape[:2] != (len(LSPET_JOINTS), 3)
+        or array.dtype.kind not in "fiu"
+    ):
+        raise UserError(
+            f"{LSPET_MAT}: joints is {list(array.shape)} {array.dtype},"
+            f" [{len(LSPET_JOINTS)}, 3, N] numbers were expected; {DOWNLOAD_AGAIN}"
+        )
+    columns = _mpii_order(array.transpose(2, 0, 1).astype(np.float64))
+    records = [_lspet_record(name, columns) for name in sorted(image_names)]
+    num_train = len(records) - max(1, len(records) // 10)
+    return records[:num_train], records[num_train:]
+
+
+def _mpii_order(lspet):
+    """[N, 14, 3] = x, y, labelled to [N, 16, 3] in the order of MPII."""
+    columns = np.zeros((len(lspet), NUM_JOINTS, 3))
+    columns[:, [JOINTS.index(name) for name in LSPET_JOINTS]] = lspet
+    for name, side in (("pelvis", "hip"), ("thorax", "shoulder")):
+        pair = columns[:, [JOINTS.index(f"r_{side}"), JOINTS.index(f"l_{side}")]]
+        columns[:, JOINTS.index(name), :2] = pair[..., :2].mean(axis=1)
+        columns[:, JOINTS.index(name), 2] = pair[..., 2].min(axis=1)
+    return columns
+
+
+def _lspet_record(name, columns):
+    number = re.fullmatch(r"im(\d{5})\.jpg", name)
+    if not number or not 1 <= int(number[1]) <= len(columns):
+        return {"image": name}  # the checker rejects it: no joints
+    joints, joints_vis = columns[int(number[1]) - 1, :, :2], columns[int(number[1]) - 1, :, 2]
+    labelled = joints[joints_vis == 1] if (joints_vis == 1).any() else joints
+    low, high = labelled.min(axis=0), labelled.max(axis=0)
+    return {
+        "image": name,
+        "joints": joints.tolist(),
+        "joints_vis": joints_vis.tolist(),
+        "center": ((low + high) / 2).tolist(),
+        "scale": float((high - low).max()) * LSPET_MARGIN / 200,
+    }

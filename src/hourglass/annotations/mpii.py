@@ -1,0 +1,105 @@
+"""Readers of MPII's annotations: the JSON form, and the official .mat."""
+
+import collections
+
+import numpy as np
+
+from hourglass.annotations.matlab import load_mat
+from hourglass.annotations.persons import SPLITS, UNLABELLED
+from hourglass.errors import UserError
+from hourglass.files import read_json_list
+from hourglass.raw.archives import DOWNLOAD_AGAIN
+from hourglass.skeleton import NUM_JOINTS
+
+MPII_JSON = {split: f"{split}.json" for split in SPLITS}
+MPII_ZIP, MPII_MAT = "mpii_human_pose_v1_u12_2.zip", "mpii_human_pose_v1_u12_1.mat"
+MPII_VALIDATION = "valid_images.txt"
+
+
+def read_mpii_json(path, split):
+    """Raw records of one split in the JSON form of MPII, unchecked.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, not JSON (with the place), or not a list with
+            at least one record.
+    """
+    records = read_json_list(path, DOWNLOAD_AGAIN)
+    if not records:
+        raise UserError(f"{path}: holds no {split} record; {DOWNLOAD_AGAIN}")
+    return records
+
+
+def read_mpii_mat(source, valid_images):
+    """Raw records of the official MPII .mat, unchecked: (train, validation).
+
+    Labelled is a person of a training picture with at least one point, a scale and an objpos.
+    A point that is present is labelled, whatever `is_visible` says, as in the JSON form.
+
+    Args:
+        source: path or bytes of `mpii_human_pose_v1_u12_1.mat`.
+        valid_images: picture names of the validation split, in its order; repeats count once.
+
+    Raises:
+        UserError: not a MATLAB file with the struct RELEASE and its annolist.
+
+    Source: http://human-pose.mpi-inf.mpg.de, README of the annotation release 1.2.
+    """
+    release = load_mat(source, MPII_MAT, "RELEASE")
+    pictures = _items(release, "annolist")
+    if not pictures:
+        raise UserError(f"{MPII_MAT}: RELEASE has no annolist; {DOWNLOAD_AGAIN}")
+    is_train = _items(release, "img_train") or [1] * len(pictures)
+    by_image = collections.defaultdict(list)
+    for picture, picture_is_train in zip(pictures, is_train, strict=False):
+        if picture_is_train:
+            image = _image_name(picture)
+            rects = filter(_is_labelled, _items(picture, "annorect"))
+            by_image[image] += [_mpii_record(image, rect) for rect in rects]
+    held_out = dict.fromkeys(valid_images)
+    validation = [record for image in held_out for record in by_image.pop(image, ())]
+    return [record for records in by_image.values() for record in records], validation
+
+
+def _items(struct, field):
+    """A field's values as a list: empty where it is absent or empty, one where it was squeezed."""
+    return np.atleast_1d(getattr(struct, field, ())).tolist()
+
+
+def _image_name(picture):
+    name = getattr(getattr(picture, "image", None), "name", "")
+    return name if isinstance(name, str) else ""
+
+
+def _points(rect):
+    return [point for points in _items(rect, "annopoints") for point in _items(points, "point")]
+
+
+def _is_labelled(rect):
+    return bool(_points(rect) and _items(rect, "scale") and _items(rect, "objpos"))
+
+
+def _mpii_record(image, rect):
+    joints, joints_vis = [list(UNLABELLED) for _ in range(NUM_JOINTS)], [0] * NUM_JOINTS
+    for point in _points(rect):
+        joint, place = _number(point, "id"), [_number(point, "x"), _number(point, "y")]
+        if joint in range(NUM_JOINTS) and not joints_vis[int(joint)]:
+            joints[int(joint)], joints_vis[int(joint)] = place, 1
+        else:  # an unknown or repeated id makes a 17th joint, which the checker rejects
+            joints.append(place)
+    (objpos, *_) = _items(rect, "objpos")
+    return {
+        "image": image,
+        "joints": joints,
+        "joints_vis": joints_vis,
+        "center": [_number(objpos, "x"), _number(objpos, "y")],
+        "scale": _number(rect, "scale"),
+    }
+
+
+def _number(struct, field):
+    """A field's one number, of whatever MATLAB type; NaN where there is none."""
+    values = _items(struct, field)
+    try:
+        return float(values[0]) if len(values) == 1 else np.nan
+    except (TypeError, ValueError):
+        return np.nan

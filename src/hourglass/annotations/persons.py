@@ -1,0 +1,156 @@
+"""The checked record of one person: its form, and the files that hold a split of them."""
+
+import json
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from hourglass.errors import UserError
+from hourglass.files import atomic_path, read_json_list
+from hourglass.skeleton import NUM_JOINTS
+
+SPLITS = ("train", "validation")
+KEYS = ("image", "joints", "joints_vis", "center", "scale")
+MAX_COORDINATE = 1e5  # px; no camera makes such a picture
+
+# A person of 0.2 px leaves no crop to cut, one of 200,000 px fits no picture.
+MIN_SCALE, MAX_SCALE = 1e-3, 1e3
+UNLABELLED = (-1.0, -1.0)
+
+# Absolute, on a drive, climbing out of the folder, or with what no file name should hold.
+_UNSAFE_NAME = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One labelled person of one picture."""
+
+    image: str  # the picture's name
+    joints: np.ndarray  # float64 [16, 2], 0-based px of the original picture; (-1, -1) unlabelled
+    joints_vis: np.ndarray  # bool [16], labelled (occluded joints too); never test coordinates
+    center: np.ndarray  # float64 [2], 0-based px
+    scale: float  # person height / 200 px
+
+
+class RecordFault(Exception):
+    """Why a record is rejected; the same words for the same fault, so that they can be counted."""
+
+
+def load_persons(path):
+    """Read the checked records that `save_persons` wrote.
+
+    Returns:
+        list of `Person`, 0-based.
+
+    Raises:
+        UserError: the file is missing or damaged, with the place.
+    """
+    mend = "run `dvc repro parse`"
+    persons = []
+    for index, record in enumerate(read_json_list(path, mend)):
+        try:
+            persons.append(person_from_record(record, None, origin=0))
+        except RecordFault as fault:
+            raise UserError(f"{path}: record {index}: {fault}; {mend}") from None
+    return persons
+
+
+def save_persons(path, persons):
+    """Write `persons` as JSON, one compact record a line, atomically; every float round-trips."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write("[")
+        for index, person in enumerate(persons):
+            line = json.dumps(_as_record(person), separators=(",", ":"))
+            file.write(f",\n{line}" if index else f"\n{line}")
+        file.write("\n]\n")
+
+
+def _as_record(person):
+    return {
+        "image": person.image,
+        "joints": person.joints.tolist(),
+        "joints_vis": person.joints_vis.astype(int).tolist(),
+        "center": person.center.tolist(),
+        "scale": person.scale,
+    }
+
+
+def person_from_record(record, image_names, origin):
+    """A `Person` of a record whose first pixel is `origin`; raises RecordFault."""
+    if not isinstance(record, dict):
+        raise RecordFault("not an object")
+    for key in KEYS:
+        if key not in record:
+            raise RecordFault(f"no '{key}'")
+    image = _check_image(record["image"], image_names)
+    joints_vis = _check_joints_vis(record["joints_vis"])
+    joints = _check_joints(record["joints"], joints_vis, origin)
+    center = _check_center(record["center"], origin)
+    return Person(image, joints, joints_vis, center, _check_scale(record["scale"]))
+
+
+def _check_image(image, image_names):
+    if not isinstance(image, str) or not image:
+        raise RecordFault("image is not a name")
+    if _UNSAFE_NAME.search(image):
+        raise RecordFault("image is not a plain relative name")
+    if image_names is not None and image not in image_names:
+        raise RecordFault("picture is not among the images")
+    return image
+
+
+def _check_joints_vis(flags):
+    if not _is_list_of(flags, NUM_JOINTS) or not all(flag in (0, 1) for flag in flags):
+        raise RecordFault(f"joints_vis is not {NUM_JOINTS} of 0 or 1")
+    return np.array(flags, bool)
+
+
+def _check_joints(pairs, joints_vis, origin):
+    is_pairs = _is_list_of(pairs, NUM_JOINTS) and all(_is_list_of(pair, 2) for pair in pairs)
+    joints = _as_floats([number for pair in pairs for number in pair]) if is_pairs else None
+    if joints is None:
+        raise RecordFault(f"joints is not {NUM_JOINTS} pairs of numbers")
+    if not joints_vis.any():
+        raise RecordFault("no labelled joint")
+    joints = joints.reshape(NUM_JOINTS, 2) - origin
+    joints[~joints_vis] = UNLABELLED
+    if not _is_in_reach(joints):
+        raise RecordFault(f"a labelled joint is not within {MAX_COORDINATE:,.0f} px")
+    return joints
+
+
+def _check_center(pair, origin):
+    center = _as_floats(pair) if _is_list_of(pair, 2) else None
+    if center is None:
+        raise RecordFault("center is not a pair of numbers")
+    center = center - origin
+    if not _is_in_reach(center):
+        raise RecordFault(f"center is not within {MAX_COORDINATE:,.0f} px")
+    return center
+
+
+def _check_scale(number):
+    scale = _as_floats([number])
+    if scale is None or not MIN_SCALE <= scale[0] <= MAX_SCALE:
+        raise RecordFault(f"scale is not a number from {MIN_SCALE:g} to {MAX_SCALE:g}")
+    return float(scale[0])
+
+
+def _is_list_of(values, length):
+    return isinstance(values, list) and len(values) == length
+
+
+def _as_floats(numbers):
+    """float64 array, or None: numpy alone would take strings and booleans for numbers."""
+    if not {type(number) for number in numbers} <= {int, float}:
+        return None
+    try:
+        return np.array(numbers, np.float64)
+    except OverflowError:  # an int of hundreds of digits
+        return None
+
+
+def _is_in_reach(coordinates):
+    """False for NaN too."""
+    return bool((np.abs(coordinates) <= MAX_COORDINATE).all())

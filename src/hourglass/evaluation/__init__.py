@@ -1,0 +1,1 @@
+"""PCKh, and the reports made of it."""

@@ -1,0 +1,124 @@
+"""The scores as files to read, plot and compare: JSON, CSV, a figure and a table."""
+
+import csv
+import io
+from pathlib import Path
+
+from hourglass.evaluation.pckh import pckh_curve, summarize
+from hourglass.files import atomic_path, write_json, write_text
+
+_MEANS = ("total", "unweighted")
+
+# Paul Tol's "muted" scheme for the groups, told apart with every kind of colour vision:
+# https://personal.sron.nl/~pault/
+_CURVE_COLOURS = {
+    "total": "#222222",
+    "head": "#88CCEE",
+    "shoulder": "#44AA99",
+    "elbow": "#117733",
+    "wrist": "#999933",
+    "hip": "#DDCC77",
+    "knee": "#CC6677",
+    "ankle": "#882255",
+}
+
+
+def write_reports(folder, errors, labelled, num_left_out=0):
+    """Write `metrics.json`, `pckh.md`, `plots/pckh_curve.csv` and `.png` into `folder`.
+
+    Args:
+        folder: where the reports go.
+        errors: [N, 16], fractions of the head size, of the persons that have a prediction.
+        labelled: bool [N, 16].
+        num_left_out: persons without a prediction, who are in none of the numbers.
+
+    Returns:
+        The text of the table.
+    """
+    folder = Path(folder)
+    metrics = summarize(errors, labelled)
+    thresholds, curves = pckh_curve(errors, labelled)
+    table = format_table(metrics, num_left_out)
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "pckh.md", f"# PCKh on the validation persons\n\n{table}")
+    write_text(folder / "plots" / "pckh_curve.csv", format_curve(thresholds, curves))
+    plot_curve(folder / "plots" / "pckh_curve.png", thresholds, curves)
+    return table
+
+
+def format_table(metrics, num_left_out=0):
+    """The `metrics` of `pckh.summarize` as a Markdown table, with what was counted below it."""
+    at_half = metrics["pckh"]
+    groups = {name: value for name, value in at_half.items() if name not in _MEANS}
+    columns = {
+        **{name.capitalize(): value for name, value in groups.items()},
+        "total@0.5": at_half["total"],
+        "unweighted@0.5": at_half["unweighted"],
+        "total@0.1": metrics["pckh_0.1"]["total"],
+        "AUC": metrics["auc"],
+    }
+    cells = ["-" if value is None else f"{value:.2f}" for value in columns.values()]
+    widths = [max(len(name), len(cell)) for name, cell in zip(columns, cells, strict=True)]
+    rule = ["-" * (width - 1) + ":" for width in widths]
+    lines = [_format_row(row, widths) for row in (columns, rule, cells)]
+    return "\n".join([*lines, "", _describe_counts(metrics, num_left_out), ""])
+
+
+def format_curve(thresholds, curves):
+    """The curves of `pckh.pckh_curve` as CSV: threshold, total, then one column a joint group."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["threshold", *curves])
+    for threshold, *values in zip(thresholds, *curves.values(), strict=True):
+        cells = ["" if value is None else f"{value:.4f}" for value in values]
+        writer.writerow([f"{threshold:.2f}", *cells])
+    return file.getvalue()
+
+
+def plot_curve(path, thresholds, curves):
+    """Draw the curves of `pckh.pckh_curve` as a PNG; the same values give the same bytes."""
+    from matplotlib import style  # a second to import
+    from matplotlib.figure import Figure
+
+    with style.context("default"):  # the user's own style must not change the bytes
+        figure = Figure(figsize=(6.4, 4.2), dpi=100, layout="constrained")
+        _draw_curves(figure.subplots(), thresholds, curves)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _draw_curves(axes, thresholds, curves):
+    for name, values in curves.items():
+        if values[-1] is None:
+            continue
+        main = name == "total"
+        axes.plot(
+            thresholds,
+            values,
+            label=f"{name}  {values[-1]:.1f}",
+            color=_CURVE_COLOURS[name],
+            linewidth=2.6 if main else 1.4,
+            zorder=3 if main else 2,
+        )
+    axes.set(xlim=(0, 0.5), ylim=(0, 100))
+    axes.set_xlabel("threshold (fraction of the head size)")
+    axes.set_ylabel("PCKh (%)")
+    axes.grid(color="#e6e6e6", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(title="PCKh@0.5", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _format_row(cells, widths):
+    padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+    return f"| {' | '.join(padded)} |"
+
+
+def _describe_counts(metrics, num_left_out):
+    text = (
+        f"Per cent. {metrics['num_persons']:,} persons, {metrics['num_joints']:,} labelled joints "
+        "(pelvis and thorax are not scored)."
+    )
+    if num_left_out:
+        verb = "was" if num_left_out == 1 else "were"
+        text += f" {num_left_out:,} more {verb} left out, as data/tfrecords/rejects.csv says."
+    return text

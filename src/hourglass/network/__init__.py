@@ -1,0 +1,1 @@
+"""From views of stored crops to heatmaps and keypoints: the network and what surrounds it."""

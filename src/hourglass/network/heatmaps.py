@@ -1,0 +1,86 @@
+"""Keypoints to heatmaps and back: `encode_heatmaps` and `decode_heatmaps` are inverses. keras.ops.
+
+Letters: N pictures, K joints, H, W heatmap pixels. Coordinates are (x, y) in heatmap pixels with
+pixel centres at integers.
+"""
+
+from hourglass.frameworks import ops
+
+
+def encode_heatmaps(keypoints, size, sigma):
+    """Draw a 2-D Gaussian of peak 1 at each keypoint, at its exact sub-pixel place.
+
+    The support is 7 x 7 pixels for sigma 1, cut off at the border where it reaches outside; a
+    keypoint further outside leaves its heatmap empty.
+    Source: Zhang et al., Distribution-Aware Coordinate Representation, CVPR 2020, section 3.2.
+
+    Args:
+        keypoints: float [N, K, 2], finite.
+        size: H = W.
+        sigma: px.
+
+    Returns:
+        float32 [N, H, W, K].
+    """
+    distance = ops.cast(ops.arange(size), "float32")[:, None, None] - keypoints[:, None]
+    bell = ops.exp(-ops.square(distance) / (2 * sigma**2))  # (N, size, K, 2)
+    bell = ops.where(ops.abs(distance) < 3.5 * sigma, bell, 0.0)
+    return bell[:, None, :, :, 0] * bell[:, :, None, :, 1]
+
+
+def decode_heatmaps(heatmaps, method):
+    """Find each heatmap's keypoint.
+
+    Args:
+        heatmaps: float32 [N, H, W, K], H and W at least 3.
+        method: "argmax": the highest pixel. "quarter": moved a quarter of a pixel towards the
+            higher neighbour, unless it is on the border (Newell et al., ECCV 2016). "taylor": the
+            peak of the parabola through the logarithm around the highest pixel, exact for a
+            Gaussian (Zhang et al., CVPR 2020, equation 9).
+
+    Returns:
+        keypoints: float32 [N, K, 2]. scores: float32 [N, K], the highest pixel's value.
+    """
+    height, width = heatmaps.shape[1:3]
+    flat = ops.reshape(heatmaps, (-1, height * width, heatmaps.shape[3]))
+    best = ops.argmax(flat, axis=1)  # (N, K)
+    scores = ops.max(flat, axis=1)
+    x, y = best % width, best // width
+    peak = ops.cast(ops.stack([x, y], axis=-1), "float32")
+    if method == "argmax":
+        return peak, scores
+    # The stencil stays inside the heatmap; a peak on the border is reached from one pixel in.
+    column, row = ops.clip(x, 1, width - 2), ops.clip(y, 1, height - 2)
+
+    def at(dx, dy):
+        index = (row + dy) * width + column + dx
+        return ops.take_along_axis(flat, index[:, None], axis=1)[:, 0]
+
+    middle = ops.cast(ops.stack([column, row], axis=-1), "float32")
+    if method == "quarter":
+        step = ops.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], axis=-1)
+        return peak + ops.where(ops.equal(peak, middle), 0.25 * ops.sign(step), 0.0), scores
+    offset, is_peak = _taylor_offset(at)
+    found = ops.where(is_peak[..., None], middle + offset, peak)
+    # Half a pixel is the farthest a true peak can be; a little more is left for noise.
+    return ops.clip(found, peak - 0.75, peak + 0.75), scores
+
+
+def _taylor_offset(at):
+    """Newton's step [N, K, 2] from the stencil's middle to the peak of the log heatmap.
+
+    Also returns where [N, K] there is a peak to step to; elsewhere the step means nothing.
+    """
+
+    def log_at(dx, dy):
+        return ops.log(ops.maximum(at(dx, dy), 1e-6))
+
+    center, left, right, up, down = (log_at(*d) for d in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)))
+    dx, dy = (right - left) / 2, (down - up) / 2
+    dxx, dyy = right - 2 * center + left, down - 2 * center + up
+    dxy = (log_at(1, 1) - log_at(-1, 1) - log_at(1, -1) + log_at(-1, -1)) / 4
+    determinant = dxx * dyy - dxy * dxy
+    is_peak = ops.logical_and(determinant > 1e-6, dxx < 0)
+    safe = ops.where(is_peak, determinant, 1.0)
+    offset = ops.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1) / safe[..., None]
+    return offset, is_peak

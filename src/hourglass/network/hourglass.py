@@ -1,0 +1,111 @@
+"""The stacked hourglass network. keras only, so it runs on every Keras backend.
+
+Source: Newell, Yang, Deng, Stacked Hourglass Networks for Human Pose Estimation, ECCV 2016, and
+https://github.com/princeton-vl/pose-hg-train, src/models/hg.lua. Letters: C num_channels,
+S input_size, K joints.
+"""
+
+from hourglass.frameworks import keras, layers
+from hourglass.skeleton import NUM_JOINTS
+
+HEATMAP_STRIDE = 4  # input pixels a heatmap pixel
+BATCH_NORM_MOMENTUM = 0.9
+
+# The heads start near zero: a heatmap is nearly all zeros, and an error of order one everywhere
+# would cost the first thousands of steps to unlearn.
+HEAD_STDDEV = 1e-3
+
+# So do the last convolutions of the residuals: the network starts as its identities.
+# Source: Goyal et al., Accurate, Large Minibatch SGD, arXiv 1706.02677, section 5.1.
+RESIDUAL_INITIALIZER = "zeros"
+
+
+def build_hourglass(params):
+    """Build the network for ModelParams.
+
+    Returns:
+        A functional model from pictures [N, S, S, 3], 0..255, to a list of `num_stacks` heatmaps
+        float32 [N, S / 4, S / 4, K], the last one the best. It uses Keras' own layers only, so
+        that a saved one loads without this package.
+    """
+    channels = params.num_channels
+    pictures = keras.Input((params.input_size, params.input_size, 3), name="pictures")
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
+    x = layers.Conv2D(
+        channels // 4, 7, strides=2, padding="same", use_bias=False, name="stem_conv"
+    )(x)
+    x = _norm_relu(x, "stem")
+    x = _residual(x, channels // 2, "stem_residual1")
+    x = layers.MaxPool2D(name="stem_pool")(x)
+    x = _residual(x, channels // 2, "stem_residual2")
+    x = _residual(x, channels, "stem_residual3")  # (N, S / 4, S / 4, C)
+    heatmaps = []
+    for stack in range(1, params.num_stacks + 1):
+        name = f"stack{stack}"
+        features = _hourglass(x, params.num_levels, f"{name}_level")
+        features = _residual(features, channels, f"{name}_residual")
+        features = _norm_relu(_conv(features, channels, 1, f"{name}_linear"), f"{name}_linear")
+        heatmaps.append(_head(features, f"{name}_heatmaps"))
+        if stack < params.num_stacks:
+            x = _merge(x, features, heatmaps[-1], name)
+    return keras.Model(pictures, heatmaps, name="stacked_hourglass")
+
+
+def _hourglass(x, num_levels, prefix):
+    """Down and up again over `num_levels`, with a skip branch at each resolution."""
+    channels = x.shape[-1]
+    name = f"{prefix}{num_levels}"
+    skip = _residual(x, channels, f"{name}_skip")
+    low = layers.MaxPool2D(name=f"{name}_pool")(x)
+    low = _residual(low, channels, f"{name}_down")
+    if num_levels > 1:
+        low = _hourglass(low, num_levels - 1, prefix)
+    else:
+        low = _residual(low, channels, f"{name}_bottom")
+    low = _residual(low, channels, f"{name}_up")
+    return layers.Add(name=f"{name}_add")([skip, layers.UpSampling2D(name=f"{name}_grow")(low)])
+
+
+def _residual(x, channels, name):
+    """Pre-activation bottleneck: 1x1, 3x3, 1x1 convolutions around an identity."""
+    identity = x
+    if x.shape[-1] != channels:
+        identity = _conv(x, channels, 1, f"{name}_identity")
+    x = _norm_relu(x, f"{name}_1")
+    x = _conv(x, channels // 2, 1, f"{name}_conv1", use_bias=False)
+    x = _norm_relu(x, f"{name}_2")
+    x = _conv(x, channels // 2, 3, f"{name}_conv2", use_bias=False)
+    x = _norm_relu(x, f"{name}_3")
+    x = _conv(x, channels, 1, f"{name}_conv3", initializer=RESIDUAL_INITIALIZER)
+    return layers.Add(name=f"{name}_add")([identity, x])
+
+
+def _merge(x, features, heatmaps, name):
+    """What the next stack sees: the last one's input, features and heatmaps."""
+    channels = x.shape[-1]
+    return layers.Add(name=f"{name}_merge")(
+        [
+            x,
+            _conv(features, channels, 1, f"{name}_merge_features"),
+            _conv(heatmaps, channels, 1, f"{name}_merge_heatmaps"),
+        ]
+    )
+
+
+def _norm_relu(x, name):
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _conv(x, channels, kernel, name, use_bias=True, initializer="he_normal"):
+    return layers.Conv2D(
+        channels, kernel, padding="same", use_bias=use_bias,
+        kernel_initializer=initializer, name=name,
+    )(x)  # fmt: skip
+
+
+def _head(features, name):
+    return layers.Conv2D(
+        NUM_JOINTS, 1, dtype="float32", name=name,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=HEAD_STDDEV),
+    )(features)  # fmt: skip

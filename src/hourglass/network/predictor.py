@@ -1,0 +1,90 @@
+"""The network with all that surrounds it: from stored crops to keypoints of original pictures."""
+
+import numpy as np
+from tqdm import tqdm
+
+from hourglass.frameworks import keras, ops
+from hourglass.network.heatmaps import decode_heatmaps
+from hourglass.network.views import (
+    apply_transforms,
+    heatmap_to_input,
+    make_views,
+    swap_sides,
+    view_transforms,
+)
+from hourglass.skeleton import NUM_JOINTS
+
+
+class PosePredictor(keras.Model):
+    """The network with all that surrounds it: from a batch of stored crops to keypoints.
+
+    Its `predict(batches)` takes batches of the input pipeline and returns a dict of arrays:
+    `index` [N], `keypoints` float32 [N, K, 2] in px of the original pictures, `scores` [N, K].
+    Source of the flip test: Newell et al., ECCV 2016, section 3.1.
+    """
+
+    def __init__(self, network, flip_test, decode, xla=False):
+        # Keras would round the coordinates to the precision of the network, by pixels.
+        super().__init__(name="pose_predictor", dtype="float32")
+        self.compile(jit_compile=xla)  # Keras would choose XLA by itself
+        self.network = network
+        self.size = network.input_shape[1]
+        self.flip_test = flip_test
+        self.decode = decode
+
+    def call(self, batch):
+        """Keypoints of one batch."""
+        pictures, _, _ = make_views(batch, self.size)
+        heatmaps = self.predict_heatmaps(pictures)
+        keypoints, scores = decode_heatmaps(heatmaps, self.decode)
+        to_stored = view_transforms(batch["center"], batch["side"], batch["draws"], self.size)
+        keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))
+        keypoints = apply_transforms(batch["transform"], keypoints)
+        return {"index": batch["index"], "keypoints": keypoints, "scores": scores}
+
+    def predict_heatmaps(self, pictures):
+        """Heatmaps [N, H, W, K] of pictures [N, S, S, 3], 0..255, of the last stack."""
+        heatmaps = self._last(pictures)
+        if self.flip_test:
+            mirrored = ops.flip(self._last(ops.flip(pictures, axis=2)), axis=2)
+            swapped = ops.moveaxis(swap_sides(ops.moveaxis(mirrored, 3, 1)), 1, 3)
+            heatmaps = (heatmaps + swapped) / 2
+        return heatmaps
+
+    def _last(self, pictures):
+        outputs = self.network(pictures, training=False)
+        return outputs[-1] if isinstance(outputs, list | tuple) else outputs
+
+
+class _ProgressBar(keras.callbacks.Callback):
+    def __init__(self, num_records, batch_size):
+        super().__init__()
+        self.bar = tqdm(total=num_records, desc="predict", unit="image", disable=None, leave=False)
+        self.batch_size = batch_size
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.bar.update(self.batch_size)
+
+    def on_predict_end(self, logs=None):
+        self.bar.close()
+
+
+def predict_split(predictor, batches, num_persons, batch_size):
+    """Predict every record of a split, in the order of the annotations.
+
+    Args:
+        batches: from `input_pipeline.eval_batches`.
+
+    Returns:
+        keypoints: float32 [num_persons, 16, 2], original px; scores: float32 [num_persons, 16].
+        is_predicted: bool [num_persons], False for persons that the shards do not hold.
+    """
+    progress = _ProgressBar(num_persons, batch_size)
+    result = predictor.predict(batches, verbose=0, callbacks=[progress])
+    keypoints = np.zeros((num_persons, NUM_JOINTS, 2), np.float32)
+    scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
+    is_predicted = np.zeros(num_persons, bool)
+    keypoints[result["index"]] = result["keypoints"]
+    scores[result["index"]] = result["scores"]
+    is_predicted[result["index"]] = True
+    return keypoints, scores, is_predicted

@@ -1,0 +1,122 @@
+"""Networks as files: saved with the same bytes each time, loaded with care."""
+
+import json
+import zipfile
+from pathlib import Path
+
+from hourglass.errors import UserError
+from hourglass.files import atomic_path
+from hourglass.frameworks import keras, layers
+from hourglass.network.hourglass import HEATMAP_STRIDE
+from hourglass.skeleton import NUM_JOINTS
+
+# What Keras raises on files that are not, or not wholly, what it saves.
+_LOAD_ERRORS = (
+    ValueError, OSError, LookupError, TypeError, AttributeError, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+def scale_heatmaps(model, factor):
+    """The same network with its heatmaps multiplied by `factor`; the weights are shared."""
+    if factor == 1:
+        return model
+    scaled = [
+        layers.Rescaling(factor, dtype="float32", name=f"stack{stack}_scaled")(output)
+        for stack, output in enumerate(model.outputs, start=1)
+    ]
+    return keras.Model(model.input, scaled, name=model.name)
+
+
+def save_model(model, path):
+    """Save as `.keras`, whole or not at all; the same weights give the same bytes.
+
+    Keras writes the date and the memory addresses of shared objects into the file; they are taken
+    out, so that a rerun changes nothing.
+    """
+    # Beside the target, where there is room; what a kill leaves is overwritten by the next save.
+    raw = Path(path).with_name(f".{Path(path).stem}.raw.keras")
+    with atomic_path(path) as temporary:
+        try:
+            model.save(raw)
+            _copy_without_accidents(raw, temporary)
+        finally:
+            raw.unlink(missing_ok=True)
+
+
+def _copy_without_accidents(source, target):
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            data = old.read(name)
+            if name.endswith(".json"):
+                data = json.dumps(_without_accidents(json.loads(data), {})).encode()
+            new.writestr(zipfile.ZipInfo(name), data)
+
+
+def _without_accidents(value, numbers):
+    """JSON without `date_saved`, each `shared_object_id` as its number of first appearance."""
+    if isinstance(value, list):
+        return [_without_accidents(item, numbers) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: item for key, item in value.items() if key != "date_saved"}
+    if "shared_object_id" in kept:
+        address = kept["shared_object_id"]
+        kept["shared_object_id"] = numbers.setdefault(address, len(numbers))
+    return {key: _without_accidents(item, numbers) for key, item in kept.items()}
+
+
+def load_model(path):
+    """Load a network saved by `save_model`.
+
+    Raises:
+        UserError: missing, not a Keras file, or not a network for these 16 joints.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such model; train one (`dvc repro train`) or name another")
+    if not _is_archive(path):
+        raise UserError(f"{path}: not a whole .keras archive; train it again or name another")
+    try:
+        model = keras.models.load_model(path, compile=False)
+        is_ours = _is_hourglass(model)
+    except _LOAD_ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not a usable Keras model: {reason}; train it again") from None
+    if not is_ours:
+        raise UserError(
+            f"{path}: not an hourglass network for {NUM_JOINTS} joints; name another, or train one"
+        )
+    return model
+
+
+def _is_archive(path):
+    try:
+        with open(path, "rb") as file:
+            return zipfile.is_zipfile(file)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; mend its permissions or name another") from None
+
+
+def _is_hourglass(model):
+    """Whether one square picture goes in and heatmaps of a quarter of its side come out."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    size = shapes[0][0] or 0
+    side = size // HEATMAP_STRIDE
+    heatmaps = [tuple(tensor.shape[1:]) for tensor in model.outputs]
+    return shapes == [(size, size, 3)] and set(heatmaps) == {(side, side, NUM_JOINTS)}
+
+
+def load_weights(model, path):
+    """Copy the weights of the network in `path` into `model`.
+
+    Raises:
+        UserError: the file cannot be loaded, or its sizes differ from those of params.yaml.
+    """
+    weights = load_model(path).get_weights()
+    try:
+        model.set_weights(weights)
+    except ValueError:
+        raise UserError(
+            f"{path}: its sizes are not those of the model section of params.yaml: mend "
+            "train.init_weights or model"
+        ) from None

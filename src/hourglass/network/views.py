@@ -1,0 +1,134 @@
+"""From stored crops to network inputs, a whole batch at once on the device. keras.ops.
+
+Each record's view - zoom, turn, flip, colour - is drawn from (seed, epoch, record) alone, so it
+does not depend on batch order, workers or on how often training was stopped. One warp makes the
+view; the keypoints go through the same transform. Letters: N pictures, K
+joints, D stored px, S input px.
+"""
+
+import numpy as np
+
+from hourglass.frameworks import compile_on_cpu, ops
+from hourglass.network.hourglass import HEATMAP_STRIDE
+from hourglass.skeleton import FLIP_ORDER
+
+# Columns of a draw: zoom, turn (radians), flip (0 or 1), gain of red, green and blue.
+NUM_DRAWS = 6
+PLAIN_DRAW = (1.0, 0.0, 0.0, 1.0, 1.0, 1.0)
+
+
+def draw_views(params, seed, epoch, num_records):
+    """Draw the augmentation of every record for one epoch.
+
+    Args:
+        params: AugmentParams.
+
+    Returns:
+        float32 [num_records, NUM_DRAWS]; row i is record i's.
+    """
+    uniform = np.random.default_rng((seed, epoch)).random((num_records, NUM_DRAWS))
+    symmetric = 2 * uniform - 1
+    draws = np.empty_like(uniform)
+    draws[:, 0] = 1 + params.scale * symmetric[:, 0]
+    draws[:, 1] = np.radians(params.rotation) * symmetric[:, 1]
+    draws[:, 2] = (uniform[:, 2] < 0.5) & params.flip
+    draws[:, 3:] = 1 + params.colour * symmetric[:, 3:]
+    return draws.astype(np.float32)
+
+
+def make_views(batch, size):
+    """Warp a batch of stored crops into network inputs.
+
+    Args:
+        batch: dict of `crops` uint8 [N, D, D, 3], `keypoints` float32 [N, K, 2] and `labelled` bool
+            [N, K] (stored px), `center` [N, 2] and `side` [N] of each person's view square (stored
+            px), `draws` [N, NUM_DRAWS].
+        size: S.
+
+    Returns:
+        pictures: float32 [N, S, S, 3], 0..255.
+        keypoints: float32 [N, K, 2], heatmap px. labelled: bool [N, K]. In a flipped view left and
+            right joints have changed places.
+    """
+    to_stored = view_transforms(batch["center"], batch["side"], batch["draws"], size)
+    pictures = render_views(batch["crops"], to_stored, batch["draws"][:, 3:6], size)
+    keypoints = apply_transforms(invert_transforms(to_stored), batch["keypoints"])
+    flipped = batch["draws"][:, 2] > 0.5
+    keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
+    labelled = ops.where(flipped[:, None], swap_sides(batch["labelled"]), batch["labelled"])
+    return pictures, input_to_heatmap(keypoints), labelled
+
+
+def view_transforms(center, side, draws, size):
+    """Transforms [N, 2, 3] from views of `size` px to the stored crops they are seen in."""
+    zoom = side * draws[:, 0] / size
+    cos, sin = zoom * ops.cos(draws[:, 1]), zoom * ops.sin(draws[:, 1])
+    mirror = 1 - 2 * draws[:, 2]
+    linear = ops.stack(
+        [ops.stack([cos * mirror, -sin], axis=-1), ops.stack([sin * mirror, cos], axis=-1)], axis=1
+    )
+    middle = (size - 1) / 2
+    shift = center - middle * ops.sum(linear, axis=-1)
+    return ops.concatenate([linear, shift[..., None]], axis=-1)
+
+
+def invert_transforms(transforms):
+    """The transforms [N, 2, 3] that undo `transforms`."""
+    (a, b, x), (c, d, y) = (ops.unstack(transforms[:, row], axis=-1) for row in (0, 1))
+    determinant = a * d - b * c
+    first = ops.stack([d, -b, b * y - d * x], axis=-1)
+    second = ops.stack([-c, a, c * x - a * y], axis=-1)
+    return ops.stack([first, second], axis=1) / determinant[:, None, None]
+
+
+def apply_transforms(transforms, points):
+    """Points [N, K, 2] taken through one transform [2, 3] a picture."""
+    linear, shift = transforms[:, None, :, :2], transforms[:, None, :, 2]
+    return ops.sum(linear * points[:, :, None, :], axis=-1) + shift
+
+
+@compile_on_cpu
+def render_views(crops, transforms, gains, size):
+    """Warp and colour crops [N, D, D, 3]: pictures float32 [N, S, S, 3], 0..255."""
+    pictures = warp_pictures(crops, transforms, size) * gains[:, None, None]
+    return ops.clip(pictures, 0.0, 255.0)
+
+
+def warp_pictures(crops, transforms, size):
+    """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside."""
+    stored = crops.shape[1]
+    axis = ops.cast(ops.arange(size), "float32")
+    x = axis[None, None, :] * transforms[:, 0, 0, None, None]
+    x = x + axis[None, :, None] * transforms[:, 0, 1, None, None] + transforms[:, 0, 2, None, None]
+    y = axis[None, None, :] * transforms[:, 1, 0, None, None]
+    y = y + axis[None, :, None] * transforms[:, 1, 1, None, None] + transforms[:, 1, 2, None, None]
+    left, top = ops.floor(x), ops.floor(y)
+    right_part, lower_part = (x - left)[..., None], (y - top)[..., None]
+    # One row of three channels a gather, out of all crops at once: 4 times as fast as by picture.
+    rows = ops.reshape(crops, (-1, 3))
+    first = ops.arange(ops.shape(crops)[0])[:, None, None] * (stored * stored)
+
+    def at(dx, dy):
+        column, row = ops.cast(left, "int32") + dx, ops.cast(top, "int32") + dy
+        inside = (column >= 0) & (column < stored) & (row >= 0) & (row < stored)
+        pixels = ops.take(rows, ops.where(inside, first + row * stored + column, 0), axis=0)
+        return ops.cast(pixels, "float32") * ops.cast(inside, "float32")[..., None]
+
+    upper = at(0, 0) * (1 - right_part) + at(1, 0) * right_part
+    lower = at(0, 1) * (1 - right_part) + at(1, 1) * right_part
+    return upper * (1 - lower_part) + lower * lower_part
+
+
+def input_to_heatmap(keypoints):
+    """Network input px to heatmap px, both with pixel centres at integers."""
+    return (keypoints + 0.5) / HEATMAP_STRIDE - 0.5
+
+
+def heatmap_to_input(keypoints):
+    """The inverse of `input_to_heatmap`."""
+    return (keypoints + 0.5) * HEATMAP_STRIDE - 0.5
+
+
+def swap_sides(values):
+    """Swap left and right joints; the joints are axis 1."""
+    return ops.take(values, np.array(FLIP_ORDER), axis=1)

@@ -1,0 +1,89 @@
+"""Rendered predictions of validation persons: the best, the worst and an even spread between."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hourglass import geometry
+from hourglass.evaluation.pckh import pckh, score_persons
+from hourglass.prediction.drawing import draw_comparison, draw_contact_sheet
+from hourglass.skeleton import SCORED_JOINTS
+
+SHEET_COLUMNS = 4
+PANEL_HEIGHT = 260  # px
+
+
+def rank_persons(errors, labelled):
+    """Persons from best to worst: by their own PCKh@0.5, then by their mean error.
+
+    Only the joints that PCKh scores count; a person without any of them has no rank.
+    """
+    errors, labelled = errors[:, SCORED_JOINTS], labelled[:, SCORED_JOINTS]
+    counts = np.maximum(labelled.sum(axis=1), 1)
+    hits = ((errors <= 0.5) & labelled).sum(axis=1)
+    mean_errors = np.where(labelled, np.minimum(errors, 10), 0).sum(axis=1) / counts
+    ranking = np.lexsort((mean_errors, -hits / counts))
+    return ranking[labelled[ranking].any(axis=1)]
+
+
+def choose_persons(ranking, number):
+    """Pick `number` of a ranking: a quarter the best, a quarter the worst, an even spread between.
+
+    Returns:
+        [(name, person)] in order of rank, name "best", "middle" or "worst".
+    """
+    number = min(number, len(ranking))
+    ends = (number + 1) // 4
+    first, last = ranking[:ends], ranking[len(ranking) - ends :]
+    between = ranking[ends : len(ranking) - ends]
+    spread = np.linspace(-1, len(between), number - 2 * ends + 2)[1:-1].round().astype(int)
+    groups = (("best", first), ("middle", between[spread]), ("worst", last))
+    return [(name, int(person)) for name, group in groups for person in group]
+
+
+def render_figures(folder, chosen, crops, persons, keypoints):
+    """Draw ground truth beside prediction for each chosen person, and one sheet of all.
+
+    Args:
+        folder: emptied first. Gets `contact_sheet.jpg` and `01_best_<picture>.jpg` and so on.
+        chosen: from `choose_persons`.
+        crops: {person: (RGB array [D, D, 3], transform [2, 3] from it to the original picture)}.
+        persons: the annotations of the split. keypoints: [N, 16, 2], original px.
+    """
+    folder = Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    panels = []
+    for number, (name, person) in enumerate(chosen, start=1):
+        panel = _draw_person(*crops[person], persons[person], keypoints[person], name)
+        stem = Path(persons[person].image).stem
+        panel.save(folder / f"{number:02d}_{name}_{stem}.jpg", quality=90)
+        panels.append(panel)
+    title = f"{len(panels)} of {len(persons)} validation persons, best to worst"
+    draw_contact_sheet(panels, SHEET_COLUMNS, title).save(folder / "contact_sheet.jpg", quality=88)
+
+
+def _draw_person(picture, transform, person, keypoints, name):
+    picture, to_picture = _cut_to_person(picture, transform, person)
+    truth, prediction = (
+        geometry.apply_transform(to_picture, joints) for joints in (person.joints, keypoints)
+    )
+    score = pckh(*score_persons([person], keypoints[None]))
+    caption = name if score is None else f"{name}, PCKh {score:.0f} %"
+    return draw_comparison(
+        picture, truth, person.joints_vis, prediction, caption, height=PANEL_HEIGHT
+    )
+
+
+def _cut_to_person(picture, transform, person):
+    """What the stored picture shows of the person's view square, and the transform into it."""
+    to_picture = geometry.invert_transform(np.asarray(transform, np.float64))
+    center, side = geometry.view_square(person.center, person.scale)
+    middle, half = geometry.apply_transform(to_picture, center), side * to_picture[0, 0] / 2
+    limits = np.array(picture.shape[1::-1])
+    left, top = np.clip(np.floor(middle - half), 0, limits - 1).astype(int)
+    right, bottom = np.clip(np.ceil(middle + half), (left + 1, top + 1), limits).astype(int)
+    to_picture[:, 2] -= left, top
+    return Image.fromarray(picture[top:bottom, left:right]), to_picture

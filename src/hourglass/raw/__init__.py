@@ -1,0 +1,1 @@
+"""The raw files of every dataset: fetched or packed, verified, and read."""

@@ -1,0 +1,198 @@
+"""Archives of pictures, packed, indexed, and read without unpacking.
+
+A picture's name is its member's path after the first `images/`: `lsp-8fab/images/im00001.jpg` is
+`im00001.jpg`. Names and sizes inside an archive are not trusted.
+"""
+
+import contextlib
+import json
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import indexed_gzip
+
+from hourglass.errors import UserError, one_line
+
+MAX_IMAGE_BYTES = 100_000_000
+MAX_MEMBER_BYTES = 500_000_000
+FETCH = "run `dvc repro download`"
+FETCH_AGAIN = f"delete it and {FETCH}"
+DOWNLOAD_AGAIN = "mend it or download it again"
+
+# What the archive modules raise on damaged members; RuntimeError: encrypted ones.
+READ_ERRORS = (
+    OSError, EOFError, ValueError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error,
+)  # fmt: skip
+
+
+def picture_name(member):
+    """The path after the first `images/` of a member's path; None where there is none.
+
+    Also None: absolute paths, `..`, backslashes, and what is not text.
+    """
+    parts = [part for part in member.split("/") if part not in ("", ".")]
+    unsafe = member.startswith("/") or ".." in parts or re.search(r"[\\\0\ud800-\udfff]", member)
+    if unsafe or "images" not in parts[:-1]:
+        return None
+    return "/".join(parts[parts.index("images") + 1 :])
+
+
+def open_images(archive):
+    """Open a `.zip`, or an indexed `.tar.gz`, of pictures: an `ImageArchive`.
+
+    Only regular files are listed: no links, devices, or paths that leave the archive.
+
+    Raises:
+        UserError: the archive is missing, damaged, not indexed, or two pictures have one name.
+    """
+    archive = Path(archive)
+    return _open_tar_images(archive) if archive.suffix == ".gz" else _open_zip_images(archive)
+
+
+def find_zip_fault(path):
+    """What makes the file at `path` no whole zip archive of bounded members; else None."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if info.file_size > MAX_MEMBER_BYTES:
+                    return (
+                        f"holds {info.filename!r} of {info.file_size:,} bytes,"
+                        f" more than {MAX_MEMBER_BYTES:,}"
+                    )
+            damaged = archive.testzip()
+    except READ_ERRORS as error:
+        return f"is not a whole zip archive ({one_line(error)})"
+    return f"is a zip archive with a damaged member {damaged!r}" if damaged else None
+
+
+class ImageArchive(contextlib.AbstractContextManager):
+    """Pictures by name, read at random; closed on exit.
+
+    Pickles as its path and opens itself again: send it to worker processes, or open one in each.
+
+    Args:
+        file: the open archive.
+        members: dict of picture name -> (place, size in bytes).
+        read: function of place and size that gives a member's bytes.
+    """
+
+    def __init__(self, path, file, members, read):
+        self.path = path
+        self._file = file
+        self._members = members
+        self._read = read
+
+    def __reduce__(self):
+        return open_images, (self.path,)
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def names(self):
+        """The names of all pictures, a frozenset."""
+        return frozenset(self._members)
+
+    def read(self, name):
+        """The bytes of one picture file.
+
+        Raises:
+            UserError: no such picture, above `MAX_IMAGE_BYTES`, or damaged.
+        """
+        if name not in self._members:
+            raise UserError(f"not in {self.path.name}")
+        place, size = self._members[name]
+        with _member_errors(size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
+            picture = self._read(place, size)
+            if len(picture) != size:
+                raise EOFError(f"{len(picture):,} of {size:,} bytes")
+        return picture
+
+
+def read_member(archive, name):
+    """The bytes of the one member of a zip archive whose path is, or ends in "/" and, `name`.
+
+    Raises:
+        UserError: no such member, several, above `MAX_MEMBER_BYTES`, or damaged.
+    """
+    with open_zip(archive) as file:
+        found = [entry for path, entry in _zip_members(file) if f"/{path}".endswith(f"/{name}")]
+        if len(found) != 1:
+            number = f"{len(found)} files" if found else "no file"
+            raise UserError(f"{archive}: holds {number} {name}, one was expected; {FETCH_AGAIN}")
+        info, size = found[0]
+        with _member_errors(size, MAX_MEMBER_BYTES, f"{archive}: {name}: ", f"; {FETCH_AGAIN}"):
+            return file.read(info)
+
+
+@contextlib.contextmanager
+def _member_errors(size, limit, before="", after=""):
+    """Refuse a member above `limit` bytes; what fails inside becomes a UserError."""
+    if size > limit:
+        raise UserError(f"{before}{size:,} bytes, more than {limit:,}{after}")
+    try:
+        yield
+    except READ_ERRORS as error:
+        raise UserError(f"{before}damaged ({one_line(error)}){after}") from None
+
+
+def _open_zip_images(path):
+    file = open_zip(path)
+    members = name_pictures(path, _zip_members(file))
+    return ImageArchive(path, file, members, lambda info, _: file.read(info))
+
+
+def _open_tar_images(path):
+    members_path, seek_path = index_paths(path)
+    try:
+        index = json.loads(members_path.read_bytes())
+        if index["archive"]["size"] != path.stat().st_size:
+            raise ValueError("made for another archive")
+        members = index["members"]
+        # A larger buffer splits what is asked for, and each part inflates from a seek point anew.
+        file = indexed_gzip.IndexedGzipFile(str(path), index_file=str(seek_path), buffer_size=1)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{members_path}: cannot be used ({one_line(error)}); {FETCH_AGAIN}"
+        ) from None
+    return ImageArchive(path, file, members, lambda offset, size: file.pread(size, offset))
+
+
+def open_zip(path):
+    """A `zipfile.ZipFile`; raises `UserError` where there is none."""
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; {FETCH}") from None
+    except READ_ERRORS as error:
+        raise UserError(
+            f"{path}: is not a whole zip archive ({one_line(error)}); {FETCH_AGAIN}"
+        ) from None
+
+
+def _zip_members(archive):
+    """(path, (ZipInfo, size)) of each regular file, as one without a Unix type is too."""
+    for info in archive.infolist():
+        if not info.is_dir() and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG):
+            yield info.filename, (info, info.file_size)
+
+
+def name_pictures(archive, members):
+    """Picture name -> entry, from pairs of member path and entry; other members are left out."""
+    pictures = {}
+    for path, entry in members:
+        name = picture_name(path)
+        if name in pictures:
+            raise UserError(f"{archive}: holds two pictures {name}; {FETCH_AGAIN}")
+        if name is not None:
+            pictures[name] = entry
+    return pictures
+
+
+def index_paths(archive):
+    """Where a `.tar.gz` has its list of members and its seek points."""
+    return [archive.with_name(f"{archive.name}.{kind}") for kind in ("members.json", "gzidx")]

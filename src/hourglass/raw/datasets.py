@@ -1,0 +1,78 @@
+"""Where each dataset comes from: plain data, no logic of its own.
+
+- mpii: MPII Human Pose, Andriluka et al., CVPR 2014, http://human-pose.mpi-inf.mpg.de
+- lspet: Leeds Sports Pose Extended, Johnson and Everingham, CVPR 2011, as archived at
+  https://github.com/axelcarlier/lsp
+- synthetic: drawn by `hourglass.synthetic.pictures`
+- folder: your own pictures, packed by `hourglass.raw.packing.pack_folder`
+"""
+
+from dataclasses import dataclass, replace
+
+_MPII = "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr"
+_MPII_JSON = "https://aiffelstaticprd.blob.core.windows.net/media/documents"
+_MPII_SPLIT = "https://raw.githubusercontent.com/princeton-vl/pose-hg-train/master/data/mpii/annot"
+_LSPET_COMMIT = "8fabf3183516b1be5f9d44bd1c516609637e983e"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch, and how to know that it is the right one.
+
+    Without an md5 the content vouches for itself: the CRC of every member of a `.zip`, a `.json`
+    that parses to records, a `.txt` of picture names. A `.tar.gz` needs its md5.
+    """
+
+    name: str  # its name in the raw folder, and on a mirror
+    url: str
+    md5: str | None = None
+
+    def at_mirror(self, mirror):
+        """The same file at the base URL `mirror`; at its public home for ""."""
+        return replace(self, url=f"{mirror.rstrip('/')}/{self.name}") if mirror else self
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The raw files of one dataset."""
+
+    images: str  # the archive that holds the pictures
+    files: tuple[RemoteFile, ...] = ()
+    annotations: tuple[RemoteFile, ...] = ()
+    # Takes the place of all `annotations` when one of them cannot be had.
+    fallback: RemoteFile | None = None
+
+
+DATASETS = {
+    "mpii": Dataset(
+        images="mpii_human_pose_v1.tar.gz",
+        files=(
+            # 12.5 MB, no published checksum; holds the .mat that the fallback reads.
+            RemoteFile("mpii_human_pose_v1_u12_2.zip", f"{_MPII}/mpii_human_pose_v1_u12_2.zip"),
+            # 12.9 GB, 24,984 JPEGs.
+            RemoteFile(
+                "mpii_human_pose_v1.tar.gz",
+                f"{_MPII}/mpii_human_pose_v1.tar.gz",
+                md5="b6bc9c6869d3f035a5570b2e68ec84c4",
+            ),
+        ),
+        annotations=(
+            RemoteFile("train.json", f"{_MPII_JSON}/train.json"),
+            RemoteFile("validation.json", f"{_MPII_JSON}/validation.json"),
+        ),
+        # The validation split as a list of pictures (Newell et al., ECCV 2016); with it the
+        # official .mat yields the same validation persons and 3,679 more to train on.
+        fallback=RemoteFile("valid_images.txt", f"{_MPII_SPLIT}/valid_images.txt"),
+    ),
+    "lspet": Dataset(
+        images="lspet.zip",
+        # 204 MB. The host packs it on demand and publishes no checksum: members carry CRCs.
+        files=(
+            RemoteFile(
+                "lspet.zip", f"https://github.com/axelcarlier/lsp/archive/{_LSPET_COMMIT}.zip"
+            ),
+        ),
+    ),
+    "synthetic": Dataset(images="images.zip"),
+    "folder": Dataset(images="images.zip"),
+}

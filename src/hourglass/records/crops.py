@@ -1,0 +1,68 @@
+"""What is stored of a person's picture: a crop that covers every augmented view, or all of it."""
+
+import numpy as np
+
+from hourglass import geometry
+from hourglass.records.images import (
+    OUTSIDE,
+    BadImageError,
+    crop_square,
+    decode_image,
+    encode_jpeg,
+    is_plain_jpeg,
+)
+from hourglass.records.schema import StoredPicture
+
+# A whole picture is cropped by its reader, at a size of its own: no smaller than this.
+WHOLE_MARGIN_SIZE = 64
+
+
+def store_person(person, data, params):
+    """The `StoredPicture` of a person.
+
+    Args:
+        person: annotations.persons.Person, px of the original picture.
+        data: the picture file's bytes.
+        params: ShardParams; `crop_size` 0 stores the whole picture.
+
+    Raises:
+        BadImageError: the picture cannot be decoded, or the person lies outside of it.
+    """
+    center, side = geometry.view_square(person.center, person.scale)
+    store = _store_crop if params.crop_size else _store_whole
+    return store(data, center, side, params)
+
+
+def _store_crop(data, center, side, params):
+    """What the augmented views of a view square can show."""
+    box = geometry.stored_box(
+        center, side, params.crop_size, params.scale_range, params.rotation_range
+    )
+    image, factor = decode_image(data, reduction=box[2] / box[3])
+    crop = crop_square(image, factor, box)
+    encoded = encode_jpeg(crop, params.jpeg_quality)
+    return StoredPicture(encoded, *crop.size, (0, 0, crop.width), geometry.box_transform(*box))
+
+
+def _store_whole(data, center, side, params):
+    """The whole picture: its own bytes where they are an upright, sound RGB JPEG."""
+    image, _ = decode_image(data)
+    if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
+        data = encode_jpeg(image, params.jpeg_quality)
+    *box, _ = geometry.stored_box(
+        center, side, WHOLE_MARGIN_SIZE, params.scale_range, params.rotation_range
+    )
+    x, y, box_side = box
+    if not (-box_side < x < image.width and -box_side < y < image.height):
+        raise BadImageError(OUTSIDE)
+    return StoredPicture(data, *image.size, tuple(box), np.eye(2, 3))
+
+
+def _is_readable(data, size):
+    """Whether the reader's decoder takes a JPEG as Pillow does, which is less strict."""
+    from hourglass.frameworks import tf  # here alone, as it takes seconds to import
+
+    try:
+        return tf.io.decode_jpeg(data, channels=3).shape == (*size[::-1], 3)
+    except tf.errors.InvalidArgumentError:
+        return False

@@ -1,0 +1,55 @@
+"""`index.json`, beside the shards: how the crops were cut, what each shard holds, checksums."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from hourglass.errors import UserError
+from hourglass.files import file_digest, write_json
+
+INDEX_NAME = "index.json"
+
+
+def write_index(folder, shards, results, num_persons, params):
+    """Write index.json beside the shards: how the crops were cut, what each holds, checksums.
+
+    Args:
+        shards: all of them. results: what `write_shard` returned, one a shard.
+        num_persons: {split: number of annotations}. params: ShardParams.
+    """
+    splits = {split: {"num_persons": num, "shards": {}} for split, num in num_persons.items()}
+    for shard, rejects in zip(shards, results, strict=True):
+        splits[shard.split]["shards"][shard.name] = {
+            "num_records": len(shard.indices) - len(rejects),
+            "sha256": file_digest(Path(folder, shard.name)),
+        }
+    crop = params.model_dump(include={"crop_size", "scale_range", "rotation_range"})
+    index = {"crop": crop, "splits": splits}
+    write_json(Path(folder, INDEX_NAME), index | {"sha256": _index_digest(index)})
+
+
+def read_index(folder):
+    """Read index.json.
+
+    Returns:
+        {"crop": {crop_size, scale_range, rotation_range},
+        "splits": {split: {num_persons, shards: {name: {num_records, sha256}}}}}.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    path = Path(folder, INDEX_NAME)
+    try:
+        index = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; run `dvc repro shard`") from None
+    except (OSError, ValueError, RecursionError):
+        index = None
+    if not isinstance(index, dict) or index.pop("sha256", None) != _index_digest(index):
+        raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`")
+    return index
+
+
+def _index_digest(index):
+    """Of its content: an index that was changed by any hand or bit is no longer believed."""
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()

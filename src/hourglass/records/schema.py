@@ -1,0 +1,115 @@
+"""The schema of a record: its features, its writer and its reader, side by side.
+
+A record has the tutorial's eleven features, so that its reader reads our shards, and what a reader
+without its rounding needs. Every coordinate in a record is in pixels of the stored picture, which
+`transform` takes to the original one.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from hourglass import geometry
+from hourglass.records.tfrecord_format import serialize_example
+from hourglass.skeleton import NUM_JOINTS
+
+VISIBLE = 2  # the tutorial's value; 0 is missing
+
+# The type and the shape of each.
+FEATURES = {
+    "image/height": ("int64", []),
+    "image/width": ("int64", []),
+    "image/depth": ("int64", []),
+    "image/object/parts/x": ("int64", [NUM_JOINTS]),
+    "image/object/parts/y": ("int64", [NUM_JOINTS]),
+    "image/object/parts/v": ("int64", [NUM_JOINTS]),
+    "image/object/center/x": ("int64", []),
+    "image/object/center/y": ("int64", []),
+    "image/object/scale": ("float32", []),
+    "image/encoded": ("string", []),
+    "image/filename": ("string", []),
+    # Beyond the tutorial: nothing rounded, the way back, and the place in the annotations.
+    "image/object/keypoints": ("float32", [NUM_JOINTS, 2]),
+    "image/object/view": ("float32", [3]),
+    "image/object/box": ("int64", [3]),
+    "image/object/index": ("int64", []),
+    "image/transform": ("float32", [2, 3]),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredPicture:
+    """What is stored of a person's picture."""
+
+    encoded: bytes  # JPEG, RGB
+    width: int  # px of the stored picture
+    height: int
+    box: tuple  # x, y, side of the square that holds every view of the person, stored px
+    transform: np.ndarray  # float64 [2, 3], stored to original px
+
+
+def serialize_record(person, index, stored):
+    """Serialize one person as a tf.train.Example.
+
+    Args:
+        person: annotations.persons.Person, px of the original picture.
+        index: the person's place in the annotations.
+        stored: StoredPicture.
+    """
+    center, side = geometry.view_square(person.center, person.scale)
+    to_stored = geometry.invert_transform(stored.transform)
+    keypoints = np.where(
+        person.joints_vis[:, None], geometry.apply_transform(to_stored, person.joints), -1.0
+    )
+    view_center = geometry.apply_transform(to_stored, center)
+    zoom = to_stored[0, 0]
+    body_x, body_y = np.rint(geometry.apply_transform(to_stored, person.center)).astype(int)
+    rounded = np.rint(keypoints).astype(int)
+    values = {
+        "image/height": [stored.height],
+        "image/width": [stored.width],
+        "image/depth": [3],
+        "image/object/parts/x": rounded[:, 0],
+        "image/object/parts/y": rounded[:, 1],
+        "image/object/parts/v": np.where(person.joints_vis, VISIBLE, 0),
+        "image/object/center/x": [body_x],
+        "image/object/center/y": [body_y],
+        "image/object/scale": [person.scale * zoom],
+        "image/encoded": [stored.encoded],
+        "image/filename": [person.image.encode()],
+        "image/object/keypoints": keypoints.ravel(),
+        "image/object/view": [*view_center, side * zoom],
+        "image/object/box": stored.box,
+        "image/object/index": [index],
+        "image/transform": stored.transform.ravel(),
+    }
+    return serialize_example({name: (FEATURES[name][0], values[name]) for name in FEATURES})
+
+
+def parse_record(serialized):
+    """Parse one serialized record, in a tf.data graph; the picture stays encoded.
+
+    Returns:
+        encoded: string, JPEG, RGB.
+        keypoints: float32 [16, 2], stored px. labelled: bool [16].
+        center: float32 [2] and side: float32, the person's view square, stored px.
+        box: int32 [3], x, y, side of the square that holds every view, stored px.
+        index: int32. transform: float32 [2, 3], stored to original px. filename: string.
+    """
+    from hourglass.frameworks import tf  # here alone: writers do without it
+
+    features = {
+        name: tf.io.FixedLenFeature(shape, dtype) for name, (dtype, shape) in FEATURES.items()
+    }
+    record = tf.io.parse_single_example(serialized, features)
+    return {
+        "encoded": record["image/encoded"],
+        "keypoints": record["image/object/keypoints"],
+        "labelled": record["image/object/parts/v"] > 0,
+        "center": record["image/object/view"][:2],
+        "side": record["image/object/view"][2],
+        "box": tf.cast(record["image/object/box"], tf.int32),
+        "index": tf.cast(record["image/object/index"], tf.int32),
+        "transform": record["image/transform"],
+        "filename": record["image/filename"],
+    }

@@ -1,0 +1,1 @@
+"""A training run: the loop, loss, optimizers, schedules, saved state, progress."""

@@ -1,0 +1,91 @@
+"""Optimizers: AdamW and Muon, each with averaged weights as an option. Keras only."""
+
+from hourglass.frameworks import keras, ops
+
+MOMENTUM = 0.95
+# Coefficients of the polynomial that takes singular values near 1, and its number of rounds.
+NEWTON_SCHULZ, NUM_ROUNDS = (3.4445, -4.7750, 2.0315), 5
+
+
+class AdamW(keras.optimizers.AdamW):
+    """Keras' AdamW whose averaged weights wait until they are asked for."""
+
+    def finalize_variable_values(self, var_list):
+        """Nothing: Keras would go on with the averages after each `fit`, that is each epoch."""
+
+    def write_averages(self, variables):
+        """Replace `variables` by their moving averages over the steps."""
+        super().finalize_variable_values(variables)
+
+
+class Muon(AdamW):
+    """AdamW, with orthogonalized momentum as the step of the inner convolutions' kernels.
+
+    A kernel [h, w, in, out] is taken as a matrix [h w in, out]. Its step has the size of an AdamW
+    step, so that one learning rate serves both.
+    Source: Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/, 2024; the size: Liu et
+    al., Muon is Scalable for LLM Training, arXiv 2502.16982, equation 4.
+    """
+
+    def build(self, variables):
+        """Add a momentum to each kernel that is not of the first or a last layer."""
+        if not self.built:
+            super().build(variables)
+            self.kernel_momentums = {
+                self._get_variable_index(variable): self.add_variable_from_reference(
+                    variable, name="kernel_momentum"
+                )
+                for variable in variables
+                if _is_inner_kernel(variable)
+            }
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Move one variable."""
+        momentum = self.kernel_momentums.get(self._get_variable_index(variable))
+        if momentum is None:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        gradient = ops.cast(gradient, variable.dtype)
+        self.assign(momentum, MOMENTUM * momentum + gradient)
+        ahead = gradient + MOMENTUM * momentum
+        matrix = orthogonalize(ops.reshape(ahead, (-1, variable.shape[-1])))
+        size = 0.2 * max(matrix.shape) ** 0.5
+        step = ops.cast(learning_rate, variable.dtype) * size * matrix
+        self.assign_sub(variable, ops.reshape(step, variable.shape))
+
+
+def _is_inner_kernel(variable):
+    layer = variable.path.split("/")[-2]
+    is_head = layer.endswith("_heatmaps") and "merge" not in layer
+    return len(variable.shape) == 4 and not is_head and layer != "stem_conv"
+
+
+def orthogonalize(matrix):
+    """The matrix [M, N] with all its singular values brought near 1."""
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    x = ops.transpose(matrix) if is_tall else matrix
+    x = x / (ops.norm(x) + 1e-7)
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(NUM_ROUNDS):
+        square = ops.matmul(x, ops.transpose(x))
+        x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
+    return ops.transpose(x) if is_tall else x
+
+
+def build_optimizer(params):
+    """The optimizer that TrainParams ask for; norms and biases do not decay."""
+    kind = {"adamw": AdamW, "muon": Muon}[params.optimizer]
+    optimizer = kind(
+        params.lr, weight_decay=params.weight_decay, global_clipnorm=params.clip_norm or None,
+        use_ema=params.ema > 0, ema_momentum=params.ema,
+    )  # fmt: skip
+    # The variables of the norms and the biases, by the names that Keras gives them.
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    if params.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def write_averages(optimizer, variables):
+    """Replace `variables` by their moving averages; `optimizer` is of `build_optimizer`."""
+    getattr(optimizer, "inner_optimizer", optimizer).write_averages(variables)

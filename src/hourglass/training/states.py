@@ -1,0 +1,101 @@
+"""The state of a run between two epochs: one file outside of DVC's outputs, keyed by all inputs."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.errors import UserError
+from hourglass.files import atomic_path
+from hourglass.frameworks import keras, tf
+
+STATE_DAYS = 30
+
+
+@dataclasses.dataclass
+class TrainingState:
+    """All that the rest of a run depends on: arrays of weights and the finished epochs."""
+
+    weights: list
+    optimizer: list
+    best_weights: list
+    history: list
+
+    @property
+    def best(self):
+        """The finished epoch with the best score, the first of them on a tie."""
+        return max(self.history, key=lambda row: row["val_pckh"])
+
+    def save(self, path):
+        """Write the whole state to one file, atomically."""
+        arrays = {
+            f"{name}/{k:04d}": array
+            for name in ("weights", "optimizer", "best_weights")
+            for k, array in enumerate(getattr(self, name))
+        }
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, history=json.dumps(self.history), **arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        groups = {"weights": [], "optimizer": [], "best_weights": []}
+        try:
+            with np.load(path) as file:
+                for key in sorted(set(file.files) - {"history"}):
+                    groups[key.split("/")[0]].append(file[key])
+                return cls(history=json.loads(str(file["history"])), **groups)
+        except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+            raise UserError(f"{path}: damaged; delete it, and training starts anew") from None
+
+
+def state_key(params, data_digest):
+    """What a state belongs to: the parameters, the data, the code, the libraries, the devices.
+
+    Args:
+        params: the sections that training reads. data_digest: of the shards' index.
+
+    Raises:
+        UserError: train.init_weights names no file.
+    """
+    modules = sorted(name for name in sys.modules if name.split(".")[0] == "hourglass")
+    files = [sys.modules[name].__file__ for name in [*modules, "__main__"]]
+    init_weights = params.train.init_weights
+    if init_weights:
+        if not Path(init_weights).is_file():
+            raise UserError(
+                f"{init_weights}: no such file; mend train.init_weights (models/hourglass.keras "
+                "itself is removed before training: name a copy of it)"
+            )
+        files.append(init_weights)
+    parts = [params.model.model_dump_json(), params.train.model_dump_json(), data_digest]
+    parts += [tf.__version__, keras.__version__, np.__version__]
+    parts += [device.device_type for device in tf.config.list_logical_devices()]
+    digest = hashlib.sha256("\n".join(parts).encode())
+    for file in files:
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def cache_folder():
+    """Where states are kept: outside of DVC's outputs, which it deletes before a stage runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base, "hourglass")
+
+
+def remove_old_states(folder, key):
+    """Remove what no run has touched for STATE_DAYS, of other keys: it was given up."""
+    for path in folder.glob("*"):
+        is_old = time.time() - path.stat().st_mtime > STATE_DAYS * 86400
+        if is_old and key not in path.name:
+            path.unlink(missing_ok=True)

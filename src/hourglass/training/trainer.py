@@ -1,0 +1,235 @@
+"""Training: the loss, the learning rate, epochs, and a state that survives any kill.
+
+After each epoch all that the next one depends on is saved in one file: weights, optimizer, best
+weights, history. Everything else - order, augmentation, learning rate, early stopping - follows
+from the epoch's number and the history, so a resumed run ends with the same bytes.
+"""
+
+import functools
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from hourglass.errors import UserError
+from hourglass.evaluation import pckh
+from hourglass.frameworks import keras, tf
+from hourglass.network.hourglass import build_hourglass
+from hourglass.network.norms import fuse_norms
+from hourglass.network.predictor import PosePredictor, predict_split
+from hourglass.network.storage import load_weights
+from hourglass.network.views import make_views
+from hourglass.records.input_pipeline import eval_batches, read_truth, train_batches
+from hourglass.training.devices import check_replicas, describe_devices
+from hourglass.training.losses import heatmap_loss
+from hourglass.training.optimizers import build_optimizer, write_averages
+from hourglass.training.progress import LONG_HOURS, EpochProgress, describe_hours
+from hourglass.training.schedules import is_finished
+from hourglass.training.states import TrainingState
+from hourglass.training.tracking import NUM_SAMPLES, Tracker
+
+
+class PoseTrainer(keras.Model):
+    """The network with its views and its loss, for `fit` on batches of the input pipeline."""
+
+    def __init__(self, network, params, num_replicas=1):
+        # Keras would round the coordinates to the precision of the network, by pixels.
+        super().__init__(name="pose_trainer", dtype="float32")
+        self.network = network
+        self.params = params
+        self.num_replicas = num_replicas
+
+    def call(self, batch, training=False):
+        """Heatmaps of the batch's views, and where the joints lie in them."""
+        size = self.network.input_shape[1]
+        pictures, keypoints, labelled = make_views(batch, size)
+        heatmaps = self.network(pictures, training=training)
+        return {"heatmaps": heatmaps, "keypoints": keypoints, "labelled": labelled}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of a batch, as `fit` asks for it."""
+        heatmaps = y_pred["heatmaps"]
+        heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
+        loss = heatmap_loss(heatmaps, y_pred["keypoints"], y_pred["labelled"], self.params)
+        return loss / self.num_replicas  # the replicas' gradients are summed
+
+
+class Trainer:
+    """One training run: `run` goes on from `state_path` where a state lies there."""
+
+    def __init__(self, params, train_split, val_split, strategy, state_path, log_folder=None):
+        self.params = params.train
+        self.train_split, self.val_split = train_split, val_split
+        self.truth = read_truth(val_split)
+        self.state_path = Path(state_path)
+        check_replicas(self.params, strategy.num_replicas_in_sync)
+        self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync
+        self.steps = train_split.num_records // self.batch_size
+        if not self.steps:
+            raise UserError(
+                f"params.yaml: train.batch_size: {self.batch_size} over all devices is more than "
+                f"the {train_split.num_records} train records; lower it"
+            )
+        with strategy.scope():
+            self.network = build_hourglass(params.model)
+            if self.params.init_weights:
+                load_weights(self.network, self.params.init_weights)
+            self._build(strategy)
+        self.log_folder = log_folder
+        self.time_told = False
+
+    def _build(self, strategy):
+        params = self.params
+        # XLA cannot compile a step of MirroredStrategy.
+        xla = params.xla and not isinstance(strategy, tf.distribute.MirroredStrategy)
+        fused = fuse_norms(self.network)
+        self.model = PoseTrainer(fused, params, strategy.num_replicas_in_sync)
+        self.optimizer = build_optimizer(params)
+        self.optimizer.build(self.network.trainable_variables)
+        self.model.compile(optimizer=self.optimizer, jit_compile=xla)
+        self.predictor = PosePredictor(fused, flip_test=False, decode="taylor", xla=xla)
+
+    def run(self):
+        """Train to the end, or to early stopping; the network ends with the best weights.
+
+        Returns:
+            The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0.1}.
+
+        Raises:
+            UserError: the loss is not finite, or the memory does not suffice.
+        """
+        state = self._restore()
+        tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
+        print(
+            f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
+            f"records, {self.steps} steps of {self.batch_size} an epoch, on {describe_devices()}",
+            flush=True,
+        )
+        while not is_finished(self.params, state.history):
+            state = self._run_epoch(state)
+            state.save(self.state_path)
+            self._report(state, tracker)
+        if tracker:
+            tracker.close()
+        self.network.set_weights(state.best_weights)
+        return state.history
+
+    def _restore(self):
+        if not self.state_path.is_file():
+            return TrainingState([], [], [], [])
+        state = TrainingState.load(self.state_path)
+        self.network.set_weights(state.weights)
+        for variable, value in zip(self.optimizer.variables, state.optimizer, strict=True):
+            variable.assign(value)
+        print(f"going on after epoch {len(state.history)}", flush=True)
+        return state
+
+    def _run_epoch(self, state):
+        """The state after one more epoch."""
+        try:
+            row = self._fit(len(state.history) + 1, state.history)
+            # Each replica has its own moving statistics; the first one's are what is saved, so
+            # that is what all go on with.
+            weights = self.network.get_weights()
+            if not all(np.isfinite(array).all() for array in weights):
+                raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
+            self.network.set_weights(weights)
+            if self.params.ema:
+                write_averages(self.optimizer, self.network.trainable_variables)
+            row |= self.validate()
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(self._describe_memory()) from None
+        judged = self.network.get_weights()
+        self.network.set_weights(weights)
+        is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
+        return TrainingState(
+            weights=weights,
+            optimizer=[np.asarray(variable) for variable in self.optimizer.variables],
+            best_weights=judged if is_best else state.best_weights,
+            history=[*state.history, row],
+        )
+
+    def _fit(self, epoch, history):
+        params = self.params
+        batches = train_batches(
+            self.train_split, self.batch_size, params.augment, params.seed, epoch
+        )
+        progress = EpochProgress(self, epoch, history)
+        self.model.fit(
+            batches,
+            initial_epoch=epoch - 1,
+            epochs=epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=[progress],
+        )
+        return {"epoch": epoch, "lr": progress.lr, "loss": progress.loss}
+
+    def describe_divergence(self, epoch, step):
+        """Where the loss or the weights stopped being finite, in one line; step from 0."""
+        params = self.params
+        batches = train_batches(
+            self.train_split, self.batch_size, params.augment, params.seed, epoch
+        )
+        batch = next(iter(batches.skip(step).take(1)))
+        return (
+            f"params.yaml: train.lr: the loss is not finite in epoch {epoch}, step {step + 1}, on "
+            f"train records {sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at "
+            "these records of data/annotations/train.json, counted from 0"
+        )
+
+    def _describe_memory(self):
+        params = self.params
+        return (
+            f"params.yaml: train.batch_size: {params.batch_size} pictures a device do not fit into "
+            "its memory; lower it, which the memory follows almost in proportion, or set "
+            "train.precision to mixed_bfloat16, or lower num_stacks, num_channels or input_size "
+            "of model"
+        )
+
+    def validate(self):
+        """PCKh in per cent of all validation records, on leak-free crops, without flip test."""
+        size, num_persons = self.batch_size, self.val_split.num_persons
+        batches = eval_batches(self.val_split, size, fill_last=True)
+        keypoints, _, _ = predict_split(self.predictor, batches, num_persons, size)
+        truth = self.truth
+        errors = pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], truth["scale"])
+        return {
+            "val_pckh": pckh.pckh(errors, truth["labelled"], 0.5) or 0.0,
+            "val_pckh_0.1": pckh.pckh(errors, truth["labelled"], 0.1) or 0.0,
+        }
+
+    def _report(self, state, tracker):
+        row, best = state.history[-1], state.best
+        print(
+            f"epoch {row['epoch']:3}/{self.params.epochs}  lr {row['lr']:.2e}  "
+            f"loss {row['loss']:.5f}  PCKh@0.5 {row['val_pckh']:5.2f}  "
+            f"@0.1 {row['val_pckh_0.1']:5.2f}  best {best['val_pckh']:5.2f} "
+            f"(epoch {best['epoch']})",
+            flush=True,
+        )
+        if tracker:
+            heatmaps = self.predictor.predict_heatmaps(self.samples) / self.params.target_peak
+            tracker.log_epoch(row, self.samples, heatmaps)
+
+    @functools.cached_property
+    def samples(self):
+        """The first validation persons as the network sees them, [N, S, S, 3]."""
+        batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
+        return make_views(batch, self.network.input_shape[1])[0]
+
+    def report_time(self, rate, num_left):
+        """Say how long the rest takes, before it is spent.
+
+        Args:
+            rate: images a second. num_left: images of this epoch and those to come.
+        """
+        hours = num_left / rate / 3600
+        text = f"{rate:.1f} images/s: about {describe_hours(hours)} to go"
+        if hours > LONG_HOURS and not tf.config.list_physical_devices("GPU"):
+            text = (
+                f"warning: no GPU found, and {text}; this recipe is meant for one. End it here, or "
+                "lower train.epochs, num_stacks, num_channels or input_size of model"
+            )
+        tqdm.write(text, file=sys.stderr)
