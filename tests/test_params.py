@@ -176,7 +176,7 @@ def test_augmentation_beyond_the_stored_crop_is_refused(load, asked, value, stor
     text = fault(load, {asked: value, "shard.crop_size": crop_size})
     assert f"{asked} {value:g} asks for pixels that the shards do not hold" in text
     assert f"raise {stored} from" in text
-    assert load({asked: value, stored: value}), "the mend that the line names"
+    assert load({asked: value, stored: value}), "the fix that the line names"
 
 
 @pytest.mark.parametrize("size", [255, 96, 32])

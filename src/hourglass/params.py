@@ -10,7 +10,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hourglass.errors import UserError
-from hourglass.skeleton import NUM_JOINTS
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -100,7 +99,6 @@ class TrainParams(Section):
     target_peak: Annotated[float, Field(gt=0)]
     foreground: Literal["value", "support"]
     foreground_weight: Annotated[float, Field(ge=0)]
-    hard_joints: Annotated[int, Field(ge=0, le=NUM_JOINTS)]
     augment: AugmentParams
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     xla: bool
@@ -128,7 +126,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def check_crop_covers_augmentation(self):
-        # Whole pictures too carry a box of this size, which is what their reader cuts out.
+        # Whole pictures too carry a square of this size, which is what their reader cuts out.
         for name, needed in (("scale", "scale_range"), ("rotation", "rotation_range")):
             asked, stored = getattr(self.train.augment, name), getattr(self.shard, needed)
             if asked > stored:
@@ -152,7 +150,7 @@ def load_params(path="params.yaml"):
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read: {_describe_fault(error)}; mend it") from None
+        raise UserError(f"{path}: cannot be read: {_describe_fault(error)}; fix it") from None
     try:
         return Params.model_validate(_exponents_as_floats(values))
     except ValidationError as error:
@@ -228,7 +226,7 @@ def _describe(error):
     if first["type"] == "model_type":
         text = f"must hold keys (got {reprlib.repr(first['input'])})"
     elif first["type"] == "extra_forbidden":
-        text = "unknown key; remove it or mend its spelling"
+        text = "unknown key; remove it or fix its spelling"
     elif first["type"] == "missing":
         text = "missing; add it (the root's params.yaml shows every key)"
     elif not isinstance(first["input"], dict | Section):

@@ -47,7 +47,7 @@ def without(pattern):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_reads_it_before_any_work(refuse, stage):
     line = refuse(RECIPE + "spare: 1\n", stage)
-    assert line == "spare: unknown key; remove it or mend its spelling"
+    assert line == "spare: unknown key; remove it or fix its spelling"
 
 
 @pytest.mark.parametrize(
