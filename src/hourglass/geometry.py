@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-# A person is about 200 * scale px tall; the standard crop is 1.25 times that, moved down a little
-# so that the feet are in (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
-PERSON_HEIGHT = 200.0
+from hourglass.skeleton import PERSON_HEIGHT
+
+# The standard crop is 1.25 times the person's height, moved down a little so that the feet are in
+# (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
 CROP_FACTOR = 1.25
 CENTER_SHIFT = 15.0
 

@@ -7,7 +7,7 @@ import numpy as np
 from hourglass.annotations.matlab import load_mat
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN
-from hourglass.skeleton import JOINTS, NUM_JOINTS
+from hourglass.skeleton import JOINTS, NUM_JOINTS, PERSON_HEIGHT
 
 LSPET_MAT = "joints.mat"
 LSPET_JOINTS = (
@@ -74,5 +74,5 @@ def _lspet_record(name, columns):
         "joints": joints.tolist(),
         "joints_vis": joints_vis.tolist(),
         "center": ((low + high) / 2).tolist(),
-        "scale": float((high - low).max()) * LSPET_MARGIN / 200,
+        "scale": float((high - low).max()) * LSPET_MARGIN / PERSON_HEIGHT,
     }

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hourglass.files import atomic_path, write_json
+from hourglass.skeleton import PERSON_HEIGHT
 from hourglass.synthetic.cartoons import (
     Canvas,
     draw_figure,
@@ -157,7 +158,7 @@ def _annotate(figure, size, name):
         ],
         "joints_vis": inside.astype(int).tolist(),
         "center": [round(value + 1, 2) for value in _body_center(figure, size).tolist()],
-        "scale": round(figure.height / 200, 4),
+        "scale": round(figure.height / PERSON_HEIGHT, 4),
     }
 
 
