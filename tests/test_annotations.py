@@ -383,13 +383,6 @@ def test_mat_splits_follow_the_list_then_the_file():
     assert [record["scale"] for record in train] == [3, 7]
 
 
-def test_mat_from_a_path(tmp_path):
-    (tmp_path / "a.mat").write_bytes(make_mat([("a.jpg", make_rect(make_point(3, 4, 5)))]))
-    assert len(read_mpii_mat(tmp_path / "a.mat", ["a.jpg"])[1]) == 1
-    with pytest.raises(UserError, match=r"b\.mat: not found"):
-        read_mpii_mat(tmp_path / "b.mat", [])
-
-
 def mat_of(**variables):
     file = io.BytesIO()
     savemat(file, variables)

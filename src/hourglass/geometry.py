@@ -37,7 +37,7 @@ def cover_side(side, scale_range, rotation_range):
     return side * (1 + scale_range) * (math.cos(angle) + math.sin(angle))
 
 
-def stored_square(center, side, max_size, scale_range=0.0, rotation_range=0.0):
+def stored_square(center, side, max_size, scale_range, rotation_range):
     """The whole-pixel square to store for a view square, and the size to store it at.
 
     Args:
