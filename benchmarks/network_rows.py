@@ -16,8 +16,8 @@ from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.prediction import folding
 from hourglass.prediction.photos import predict_photo
 from hourglass.records import input_pipeline
+from hourglass.training.losses import LossModel
 from hourglass.training.optimizers import build_optimizer
-from hourglass.training.trainer import LossModel
 
 TRAIN_BATCH = 8
 PREDICT_BATCH, PREDICT_BATCHES = 8, 4

@@ -1,12 +1,13 @@
 """What is seen of a run on the terminal: a bar, and the time it will take."""
 
 import math
+import sys
 import time
 
 from tqdm import tqdm
 
 from hourglass.errors import UserError
-from hourglass.frameworks import keras
+from hourglass.frameworks import keras, tf
 from hourglass.training.schedules import learning_rate
 
 # Steps whose time tells how long a run takes; the first of a process, which compiles, is not one.
@@ -24,8 +25,28 @@ def describe_hours(hours):
     return f"{minutes} minute{'s' * (minutes > 1)}"
 
 
+def report_time(rate, num_left):
+    """Say how long the rest takes, before it is spent.
+
+    Args:
+        rate: images a second. num_left: images of this epoch and those to come.
+    """
+    hours = num_left / rate / 3600
+    text = f"{rate:.1f} images/s: about {describe_hours(hours)} to go"
+    if hours > LONG_HOURS and not tf.config.list_physical_devices("GPU"):
+        text = (
+            f"warning: no GPU found, and {text}; this recipe is meant for one. End it here, or "
+            "lower train.epochs, num_stacks, num_channels or input_size of model"
+        )
+    tqdm.write(text, file=sys.stderr)
+
+
 class EpochProgress(keras.callbacks.Callback):
-    """Sets the learning rate before each step, checks the loss after it, draws the bar."""
+    """Sets the learning rate before each step, checks the loss after it, draws the bar.
+
+    Attributes:
+        lr: the mean of the epoch's learning rates. loss: of its last step.
+    """
 
     def __init__(self, trainer, epoch, history):
         super().__init__()
@@ -43,8 +64,7 @@ class EpochProgress(keras.callbacks.Callback):
         step = (self.epoch - 1) * trainer.steps + batch
         lr = learning_rate(trainer.params, step, trainer.steps, self.history)
         trainer.optimizer.learning_rate = lr
-        if batch == 0:
-            self.lr = lr
+        self.lr += lr / trainer.steps
 
     def on_train_batch_end(self, batch, logs=None):
         """Stop on a loss that is not finite; move the bar."""
@@ -64,7 +84,7 @@ class EpochProgress(keras.callbacks.Callback):
             trainer.time_told = True
             rate = batch * trainer.batch_size / (time.monotonic() - self.started)
             steps = (trainer.params.epochs - self.epoch + 1) * trainer.steps - (batch + 1)
-            trainer.report_time(rate, steps * trainer.batch_size)
+            report_time(rate, steps * trainer.batch_size)
 
     def on_train_end(self, logs=None):
         """Close the bar."""

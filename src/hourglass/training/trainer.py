@@ -1,4 +1,4 @@
-"""Training: the loss, the learning rate, epochs, and a state that survives any kill.
+"""A training run: epochs, validation, and a state that survives any kill.
 
 After each epoch all that the next one depends on is saved in one file: weights, optimizer, best
 weights, history. Everything else - order, augmentation, learning rate, early stopping - follows
@@ -6,53 +6,26 @@ from the epoch's number and the history, so a resumed run ends with the same byt
 """
 
 import functools
-import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from hourglass.errors import UserError
 from hourglass.evaluation import pckh
-from hourglass.frameworks import keras, tf
+from hourglass.frameworks import tf
 from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.network.norms import fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
-from hourglass.network.views import locate_keypoints, render_views
+from hourglass.network.views import render_views
 from hourglass.records.input_pipeline import eval_batches, read_truth, train_batches
 from hourglass.training.devices import check_replicas, describe_devices
-from hourglass.training.losses import heatmap_loss
+from hourglass.training.losses import LossModel
 from hourglass.training.optimizers import build_optimizer, write_averages
-from hourglass.training.progress import LONG_HOURS, EpochProgress, describe_hours
+from hourglass.training.progress import EpochProgress
 from hourglass.training.schedules import is_finished
 from hourglass.training.states import TrainingState
 from hourglass.training.tracking import NUM_SAMPLES, Tracker
-
-
-class LossModel(keras.Model):
-    """The network with its views and its loss, for `fit` on batches of the input pipeline."""
-
-    def __init__(self, network, params, num_replicas=1):
-        # Keras would round the coordinates to the precision of the network, by pixels.
-        super().__init__(name="pose_trainer", dtype="float32")
-        self.network = network
-        self.params = params
-        self.num_replicas = num_replicas
-
-    def call(self, batch, training=False):
-        """Heatmaps of the batch's views, and where the joints lie in them."""
-        size = self.network.input_shape[1]
-        keypoints, joints_vis = locate_keypoints(batch, size)
-        heatmaps = self.network(render_views(batch, size), training=training)
-        return {"heatmaps": heatmaps, "keypoints": keypoints, "joints_vis": joints_vis}
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss of a batch, as `fit` asks for it."""
-        heatmaps = y_pred["heatmaps"]
-        heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
-        loss = heatmap_loss(heatmaps, y_pred["keypoints"], y_pred["joints_vis"], self.params)
-        return loss / self.num_replicas  # the replicas' gradients are summed
 
 
 class Trainer:
@@ -218,18 +191,3 @@ class Trainer:
         """The first validation persons as the network sees them, [N, S, S, 3]."""
         batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
         return render_views(batch, self.network.input_shape[1])
-
-    def report_time(self, rate, num_left):
-        """Say how long the rest takes, before it is spent.
-
-        Args:
-            rate: images a second. num_left: images of this epoch and those to come.
-        """
-        hours = num_left / rate / 3600
-        text = f"{rate:.1f} images/s: about {describe_hours(hours)} to go"
-        if hours > LONG_HOURS and not tf.config.list_physical_devices("GPU"):
-            text = (
-                f"warning: no GPU found, and {text}; this recipe is meant for one. End it here, or "
-                "lower train.epochs, num_stacks, num_channels or input_size of model"
-            )
-        tqdm.write(text, file=sys.stderr)

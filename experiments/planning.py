@@ -1,4 +1,4 @@
-"""Time and cost of training on MPII, by arithmetic: `python benchmarks/planning.py`.
+"""Time and cost of training on MPII, by arithmetic: `python experiments/planning.py`.
 
 Nothing here is measured but the host's rate and the network's FLOP, both from `make bench`.
 """

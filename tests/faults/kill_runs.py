@@ -1,7 +1,7 @@
 """Kill runs of the demo at random moments and hold what comes of them against one left alone.
 
-usage: python benchmarks/kill_runs.py --what training [--tries 20] [--seed 1] [--kinds Ctrl-C]
-       python benchmarks/kill_runs.py --what pipeline [--tries 20] [--seed 1]
+usage: python tests/faults/kill_runs.py --what training [--tries 20] [--seed 1] [--kinds Ctrl-C]
+       python tests/faults/kill_runs.py --what pipeline [--tries 20] [--seed 1]
 
 In a clone of the repository (what is committed) a smaller demo is run twice as it is. Then, again
 and again, it is started, killed at a random moment, and started anew until it ends. A try has held
@@ -35,7 +35,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KINDS = {
     "training": ("kill -9 of the stage", "kill -9 of dvc", "Ctrl-C"),
     "pipeline": ("kill -9 of the group", "kill -9 of dvc"),

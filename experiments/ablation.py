@@ -1,6 +1,6 @@
 """What each part of the training recipe brings: one small network, one budget, one line each.
 
-usage: python benchmarks/recipes.py DATA [--baseline DIR] [--jobs 2] [--only NAME ...]
+usage: python experiments/ablation.py DATA [--baseline DIR] [--jobs 2] [--only NAME ...]
 
 DATA holds images/, train.json and validation.json, as `data.dataset: folder` reads them; BASELINE
 is a folder with the "action stickers" tutorial's train.py and preprocess.py. Each run is 1 stack of
@@ -66,7 +66,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--baseline", type=Path, metavar="DIR")
-    parser.add_argument("--work", type=Path, default=Path("recipes"))
+    parser.add_argument("--work", type=Path, default=Path("ablation"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a CPU core each")
     parser.add_argument("--seeds", type=int, help="of each variant (1; 2 of those that matter)")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
