@@ -15,7 +15,7 @@ from measure import Row, measure_rates, number, on_cores, rate_row
 
 from hourglass.frameworks import tf
 from hourglass.network.heatmaps import encode_heatmaps
-from hourglass.network.views import make_views
+from hourglass.network.views import locate_keypoints, render_views
 from hourglass.params import load_params
 from hourglass.records import input_pipeline
 
@@ -37,7 +37,7 @@ def speed_rows(name, sample, folder, tutorial, measure, targets):
         runs = {"tutorial": consume(tutorial.batches(whole, BATCH_SIZE))} | runs
     if peer.IS_HERE:
         batches = peer.Peer(sample, PARAMS.train, PARAMS.model.input_size).batches
-        assert count_peaks(batches(BATCH_SIZE), peak=0.8) > 0.8 * count_labelled(sample)
+        assert count_peaks(batches(BATCH_SIZE), peak=0.8) > 0.8 * count_labels(sample)
         runs["peer"] = lambda: sum(len(pictures) for pictures, _ in batches(BATCH_SIZE))
     rates = measure(runs)
     theirs = rates.get("tutorial")
@@ -61,7 +61,7 @@ def device_step():
 
     @tf.function
     def step(batch):
-        pictures, keypoints, _ = make_views(batch, size)
+        pictures, (keypoints, _) = render_views(batch, size), locate_keypoints(batch, size)
         return pictures, encode_heatmaps(keypoints, size // 4, sigma)
 
     return step
@@ -84,15 +84,15 @@ def consume(batches, step=lambda batch: batch):
 
 def check_work(sample, crops, whole, tutorial):
     """Both give pictures of 256 px and a peak for all, or nearly all, labelled joints."""
-    labelled = count_labelled(sample)
+    labels = count_labels(sample)
     ours = count_peaks(map(device_step(), host_batches(crops)), peak=0.8)
-    assert ours > 0.9 * labelled, f"ours drew {ours} of {labelled} joints"
+    assert ours > 0.9 * labels, f"ours drew {ours} of {labels} joints"
     if tutorial:
         theirs = count_peaks(tutorial.batches(whole, BATCH_SIZE), peak=11)
-        assert theirs > 0.9 * labelled, f"the tutorial drew {theirs} of {labelled} joints"
+        assert theirs > 0.9 * labels, f"the tutorial drew {theirs} of {labels} joints"
 
 
-def count_labelled(sample):
+def count_labels(sample):
     return sum(int(person.joints_vis.sum()) for person in sample.persons)
 
 

@@ -17,7 +17,7 @@ from hourglass.prediction import folding
 from hourglass.prediction.photos import predict_photo
 from hourglass.records import input_pipeline
 from hourglass.training.optimizers import build_optimizer
-from hourglass.training.trainer import PoseTrainer
+from hourglass.training.trainer import LossModel
 
 TRAIN_BATCH = 8
 PREDICT_BATCH, PREDICT_BATCHES = 8, 4
@@ -51,7 +51,7 @@ def our_step(batch, precision):
     """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     network = build_hourglass(PARAMS.model)
-    trainer = PoseTrainer(fuse_norms(network), PARAMS.train)
+    trainer = LossModel(fuse_norms(network), PARAMS.train)
     optimizer = build_optimizer(PARAMS.train)
     trainer.compile(optimizer=optimizer, jit_compile=precision.endswith("XLA"))
     keras.config.set_dtype_policy("float32")

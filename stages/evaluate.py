@@ -12,11 +12,11 @@ from hourglass.prediction.predictions import load_predictions
 def main():
     persons = load_persons("data/annotations/validation.json")
     predictions = load_predictions("reports/predictions.json", persons)
-    errors, labelled = score_persons(persons, predictions.keypoints)
+    errors, joints_vis = score_persons(persons, predictions.keypoints)
     predicted = predictions.predicted
     num_left_out = int((~predicted).sum())
     with exclusive_lock("reports/.evaluate.lock", "writing the scores to reports"):
-        table = write_reports("reports", errors[predicted], labelled[predicted], num_left_out)
+        table = write_reports("reports", errors[predicted], joints_vis[predicted], num_left_out)
     print(table, end="")
 
 

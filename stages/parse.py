@@ -17,7 +17,7 @@ def main():
     folder = Path("data/annotations")
     splits, rejects = parse_dataset(Path("data/raw", params.data.dataset), params.data.dataset)
     with exclusive_lock("data/.parse.lock", f"writing {folder}"):
-        # Before anything can stop the stage: the user needs this file to mend the annotations.
+        # Before anything can stop the stage: the user needs this file to fix the annotations.
         write_rejects(folder / "rejects.csv", rejects)
         for split in SPLITS:
             print(summarize_split(split, splits[split], rejects))

@@ -7,7 +7,7 @@ from hourglass.errors import exit_on_user_error
 from hourglass.evaluation.pckh import score_persons
 from hourglass.files import exclusive_lock
 from hourglass.network.predictor import PosePredictor, predict_split
-from hourglass.network.storage import load_model
+from hourglass.network.storage import load_network
 from hourglass.params import load_params
 from hourglass.prediction import figures, folding
 from hourglass.prediction.predictions import save_predictions
@@ -24,7 +24,7 @@ from hourglass.records.input_pipeline import (
 def main():
     params = load_params()
     network = folding.prepare_network(
-        load_model("models/hourglass.keras"), params.predict.precision
+        load_network("models/hourglass.keras"), params.predict.precision
     )
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
@@ -45,8 +45,8 @@ def predict(params, network, persons, split):
         [k if ok else None for k, ok in zip(keypoints, is_predicted, strict=True)],
         scores,
     )
-    errors, labelled = score_persons(persons, keypoints)
-    ranking = figures.rank_persons(errors, labelled)
+    errors, joints_vis = score_persons(persons, keypoints)
+    ranking = figures.rank_persons(errors, joints_vis)
     chosen = figures.choose_persons(ranking[is_predicted[ranking]], params.num_figures)
     crops = read_crops(split, [person for _, person in chosen])
     figures.render_figures("reports/figures", chosen, crops, persons, keypoints)

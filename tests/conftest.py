@@ -95,10 +95,10 @@ def network(tiny_params):
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory, network):
     """`network`, saved."""
-    from hourglass.network.storage import save_model
+    from hourglass.network.storage import save_network
 
     path = tmp_path_factory.mktemp("models") / "hourglass.keras"
-    save_model(network, path)
+    save_network(network, path)
     return path
 
 

@@ -435,9 +435,9 @@ def test_lspet_order_and_derived_joints():
     np.testing.assert_allclose(first["thorax"], joints[8:10, :2, 0].mean(0))
     assert train[0]["joints_vis"] == [1] * 16
     assert np.flatnonzero(np.equal(validation[0]["joints_vis"], 0)).tolist() == [2, 6]
-    labelled = np.delete(joints[:, :2, 1], 2, axis=0)
-    span = np.ptp(labelled, axis=0)
-    np.testing.assert_allclose(validation[0]["center"], labelled.min(0) + span / 2)
+    joints_vis = np.delete(joints[:, :2, 1], 2, axis=0)
+    span = np.ptp(joints_vis, axis=0)
+    np.testing.assert_allclose(validation[0]["center"], joints_vis.min(0) + span / 2)
     assert validation[0]["scale"] == pytest.approx(1.1 * span.max() / 200)
 
 
@@ -563,8 +563,8 @@ def test_importing_brings_no_scipy_and_no_tensorflow(tmp_path):
 
 
 def count_joints(persons):
-    labelled = np.array([person.joints_vis for person in persons])
-    return int(labelled.sum()), int(labelled[:, SCORED_JOINTS].sum())
+    joints_vis = np.array([person.joints_vis for person in persons])
+    return int(joints_vis.sum()), int(joints_vis[:, SCORED_JOINTS].sum())
 
 
 @needs_data

@@ -14,26 +14,26 @@ STORED, SIZE = 160, 96
 def draws_of(*rows):
     """Draws [N, 6]; a row names what differs from the plain draw."""
     names = ("zoom", "turn", "flip", "red", "green", "blue")
-    draws = np.tile(np.float32(views.PLAIN_DRAW), (len(rows), 1))
+    draws = np.tile(np.float32([1, 0, 0, 1, 1, 1]), (len(rows), 1))
     for draw, row in zip(draws, rows, strict=True):
         for name, value in row.items():
             draw[names.index(name)] = value
     return draws
 
 
-def make_batch(crops, draws, keypoints=None, labelled=None, center=None, side=110.0):
-    """A batch of `make_views`; the view square is about the crop's middle unless told."""
+def make_batch(crops, draws, keypoints=None, joints_vis=None, center=None, side=110.0):
+    """A batch of stored crops; the view square is about the crop's middle unless told."""
     num = len(crops)
     if keypoints is None:
         keypoints = np.full((num, NUM_JOINTS, 2), STORED / 2)
-    if labelled is None:
-        labelled = np.ones((num, NUM_JOINTS), bool)
+    if joints_vis is None:
+        joints_vis = np.ones((num, NUM_JOINTS), bool)
     if center is None:
         center = np.full((num, 2), (STORED - 1) / 2)
     return {
         "crops": np.asarray(crops, np.uint8),
         "keypoints": np.float32(keypoints),
-        "labelled": labelled,
+        "joints_vis": joints_vis,
         "center": np.float32(center),
         "side": np.full(num, side, np.float32),
         "draws": np.float32(draws),
@@ -41,7 +41,8 @@ def make_batch(crops, draws, keypoints=None, labelled=None, center=None, side=11
 
 
 def make_views(batch, size=SIZE):
-    return [np.array(value) for value in views.make_views(batch, size)]
+    values = views.render_views(batch, size), *views.locate_keypoints(batch, size)
+    return [np.array(value) for value in values]
 
 
 def smooth_crops(num, seed=0):
@@ -124,7 +125,7 @@ def test_what_is_drawn_for_one_thing_says_nothing_of_another():
 
 def test_without_augmentation_every_draw_is_plain():
     params = AugmentParams(scale=0, rotation=0, flip=False, colour=0)
-    expected = np.tile(np.float32(views.PLAIN_DRAW), (50, 1))
+    expected = np.tile(np.float32([1, 0, 0, 1, 1, 1]), (50, 1))
     np.testing.assert_array_equal(views.draw_views(params, 1, 1, 50), expected)
 
 
@@ -220,8 +221,8 @@ def test_keypoints_move_with_the_pixels(seed):
         places = random_keypoints(rng, 1)
         center = np.full((1, 2), 79.5) + rng.uniform(-3, 3, 2)
         one = make_batch(blobs(places[0])[:1], draw[None], places, center=center, side=150.0)
-        _, keypoints, labelled = make_views(one)
-        assert labelled.all()
+        _, keypoints, joints_vis = make_views(one)
+        assert joints_vis.all()
         many = make_batch(
             blobs(places[0]),
             np.tile(draw * [1, 1, 1, 0, 0, 0] + [0, 0, 0, 1, 1, 1], (NUM_JOINTS, 1)),
@@ -253,10 +254,10 @@ def test_a_flip_renames_left_and_right():
 
 @pytest.mark.parametrize("draw", [{}, {"flip": 1}, {"flip": 1, "turn": 0.4}])
 def test_missing_joints_stay_missing(draw):
-    labelled = np.ones((1, NUM_JOINTS), bool)
+    joints_vis = np.ones((1, NUM_JOINTS), bool)
     names = ("r_ankle", "l_elbow", "pelvis")
-    labelled[0, [JOINTS.index(name) for name in names]] = False
-    batch = make_batch(np.zeros((1, STORED, STORED, 3)), draws_of(draw), labelled=labelled)
+    joints_vis[0, [JOINTS.index(name) for name in names]] = False
+    batch = make_batch(np.zeros((1, STORED, STORED, 3)), draws_of(draw), joints_vis=joints_vis)
     _, keypoints, found = make_views(batch)
     missing = {JOINTS[k] for k in np.flatnonzero(~found[0])}
     assert missing == ({"l_ankle", "r_elbow", "pelvis"} if "flip" in draw else set(names))
@@ -273,20 +274,20 @@ def test_swapping_sides_twice_changes_nothing():
 def test_a_flip_of_a_flip_is_the_plain_view():
     rng = np.random.default_rng(0)
     crops, keypoints = smooth_crops(1)[:, :SIZE, :SIZE], rng.uniform(0, SIZE, (1, NUM_JOINTS, 2))
-    labelled = rng.random((1, NUM_JOINTS)) < 0.7
+    joints_vis = rng.random((1, NUM_JOINTS)) < 0.7
     middle = [[(SIZE - 1) / 2] * 2]
 
-    def flip(crops, keypoints, labelled):
+    def flip(crops, keypoints, joints_vis):
         batch = make_batch(
-            np.rint(crops), draws_of({"flip": 1}), keypoints, labelled, middle, float(SIZE)
+            np.rint(crops), draws_of({"flip": 1}), keypoints, joints_vis, middle, float(SIZE)
         )
         pictures, moved, found = make_views(batch)
         return pictures, np.array(views.heatmap_to_input(moved)), found
 
-    twice = flip(*flip(crops, keypoints, labelled))
+    twice = flip(*flip(crops, keypoints, joints_vis))
     np.testing.assert_allclose(twice[0], crops, atol=0.01)
     np.testing.assert_allclose(twice[1], keypoints, atol=1e-3)
-    np.testing.assert_array_equal(twice[2], labelled)
+    np.testing.assert_array_equal(twice[2], joints_vis)
 
 
 # Transforms
@@ -297,7 +298,8 @@ def random_transforms(num):
     draws = views.draw_views(PARAMS, 3, 0, num)
     center = np.float32(rng.uniform(0, 300, (num, 2)))
     side = np.float32(rng.uniform(20, 400, num))
-    return center, side, np.array(views.view_transforms(center, side, draws, SIZE)), draws
+    batch = {"center": center, "side": side, "draws": draws}
+    return center, side, np.array(views.view_transforms(batch, SIZE)), draws
 
 
 def test_a_view_is_its_square_turned_and_zoomed():

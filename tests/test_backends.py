@@ -13,7 +13,7 @@ import pytest
 PROGRAM = """
 import json, sys
 import numpy as np
-from hourglass.network.views import PLAIN_DRAW, make_views
+from hourglass.network.views import locate_keypoints, render_views
 from hourglass.frameworks import keras, ops
 from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
 from hourglass.training.losses import heatmap_loss
@@ -27,16 +27,16 @@ network.set_weights([rng.uniform(0.05, 0.2, w.shape) for w in network.get_weight
 batch = {
     "crops": rng.integers(0, 255, (2, 48, 48, 3), np.uint8),
     "keypoints": rng.uniform(0, 48, (2, 16, 2)).astype(np.float32),
-    "labelled": np.ones((2, 16), np.uint8),
+    "joints_vis": np.ones((2, 16), np.uint8),
     "center": np.full((2, 2), 23.5, np.float32),
     "side": np.full(2, 30, np.float32),
-    "draws": np.array([PLAIN_DRAW, (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),
+    "draws": np.array([(1, 0, 0, 1, 1, 1), (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),
 }
-pictures, keypoints, labelled = make_views(batch, 32)
+pictures, (keypoints, joints_vis) = render_views(batch, 32), locate_keypoints(batch, 32)
 target = encode_heatmaps(keypoints, 8, 1.0)
 heatmaps = [output for output in network(pictures, training=True)]
-train = load_params(sys.argv[1]).train.model_copy(update={"optimizer": "muon", "hard_joints": 8})
-loss = heatmap_loss(heatmaps, keypoints, labelled, train)
+train = load_params(sys.argv[1]).train.model_copy(update={"optimizer": "muon"})
+loss = heatmap_loss(heatmaps, keypoints, joints_vis, train)
 decoded, scores = decode_heatmaps(target, "taylor")
 variables = network.trainable_variables
 build_optimizer(train).apply([0.1 + 0 * v + ops.square(v) for v in variables], variables)

@@ -189,7 +189,7 @@ def test_an_output_folder_that_is_a_file_is_named(hourglass):
     save_picture(Path("photo.jpg"))
     Path("taken").write_text("")
     code, _, err = hourglass("photo.jpg", "--out", "taken")
-    assert (code, err) == (1, ["error: taken: File exists; mend it, or choose another --out"])
+    assert (code, err) == (1, ["error: taken: File exists; fix it, or choose another --out"])
 
 
 def test_photographs_are_never_overwritten(hourglass):

@@ -166,9 +166,9 @@ def test_the_legend_shows_every_side():
 
 
 def test_a_comparison_scales_keypoints_with_the_picture():
-    truth_vis = np.isin(np.arange(16), (0, 1))
+    joints_vis = np.isin(np.arange(16), (0, 1))
     comparison = draw_comparison(
-        grey_image((800, 800)), STANDING * 2, truth_vis, STANDING * 2, "PCKh 93 %", height=400
+        grey_image((800, 800)), STANDING * 2, joints_vis, STANDING * 2, "PCKh 93 %", height=400
     )
     x, y = middle_of(0, 1)
     second = comparison.width - 400

@@ -43,9 +43,9 @@ def make_persons(num_persons, seed=1):
     persons = []
     for n in range(num_persons):
         joints = rng.uniform(50, 450, (16, 2))
-        labelled = rng.random(16) < 0.9
-        joints[~labelled] = -1
-        persons.append(Person(f"{n}.jpg", joints, labelled, np.array([250.0, 250.0]), 2.0))
+        joints_vis = rng.random(16) < 0.9
+        joints[~joints_vis] = -1
+        persons.append(Person(f"{n}.jpg", joints, joints_vis, np.array([250.0, 250.0]), 2.0))
     return persons
 
 
@@ -130,8 +130,8 @@ def test_an_unread_picture_is_left_out_and_said(evaluated):
     folder, done = evaluated
     metrics = read_json(folder / "reports" / "metrics.json")
     assert metrics["num_persons"] == 11
-    labelled = np.array([person.joints_vis for person in make_persons(12)[1:]])
-    assert metrics["num_joints"] == np.delete(labelled, [6, 7], axis=1).sum()
+    joints_vis = np.array([person.joints_vis for person in make_persons(12)[1:]])
+    assert metrics["num_joints"] == np.delete(joints_vis, [6, 7], axis=1).sum()
     for text in (done.stdout, (folder / "reports" / "pckh.md").read_text()):
         assert "1 more was left out, as data/tfrecords/rejects.csv says." in text
 

@@ -9,9 +9,9 @@ ALL = np.ones(16, bool)
 
 
 def labels(*missing):
-    labelled = ALL.copy()
-    labelled[list(missing)] = False
-    return labelled
+    joints_vis = ALL.copy()
+    joints_vis[list(missing)] = False
+    return joints_vis
 
 
 def errors_with(num_wrong, error=1.0, others=0.1):
@@ -40,11 +40,11 @@ def test_pelvis_and_thorax_do_not_count():
 def test_missing_joints_do_not_count():
     errors = np.stack([errors_with(2), errors_with(1)])
     # The first's two faults are unlabelled; the second's share is one of four.
-    labelled = np.stack([labels(0, 1), labels(*range(4, 16))])
-    assert rank_persons(errors, labelled).tolist() == [0, 1]
+    joints_vis = np.stack([labels(0, 1), labels(*range(4, 16))])
+    assert rank_persons(errors, joints_vis).tolist() == [0, 1]
     # Half of two is worse than two of fourteen.
-    labelled = np.stack([ALL, labels(*range(2, 16))])
-    assert rank_persons(errors, labelled).tolist() == [0, 1]
+    joints_vis = np.stack([ALL, labels(*range(2, 16))])
+    assert rank_persons(errors, joints_vis).tolist() == [0, 1]
 
 
 def test_persons_without_a_scored_joint_have_no_rank():
@@ -123,8 +123,8 @@ def drawn(monkeypatch):
     """What reaches the two drawing functions, in order."""
     calls = []
 
-    def draw_comparison(image, truth, truth_vis, prediction, caption, height):
-        calls.append((image, truth, truth_vis, prediction, caption))
+    def draw_comparison(image, truth, joints_vis, prediction, caption, height):
+        calls.append((image, truth, joints_vis, prediction, caption))
         return Image.new("RGB", (10, 10), (len(calls), 0, 0))
 
     def draw_contact_sheet(panels, num_columns, title):

@@ -45,8 +45,8 @@ def test_the_standard_crop_holds_the_published_shares_of_mpii_validation():
         pytest.skip(f"{MPII_VAL} is not here")
     joints = whole = persons = labels = 0
     for record in json.loads(MPII_VAL.read_text()):
-        labelled = np.array(record["joints_vis"], bool)
-        points = np.array(record["joints"], float)[labelled] - 1  # the file counts from 1
+        joints_vis = np.array(record["joints_vis"], bool)
+        points = np.array(record["joints"], float)[joints_vis] - 1  # the file counts from 1
         center, side = geometry.view_square(np.array(record["center"]) - 1, record["scale"])
         inside = (np.abs(points - center) <= side / 2).all(axis=1)
         joints, labels = joints + inside.sum(), labels + len(inside)
@@ -57,27 +57,27 @@ def test_the_standard_crop_holds_the_published_shares_of_mpii_validation():
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "box_side", "size"), [(0, 0, 8, 8), (-5, 7, 100, 40), (3, -9, 10, 25)]
+    ("x", "y", "square_side", "size"), [(0, 0, 8, 8), (-5, 7, 100, 40), (3, -9, 10, 25)]
 )
-def test_a_stored_crop_spans_its_square_edge_to_edge(x, y, box_side, size):
-    transform = geometry.box_transform(x, y, box_side, size)
+def test_a_stored_crop_spans_its_square_edge_to_edge(x, y, square_side, size):
+    transform = geometry.square_transform((x, y, square_side), size)
     corners = geometry.apply_transform(transform, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
-    expected = [[x - 0.5, y - 0.5], [x + box_side - 0.5, y + box_side - 0.5]]
+    expected = [[x - 0.5, y - 0.5], [x + square_side - 0.5, y + square_side - 0.5]]
     np.testing.assert_allclose(corners, expected, atol=1e-9)
 
 
-def test_a_stored_box_is_whole_pixels_about_the_center_and_never_enlarged():
+def test_a_stored_square_is_whole_pixels_about_the_center_and_never_enlarged():
     rng = np.random.default_rng(1)
     for _ in range(500):
         center, side = rng.uniform(-100, 2000, 2), 10 ** rng.uniform(-1, 4)
-        *box, size = geometry.stored_box(center, side, 384, 0.25, 30)
-        assert all(type(value) is int for value in (*box, size))
-        x, y, box_side = box
-        assert size == min(384, box_side)
-        middle = np.array([x, y]) - 0.5 + box_side / 2
+        square, size = geometry.stored_square(center, side, 384, 0.25, 30)
+        assert all(type(value) is int for value in (*square, size))
+        x, y, square_side = square
+        assert size == min(384, square_side)
+        middle = np.array([x, y]) - 0.5 + square_side / 2
         assert (np.abs(middle - center) <= 1).all()
         covered = geometry.cover_side(side, 0.25, 30)
-        assert covered < box_side < 1.03 * covered + 5, "little is stored that no view shows"
+        assert covered < square_side < 1.03 * covered + 5, "little is stored that no view shows"
 
 
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45, 80, 180])
@@ -87,20 +87,23 @@ def test_the_cover_is_the_upright_box_of_the_turned_square(degrees):
     assert geometry.cover_side(100, 0.2, degrees) == pytest.approx(needed, rel=1e-3)
 
 
-def is_covered(center, side, box, draws, input_size):
-    """Whether every bilinear tap of the views lies within the crop stored for `box`.
+def is_covered(center, side, square, size, draws, input_size):
+    """Whether every bilinear tap of the views lies within the crop stored for `square`.
 
     A view is an affine picture of a square, so its corner pixels are its outermost ones.
     """
-    to_stored = geometry.invert_transform(geometry.box_transform(*box))
-    centers = np.float32([geometry.apply_transform(to_stored, center)] * len(draws))
-    sides = np.full(len(draws), side * to_stored[0, 0], np.float32)
-    views = view_transforms(ops.array(centers), ops.array(sides), ops.array(draws), input_size)
+    to_stored = geometry.invert_transform(geometry.square_transform(square, size))
+    batch = {
+        "center": np.float32([geometry.apply_transform(to_stored, center)] * len(draws)),
+        "side": np.full(len(draws), side * to_stored[0, 0], np.float32),
+        "draws": draws,
+    }
+    views = view_transforms({key: ops.array(value) for key, value in batch.items()}, input_size)
     last = input_size - 1
     corners = np.array([[0, 0], [last, 0], [0, last], [last, last]])
     places = np.stack([geometry.apply_transform(v, corners) for v in np.array(views)])
     first_tap = np.floor(places)
-    return bool((first_tap >= 0).all() and (first_tap + 1 <= box[3] - 1).all())
+    return bool((first_tap >= 0).all() and (first_tap + 1 <= size - 1).all())
 
 
 def draw_extreme_views(rng, count, scale_range, rotation_range):
@@ -127,16 +130,16 @@ def random_persons(seed, count):
 
 def test_the_stored_crop_covers_every_augmented_view():
     for center, side, ranges, max_size, input_size, draws in random_persons(2, 200):
-        box = geometry.stored_box(center, side, max_size, *ranges)
-        assert is_covered(center, side, box, draws, input_size), (side, ranges, max_size)
+        stored = geometry.stored_square(center, side, max_size, *ranges)
+        assert is_covered(center, side, *stored, draws, input_size), (side, ranges, max_size)
 
 
-def test_the_box_of_a_whole_picture_covers_every_augmented_view():
-    """Its reader cuts the box out at a size of its own, about the network's resolution."""
+def test_the_square_of_a_whole_picture_covers_every_augmented_view():
+    """Its reader cuts it out at a size of its own, about the network's resolution."""
     for center, side, ranges, _, input_size, draws in random_persons(3, 200):
-        *box, _ = geometry.stored_box(center, side, 64, *ranges)
+        square, _ = geometry.stored_square(center, side, 64, *ranges)
         size = int(np.ceil(geometry.cover_side(input_size, *ranges)))
-        assert is_covered(center, side, (*box, size), draws, input_size), (side, ranges)
+        assert is_covered(center, side, square, size, draws, input_size), (side, ranges)
 
 
 def test_a_cover_a_little_smaller_would_not_do(monkeypatch):
@@ -145,5 +148,5 @@ def test_a_cover_a_little_smaller_would_not_do(monkeypatch):
     rng = np.random.default_rng(4)
     draws = draw_extreme_views(rng, 50, 0.25, 30)
     for side in (300, 1000):
-        box = geometry.stored_box((500.3, 400.8), side, 384, 0.25, 30)
-        assert not is_covered((500.3, 400.8), side, box, draws, 256)
+        stored = geometry.stored_square((500.3, 400.8), side, 384, 0.25, 30)
+        assert not is_covered((500.3, 400.8), side, *stored, draws, 256)

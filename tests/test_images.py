@@ -338,10 +338,10 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
     data = file_of(image, "JPEG", quality=95, subsampling=0)
     start = -reduction if width > 100 else 0
     side = max(width, height) - 2 * start
-    box = (start, start, side, side // reduction)
-    image, factor = decode_image(data, box[2] / box[3])
-    reduced = np.asarray(crop_square(image, factor, box)).astype(int)
-    whole = np.asarray(crop_square(*decode_image(data), box)).astype(int)
+    stored = (start, start, side), side // reduction
+    image, factor = decode_image(data, side / stored[1])
+    reduced = np.asarray(crop_square(image, factor, *stored)).astype(int)
+    whole = np.asarray(crop_square(*decode_image(data), *stored)).astype(int)
     # A crop's last pixel may lie partly outside the picture: black in one, filled in the other.
     rows = np.flatnonzero(whole.any(axis=(1, 2)))
     columns = np.flatnonzero(whole.any(axis=(0, 2)))
@@ -355,7 +355,7 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "box_side", "size"),
+    ("x", "y", "square_side", "size"),
     [
         (60, 40, 120, 300),  # enlarged
         (60, 40, 120, 120),
@@ -365,10 +365,10 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
         (-35, 61, 161, 77),
     ],
 )
-def test_a_crop_keeps_a_blob_in_its_place(x, y, box_side, size):
+def test_a_crop_keeps_a_blob_in_its_place(x, y, square_side, size):
     picture = Image.fromarray(blob(240, 220, 101.7, 108.2, 8))
-    crop = crop_square(picture, 1, (x, y, box_side, size))
-    to_crop = geometry.invert_transform(geometry.box_transform(x, y, box_side, size))
+    crop = crop_square(picture, 1, (x, y, square_side), size)
+    to_crop = geometry.invert_transform(geometry.square_transform((x, y, square_side), size))
     expected = geometry.apply_transform(to_crop, [101.7, 108.2])
     np.testing.assert_allclose(find_blob(crop), expected, atol=0.03)
 
@@ -380,7 +380,7 @@ def test_a_crop_at_full_size_is_the_pixels_with_black_around(x, y, side):
     pixels = np.random.default_rng(1).integers(1, 256, (30, 40, 3), np.uint8)
     padded = np.pad(pixels, ((100, 100), (100, 100), (0, 0)))
     expected = padded[100 + y : 100 + y + side, 100 + x : 100 + x + side]
-    crop = crop_square(Image.fromarray(pixels), 1, (x, y, side, side))
+    crop = crop_square(Image.fromarray(pixels), 1, (x, y, side), side)
     np.testing.assert_array_equal(np.asarray(crop), expected)
 
 
@@ -389,7 +389,7 @@ def test_a_crop_at_full_size_is_the_pixels_with_black_around(x, y, side):
 def test_a_crop_is_black_outside_the_picture_and_has_no_seam(size, x, y):
     width, height, side = 70, 50, 100
     white = Image.new("RGB", (width, height), "white")
-    crop = np.asarray(crop_square(white, 1, (x, y, side, size)))
+    crop = np.asarray(crop_square(white, 1, (x, y, side), size))
     edges = np.arange(size + 1) * side / size
     across = (edges[:-1] >= -x - 1e-9) & (edges[1:] <= width - x + 1e-9)
     down = (edges[:-1] >= -y - 1e-9) & (edges[1:] <= height - y + 1e-9)
@@ -402,7 +402,7 @@ def test_a_crop_up_to_the_border_loses_no_column():
     sizes = [(s, n) for n in (7, 64, 96, 192) for s in range(n, 500) if s / (s / n) < n]
     assert len(sizes) > 5
     for side, size in sizes:
-        crop = crop_square(Image.new("RGB", (side, side), "white"), 1, (0, 0, side, size))
+        crop = crop_square(Image.new("RGB", (side, side), "white"), 1, (0, 0, side), size)
         assert (np.asarray(crop) == 255).all(), (side, size)
 
 
@@ -410,8 +410,8 @@ def test_a_crop_up_to_the_border_loses_no_column():
     ("x", "y"), [(-50, 0), (0, -50), (40, 0), (0, 30), (-1000, -1000), (10**6, 5)]
 )
 def test_a_square_beside_the_picture_is_refused(x, y):
-    with pytest.raises(BadImageError, match="lies outside the picture: mend center or scale"):
-        crop_square(Image.new("RGB", (40, 30)), 1, (x, y, 50, 50))
+    with pytest.raises(BadImageError, match="lies outside the picture: fix center or scale"):
+        crop_square(Image.new("RGB", (40, 30)), 1, (x, y, 50), 50)
 
 
 def test_the_same_image_gives_the_same_jpeg():

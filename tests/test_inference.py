@@ -275,7 +275,7 @@ def test_exif_orientation_is_applied():
 )
 def test_a_box_outside_of_the_picture_is_refused(box):
     data = encode(Image.new("RGB", (400, 300)))
-    with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; mend the box"):
+    with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; fix the box"):
         predict_photo(make_predictor(), data, box)
 
 

@@ -25,7 +25,7 @@ def test_loss_by_brute_force(tiny_params, foreground, target_peak):
         tiny_params, foreground=foreground, foreground_weight=82.0, target_peak=target_peak
     ).train
     keypoints = random_keypoints(1)
-    labelled = np.random.default_rng(2).random((2, 16)) < 0.7
+    joints_vis = np.random.default_rng(2).random((2, 16)) < 0.7
     stacks = [random_heatmaps(3), random_heatmaps(4)]
     target = np.asarray(encode_heatmaps(keypoints, 8, params.sigma))
     total = 0.0
@@ -34,33 +34,19 @@ def test_loss_by_brute_force(tiny_params, foreground, target_peak):
             t = float(target[n, y, x, k])
             weight = 1 + 82 * (t if foreground == "value" else (t > 0))
             error = (float(heatmaps[n, y, x, k]) - target_peak * t) ** 2
-            total += labelled[n, k] * weight * error / heatmaps.size
-    loss = float(heatmap_loss(stacks, keypoints, labelled, params))
+            total += joints_vis[n, k] * weight * error / heatmaps.size
+    loss = float(heatmap_loss(stacks, keypoints, joints_vis, params))
     assert loss == pytest.approx(total, rel=1e-4)
-
-
-def test_hard_joints_by_brute_force(tiny_params):
-    params = change_train(tiny_params, hard_joints=3).train
-    heatmaps, keypoints = random_heatmaps(5), random_keypoints(6)
-    each = []
-    for n, k in np.ndindex(2, 16):
-        alone = np.zeros((2, 16), bool)
-        alone[n, k] = True
-        all_joints = params.model_copy(update={"hard_joints": 0})
-        each.append(32 * float(heatmap_loss([heatmaps], keypoints, alone, all_joints)))
-    hardest = np.sort(np.reshape(each, (2, 16)))[:, -3:]
-    loss = float(heatmap_loss([heatmaps], keypoints, ALL, params))
-    assert loss == pytest.approx(hardest.mean(), rel=1e-5)
 
 
 def test_missing_joints_cost_nothing(tiny_params):
     heatmaps, keypoints = random_heatmaps(1), random_keypoints(2)
-    labelled = np.random.default_rng(3).random((2, 16)) < 0.5
-    expected = float(heatmap_loss([heatmaps], keypoints, labelled, tiny_params.train))
-    missing = ~labelled
+    joints_vis = np.random.default_rng(3).random((2, 16)) < 0.5
+    expected = float(heatmap_loss([heatmaps], keypoints, joints_vis, tiny_params.train))
+    missing = ~joints_vis
     keypoints[missing] = -1
     heatmaps = np.where(missing[:, None, None], 1e3, heatmaps)
-    assert float(heatmap_loss([heatmaps], keypoints, labelled, tiny_params.train)) == expected
+    assert float(heatmap_loss([heatmaps], keypoints, joints_vis, tiny_params.train)) == expected
     assert float(heatmap_loss([heatmaps], keypoints, ~ALL, tiny_params.train)) == 0
 
 

@@ -11,9 +11,9 @@ import pytest
 from hourglass.errors import UserError
 from hourglass.network.hourglass import build_hourglass
 from hourglass.network.storage import (
-    load_model,
+    load_network,
     load_weights,
-    save_model,
+    save_network,
     scale_heatmaps,
 )
 from hourglass.params import ModelParams
@@ -97,13 +97,13 @@ def test_mixed_precision_keeps_float32_heatmaps():
 
 def test_saved_twice_gives_the_same_bytes(network, tmp_path):
     for name in ("a.keras", "b.keras"):
-        save_model(network, tmp_path / name)
+        save_network(network, tmp_path / name)
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
 
 
 def test_the_saved_file_says_nothing_of_the_day(network, tmp_path):
-    save_model(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras")
     with zipfile.ZipFile(tmp_path / "a.keras") as file:
         assert b"date" not in file.read("metadata.json")
         assert {info.date_time[0] for info in file.infolist()} == {1980}
@@ -114,13 +114,13 @@ def test_a_failed_save_leaves_the_old_file(network, tmp_path, monkeypatch):
     path.write_text("old")
     monkeypatch.setattr("hourglass.network.storage._without_accidents", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        save_model(network, path)
+        save_network(network, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_saved_network_loads_without_the_package(network, tmp_path):
-    save_model(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras")
     np.save(tmp_path / "pictures.npy", random_pictures())
     code = (
         "import sys, keras, numpy as np; model = keras.models.load_model('a.keras');"
@@ -133,9 +133,9 @@ def test_the_saved_network_loads_without_the_package(network, tmp_path):
 
 
 def test_load_model_gives_the_saved_weights(network, tmp_path):
-    save_model(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras")
     for old, new in zip(
-        network.get_weights(), load_model(tmp_path / "a.keras").get_weights(), strict=True
+        network.get_weights(), load_network(tmp_path / "a.keras").get_weights(), strict=True
     ):
         np.testing.assert_array_equal(old, new)
 
@@ -165,12 +165,12 @@ def write_damaged_config(path):
 
 
 def write_truncated(path):
-    save_model(build_hourglass(make_params(1, 4, 1)), path)
+    save_network(build_hourglass(make_params(1, 4, 1)), path)
     path.write_bytes(path.read_bytes()[:-2000])
 
 
 def write_damaged_weights(path):
-    save_model(build_hourglass(make_params(1, 4, 1)), path)
+    save_network(build_hourglass(make_params(1, 4, 1)), path)
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
     members["model.weights.h5"] = members["model.weights.h5"][:5000]
@@ -206,13 +206,13 @@ def test_what_is_no_network_of_ours_is_one_line(write, tmp_path):
     path = tmp_path / "model.keras"
     write(path)
     with pytest.raises(UserError) as caught:
-        load_model(path)
+        load_network(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_load_weights_copies_all(network, tmp_path):
-    save_model(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras")
     other = keras.models.clone_model(network)
     load_weights(other, tmp_path / "a.keras")
     np.testing.assert_array_equal(other(random_pictures())[-1], network(random_pictures())[-1])
@@ -230,8 +230,8 @@ def test_scaled_heatmaps_share_the_weights_and_survive_saving(tmp_path, two_stac
     pictures = random_pictures()
     for plain, quarter in zip(two_stacks(pictures), scaled(pictures), strict=True):
         np.testing.assert_allclose(quarter, np.asarray(plain) / 4, rtol=1e-6)
-    save_model(scaled, tmp_path / "scaled.keras")
-    loaded = load_model(tmp_path / "scaled.keras")
+    save_network(scaled, tmp_path / "scaled.keras")
+    loaded = load_network(tmp_path / "scaled.keras")
     np.testing.assert_array_equal(loaded(pictures)[-1], scaled(pictures)[-1])
     load_weights(two_stacks, tmp_path / "scaled.keras")  # it can be trained on
     assert scale_heatmaps(two_stacks, 1) is two_stacks
@@ -243,7 +243,7 @@ def test_two_processes_save_the_same_bytes(tmp_path):
         "from hourglass.network.hourglass import *; from hourglass.network.storage import *; "
         "from hourglass.params import ModelParams; keras.utils.set_random_seed(1); "
         "params = ModelParams(num_stacks=1, num_channels=8, num_levels=1, input_size=32); "
-        "save_model(build_hourglass(params), sys.argv[1])"
+        "save_network(build_hourglass(params), sys.argv[1])"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
     paths = [tmp_path / "one.keras", tmp_path / "two.keras"]

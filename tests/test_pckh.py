@@ -8,9 +8,9 @@ import pytest
 from hourglass.evaluation.pckh import (
     CURVE_THRESHOLDS,
     area_under_curve,
+    compute_pckh,
     mean_pckh,
     normalized_errors,
-    pckh,
     pckh_curve,
     score_persons,
     summarize,
@@ -26,18 +26,18 @@ def random_case(seed, num_persons=23):
     scale = rng.uniform(0.5, 5, num_persons)
     spread = 8 * scale[:, None, None]
     keypoints = joints + rng.normal(0, 1, joints.shape) * spread
-    labelled = rng.random((num_persons, NUM_JOINTS)) < 0.8
-    joints[~labelled] = np.nan
-    return keypoints, joints, scale, labelled
+    joints_vis = rng.random((num_persons, NUM_JOINTS)) < 0.8
+    joints[~joints_vis] = np.nan
+    return keypoints, joints, scale, joints_vis
 
 
 def count_right(case, threshold, scored):
     """The definition, spelled out one joint at a time."""
-    keypoints, joints, scale, labelled = case
+    keypoints, joints, scale, joints_vis = case
     right = total = 0
     for n in range(len(scale)):
         for k in scored:
-            if not labelled[n, k]:
+            if not joints_vis[n, k]:
                 continue
             dx = keypoints[n, k, 0] - joints[n, k, 0]
             dy = keypoints[n, k, 1] - joints[n, k, 1]
@@ -85,9 +85,9 @@ def test_the_head_size_is_25_times_the_scale():
 def test_an_error_on_the_threshold_is_right_and_one_above_is_wrong():
     for threshold in CURVE_THRESHOLDS:
         on = np.full((1, NUM_JOINTS), threshold)
-        labelled = np.ones_like(on, bool)
-        assert pckh(on, labelled, threshold) == 100
-        assert pckh(np.nextafter(on, 1), labelled, threshold) == 0
+        joints_vis = np.ones_like(on, bool)
+        assert compute_pckh(on, joints_vis, threshold) == 100
+        assert compute_pckh(np.nextafter(on, 1), joints_vis, threshold) == 0
 
 
 def test_thresholds_are_the_numbers_as_written():
@@ -106,43 +106,43 @@ def test_a_prediction_that_is_not_a_number_is_wrong_not_dropped(bad):
 
 
 def test_pelvis_and_thorax_do_not_count_and_the_upper_neck_only_in_the_totals():
-    labelled = np.ones((1, NUM_JOINTS), bool)
+    joints_vis = np.ones((1, NUM_JOINTS), bool)
     right = np.full((1, NUM_JOINTS), RIGHT)
     without_trunk = right.copy()
     without_trunk[0, [6, 7]] = WRONG
-    assert summarize(without_trunk, labelled) == summarize(right, labelled)
+    assert summarize(without_trunk, joints_vis) == summarize(right, joints_vis)
     without_neck = right.copy()
     without_neck[0, 8] = WRONG
-    scores = summarize(without_neck, labelled)["pckh"]
+    scores = summarize(without_neck, joints_vis)["pckh"]
     assert scores["total"] == scores["unweighted"] == pytest.approx(100 * 13 / 14, abs=1e-4)
     assert all(scores[group] == 100 for group in PCKH_GROUPS)
 
 
 def test_the_total_weighs_labels_and_the_unweighted_mean_weighs_joints():
     errors = np.full((3, NUM_JOINTS), RIGHT)
-    labelled = np.zeros((3, NUM_JOINTS), bool)
-    labelled[:, 0] = True  # three labels, all right
-    labelled[0, 9], errors[0, 9] = True, WRONG  # one label, wrong
-    scores = summarize(errors, labelled)["pckh"]
+    joints_vis = np.zeros((3, NUM_JOINTS), bool)
+    joints_vis[:, 0] = True  # three labels, all right
+    joints_vis[0, 9], errors[0, 9] = True, WRONG  # one label, wrong
+    scores = summarize(errors, joints_vis)["pckh"]
     assert (scores["total"], scores["unweighted"]) == (75, 50)
 
 
 def test_a_group_is_the_mean_of_its_two_sides():
     errors = np.full((3, NUM_JOINTS), RIGHT)
-    labelled = np.ones((3, NUM_JOINTS), bool)
+    joints_vis = np.ones((3, NUM_JOINTS), bool)
     errors[0, 10] = WRONG
-    labelled[1:, 10] = False  # one right wrist, wrong; three left wrists, right
-    assert summarize(errors, labelled)["pckh"]["wrist"] == 50
-    labelled[0, 10] = False
-    assert summarize(errors, labelled)["pckh"]["wrist"] == 100
+    joints_vis[1:, 10] = False  # one right wrist, wrong; three left wrists, right
+    assert summarize(errors, joints_vis)["pckh"]["wrist"] == 50
+    joints_vis[0, 10] = False
+    assert summarize(errors, joints_vis)["pckh"]["wrist"] == 100
 
 
 def test_a_group_without_labels_is_null_and_left_out_of_the_mean():
     errors = np.full((2, NUM_JOINTS), RIGHT)
     errors[:, 9] = WRONG
-    labelled = np.ones((2, NUM_JOINTS), bool)
-    labelled[:, [1, 4]] = False
-    scores = summarize(errors, labelled)["pckh"]
+    joints_vis = np.ones((2, NUM_JOINTS), bool)
+    joints_vis[:, [1, 4]] = False
+    scores = summarize(errors, joints_vis)["pckh"]
     assert scores["knee"] is None
     assert scores["unweighted"] == pytest.approx(100 * 11 / 12, abs=1e-4)
 
@@ -156,15 +156,15 @@ def test_without_any_label_every_score_is_null_and_json_holds_no_nan():
 
 
 def test_the_curve_rises_to_the_score_at_half():
-    keypoints, joints, scale, labelled = random_case(7)
+    keypoints, joints, scale, joints_vis = random_case(7)
     errors = normalized_errors(keypoints, joints, scale)
-    thresholds, curves = pckh_curve(errors, labelled)
+    thresholds, curves = pckh_curve(errors, joints_vis)
     assert list(curves) == ["total", *PCKH_GROUPS]
     assert all(len(values) == len(thresholds) == 51 for values in curves.values())
     assert (np.diff(curves["total"]) >= 0).all()
-    assert curves["total"][-1] == pckh(errors, labelled, 0.5)
-    assert curves["head"][10] == pckh(errors, labelled, 0.1, [9])
-    assert curves["wrist"][10] == mean_pckh(errors, labelled, 0.1, [10, 15])
+    assert curves["total"][-1] == compute_pckh(errors, joints_vis, 0.5)
+    assert curves["head"][10] == compute_pckh(errors, joints_vis, 0.1, [9])
+    assert curves["wrist"][10] == mean_pckh(errors, joints_vis, 0.1, [10, 15])
 
 
 def test_the_area_of_a_flat_curve_is_its_height():
@@ -174,13 +174,14 @@ def test_the_area_of_a_flat_curve_is_its_height():
 
 
 def test_persons_are_scored_in_order_by_their_own_scale_and_labels():
-    keypoints, joints, scale, labelled = random_case(3)
+    keypoints, joints, scale, joints_vis = random_case(3)
     persons = [
-        SimpleNamespace(joints=joints[n], joints_vis=labelled[n], scale=scale[n]) for n in range(23)
+        SimpleNamespace(joints=joints[n], joints_vis=joints_vis[n], scale=scale[n])
+        for n in range(23)
     ]
     errors, found = score_persons(persons, keypoints)
     np.testing.assert_array_equal(errors, normalized_errors(keypoints, joints, scale))
-    np.testing.assert_array_equal(found, labelled)
+    np.testing.assert_array_equal(found, joints_vis)
 
 
 def test_the_arguments_are_left_alone():

@@ -11,8 +11,8 @@ from hourglass.annotations.checks import check_records
 from hourglass.annotations.persons import load_persons, save_persons
 from hourglass.evaluation.pckh import (
     CURVE_THRESHOLDS,
+    compute_pckh,
     normalized_errors,
-    pckh,
     pckh_curve,
     summarize,
 )
@@ -37,10 +37,10 @@ def flags(*shape):
 # Parser
 
 RECORDS = st.builds(
-    lambda number, joints, labelled, center, scale: {
+    lambda number, joints, joints_vis, center, scale: {
         "image": f"{number}.jpg",
         "joints": joints.tolist(),
-        "joints_vis": labelled.astype(int).tolist(),
+        "joints_vis": joints_vis.astype(int).tolist(),
         "center": center.tolist(),
         "scale": scale,
     },
@@ -56,10 +56,12 @@ RECORDS = st.builds(
 @given(RECORDS)
 def test_a_good_record_is_kept_and_moved_by_one_pixel(record):
     (person,), rejects = check_records([record], None)
-    labelled = np.array(record["joints_vis"], bool)
-    assert rejects == [] and (person.joints_vis == labelled).all()
-    np.testing.assert_array_equal(person.joints[labelled], np.array(record["joints"])[labelled] - 1)
-    np.testing.assert_array_equal(person.joints[~labelled], -1)
+    joints_vis = np.array(record["joints_vis"], bool)
+    assert rejects == [] and (person.joints_vis == joints_vis).all()
+    np.testing.assert_array_equal(
+        person.joints[joints_vis], np.array(record["joints"])[joints_vis] - 1
+    )
+    np.testing.assert_array_equal(person.joints[~joints_vis], -1)
     np.testing.assert_array_equal(person.center, np.array(record["center"]) - 1)
     assert (person.scale, person.image) == (record["scale"], record["image"])
 
@@ -93,23 +95,18 @@ def test_saved_persons_come_back_bit_for_bit(tmp_path_factory, records):
 
 # Geometry
 
-BOXES = st.tuples(
-    st.integers(-5_000, 5_000),
-    st.integers(-5_000, 5_000),
-    st.integers(1, 5_000),
-    st.integers(1, 1_000),
-)
+SQUARES = st.tuples(st.integers(-5_000, 5_000), st.integers(-5_000, 5_000), st.integers(1, 5_000))
 
 
 @repeated
-@given(BOXES, points(-1e4, 1e4, 3))
-def test_a_point_comes_back_from_a_stored_crop(box, places):
-    to_picture = geometry.box_transform(*box)
+@given(SQUARES, st.integers(1, 1_000), points(-1e4, 1e4, 3))
+def test_a_point_comes_back_from_a_stored_crop(square, size, places):
+    to_picture = geometry.square_transform(square, size)
     to_crop = geometry.invert_transform(to_picture)
     there = geometry.apply_transform(to_crop, places)
     back = geometry.apply_transform(to_picture, there)
     np.testing.assert_allclose(back, places, atol=1e-6)
-    x, y, side, size = box
+    x, y, side = square
     corner = geometry.apply_transform(to_picture, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
     expected = np.array([[x, y], [x + side, y + side]]) - 0.5
     np.testing.assert_allclose(corner, expected, atol=1e-6)
@@ -123,12 +120,12 @@ def test_a_point_comes_back_from_a_stored_crop(box, places):
     numbers(0, 0.9),
     numbers(0, 180),
 )
-def test_a_stored_box_holds_the_turned_and_widened_view(center, side, max_size, scale, rotation):
-    x, y, box_side, size = geometry.stored_box(center, side, max_size, scale, rotation)
-    assert 1 <= size <= max_size and size <= box_side
+def test_a_stored_square_holds_the_turned_and_widened_view(center, side, max_size, scale, rotation):
+    (x, y, square_side), size = geometry.stored_square(center, side, max_size, scale, rotation)
+    assert 1 <= size <= max_size and size <= square_side
     angles = np.radians(np.linspace(0, rotation, 50))
     half = side * (1 + scale) * (np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max() / 2
-    low, high = np.array([x, y]) - 0.5, np.array([x, y]) + box_side - 0.5
+    low, high = np.array([x, y]) - 0.5, np.array([x, y]) + square_side - 0.5
     assert (low <= center - half).all() and (center + half <= high).all()
 
 
@@ -190,14 +187,14 @@ def cases(draw):
 @repeated
 @given(cases())
 def test_scores_are_shares_that_rise_with_the_threshold(case):
-    keypoints, joints, scale, labelled = case
+    keypoints, joints, scale, joints_vis = case
     errors = normalized_errors(keypoints, joints, scale)
-    _, curves = pckh_curve(errors, labelled)
+    _, curves = pckh_curve(errors, joints_vis)
     for values in curves.values():
         known = [value for value in values if value is not None]
         assert len(known) in (0, len(CURVE_THRESHOLDS))
         assert known == sorted(known) and all(0 <= value <= 100 for value in known)
-    metrics = summarize(errors, labelled)
+    metrics = summarize(errors, joints_vis)
     auc, total = metrics["auc"], metrics["pckh"]["total"]
     assert auc is total is None or auc <= total + 1e-4
 
@@ -205,13 +202,13 @@ def test_scores_are_shares_that_rise_with_the_threshold(case):
 @repeated
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_score_knows_no_order_and_nothing_unlabelled(case, random):
-    keypoints, joints, scale, labelled = case
+    keypoints, joints, scale, joints_vis = case
     order = list(range(len(scale)))
     random.shuffle(order)
-    garbage = np.where(labelled[..., None], joints, np.nan)
-    expected = summarize(normalized_errors(keypoints, joints, scale), labelled)
+    garbage = np.where(joints_vis[..., None], joints, np.nan)
+    expected = summarize(normalized_errors(keypoints, joints, scale), joints_vis)
     shuffled = normalized_errors(keypoints[order], garbage[order], scale[order])
-    assert summarize(shuffled, labelled[order]) == expected
+    assert summarize(shuffled, joints_vis[order]) == expected
 
 
 @repeated
@@ -228,6 +225,6 @@ def test_the_score_knows_no_place_and_no_resolution(case, shift, zoom):
 @repeated
 @given(cases())
 def test_the_truth_scores_everything(case):
-    _, joints, scale, labelled = case
-    score = pckh(normalized_errors(joints, joints, scale), labelled, 0)
+    _, joints, scale, joints_vis = case
+    score = compute_pckh(normalized_errors(joints, joints, scale), joints_vis, 0)
     assert score in (100, None)

@@ -131,7 +131,7 @@ def test_too_many_rejects_stop_the_stage_with_an_example(tmp_path):
         report_rejects(tmp_path, shards, results, {"train": 20, "validation": 4}, 0.1)
     assert str(caught.value) == (
         f"{tmp_path}/rejects.csv: 1 of 4 validation persons cannot be used, for example v.jpg: "
-        "empty file; mend the pictures (a damaged archive: `dvc repro download`) or raise "
+        "empty file; fix the pictures (a damaged archive: `dvc repro download`) or raise "
         "shard.max_reject_fraction"
     )
     assert len((tmp_path / "rejects.csv").read_text().splitlines()) == 3

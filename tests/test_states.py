@@ -67,7 +67,7 @@ def test_the_key_follows_the_code(tiny_params, tmp_path, monkeypatch):
 def test_the_key_follows_the_first_weights(tiny_params, tmp_path):
     path = tmp_path / "first.keras"
     params = change_train(tiny_params, init_weights=str(path))
-    with pytest.raises(UserError, match=r"first.keras: no such file; mend train.init_weights"):
+    with pytest.raises(UserError, match=r"first.keras: no such file; fix train.init_weights"):
         state_key(params, "data")
     path.write_text("one")
     key = state_key(params, "data")

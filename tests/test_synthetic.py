@@ -123,7 +123,7 @@ def test_dataset_is_one_record_a_picture(tmp_path):
 
 
 def test_bytes_do_not_depend_on_the_number_of_processes(monkeypatch):
-    monkeypatch.setattr(pictures, "POOLED_PICTURES", 0)
+    monkeypatch.setattr("hourglass.synthetic.pictures.POOLED_PICTURES", 0)
     jobs = [(f"{index}.jpg", index) for index in range(6)]
     alone, pooled = (list(_encode_pictures(SEED, jobs, n)) for n in (1, 2))
     assert alone == pooled
@@ -142,7 +142,7 @@ def test_failure_leaves_no_file(tmp_path, monkeypatch):
     def fail(seed, index):
         raise RuntimeError("no picture")
 
-    monkeypatch.setattr(pictures, "draw_picture", fail)
+    monkeypatch.setattr("hourglass.synthetic.pictures.draw_picture", fail)
     with pytest.raises(RuntimeError):
         write_dataset(tmp_path, SyntheticParams(num_train=1, num_val=1, seed=1))
     assert list(tmp_path.iterdir()) == []

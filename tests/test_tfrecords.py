@@ -138,9 +138,9 @@ def test_a_record_comes_back_as_it_was(crop_size, scale):
     params = shard_params(crop_size=crop_size)
     record = read_record(encode_record(person, 17, data, params))
     joints = to_picture(record, record["keypoints"])
-    labelled = person.joints_vis
-    np.testing.assert_allclose(joints[labelled], person.joints[labelled], atol=0.01)
-    np.testing.assert_array_equal(record["labelled"], labelled)
+    joints_vis = person.joints_vis
+    np.testing.assert_allclose(joints[joints_vis], person.joints[joints_vis], atol=0.01)
+    np.testing.assert_array_equal(record["joints_vis"], joints_vis)
     center, side = geometry.view_square(person.center, person.scale)
     np.testing.assert_allclose(to_picture(record, record["center"]), center, atol=0.01)
     assert record["side"] * record["transform"][0, 0] == pytest.approx(side, rel=1e-5)
@@ -175,11 +175,11 @@ def test_the_tutorials_features_have_its_names_types_and_meaning(crop_size):
 
     record = read_record(serialized)
     exact = record["keypoints"]
-    labelled = person.joints_vis
+    joints_vis = person.joints_vis
     parts = np.stack([ints("object/parts/x"), ints("object/parts/y")], axis=1)
-    np.testing.assert_array_equal(parts[labelled], np.rint(exact[labelled]))
-    np.testing.assert_array_equal(ints("object/parts/v"), np.where(labelled, 2, 0))
-    np.testing.assert_array_equal(parts[~labelled], -1)
+    np.testing.assert_array_equal(parts[joints_vis], np.rint(exact[joints_vis]))
+    np.testing.assert_array_equal(ints("object/parts/v"), np.where(joints_vis, 2, 0))
+    np.testing.assert_array_equal(parts[~joints_vis], -1)
     height, width, depth = tf.io.decode_jpeg(record["encoded"]).shape
     assert [*ints("height"), *ints("width"), *ints("depth")] == [height, width, depth]
     ratio = record["transform"][0, 0]
@@ -195,18 +195,18 @@ def test_a_joint_above_the_picture_is_kept_and_one_at_minus_one_is_told_by_its_f
     record = read_record(
         encode_record(person, 0, blob_jpeg(640, 480, 1, 1), shard_params(crop_size=0))
     )
-    assert record["labelled"][[3, 5, 9]].tolist() == [False, True, True]
+    assert record["joints_vis"][[3, 5, 9]].tolist() == [False, True, True]
     np.testing.assert_allclose(record["keypoints"][9], [310.123, -4.567], atol=1e-4)
 
 
-def test_a_crop_is_no_larger_than_asked_and_its_box_is_all_of_it():
+def test_a_crop_is_no_larger_than_asked_and_its_square_is_all_of_it():
     data = blob_jpeg(640, 480, 300, 200)
     for scale, expected in [(2.9, 384), (0.4, 175)]:
         person = make_person(scale=scale)
         record = read_record(encode_record(person, 0, data, shard_params()))
         width = tf.io.decode_jpeg(record["encoded"]).shape[1]
         assert width == expected
-        np.testing.assert_array_equal(record["box"], [0, 0, width])
+        np.testing.assert_array_equal(record["square"], [0, 0, width])
 
 
 def test_a_whole_plain_jpeg_is_stored_byte_for_byte():
@@ -214,7 +214,7 @@ def test_a_whole_plain_jpeg_is_stored_byte_for_byte():
     record = read_record(encode_record(make_person(), 0, data, shard_params(crop_size=0)))
     assert record["encoded"] == data
     np.testing.assert_array_equal(record["transform"], np.eye(2, 3))
-    x, y, side = record["box"]
+    x, y, side = record["square"]
     center, view = geometry.view_square(make_person().center, make_person().scale)
     reach = geometry.cover_side(view, 0.25, 30) / 2
     assert (np.array([x, y]) - 0.5 < center - reach).all()

@@ -24,7 +24,7 @@ from hourglass.training.devices import check_replicas, prepare_devices
 from hourglass.training.progress import EpochProgress
 from hourglass.training.states import TrainingState
 from hourglass.training.tracking import write_history
-from hourglass.training.trainer import PoseTrainer, Trainer
+from hourglass.training.trainer import LossModel, Trainer
 
 ROOT = Path(__file__).parents[1]
 
@@ -345,14 +345,14 @@ def test_what_several_gpus_cannot_do_is_refused(values, tiny_params):
 
 def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatch):
     trainer = renew()
-    original = trainer.model.fit
+    original = trainer.loss_model.fit
 
     def fit(*args, initial_epoch, **kwargs):
         if initial_epoch == 1:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         return original(*args, initial_epoch=initial_epoch, **kwargs)
 
-    monkeypatch.setattr(trainer.model, "fit", fit)
+    monkeypatch.setattr(trainer.loss_model, "fit", fit)
     with pytest.raises(
         UserError, match=r"^params.yaml: train.batch_size: 4 pictures a device do not fit"
     ):
@@ -407,18 +407,19 @@ def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
 def test_coordinates_keep_their_precision_whatever_the_network_has(
     precision, tiny_params, splits, tmp_path
 ):
-    from hourglass.records.input_pipeline import eval_batches
+    from hourglass.records.input_pipeline import eval_batches, train_batches
 
     params = change_train(tiny_params, precision=precision)
     try:
         trainer = make_trainer(params, splits, tmp_path / "state.npz")
-        batch = next(iter(eval_batches(splits[1], 2)))
-        views, poses = trainer.model(batch), trainer.predictor(batch)
+        batch = next(iter(train_batches(splits[0], 2, params.train.augment, 1, 1)))
+        views = trainer.loss_model(batch)
+        poses = trainer.predictor(next(iter(eval_batches(splits[1], 2))))
     finally:
         keras.config.set_dtype_policy("float32")
     assert trainer.network.get_layer("stem_conv").compute_dtype == precision[len("mixed_") :]
     assert views["keypoints"].dtype == poses["keypoints"].dtype == "float32"
-    plain = PoseTrainer(trainer.network, params.train)(batch)
+    plain = LossModel(trainer.network, params.train)(batch)
     np.testing.assert_array_equal(views["keypoints"], plain["keypoints"])
     # The scale of the loss is a part of what the rest of a run depends on.
     has_scale = any("dynamic_scale" in v.path for v in trainer.optimizer.variables)

@@ -35,7 +35,7 @@ def main():
         options.run(options)
     except OSError as error:
         path = show_path(error.filename or "output")
-        raise UserError(f"{path}: {error.strerror}; mend it, or choose another --out") from None
+        raise UserError(f"{path}: {error.strerror}; fix it, or choose another --out") from None
 
 
 def parse_box(text):
@@ -59,12 +59,12 @@ def run_predict(options):
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
     from hourglass.network.predictor import PosePredictor  # TensorFlow: not for `--help`
-    from hourglass.network.storage import load_model
+    from hourglass.network.storage import load_network
     from hourglass.prediction.folding import prepare_network
 
     outputs = list(name_outputs(find_photos(options.photos)))
     check_no_overwrite(outputs, options.out)
-    network = prepare_network(load_model(options.model), "float32")
+    network = prepare_network(load_network(options.model), "float32")
     predictor = PosePredictor(network, not options.no_flip_test, "taylor")
     options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
@@ -93,7 +93,7 @@ def find_photos(paths):
         try:
             photos += list_files(path)
         except OSError as error:
-            reason = f"{error.strerror}; mend its permissions or name other pictures"
+            reason = f"{error.strerror}; fix its permissions or name other pictures"
             raise UserError(f"{show_path(path)}: {reason}") from None
     return photos
 

@@ -1,4 +1,4 @@
-"""The one exception for what the user can mend, and how a program ends on it."""
+"""The one exception for what the user can fix, and how a program ends on it."""
 
 import argparse
 import errno
@@ -42,7 +42,7 @@ def exit_on_user_error(main):
                 raise
             print(
                 f"error: {error.filename or 'output'}: {error.strerror}; make room on the disk or "
-                "mend its permissions, then repeat",
+                "fix its permissions, then repeat",
                 file=sys.stderr,
             )
             sys.exit(1)

@@ -36,7 +36,7 @@ def cover_side(side, scale_range, rotation_range):
     return side * (1 + scale_range) * (math.cos(angle) + math.sin(angle))
 
 
-def stored_box(center, side, max_size, scale_range=0.0, rotation_range=0.0):
+def stored_square(center, side, max_size, scale_range=0.0, rotation_range=0.0):
     """The whole-pixel square to store for a view square, and the size to store it at.
 
     Args:
@@ -45,21 +45,22 @@ def stored_box(center, side, max_size, scale_range=0.0, rotation_range=0.0):
         scale_range, rotation_range: the largest augmentation that the crop must cover.
 
     Returns:
-        x, y: the square's first column and row, may lie outside the picture.
-        box_side: its side, px of the picture.
+        square: (x, y, side), its first column and row, which may lie outside the picture, and its
+            side, whole px of the picture.
         size: its side, stored px.
     """
     covered = cover_side(side, scale_range, rotation_range)
     # Bilinear sampling reads one stored pixel further than the view's last pixel centre.
     margin = 2 * max(1.0, covered / (max_size - 4))
-    box_side = math.ceil(covered + 2 * margin)
-    x, y = (math.floor(c + 0.5 - box_side / 2) for c in center)
-    return x, y, box_side, min(max_size, box_side)
+    square_side = math.ceil(covered + 2 * margin)
+    x, y = (math.floor(c + 0.5 - square_side / 2) for c in center)
+    return (x, y, square_side), min(max_size, square_side)
 
 
-def box_transform(x, y, box_side, size):
+def square_transform(square, size):
     """Transform from a stored crop of `size` px to the picture that its square was cut from."""
-    ratio = box_side / size
+    x, y, side = square
+    ratio = side / size
     return np.array(
         [[ratio, 0.0, 0.5 * ratio + x - 0.5], [0.0, ratio, 0.5 * ratio + y - 0.5]], np.float64
     )

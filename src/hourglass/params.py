@@ -11,7 +11,6 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent
 
 from hourglass.errors import UserError, one_line
-from hourglass.skeleton import NUM_JOINTS
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -101,7 +100,6 @@ class TrainParams(Section):
     target_peak: Annotated[float, Field(gt=0)]
     foreground: Literal["value", "support"]
     foreground_weight: Annotated[float, Field(ge=0)]
-    hard_joints: Annotated[int, Field(ge=0, le=NUM_JOINTS)]
     augment: AugmentParams
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     xla: bool
@@ -129,7 +127,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def check_crop_covers_augmentation(self):
-        # Whole pictures too carry a box of this size, which is what their reader cuts out.
+        # Whole pictures too carry a square of this size, which is what their reader cuts out.
         for name, needed in (("scale", "scale_range"), ("rotation", "rotation_range")):
             asked, stored = getattr(self.train.augment, name), getattr(self.shard, needed)
             if asked > stored:

@@ -105,13 +105,13 @@ def test_a_file_that_is_no_list_of_records(parse, tmp_path, content, fault):
     code, out, err = parse(content)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("error: data/raw/folder/train.json: ") and fault in err
-    assert err.endswith("; mend it or download it again\n")
+    assert err.endswith("; fix it or download it again\n")
     assert not (tmp_path / "data" / "annotations").exists()
 
 
 def test_a_folder_in_place_of_a_file(tmp_path):
     (tmp_path / "train.json").mkdir()
-    with pytest.raises(UserError, match=r"train\.json: cannot be read: Is a directory; mend it"):
+    with pytest.raises(UserError, match=r"train\.json: cannot be read: Is a directory; fix it"):
         read_mpii_json(tmp_path / "train.json", "train")
 
 
@@ -239,7 +239,7 @@ def test_too_many_bad_records_stop_the_stage(parse, tmp_path):
     assert code == 1 and out.startswith("train: 200 records = 197 kept + 3 rejected;")
     assert err == (
         f"error: train: 3 of 200 records rejected, 3 of them because: {NO_SCALE}; the first is "
-        "record 0, counted from 0, 0.jpg (all in data/annotations/rejects.csv); mend "
+        "record 0, counted from 0, 0.jpg (all in data/annotations/rejects.csv); fix "
         "data/own/train.json or raise parse.max_reject_fraction from 0.01\n"
     )
     assert [reject[:2] for reject in read_rejects(tmp_path)] == [

@@ -32,7 +32,7 @@ BIG_LSPET = zip_bytes([("lsp/images/a.jpg", BIG)])
 PLACES = np.random.default_rng(1).integers(1, len(BIG), (4, 2)).tolist()
 
 
-# A server whose faults are mended by asking again
+# A server whose faults are fixed by asking again
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_a_bad_picture_is_set_aside_with_its_reason(store, data, reason):
 def test_a_person_outside_of_the_picture_is_set_aside(store, x, y):
     (person,), _ = check_records([make_record(center=[x, y], scale=0.4)], None)
     for ((_, _, told),), _ in store(jpeg_of(PIXELS), person=person):
-        assert told == "the person lies outside the picture: mend center or scale"
+        assert told == "the person lies outside the picture: fix center or scale"
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.01, 0.4, 1000.0])

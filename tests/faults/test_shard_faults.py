@@ -168,8 +168,8 @@ def test_a_task_that_always_fails_is_one_line_and_the_next_run_ends(
     said = {
         "killed": "its worker was killed",
         "out of memory": "too little memory; if memory is short, run stages/shard.py with fewer",
-        "input/output error": "Input/output error; make room on the disk or mend its permissions",
-        "disk full": "No space left on device; make room on the disk or mend its permissions",
+        "input/output error": "Input/output error; make room on the disk or fix its permissions",
+        "disk full": "No space left on device; make room on the disk or fix its permissions",
     }
     assert_one_line(result, f"{OUT / VICTIM}: ", said[fault], "then repeat")
     assert tries == 4
@@ -211,7 +211,7 @@ def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, err
 
     monkeypatch.setattr(ray, "init", init)
     first = str(error).splitlines()[0].rstrip(".")
-    assert_one_line(run_stage(stage, capsys), f"Ray does not start: {first}; mend RAY_ADDRESS")
+    assert_one_line(run_stage(stage, capsys), f"Ray does not start: {first}; fix RAY_ADDRESS")
     assert not OUT.exists()
 
 

@@ -17,11 +17,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 def summarize_split(split, persons, rejects):
     """One line: records in = kept + rejected, labelled joints, and those that PCKh scores."""
     num_rejected = sum(reject.split == split for reject in rejects)
-    labelled = sum((p.joints_vis for p in persons), np.zeros(NUM_JOINTS, int))
+    joints_vis = sum((p.joints_vis for p in persons), np.zeros(NUM_JOINTS, int))
     return (
         f"{split}: {len(persons) + num_rejected:,} records = {len(persons):,} kept"
-        f" + {num_rejected:,} rejected; {labelled.sum():,} labelled joints,"
-        f" {labelled[list(SCORED_JOINTS)].sum():,} scored"
+        f" + {num_rejected:,} rejected; {joints_vis.sum():,} labelled joints,"
+        f" {joints_vis[list(SCORED_JOINTS)].sum():,} scored"
     )
 
 
@@ -50,7 +50,7 @@ def check_rejects(splits, rejects, max_fraction, rejects_path, source=None):
         raise UserError(
             f"{split}: {num_rejected:,} of {num_records:,} records rejected, {count:,} of them"
             f" because: {reason}; the first is record {first.index}, counted from 0,"
-            f" {first.image or 'without a name'} (all in {rejects_path}); mend"
+            f" {first.image or 'without a name'} (all in {rejects_path}); fix"
             f" {f'{source}/{split}.json' if source else 'the annotations'}"
             f" or raise parse.max_reject_fraction from {max_fraction:g}"
         )

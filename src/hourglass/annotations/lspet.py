@@ -67,8 +67,8 @@ def _lspet_record(name, columns):
     if not number or not 1 <= int(number[1]) <= len(columns):
         return {"image": name}  # the checker rejects it: no joints
     joints, joints_vis = columns[int(number[1]) - 1, :, :2], columns[int(number[1]) - 1, :, 2]
-    labelled = joints[joints_vis == 1] if (joints_vis == 1).any() else joints
-    low, high = labelled.min(axis=0), labelled.max(axis=0)
+    around = joints[joints_vis == 1] if (joints_vis == 1).any() else joints
+    low, high = around.min(axis=0), around.max(axis=0)
     return {
         "image": name,
         "joints": joints.tolist(),

@@ -46,13 +46,13 @@ def load_persons(path):
     Raises:
         UserError: the file is missing or damaged, with the place.
     """
-    mend = "run `dvc repro parse`"
+    fix = "run `dvc repro parse`"
     persons = []
-    for index, record in enumerate(read_json_list(path, mend)):
+    for index, record in enumerate(read_json_list(path, fix)):
         try:
             persons.append(person_from_record(record, None, origin=0))
         except RecordFault as fault:
-            raise UserError(f"{path}: record {index}: {fault}; {mend}") from None
+            raise UserError(f"{path}: record {index}: {fault}; {fix}") from None
     return persons
 
 

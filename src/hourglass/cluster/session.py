@@ -15,7 +15,7 @@ def start_ray(num_workers):
         _init_ray(num_workers)
     except Exception as error:  # Ray has no class of its own for this
         reason = str(error).partition("\n")[0].rstrip(". ")
-        raise UserError(f"Ray does not start: {reason}; mend RAY_ADDRESS, or wait until the "
+        raise UserError(f"Ray does not start: {reason}; fix RAY_ADDRESS, or wait until the "
                         "machine is less busy, then repeat") from None  # fmt: skip
 
 

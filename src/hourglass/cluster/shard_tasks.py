@@ -49,7 +49,7 @@ def write_shards(folder, shards, persons, archive, params):
 
 
 def get_result(task, path):
-    """What the task of the shard `path` returned; what the user can mend becomes a UserError."""
+    """What the task of the shard `path` returned; what the user can fix becomes a UserError."""
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
@@ -57,7 +57,7 @@ def get_result(task, path):
         if isinstance(cause, UserError):
             raise cause from None
         if isinstance(cause, OSError):
-            reason = f"{cause.strerror or cause}; make room on the disk or mend its permissions"
+            reason = f"{cause.strerror or cause}; make room on the disk or fix its permissions"
         elif isinstance(cause, MemoryError):
             reason = f"a worker had too little memory; {FEWER_WORKERS}"
         else:

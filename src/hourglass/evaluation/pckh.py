@@ -3,7 +3,7 @@
 Source: Andriluka et al., "2D Human Pose Estimation: New Benchmark and State of the Art Analysis",
 CVPR 2014, section 4; joint groups as in the official table of http://human-pose.mpi-inf.mpg.de.
 
-Shapes: N persons, K = 16 joints. `labelled` says which joints have ground truth, occluded ones
+Shapes: N persons, K = 16 joints. `joints_vis` says which joints have ground truth, occluded ones
 included; what the arrays hold elsewhere is never looked at.
 """
 
@@ -40,22 +40,22 @@ def score_persons(persons, keypoints):
     """Errors and labels of `persons` against their predicted `keypoints` [N, K, 2].
 
     Returns:
-        errors float64 [N, K] as of `normalized_errors`, and labelled bool [N, K].
+        errors float64 [N, K] as of `normalized_errors`, and joints_vis bool [N, K].
     """
     joints = np.stack([person.joints for person in persons])
-    labelled = np.stack([person.joints_vis for person in persons])
+    joints_vis = np.stack([person.joints_vis for person in persons])
     scale = np.array([person.scale for person in persons])
-    return normalized_errors(keypoints, joints, scale), labelled
+    return normalized_errors(keypoints, joints, scale), joints_vis
 
 
-def pckh(errors, labelled, threshold=0.5, joints=SCORED_JOINTS):
+def compute_pckh(errors, joints_vis, threshold=0.5, joints=SCORED_JOINTS):
     """Per cent of the labelled `joints` of all persons whose error is <= `threshold`.
 
     The default joints are the 14 of the official "Total": pelvis and thorax are not scored.
 
     Args:
         errors: [N, K], fractions of the head size.
-        labelled: bool [N, K].
+        joints_vis: bool [N, K].
         threshold: fraction of the head size.
         joints: the joints to pool.
 
@@ -63,43 +63,43 @@ def pckh(errors, labelled, threshold=0.5, joints=SCORED_JOINTS):
         float in 0..100, or None where none of these joints is labelled.
     """
     joints = list(joints)
-    scored = np.asarray(errors)[:, joints][np.asarray(labelled, bool)[:, joints]]
+    scored = np.asarray(errors)[:, joints][np.asarray(joints_vis, bool)[:, joints]]
     return 100 * float(np.mean(scored <= threshold)) if scored.size else None
 
 
-def mean_pckh(errors, labelled, threshold, joints):
+def mean_pckh(errors, joints_vis, threshold, joints):
     """The unweighted mean of the `joints`' own PCKh; None where none of them is labelled.
 
     So the official evaluation makes one column of a left and a right joint. A joint that is nowhere
     labelled is left out of the mean.
     """
-    values = [pckh(errors, labelled, threshold, [joint]) for joint in joints]
+    values = [compute_pckh(errors, joints_vis, threshold, [joint]) for joint in joints]
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
-def pckh_curve(errors, labelled):
+def pckh_curve(errors, joints_vis):
     """PCKh at the thresholds 0, 0.01, ... 0.5, for the total and each joint group.
 
     Returns:
         thresholds float64 [51], and a dict from "total" and each group's name to a list of 51
-        values, per cent or None as of `pckh` and `mean_pckh`.
+        values, per cent or None as of `compute_pckh` and `mean_pckh`.
     """
-    curves = {"total": [pckh(errors, labelled, t) for t in CURVE_THRESHOLDS]}
+    curves = {"total": [compute_pckh(errors, joints_vis, t) for t in CURVE_THRESHOLDS]}
     for name, joints in PCKH_GROUPS.items():
-        curves[name] = [mean_pckh(errors, labelled, t, joints) for t in CURVE_THRESHOLDS]
+        curves[name] = [mean_pckh(errors, joints_vis, t, joints) for t in CURVE_THRESHOLDS]
     return CURVE_THRESHOLDS, curves
 
 
-def area_under_curve(errors, labelled):
+def area_under_curve(errors, joints_vis):
     """Mean height of the total's curve over 0..0.5 (trapezoid), per cent; None without labels."""
-    total = [pckh(errors, labelled, threshold) for threshold in CURVE_THRESHOLDS]
+    total = [compute_pckh(errors, joints_vis, threshold) for threshold in CURVE_THRESHOLDS]
     if None in total:
         return None
     return float(np.trapezoid(total, CURVE_THRESHOLDS) / CURVE_THRESHOLDS[-1])
 
 
-def summarize(errors, labelled):
+def summarize(errors, joints_vis):
     """All numbers of `metrics.json`, in per cent, rounded to 4 decimals.
 
     "total" pools the joints, so that each label weighs the same; "unweighted" is the mean over the
@@ -107,19 +107,19 @@ def summarize(errors, labelled):
 
     Returns:
         {"pckh": {"total", "unweighted", and each group, at 0.5}, "pckh_0.1": {"total"}, "auc",
-        "num_persons", "num_joints" (scored and labelled)}; None where nothing is labelled.
+        "num_persons", "num_joints" (scored and joints_vis)}; None where nothing is labelled.
     """
     at_half = {
-        "total": pckh(errors, labelled, 0.5),
-        "unweighted": mean_pckh(errors, labelled, 0.5, SCORED_JOINTS),
-        **{name: mean_pckh(errors, labelled, 0.5, group) for name, group in PCKH_GROUPS.items()},
+        "total": compute_pckh(errors, joints_vis, 0.5),
+        "unweighted": mean_pckh(errors, joints_vis, 0.5, SCORED_JOINTS),
+        **{name: mean_pckh(errors, joints_vis, 0.5, group) for name, group in PCKH_GROUPS.items()},
     }
     return {
         "pckh": {name: _rounded(value) for name, value in at_half.items()},
-        "pckh_0.1": {"total": _rounded(pckh(errors, labelled, 0.1))},
-        "auc": _rounded(area_under_curve(errors, labelled)),
+        "pckh_0.1": {"total": _rounded(compute_pckh(errors, joints_vis, 0.1))},
+        "auc": _rounded(area_under_curve(errors, joints_vis)),
         "num_persons": len(errors),
-        "num_joints": int(np.count_nonzero(np.asarray(labelled)[:, list(SCORED_JOINTS)])),
+        "num_joints": int(np.count_nonzero(np.asarray(joints_vis)[:, list(SCORED_JOINTS)])),
     }
 
 

@@ -23,21 +23,21 @@ _CURVE_COLOURS = {
 }
 
 
-def write_reports(folder, errors, labelled, num_left_out=0):
+def write_reports(folder, errors, joints_vis, num_left_out=0):
     """Write `metrics.json`, `pckh.md`, `plots/pckh_curve.csv` and `.png` into `folder`.
 
     Args:
         folder: where the reports go.
         errors: [N, 16], fractions of the head size, of the persons that have a prediction.
-        labelled: bool [N, 16].
+        joints_vis: bool [N, 16].
         num_left_out: persons without a prediction, who are in none of the numbers.
 
     Returns:
         The text of the table.
     """
     folder = Path(folder)
-    metrics = summarize(errors, labelled)
-    thresholds, curves = pckh_curve(errors, labelled)
+    metrics = summarize(errors, joints_vis)
+    thresholds, curves = pckh_curve(errors, joints_vis)
     table = format_table(metrics, num_left_out)
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "pckh.md", f"# PCKh on the validation persons\n\n{table}")

@@ -8,7 +8,7 @@ from hourglass.network.heatmaps import decode_heatmaps
 from hourglass.network.views import (
     apply_transforms,
     heatmap_to_input,
-    make_views,
+    render_views,
     swap_sides,
     view_transforms,
 )
@@ -34,10 +34,9 @@ class PosePredictor(keras.Model):
 
     def call(self, batch):
         """Keypoints of one batch."""
-        pictures, _, _ = make_views(batch, self.size)
-        heatmaps = self.predict_heatmaps(pictures)
+        heatmaps = self.predict_heatmaps(render_views(batch, self.size))
         keypoints, scores = decode_heatmaps(heatmaps, self.decode)
-        to_stored = view_transforms(batch["center"], batch["side"], batch["draws"], self.size)
+        to_stored = view_transforms(batch, self.size)
         keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))
         keypoints = apply_transforms(batch["transform"], keypoints)
         return {"index": batch["index"], "keypoints": keypoints, "scores": scores}

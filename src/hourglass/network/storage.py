@@ -27,7 +27,7 @@ def scale_heatmaps(model, factor):
     return keras.Model(model.input, scaled, name=model.name)
 
 
-def save_model(model, path):
+def save_network(model, path):
     """Save as `.keras`, whole or not at all; the same weights give the same bytes.
 
     Keras writes the date and the memory addresses of shared objects into the file; they are taken
@@ -65,8 +65,8 @@ def _without_accidents(value, numbers):
     return {key: _without_accidents(item, numbers) for key, item in kept.items()}
 
 
-def load_model(path):
-    """Load a network saved by `save_model`.
+def load_network(path):
+    """Load a network saved by `save_network`.
 
     Raises:
         UserError: missing, not a Keras file, or not a network for these 16 joints.
@@ -94,7 +94,7 @@ def _is_archive(path):
         with open(path, "rb") as file:
             return zipfile.is_zipfile(file)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; mend its permissions or name another") from None
+        raise UserError(f"{path}: {error.strerror}; fix its permissions or name another") from None
 
 
 def _is_hourglass(model):
@@ -112,11 +112,11 @@ def load_weights(model, path):
     Raises:
         UserError: the file cannot be loaded, or its sizes differ from those of params.yaml.
     """
-    weights = load_model(path).get_weights()
+    weights = load_network(path).get_weights()
     try:
         model.set_weights(weights)
     except ValueError:
         raise UserError(
-            f"{path}: its sizes are not those of the model section of params.yaml: mend "
+            f"{path}: its sizes are not those of the model section of params.yaml: fix "
             "train.init_weights or model"
         ) from None

@@ -14,7 +14,6 @@ from hourglass.skeleton import FLIP_ORDER
 
 # Columns of a draw: zoom, turn (radians), flip (0 or 1), gain of red, green and blue.
 NUM_DRAWS = 6
-PLAIN_DRAW = (1.0, 0.0, 0.0, 1.0, 1.0, 1.0)
 
 
 def draw_views(params, seed, epoch, num_records):
@@ -36,40 +35,60 @@ def draw_views(params, seed, epoch, num_records):
     return draws.astype(np.float32)
 
 
-def make_views(batch, size):
-    """Warp a batch of stored crops into network inputs.
+def render_views(batch, size):
+    """What the network sees: each crop's view, warped and coloured.
 
     Args:
-        batch: dict of `crops` uint8 [N, D, D, 3], `keypoints` float32 [N, K, 2] and `labelled` bool
-            [N, K] (stored px), `center` [N, 2] and `side` [N] of each person's view square (stored
-            px), `draws` [N, NUM_DRAWS].
+        batch: dict of `crops` uint8 [N, D, D, 3], `center` [N, 2] and `side` [N] of each person's
+            view square (stored px), and where views are augmented `draws` [N, NUM_DRAWS].
         size: S.
 
     Returns:
-        pictures: float32 [N, S, S, 3], 0..255.
-        keypoints: float32 [N, K, 2], heatmap px. labelled: bool [N, K]. In a flipped view left and
-            right joints have changed places.
+        float32 [N, S, S, 3], 0..255.
     """
-    to_stored = view_transforms(batch["center"], batch["side"], batch["draws"], size)
-    pictures = render_views(batch["crops"], to_stored, batch["draws"][:, 3:6], size)
-    keypoints = apply_transforms(invert_transforms(to_stored), batch["keypoints"])
+    draws = batch.get("draws")
+    gains = ops.ones((1, 3)) if draws is None else draws[:, 3:]
+    return _render(batch["crops"], view_transforms(batch, size), gains, size)
+
+
+def locate_keypoints(batch, size):
+    """Where the labelled joints lie in the views of `render_views`.
+
+    Args:
+        batch: the same, with `keypoints` float32 [N, K, 2], stored px, and `joints_vis` [N, K].
+
+    Returns:
+        keypoints: float32 [N, K, 2], heatmap px; joints_vis: [N, K]. In a flipped view left and
+        right joints have changed places.
+    """
+    to_views = invert_transforms(view_transforms(batch, size))
+    keypoints = input_to_heatmap(apply_transforms(to_views, batch["keypoints"]))
+    joints_vis = batch["joints_vis"]
+    if "draws" not in batch:
+        return keypoints, joints_vis
     flipped = batch["draws"][:, 2] > 0.5
     keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
-    labelled = ops.where(flipped[:, None], swap_sides(batch["labelled"]), batch["labelled"])
-    return pictures, input_to_heatmap(keypoints), labelled
+    return keypoints, ops.where(flipped[:, None], swap_sides(joints_vis), joints_vis)
 
 
-def view_transforms(center, side, draws, size):
+def view_transforms(batch, size):
     """Transforms [N, 2, 3] from views of `size` px to the stored crops they are seen in."""
-    zoom = side * draws[:, 0] / size
-    cos, sin = zoom * ops.cos(draws[:, 1]), zoom * ops.sin(draws[:, 1])
-    mirror = 1 - 2 * draws[:, 2]
-    linear = ops.stack(
-        [ops.stack([cos * mirror, -sin], axis=-1), ops.stack([sin * mirror, cos], axis=-1)], axis=1
-    )
+    zoom, draws = batch["side"] / size, batch.get("draws")
+    if draws is None:
+        linear = zoom[:, None, None] * ops.eye(2)
+    else:
+        linear = _turn_and_flip(zoom * draws[:, 0], draws[:, 1], draws[:, 2])
     middle = (size - 1) / 2
-    shift = center - middle * ops.sum(linear, axis=-1)
+    shift = batch["center"] - middle * ops.sum(linear, axis=-1)
     return ops.concatenate([linear, shift[..., None]], axis=-1)
+
+
+def _turn_and_flip(zoom, turn, flip):
+    """The linear part [N, 2, 2] of each view's transform."""
+    cos, sin = zoom * ops.cos(turn), zoom * ops.sin(turn)
+    mirror = 1 - 2 * flip
+    rows = [cos * mirror, -sin], [sin * mirror, cos]
+    return ops.stack([ops.stack(row, axis=-1) for row in rows], axis=1)
 
 
 def invert_transforms(transforms):
@@ -88,8 +107,7 @@ def apply_transforms(transforms, points):
 
 
 @compile_on_cpu
-def render_views(crops, transforms, gains, size):
-    """Warp and colour crops [N, D, D, 3]: pictures float32 [N, S, S, 3], 0..255."""
+def _render(crops, transforms, gains, size):
     pictures = warp_pictures(crops, transforms, size) * gains[:, None, None]
     return ops.clip(pictures, 0.0, 255.0)
 

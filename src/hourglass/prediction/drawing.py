@@ -23,13 +23,13 @@ _GAP = 6  # px between the panels of a comparison
 _MARGIN = 16  # px around and between the cells of a sheet
 
 
-def draw_pose(image, keypoints, visible=None):
+def draw_pose(image, keypoints, joints_vis=None):
     """Draw bones and joints on a copy of the image.
 
     Args:
         image: PIL image of any mode.
         keypoints: [16, 2], px of this image; outside of it is allowed.
-        visible: bool [16], the joints to draw; None = all. A bone needs both of its joints, and
+        joints_vis: bool [16], the joints to draw; None = all. A bone needs both of its joints, and
             what is not finite is not drawn.
 
     Returns:
@@ -38,8 +38,8 @@ def draw_pose(image, keypoints, visible=None):
     pixels = np.array(image.convert("RGB"), np.float32)  # (H, W, 3)
     keypoints = np.asarray(keypoints, np.float64)
     drawn = np.isfinite(keypoints).all(axis=1)
-    if visible is not None:
-        drawn &= np.asarray(visible, bool)
+    if joints_vis is not None:
+        drawn &= np.asarray(joints_vis, bool)
     keypoints = np.clip(keypoints, -_FAR, _FAR)
     radius = _line_radius(image.size, keypoints[drawn])
     outline = max(1.25, 0.4 * radius)
@@ -58,14 +58,14 @@ def draw_legend(font_size=15):
     return _join([_draw_legend_entry(side, font_size) for side in SIDE_COLOURS], font_size)
 
 
-def draw_comparison(image, truth, truth_vis, prediction, caption, *, height=360):
+def draw_comparison(image, joints, joints_vis, keypoints, caption, *, height=360):
     """Ground truth beside prediction, as two captioned panels of the same size.
 
     Args:
         image: PIL image of any mode, best cut to the person.
-        truth: [16, 2], px of this image.
-        truth_vis: bool [16], the labelled joints; the prediction is drawn with all 16.
-        prediction: [16, 2], px of this image.
+        joints: [16, 2], the labels, px of this image.
+        joints_vis: bool [16], the labelled joints; the keypoints are drawn with all 16.
+        keypoints: [16, 2], the prediction, px of this image.
         caption: short text under the prediction, such as "PCKh 93 %".
         height: px of each panel; a picture wider than twice its height gets a lower one.
     """
@@ -74,9 +74,9 @@ def draw_comparison(image, truth, truth_vis, prediction, caption, *, height=360)
     panel = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     # Pixel centres are at integers, so the picture's corner, which stays, is at -0.5.
     factors = np.array(size) / image.size
-    truth, prediction = [(np.asarray(k) + 0.5) * factors - 0.5 for k in (truth, prediction)]
-    left = _caption_panel(draw_pose(panel, truth, truth_vis), "ground truth")
-    right = _caption_panel(draw_pose(panel, prediction), f"prediction   {caption}".rstrip())
+    joints, keypoints = [(np.asarray(k) + 0.5) * factors - 0.5 for k in (joints, keypoints)]
+    left = _caption_panel(draw_pose(panel, joints, joints_vis), "ground truth")
+    right = _caption_panel(draw_pose(panel, keypoints), f"prediction   {caption}".rstrip())
     return _join([left, right], _GAP)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass import geometry
-from hourglass.evaluation.pckh import pckh, score_persons
+from hourglass.evaluation.pckh import compute_pckh, score_persons
 from hourglass.prediction.drawing import draw_comparison, draw_contact_sheet
 from hourglass.skeleton import SCORED_JOINTS
 
@@ -15,17 +15,17 @@ SHEET_COLUMNS = 4
 PANEL_HEIGHT = 260  # px
 
 
-def rank_persons(errors, labelled):
+def rank_persons(errors, joints_vis):
     """Persons from best to worst: by their own PCKh@0.5, then by their mean error.
 
     Only the joints that PCKh scores count; a person without any of them has no rank.
     """
-    errors, labelled = errors[:, SCORED_JOINTS], labelled[:, SCORED_JOINTS]
-    counts = np.maximum(labelled.sum(axis=1), 1)
-    hits = ((errors <= 0.5) & labelled).sum(axis=1)
-    mean_errors = np.where(labelled, np.minimum(errors, 10), 0).sum(axis=1) / counts
+    errors, joints_vis = errors[:, SCORED_JOINTS], joints_vis[:, SCORED_JOINTS]
+    counts = np.maximum(joints_vis.sum(axis=1), 1)
+    hits = ((errors <= 0.5) & joints_vis).sum(axis=1)
+    mean_errors = np.where(joints_vis, np.minimum(errors, 10), 0).sum(axis=1) / counts
     ranking = np.lexsort((mean_errors, -hits / counts))
-    return ranking[labelled[ranking].any(axis=1)]
+    return ranking[joints_vis[ranking].any(axis=1)]
 
 
 def choose_persons(ranking, number):
@@ -70,7 +70,7 @@ def _draw_person(picture, transform, person, keypoints, name):
     truth, prediction = (
         geometry.apply_transform(to_picture, joints) for joints in (person.joints, keypoints)
     )
-    score = pckh(*score_persons([person], keypoints[None]))
+    score = compute_pckh(*score_persons([person], keypoints[None]))
     caption = name if score is None else f"{name}, PCKh {score:.0f} %"
     return draw_comparison(
         picture, truth, person.joints_vis, prediction, caption, height=PANEL_HEIGHT

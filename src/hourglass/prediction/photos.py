@@ -3,11 +3,7 @@
 import numpy as np
 
 from hourglass import geometry
-from hourglass.network.views import (
-    PLAIN_DRAW,
-)
 from hourglass.records.images import BadImageError, crop_square, decode_image
-from hourglass.skeleton import NUM_JOINTS
 
 
 def predict_photo(predictor, data, box=None):
@@ -30,26 +26,23 @@ def predict_photo(predictor, data, box=None):
     side = max(width, height) * (geometry.CROP_FACTOR if box else 1)
     size = predictor.size
     left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
-    square = (left, top, max(1, round(side)), size)
+    square = (left, top, max(1, round(side)))
     try:
-        crop = np.asarray(crop_square(image, 1, square))
+        crop = np.asarray(crop_square(image, 1, square, size))
     except BadImageError:
         picture = f"a picture of {image.width} x {image.height} px"
         raise BadImageError(
-            f"the box {x:g},{y:g},{width:g},{height:g} leaves nothing to see of {picture}; mend "
+            f"the box {x:g},{y:g},{width:g},{height:g} leaves nothing to see of {picture}; fix "
             "the box"
             if box
             else f"{picture} is too narrow to see anybody; name a --box within it"
         ) from None
     batch = {
         "crops": crop[None],
-        "keypoints": np.zeros((1, NUM_JOINTS, 2), np.float32),
-        "labelled": np.zeros((1, NUM_JOINTS), bool),
         "center": np.full((1, 2), (size - 1) / 2, np.float32),
         "side": np.array([size], np.float32),
-        "draws": np.array([PLAIN_DRAW], np.float32),
         "index": np.zeros(1, np.int32),
-        "transform": geometry.box_transform(*square)[None].astype(np.float32),
+        "transform": geometry.square_transform(square, size)[None].astype(np.float32),
     }
     result = predictor.predict_on_batch(batch)
     return image, result["keypoints"][0], result["scores"][0]

@@ -21,7 +21,7 @@ MAX_IMAGE_BYTES = 100_000_000
 MAX_MEMBER_BYTES = 500_000_000
 FETCH = "run `dvc repro download`"
 FETCH_AGAIN = f"delete it and {FETCH}"
-DOWNLOAD_AGAIN = "mend it or download it again"
+DOWNLOAD_AGAIN = "fix it or download it again"
 
 # What the archive modules raise on damaged members; RuntimeError: encrypted ones.
 READ_ERRORS = (

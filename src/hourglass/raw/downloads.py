@@ -35,7 +35,7 @@ class DownloadError(UserError):
 
 
 class _TryAgain(Exception):
-    """A fault that another try may mend, after `wait` seconds where the server named a time."""
+    """A fault that another try may fix, after `wait` seconds where the server named a time."""
 
     def __init__(self, reason, wait=None):
         super().__init__(reason)
@@ -83,7 +83,7 @@ def _disk_errors(path):
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise UserError(
-            f"{error.filename or path}: {reason}; make room or mend its permissions, then repeat"
+            f"{error.filename or path}: {reason}; make room or fix its permissions, then repeat"
         ) from None
 
 
@@ -193,10 +193,10 @@ def download_file(remote, folder):
     raise _failure(remote, fault, "set data.mirror to a good copy")
 
 
-def _failure(remote, reason, mend="check data.mirror"):
+def _failure(remote, reason, fix="check data.mirror"):
     # Without user names and passwords.
     return DownloadError(
-        re.sub(r"//[^/@\s]*@", "//", f"{remote.url}: {reason.rstrip('.?')}; {mend}")
+        re.sub(r"//[^/@\s]*@", "//", f"{remote.url}: {reason.rstrip('.?')}; {fix}")
     )
 
 

@@ -35,13 +35,13 @@ def store_person(person, data, params):
 
 def _store_crop(data, center, side, params):
     """What the augmented views of a view square can show."""
-    box = geometry.stored_box(
+    square, size = geometry.stored_square(
         center, side, params.crop_size, params.scale_range, params.rotation_range
     )
-    image, factor = decode_image(data, reduction=box[2] / box[3])
-    crop = crop_square(image, factor, box)
-    encoded = encode_jpeg(crop, params.jpeg_quality)
-    return StoredPicture(encoded, *crop.size, (0, 0, crop.width), geometry.box_transform(*box))
+    image, factor = decode_image(data, reduction=square[2] / size)
+    crop = encode_jpeg(crop_square(image, factor, square, size), params.jpeg_quality)
+    to_original = geometry.square_transform(square, size)
+    return StoredPicture(crop, size, size, (0, 0, size), to_original)
 
 
 def _store_whole(data, center, side, params):
@@ -49,13 +49,13 @@ def _store_whole(data, center, side, params):
     image, _ = decode_image(data)
     if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
         data = encode_jpeg(image, params.jpeg_quality)
-    *box, _ = geometry.stored_box(
+    square, _ = geometry.stored_square(
         center, side, WHOLE_MARGIN_SIZE, params.scale_range, params.rotation_range
     )
-    x, y, box_side = box
-    if not (-box_side < x < image.width and -box_side < y < image.height):
+    x, y, square_side = square
+    if not (-square_side < x < image.width and -square_side < y < image.height):
         raise BadImageError(OUTSIDE)
-    return StoredPicture(data, *image.size, tuple(box), np.eye(2, 3))
+    return StoredPicture(data, *image.size, square, np.eye(2, 3))
 
 
 def _is_readable(data, size):

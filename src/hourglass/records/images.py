@@ -12,7 +12,7 @@ from hourglass.errors import UserError
 
 # Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
 MAX_PIXELS = 100_000_000
-OUTSIDE = "the person lies outside the picture: mend center or scale"
+OUTSIDE = "the person lies outside the picture: fix center or scale"
 # What Pillow's decoders raise on files that are not what they claim to be.
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
@@ -86,21 +86,21 @@ def _to_rgb(image):
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def crop_square(image, factor, box):
+def crop_square(image, factor, square, size):
     """Cut a square out of a picture and resize it; what lies outside the picture is black.
 
     Args:
         image: RGB, decoded at 1 / `factor` of the picture's size.
-        box: x, y, side of the square, px of the picture at full size, may reach outside; and the
-            side of the result, px (geometry.stored_box).
+        square: (x, y, side), px of the picture at full size; it may reach outside.
+        size: the side of the result, px.
 
     Raises:
         BadImageError: the square does not touch the picture.
     """
-    x, y, box_side, size = box
-    ratio = box_side / size
-    left, right = _inside(x, image.width * factor, box_side, size)
-    top, bottom = _inside(y, image.height * factor, box_side, size)
+    x, y, side = square
+    ratio = side / size
+    left, right = _inside(x, image.width * factor, side, size)
+    top, bottom = _inside(y, image.height * factor, side, size)
     if right <= left or bottom <= top:
         raise BadImageError(OUTSIDE)
     # Rounding may carry the bounds a hair outside the picture, which Pillow refuses.
@@ -116,10 +116,10 @@ def crop_square(image, factor, box):
     return canvas
 
 
-def _inside(start, length, box_side, size):
+def _inside(start, length, side, size):
     """First and last + 1 of the result's pixels that lie wholly in a picture of `length` px."""
     # In whole numbers: a quotient a hair below its true value would lose a column.
-    return max(0, -(start * size // box_side)), min(size, (length - start) * size // box_side)
+    return max(0, -(start * size // side)), min(size, (length - start) * size // side)
 
 
 def encode_jpeg(image, quality):

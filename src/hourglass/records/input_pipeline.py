@@ -15,15 +15,15 @@ from hourglass import geometry
 from hourglass.errors import UserError
 from hourglass.files import file_digest
 from hourglass.frameworks import tf
-from hourglass.network.views import NUM_DRAWS, PLAIN_DRAW, draw_views
+from hourglass.network.views import draw_views
 from hourglass.records.index import read_index
 from hourglass.records.schema import parse_record
 
 SHUFFLE_RECORDS = 4096  # encoded crops of 20 kB; the persons were spread over the shards already
 INTERLEAVED_SHARDS = 8
-BATCH_KEYS = (
-    "crops", "keypoints", "labelled", "center", "side", "draws", "index", "transform"
-)  # fmt: skip
+TRAIN_KEYS = ("crops", "keypoints", "joints_vis", "center", "side", "draws", "index")
+EVAL_KEYS = ("crops", "center", "side", "index", "transform")
+_PARALLEL = {"num_parallel_calls": os.cpu_count(), "deterministic": True}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +111,10 @@ def check_persons(split, persons):
 def train_batches(split, batch_size, augment_params, seed, epoch):
     """One epoch of full batches in an order of its own, each record with its drawn view.
 
+    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `center` [N, 2] and
+    `side` [N], stored px; `joints_vis` uint8 [N, 16], 0 or 1; `draws` [N, NUM_DRAWS]; `index` [N]
+    in the annotations.
+
     Args:
         batch_size: over all replicas. A last batch that would be smaller is left out; as the order
             changes, so do the records left out.
@@ -127,41 +131,52 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     order_seed = int(rng.integers(2**31))
     records = records.shuffle(SHUFFLE_RECORDS, seed=order_seed, reshuffle_each_iteration=False)
     records = _with_cardinality(records, split)
-    return _decoded_batches(records, split, batch_size, draws, drop_remainder=True)
+
+    def decode(serialized):
+        record = _add_crop(parse_record(serialized), split)
+        record["draws"] = tf.gather(draws, record["index"])
+        # Over several GPUs Keras averages the first batch, and fails on booleans.
+        record["joints_vis"] = tf.cast(record["joints_vis"], tf.uint8)
+        return {key: record[key] for key in TRAIN_KEYS}
+
+    return _batched(records.map(decode, **_PARALLEL), batch_size, drop_remainder=True)
 
 
 def eval_batches(split, batch_size, fill_last=False):
     """Every record once, in order, unaugmented, the last batch as small as it is.
 
-    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `labelled` uint8
-    [N, 16], 0 or 1, `center` [N, 2] and `side` [N], stored px; `draws` [N, 6]; `index` [N] in the
-    annotations; `transform` [N, 2, 3], stored to original px.
+    Batches are dicts: `crops` uint8 [N, D, D, 3]; `center` [N, 2] and `side` [N], stored px;
+    `index` [N] in the annotations; `transform` [N, 2, 3], stored to original px.
 
     Args:
         fill_last: fill the last batch up with the first records; several GPUs can only share a
             batch that has something for each.
     """
-    draws = np.tile(np.float32(PLAIN_DRAW), (split.num_persons, 1))
     records = _open_records(split)
     if fill_last:
         records = records.repeat().take(split.num_records + -split.num_records % batch_size)
-    return _decoded_batches(records, split, batch_size, draws, drop_remainder=False)
+
+    def decode(serialized):
+        record = _add_crop(parse_record(serialized), split)
+        return {key: record[key] for key in EVAL_KEYS}
+
+    return _batched(records.map(decode, **_PARALLEL), batch_size, drop_remainder=False)
 
 
 def read_truth(split):
     """The annotations of a split's records, in the order of `eval_batches`, without pictures.
 
     Returns:
-        dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `labelled` bool [N, 16] and
-        `scale` float64 [N] (person height / 200 original px).
+        dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `joints_vis` bool [N, 16]
+        and `scale` float64 [N] (person height / 200 original px).
     """
     records = _open_records(split).map(parse_record)
-    truth = {"index": [], "joints": [], "labelled": [], "scale": []}
+    truth = {"index": [], "joints": [], "joints_vis": [], "scale": []}
     for record in records.as_numpy_iterator():
         transform = record["transform"].astype(np.float64)
         truth["index"].append(record["index"])
         truth["joints"].append(geometry.apply_transform(transform, record["keypoints"]))
-        truth["labelled"].append(record["labelled"])
+        truth["joints_vis"].append(record["joints_vis"])
         truth["scale"].append(geometry.view_scale(record["side"] * transform[0, 0]))
     return {key: np.array(values) for key, values in truth.items()}
 
@@ -194,18 +209,8 @@ def _with_cardinality(records, split):
     return records.apply(tf.data.experimental.assert_cardinality(split.num_records))
 
 
-def _decoded_batches(records, split, batch_size, draws, drop_remainder):
-    draws = tf.constant(draws, shape=(len(draws), NUM_DRAWS))
-
-    def decode(serialized):
-        record = _add_crop(parse_record(serialized), split)
-        record["draws"] = tf.gather(draws, record["index"])
-        # Over several GPUs Keras averages the first batch, and fails on booleans.
-        record["labelled"] = tf.cast(record["labelled"], tf.uint8)
-        return {key: record[key] for key in BATCH_KEYS}
-
-    batches = records.map(decode, num_parallel_calls=os.cpu_count(), deterministic=True)
-    batches = batches.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+def _batched(records, batch_size, drop_remainder):
+    batches = records.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     return batches.with_options(_without_tuning())
 
 
@@ -227,8 +232,8 @@ def _add_crop(record, split):
 
 
 def _crop_whole_picture(picture, record, size):
-    """Cut the person's box out of a whole picture, and move the coordinates along."""
-    x, y, side = tf.unstack(record["box"])
+    """Cut the person's square out of a whole picture, and move the coordinates along."""
+    x, y, side = tf.unstack(record["square"])
     shape = tf.shape(picture)
     top, bottom = tf.clip_by_value(y, 0, shape[0]), tf.clip_by_value(y + side, 0, shape[0])
     left, right = tf.clip_by_value(x, 0, shape[1]), tf.clip_by_value(x + side, 0, shape[1])

@@ -44,7 +44,7 @@ class StoredPicture:
     encoded: bytes  # JPEG, RGB
     width: int  # px of the stored picture
     height: int
-    box: tuple  # x, y, side of the square that holds every view of the person, stored px
+    square: tuple  # x, y, side of the square that holds every view of the person, stored px
     transform: np.ndarray  # float64 [2, 3], stored to original px
 
 
@@ -79,7 +79,7 @@ def serialize_record(person, index, stored):
         "image/filename": [person.image.encode()],
         "image/object/keypoints": keypoints.ravel(),
         "image/object/view": [*view_center, side * zoom],
-        "image/object/box": stored.box,
+        "image/object/box": stored.square,
         "image/object/index": [index],
         "image/transform": stored.transform.ravel(),
     }
@@ -91,9 +91,9 @@ def parse_record(serialized):
 
     Returns:
         encoded: string, JPEG, RGB.
-        keypoints: float32 [16, 2], stored px. labelled: bool [16].
+        keypoints: float32 [16, 2], stored px. joints_vis: bool [16].
         center: float32 [2] and side: float32, the person's view square, stored px.
-        box: int32 [3], x, y, side of the square that holds every view, stored px.
+        square: int32 [3], x, y, side of the one that holds every view, stored px.
         index: int32. transform: float32 [2, 3], stored to original px. filename: string.
     """
     from hourglass.frameworks import tf  # here alone: writers do without it
@@ -105,10 +105,10 @@ def parse_record(serialized):
     return {
         "encoded": record["image/encoded"],
         "keypoints": record["image/object/keypoints"],
-        "labelled": record["image/object/parts/v"] > 0,
+        "joints_vis": record["image/object/parts/v"] > 0,
         "center": record["image/object/view"][:2],
         "side": record["image/object/view"][2],
-        "box": tf.cast(record["image/object/box"], tf.int32),
+        "square": tf.cast(record["image/object/box"], tf.int32),
         "index": tf.cast(record["image/object/index"], tf.int32),
         "transform": record["image/transform"],
         "filename": record["image/filename"],

@@ -96,6 +96,6 @@ def report_rejects(folder, shards, results, num_persons, max_fraction):
         if num_left_out > max_fraction * total:
             raise UserError(
                 f"{folder}/rejects.csv: {num_left_out} of {total} {split} persons cannot be used, "
-                f"for example {left_out[0].image}: {left_out[0].reason}; mend the pictures (a "
+                f"for example {left_out[0].image}: {left_out[0].reason}; fix the pictures (a "
                 "damaged archive: `dvc repro download`) or raise shard.max_reject_fraction"
             )

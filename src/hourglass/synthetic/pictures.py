@@ -148,14 +148,14 @@ def _place_other_figures(rng, main):
 def _annotate(figure, size, name):
     """The figure as one of MPII's JSON records: 1-based pixels, rounded to 1/100."""
     keypoints = figure.keypoints
-    visible = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)
+    inside = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)
     return {
         "image": name,
         "joints": [
             [round(x + 1, 2), round(y + 1, 2)] if seen else [-1.0, -1.0]
-            for (x, y), seen in zip(keypoints.tolist(), visible, strict=True)
+            for (x, y), seen in zip(keypoints.tolist(), inside, strict=True)
         ],
-        "joints_vis": visible.astype(int).tolist(),
+        "joints_vis": inside.astype(int).tolist(),
         "center": [round(value + 1, 2) for value in _body_center(figure, size).tolist()],
         "scale": round(figure.height / 200, 4),
     }

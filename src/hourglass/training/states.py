@@ -74,7 +74,7 @@ def state_key(params, data_digest):
     if init_weights:
         if not Path(init_weights).is_file():
             raise UserError(
-                f"{init_weights}: no such file; mend train.init_weights (models/hourglass.keras "
+                f"{init_weights}: no such file; fix train.init_weights (models/hourglass.keras "
                 "itself is removed before training: name a copy of it)"
             )
         files.append(init_weights)

@@ -19,7 +19,7 @@ from hourglass.network.hourglass import build_hourglass
 from hourglass.network.norms import fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
-from hourglass.network.views import make_views
+from hourglass.network.views import locate_keypoints, render_views
 from hourglass.records.input_pipeline import eval_batches, read_truth, train_batches
 from hourglass.training.devices import check_replicas, describe_devices
 from hourglass.training.losses import heatmap_loss
@@ -30,7 +30,7 @@ from hourglass.training.states import TrainingState
 from hourglass.training.tracking import NUM_SAMPLES, Tracker
 
 
-class PoseTrainer(keras.Model):
+class LossModel(keras.Model):
     """The network with its views and its loss, for `fit` on batches of the input pipeline."""
 
     def __init__(self, network, params, num_replicas=1):
@@ -43,15 +43,15 @@ class PoseTrainer(keras.Model):
     def call(self, batch, training=False):
         """Heatmaps of the batch's views, and where the joints lie in them."""
         size = self.network.input_shape[1]
-        pictures, keypoints, labelled = make_views(batch, size)
-        heatmaps = self.network(pictures, training=training)
-        return {"heatmaps": heatmaps, "keypoints": keypoints, "labelled": labelled}
+        keypoints, joints_vis = locate_keypoints(batch, size)
+        heatmaps = self.network(render_views(batch, size), training=training)
+        return {"heatmaps": heatmaps, "keypoints": keypoints, "joints_vis": joints_vis}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of a batch, as `fit` asks for it."""
         heatmaps = y_pred["heatmaps"]
         heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
-        loss = heatmap_loss(heatmaps, y_pred["keypoints"], y_pred["labelled"], self.params)
+        loss = heatmap_loss(heatmaps, y_pred["keypoints"], y_pred["joints_vis"], self.params)
         return loss / self.num_replicas  # the replicas' gradients are summed
 
 
@@ -84,10 +84,10 @@ class Trainer:
         # XLA cannot compile a step of MirroredStrategy.
         xla = params.xla and not isinstance(strategy, tf.distribute.MirroredStrategy)
         fused = fuse_norms(self.network)
-        self.model = PoseTrainer(fused, params, strategy.num_replicas_in_sync)
+        self.loss_model = LossModel(fused, params, strategy.num_replicas_in_sync)
         self.optimizer = build_optimizer(params)
         self.optimizer.build(self.network.trainable_variables)
-        self.model.compile(optimizer=self.optimizer, jit_compile=xla)
+        self.loss_model.compile(optimizer=self.optimizer, jit_compile=xla)
         self.predictor = PosePredictor(fused, flip_test=False, decode="taylor", xla=xla)
 
     def run(self):
@@ -156,7 +156,7 @@ class Trainer:
             self.train_split, self.batch_size, params.augment, params.seed, epoch
         )
         progress = EpochProgress(self, epoch, history)
-        self.model.fit(
+        self.loss_model.fit(
             batches,
             initial_epoch=epoch - 1,
             epochs=epoch,
@@ -196,8 +196,8 @@ class Trainer:
         truth = self.truth
         errors = pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], truth["scale"])
         return {
-            "val_pckh": pckh.pckh(errors, truth["labelled"], 0.5) or 0.0,
-            "val_pckh_0.1": pckh.pckh(errors, truth["labelled"], 0.1) or 0.0,
+            "val_pckh": pckh.compute_pckh(errors, truth["joints_vis"], 0.5) or 0.0,
+            "val_pckh_0.1": pckh.compute_pckh(errors, truth["joints_vis"], 0.1) or 0.0,
         }
 
     def _report(self, state, tracker):
@@ -217,7 +217,7 @@ class Trainer:
     def samples(self):
         """The first validation persons as the network sees them, [N, S, S, 3]."""
         batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
-        return make_views(batch, self.network.input_shape[1])[0]
+        return render_views(batch, self.network.input_shape[1])
 
     def report_time(self, rate, num_left):
         """Say how long the rest takes, before it is spent.
