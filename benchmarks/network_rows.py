@@ -10,7 +10,7 @@ from input_rows import PARAMS
 from measure import Row, rate_row
 
 from hourglass.frameworks import keras, tf
-from hourglass.network.hourglass import build_hourglass
+from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.network.norms import fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.prediction import folding
@@ -52,7 +52,7 @@ def our_step(batch, precision):
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     network = build_hourglass(PARAMS.model)
     trainer = LossModel(fuse_norms(network), PARAMS.train)
-    optimizer = build_optimizer(PARAMS.train)
+    optimizer = build_optimizer(PARAMS.train, inner_kernels(network))
     trainer.compile(optimizer=optimizer, jit_compile=precision.endswith("XLA"))
     keras.config.set_dtype_policy("float32")
 

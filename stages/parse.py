@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from hourglass.annotations.checks import check_rejects, summarize_split
+from hourglass.annotations.checks import summarize_split
 from hourglass.annotations.parsing import parse_dataset
 from hourglass.annotations.persons import SPLITS, save_persons
 from hourglass.errors import exit_on_user_error
 from hourglass.files import exclusive_lock
 from hourglass.params import load_params
-from hourglass.rejects import write_rejects
+from hourglass.rejects import check_rejects, count_rejects, write_rejects
 
 
 @exit_on_user_error
@@ -21,11 +21,20 @@ def main():
         write_rejects(folder / "rejects.csv", rejects)
         for split in SPLITS:
             print(summarize_split(split, splits[split], rejects))
-        own = params.data.folder if params.data.dataset == "folder" else None
-        fraction = params.parse.max_reject_fraction
-        check_rejects(splits, rejects, fraction, folder / "rejects.csv", own)
+        stop_on_rejects(params, splits, rejects, folder / "rejects.csv")
         for split in SPLITS:
             save_persons(folder / f"{split}.json", splits[split])
+
+
+def stop_on_rejects(params, splits, rejects, path):
+    num_rejects = count_rejects(rejects)
+    num_records = {split: len(splits[split]) + num_rejects[split] for split in SPLITS}
+    is_own = params.data.dataset == "folder"
+    advice = f"fix {params.data.folder}/{{split}}.json" if is_own else "fix the annotations"
+    check_rejects(
+        path, rejects, num_records, "parse.max_reject_fraction", params.parse.max_reject_fraction,
+        advice,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from hourglass.files import exclusive_lock
 from hourglass.params import load_params
 from hourglass.raw.datasets import DATASETS
 from hourglass.records.index import write_index
-from hourglass.records.shards import PREFIXES, plan_splits, report_rejects
+from hourglass.records.shards import PREFIXES, collect_rejects, plan_splits
+from hourglass.rejects import check_rejects, count_rejects, write_rejects
 
 OUT = Path("data/tfrecords")
 
@@ -30,8 +31,21 @@ def main():
     with exclusive_lock("data/.shard.lock", f"writing {OUT}"):
         start_ray(num_workers)
         results = write_shards(OUT, shards, persons, archive, params.shard)
-        report_rejects(OUT, shards, results, num_persons, params.shard.max_reject_fraction)
+        report_rejects(collect_rejects(shards, results), num_persons, params.shard)
         write_index(OUT, shards, results, num_persons, params.shard)
+
+
+def report_rejects(rejects, num_persons, params):
+    path = OUT / "rejects.csv"
+    write_rejects(path, rejects)
+    num_rejects = count_rejects(rejects)
+    for split, number in num_persons.items():
+        kept = number - num_rejects[split]
+        print(f"{split}: {number} persons = {kept} records + {num_rejects[split]} rejects")
+    check_rejects(
+        path, rejects, num_persons, "shard.max_reject_fraction", params.max_reject_fraction,
+        "fix the pictures (a damaged archive: `dvc repro download`)",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

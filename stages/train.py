@@ -4,7 +4,8 @@ from pathlib import Path
 
 from hourglass.errors import exit_on_user_error
 from hourglass.files import exclusive_lock, file_digest
-from hourglass.network.storage import save_network, scale_heatmaps
+from hourglass.network.hourglass import scale_heatmaps
+from hourglass.network.storage import save_network
 from hourglass.params import load_params
 from hourglass.records.index import INDEX_NAME
 from hourglass.records.input_pipeline import name_damage, open_split
@@ -36,7 +37,7 @@ def main():
         trainer = Trainer(params, *splits, strategy, state, Path("logs", key))
         history = trainer.run()
         network = scale_heatmaps(trainer.network, 1 / params.train.target_peak)
-        save_network(network, "models/hourglass.keras")
+        save_network(network, "models/hourglass.keras", params.data.dataset)
         write_history("reports/plots/history.csv", history)
         state.unlink(missing_ok=True)
 

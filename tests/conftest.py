@@ -98,7 +98,7 @@ def model_file(tmp_path_factory, network):
     from hourglass.network.storage import save_network
 
     path = tmp_path_factory.mktemp("models") / "hourglass.keras"
-    save_network(network, path)
+    save_network(network, path, "synthetic")
     return path
 
 
@@ -121,11 +121,11 @@ def site():
 @pytest.fixture
 def quick_retries(monkeypatch):
     """Downloads that wait for nothing long."""
-    from hourglass.raw import downloads
+    from hourglass.raw import transfer
 
-    monkeypatch.setattr(downloads, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(downloads, "MAX_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", (2, 2))
+    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(transfer, "MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", (2, 2))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 

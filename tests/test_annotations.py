@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from hourglass.annotations.checks import check_records, check_rejects, summarize_split
+from hourglass.annotations.checks import check_records, summarize_split
 from hourglass.annotations.lspet import read_lspet
 from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
 from hourglass.annotations.parsing import parse_dataset
@@ -163,6 +163,21 @@ def test_labelled_joints_and_the_center_lie_in_reach(number):
     assert reason_of(make_record(center=[number, 1.0])).startswith("center is not within")
 
 
+def test_a_scale_in_pixels_is_told_by_the_span_of_the_joints():
+    # The joints of `make_record` span 150 px.
+    assert reason_of(make_record(scale=37.4)) is None
+    assert "is scale in pixels?" in reason_of(make_record(scale=37.6))
+    two = [1, 1] + [0] * 14  # 10 px apart: too little to tell
+    assert reason_of(make_record(scale=37.6, joints_vis=two)) is None
+
+
+def test_a_joint_far_off_the_person_is_told_by_the_center():
+    # 10 heights of 250 px from the center at x = 80.5; both are moved by the same pixel.
+    assert reason_of(with_joint(5, [80.5 + 2500, 40.0])) is None
+    assert "10 person heights" in reason_of(with_joint(5, [80.5 + 2501, 40.0]))
+    assert reason_of(with_joint(5, [80.5, 9e4], joints_vis=[1] * 5 + [0] * 11)) is None
+
+
 @pytest.mark.parametrize("center", [None, [1.0], [1.0, 2.0, 3.0], ["1", "2"], [True, 1], 7])
 def test_center_must_be_a_pair_of_numbers(center):
     assert reason_of(make_record(center=center)) == "center is not a pair of numbers"
@@ -275,21 +290,6 @@ def test_byte_order_mark_and_absurd_numbers_cost_no_file(tmp_path):
     assert (len(persons), len(rejects)) == (1, 2)
 
 
-def test_rejects_are_csv_that_any_reader_takes(tmp_path):
-    rejects = check_records([make_record(image='../"a",\n\ud800.jpg'), 5], None, "train")[1]
-    write_rejects(tmp_path / "rejects.csv", rejects)
-    with open(tmp_path / "rejects.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [list(row) for row in rows] == [["split", "index", "image", "reason"]] * 2
-    assert rows[0]["image"] == '../"a",\ufffd\ufffd.jpg'
-    assert rows[1] == {"split": "train", "index": "1", "image": "", "reason": "not an object"}
-
-
-def test_no_rejects_leave_the_header_alone(tmp_path):
-    write_rejects(tmp_path / "rejects.csv", [])
-    assert (tmp_path / "rejects.csv").read_text() == "split,index,image,reason\n"
-
-
 # The verdict on a split
 
 
@@ -300,22 +300,6 @@ def test_summary_adds_up():
     assert summarize_split("train", persons, rejects + other) == (
         "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored"
     )
-
-
-def test_too_many_rejects_name_the_most_common_reason_and_the_file():
-    persons, rejects = check_records(
-        [make_record(), 5, make_record(scale=0), make_record(scale=-1)], None, "train"
-    )
-    check_rejects({"train": persons}, rejects, 0.75, "rejects.csv")
-    with pytest.raises(UserError, match=r"train: 3 of 4 .* 2 .*: scale is not .*rejects\.csv"):
-        check_rejects({"train": persons}, rejects, 0.74, "rejects.csv")
-
-
-def test_a_split_with_nobody_left_stops_whatever_the_fraction():
-    with pytest.raises(UserError, match="validation: the dataset has no such records"):
-        check_rejects({"validation": []}, [], 1.0, "rejects.csv")
-    with pytest.raises(UserError, match="validation: 1 of 1 records rejected"):
-        check_rejects({"validation": []}, check_records([5], None, "validation")[1], 1.0, "r.csv")
 
 
 # MPII's .mat
@@ -397,13 +381,6 @@ def test_mat_splits_follow_the_list_then_the_file():
     train, validation = read_mpii_mat(mat, ["c.jpg", "a.jpg", "c.jpg", "a.jpg", "gone.jpg"])
     assert [record["scale"] for record in validation] == [4, 5, 1, 2]
     assert [record["scale"] for record in train] == [3, 7]
-
-
-def test_mat_from_a_path(tmp_path):
-    (tmp_path / "a.mat").write_bytes(make_mat([("a.jpg", make_rect(make_point(3, 4, 5)))]))
-    assert len(read_mpii_mat(tmp_path / "a.mat", ["a.jpg"])[1]) == 1
-    with pytest.raises(UserError, match=r"b\.mat: not found"):
-        read_mpii_mat(tmp_path / "b.mat", [])
 
 
 def mat_of(**variables):

@@ -1,8 +1,6 @@
 import hashlib
 import io
-import multiprocessing
 import os
-import pickle
 import subprocess
 import sys
 import tarfile
@@ -146,25 +144,6 @@ def test_random_access_equals_sequential_reading(big_tar):
         assert images.names() == set(expected)
         for name in np.random.default_rng(4).permutation(sorted(expected)):
             assert images.read(str(name)) == expected[name]
-
-
-def read_pickled(images, names):
-    return [images.read(name) for name in names]
-
-
-def test_archives_travel_to_worker_processes(big_tar, tmp_path):
-    path, expected = big_tar
-    (tmp_path / "a.zip").write_bytes(
-        zip_bytes([(f"images/{name}", content) for name, content in expected.items()])
-    )
-    names = sorted(expected)[:5]
-    for archive in (path, tmp_path / "a.zip"):
-        with open_images(archive) as images:
-            images.read(names[3])
-            twin = pickle.loads(pickle.dumps(images))
-            with multiprocessing.get_context("fork").Pool(1) as pool:
-                answer = pool.apply(read_pickled, (images, names))
-            assert read_pickled(twin, names) == answer == [expected[name] for name in names]
 
 
 def test_index_is_kept_where_it_matches_and_made_anew_where_not(tmp_path):

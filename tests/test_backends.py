@@ -17,7 +17,7 @@ from hourglass.network.views import locate_keypoints, render_views
 from hourglass.frameworks import keras, ops
 from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
 from hourglass.training.losses import heatmap_loss
-from hourglass.network.hourglass import build_hourglass
+from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.training.optimizers import build_optimizer
 from hourglass.params import ModelParams, load_params
 
@@ -39,7 +39,8 @@ train = load_params(sys.argv[1]).train.model_copy(update={"optimizer": "muon"})
 loss = heatmap_loss(heatmaps, keypoints, joints_vis, train)
 decoded, scores = decode_heatmaps(target, "taylor")
 variables = network.trainable_variables
-build_optimizer(train).apply([0.1 + 0 * v + ops.square(v) for v in variables], variables)
+optimizer = build_optimizer(train, inner_kernels(network))
+optimizer.apply([0.1 + 0 * v + ops.square(v) for v in variables], variables)
 kernel = network.get_layer("stack1_residual_conv2").kernel
 values = [pictures, keypoints, target, *heatmaps, loss, decoded, scores, kernel]
 print(json.dumps({

@@ -9,7 +9,8 @@ from hourglass.files import exclusive_lock
 from hourglass.raw import downloads
 from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
-from hourglass.raw.downloads import DownloadError, download_file, fetch_dataset
+from hourglass.raw.downloads import fetch_dataset
+from hourglass.raw.transfer import DownloadError, download_file
 from server import BIG, RECORDS, data_params
 from test_archives import md5, names_in
 

@@ -11,7 +11,7 @@ from hourglass.prediction.drawing import (
     draw_pose,
     joint_side,
 )
-from hourglass.skeleton import BONES, FLIP_PAIRS
+from hourglass.skeleton import BONES, FLIP_ORDER
 
 GREY = (120, 120, 120)
 
@@ -54,8 +54,8 @@ def test_every_bone_is_drawn_in_its_side_colour(bone):
 
 
 def test_the_sides_agree_with_the_flip_pairs():
-    sides = {joint_side(a) + joint_side(b) for a, b in FLIP_PAIRS}
-    assert sides == {"rightleft"}
+    sides = {joint_side(a) + joint_side(b) for a, b in enumerate(FLIP_ORDER)}
+    assert sides == {"rightleft", "leftright", "middlemiddle"}
     assert [k for k in range(16) if joint_side(k) == "middle"] == [6, 7, 8, 9]
     assert sorted(map(bone_side, BONES)) == ["left"] * 6 + ["middle"] * 3 + ["right"] * 6
 

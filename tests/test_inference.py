@@ -7,10 +7,9 @@ from keras import ops
 from PIL import Image
 
 from hourglass.errors import UserError
-from hourglass.network.hourglass import build_hourglass
+from hourglass.network.hourglass import build_hourglass, scale_heatmaps
 from hourglass.network.norms import FusedNorm, fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
-from hourglass.network.storage import scale_heatmaps
 from hourglass.network.views import heatmap_to_input, swap_sides
 from hourglass.prediction.folding import prepare_network
 from hourglass.prediction.photos import predict_photo

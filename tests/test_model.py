@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from hourglass.errors import UserError
-from hourglass.network.hourglass import build_hourglass
+from hourglass.network.hourglass import build_hourglass, scale_heatmaps
 from hourglass.network.storage import (
     load_network,
     load_weights,
+    read_trained_on,
     save_network,
-    scale_heatmaps,
 )
 from hourglass.params import ModelParams
 
@@ -62,7 +62,7 @@ def test_heads_start_near_zero(two_stacks):
 
 def test_residuals_start_as_their_identities(two_stacks):
     last = [layer for layer in two_stacks.layers if layer.name.endswith("_conv3")]
-    added = [layer for layer in two_stacks.layers if "_conv" in layer.name and layer not in last]
+    added = [layer for layer in two_stacks.layers if layer.name.endswith(("_conv1", "_conv2"))]
     assert len(last) == 3 + 2 * (3 * 2 + 2)
     assert all(not np.any(layer.kernel) for layer in last)
     assert all(np.std(layer.kernel) > 0.01 for layer in added)
@@ -71,8 +71,10 @@ def test_residuals_start_as_their_identities(two_stacks):
 def test_the_merge_keeps_the_identity_branch(two_stacks):
     merge = two_stacks.get_layer("stack1_merge")
     entry = two_stacks.get_layer("stem_residual3_add")
-    names = {tensor._keras_history.operation.name for tensor in merge.input}
-    assert names == {entry.name, "stack1_merge_features", "stack1_merge_heatmaps"}
+    names = (entry.name, "stack1_merge_features", "stack1_merge_heatmaps")
+    assert [id(tensor) for tensor in merge.input] == [
+        id(two_stacks.get_layer(name).output) for name in names
+    ]
 
 
 def test_the_first_stack_reaches_the_second_by_the_identity_alone(two_stacks):
@@ -97,16 +99,23 @@ def test_mixed_precision_keeps_float32_heatmaps():
 
 def test_saved_twice_gives_the_same_bytes(network, tmp_path):
     for name in ("a.keras", "b.keras"):
-        save_network(network, tmp_path / name)
+        save_network(network, tmp_path / name, "synthetic")
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
 
 
 def test_the_saved_file_says_nothing_of_the_day(network, tmp_path):
-    save_network(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras", "synthetic")
     with zipfile.ZipFile(tmp_path / "a.keras") as file:
         assert b"date" not in file.read("metadata.json")
         assert {info.date_time[0] for info in file.infolist()} == {1980}
+
+
+def test_the_file_tells_what_the_network_was_trained_on(network, tmp_path):
+    save_network(network, tmp_path / "a.keras", "lspet")
+    assert read_trained_on(tmp_path / "a.keras") == "lspet"
+    network.save(tmp_path / "b.keras")
+    assert read_trained_on(tmp_path / "b.keras") is None
 
 
 def test_a_failed_save_leaves_the_old_file(network, tmp_path, monkeypatch):
@@ -114,13 +123,13 @@ def test_a_failed_save_leaves_the_old_file(network, tmp_path, monkeypatch):
     path.write_text("old")
     monkeypatch.setattr("hourglass.network.storage._without_accidents", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        save_network(network, path)
+        save_network(network, path, "synthetic")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_saved_network_loads_without_the_package(network, tmp_path):
-    save_network(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras", "synthetic")
     np.save(tmp_path / "pictures.npy", random_pictures())
     code = (
         "import sys, keras, numpy as np; model = keras.models.load_model('a.keras');"
@@ -133,7 +142,7 @@ def test_the_saved_network_loads_without_the_package(network, tmp_path):
 
 
 def test_load_model_gives_the_saved_weights(network, tmp_path):
-    save_network(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras", "synthetic")
     for old, new in zip(
         network.get_weights(), load_network(tmp_path / "a.keras").get_weights(), strict=True
     ):
@@ -165,12 +174,12 @@ def write_damaged_config(path):
 
 
 def write_truncated(path):
-    save_network(build_hourglass(make_params(1, 4, 1)), path)
+    save_network(build_hourglass(make_params(1, 4, 1)), path, "synthetic")
     path.write_bytes(path.read_bytes()[:-2000])
 
 
 def write_damaged_weights(path):
-    save_network(build_hourglass(make_params(1, 4, 1)), path)
+    save_network(build_hourglass(make_params(1, 4, 1)), path, "synthetic")
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
     members["model.weights.h5"] = members["model.weights.h5"][:5000]
@@ -212,7 +221,7 @@ def test_what_is_no_network_of_ours_is_one_line(write, tmp_path):
 
 
 def test_load_weights_copies_all(network, tmp_path):
-    save_network(network, tmp_path / "a.keras")
+    save_network(network, tmp_path / "a.keras", "synthetic")
     other = keras.models.clone_model(network)
     load_weights(other, tmp_path / "a.keras")
     np.testing.assert_array_equal(other(random_pictures())[-1], network(random_pictures())[-1])
@@ -230,7 +239,7 @@ def test_scaled_heatmaps_share_the_weights_and_survive_saving(tmp_path, two_stac
     pictures = random_pictures()
     for plain, quarter in zip(two_stacks(pictures), scaled(pictures), strict=True):
         np.testing.assert_allclose(quarter, np.asarray(plain) / 4, rtol=1e-6)
-    save_network(scaled, tmp_path / "scaled.keras")
+    save_network(scaled, tmp_path / "scaled.keras", "synthetic")
     loaded = load_network(tmp_path / "scaled.keras")
     np.testing.assert_array_equal(loaded(pictures)[-1], scaled(pictures)[-1])
     load_weights(two_stacks, tmp_path / "scaled.keras")  # it can be trained on
@@ -243,7 +252,7 @@ def test_two_processes_save_the_same_bytes(tmp_path):
         "from hourglass.network.hourglass import *; from hourglass.network.storage import *; "
         "from hourglass.params import ModelParams; keras.utils.set_random_seed(1); "
         "params = ModelParams(num_stacks=1, num_channels=8, num_levels=1, input_size=32); "
-        "save_network(build_hourglass(params), sys.argv[1])"
+        "save_network(build_hourglass(params), sys.argv[1], 'synthetic')"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
     paths = [tmp_path / "one.keras", tmp_path / "two.keras"]

@@ -48,5 +48,5 @@ def test_all_norms_are_fused_and_the_network_itself_is_not(networks, tmp_path):
     norms = [la for la in plain.layers if isinstance(la, keras.layers.BatchNormalization)]
     assert sum(isinstance(layer, FusedNorm) for layer in fused.layers) == len(norms) > 10
     for network, name in ((plain, "a"), (shared, "b")):
-        save_network(network, tmp_path / name)
+        save_network(network, tmp_path / name, "synthetic")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

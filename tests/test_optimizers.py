@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from changes import change_train
+from hourglass.network.hourglass import inner_kernels
 from hourglass.training.optimizers import (
     AdamW,
     Muon,
@@ -60,7 +61,9 @@ def test_muon_moves_all_but_the_inner_kernels_as_adamw_does(tiny_params):
     results = {}
     for kind in KINDS:
         network = make_network()
-        optimizer = build_optimizer(params.model_copy(update={"optimizer": kind}))
+        optimizer = build_optimizer(
+            params.model_copy(update={"optimizer": kind}), inner_kernels(network)
+        )
         results[kind] = run_steps(optimizer, network)[-1]
     names = [v.path for v in network.trainable_variables]
     same = [np.array_equal(*pair) for pair in zip(*results.values(), strict=True)]
@@ -73,7 +76,7 @@ def test_a_step_of_muon_by_hand(tiny_params):
     params = params_of(tiny_params, optimizer="muon", weight_decay=0.0, lr=0.01)
     network = make_network()
     before = np.asarray(network.get_layer("inner").kernel)
-    run_steps(build_optimizer(params), network, number=2)
+    run_steps(build_optimizer(params, inner_kernels(network)), network, number=2)
     index = [v.path for v in network.trainable_variables].index("inner/kernel")
     first, second = (random_like(network.trainable_variables, seed)[index] for seed in (0, 1))
     for ahead in (1.95 * first, second + 0.95 * (0.95 * first + second)):
@@ -86,7 +89,7 @@ def test_muons_step_has_the_size_of_adamws(tiny_params):
     params = params_of(tiny_params, optimizer="muon", weight_decay=0.0, lr=0.01)
     network = make_network()
     before = np.asarray(network.get_layer("inner").kernel)
-    run_steps(build_optimizer(params), network, number=1)
+    run_steps(build_optimizer(params, inner_kernels(network)), network, number=1)
     step = before - np.asarray(network.get_layer("inner").kernel)
     # 0.2 is the root mean square of AdamW's steps, as a fraction of its learning rate.
     assert np.sqrt(np.mean(step**2)) == pytest.approx(0.2 * 0.01, rel=0.25)
@@ -96,7 +99,7 @@ def test_muons_step_has_the_size_of_adamws(tiny_params):
 def test_only_kernels_decay(kind, tiny_params):
     params = params_of(tiny_params, optimizer=kind, weight_decay=0.5, lr=0.1)
     network = make_network()
-    optimizer = build_optimizer(params)
+    optimizer = build_optimizer(params, inner_kernels(network))
     before = [np.asarray(v) for v in network.trainable_variables]
     optimizer.build(network.trainable_variables)
     optimizer.apply([np.zeros_like(v) for v in before], network.trainable_variables)
@@ -110,7 +113,7 @@ def test_only_kernels_decay(kind, tiny_params):
 def test_averages_are_written_when_asked_for_and_not_before(kind, precision, tiny_params):
     params = params_of(tiny_params, optimizer=kind, ema=0.6, precision=precision)
     network = make_network()
-    optimizer = build_optimizer(params)
+    optimizer = build_optimizer(params, inner_kernels(network))
     values = run_steps(optimizer, network)
     variables = network.trainable_variables
     optimizer.finalize_variable_values(variables)  # what `fit` does at its end
@@ -123,7 +126,7 @@ def test_averages_are_written_when_asked_for_and_not_before(kind, precision, tin
 
 
 def test_each_name_is_its_optimizer(tiny_params):
-    assert type(build_optimizer(params_of(tiny_params, optimizer="adamw"))) is AdamW
-    assert type(build_optimizer(params_of(tiny_params, optimizer="muon"))) is Muon
-    scaled = build_optimizer(params_of(tiny_params, precision="mixed_float16"))
+    assert type(build_optimizer(params_of(tiny_params, optimizer="adamw"), [])) is AdamW
+    assert type(build_optimizer(params_of(tiny_params, optimizer="muon"), [])) is Muon
+    scaled = build_optimizer(params_of(tiny_params, precision="mixed_float16"), [])
     assert isinstance(scaled, keras.optimizers.LossScaleOptimizer)

@@ -36,20 +36,27 @@ def flags(*shape):
 
 # Parser
 
+
+def spreads_its_joints(record):
+    """Not a person whose joints all but lie in one place: that is taken for a scale in pixels."""
+    joints = np.array(record["joints"])[np.array(record["joints_vis"], bool)]
+    return np.ptp(joints, axis=0).max() > 0.03 * 200 * record["scale"]
+
+
 RECORDS = st.builds(
-    lambda number, joints, joints_vis, center, scale: {
+    lambda number, offsets, joints_vis, center, scale: {
         "image": f"{number}.jpg",
-        "joints": joints.tolist(),
+        "joints": (center + 200 * scale * offsets).tolist(),
         "joints_vis": joints_vis.astype(int).tolist(),
         "center": center.tolist(),
         "scale": scale,
     },
     st.integers(0, 9),
-    points(-9e4, 9e4, NUM_JOINTS),
+    points(-9, 9, NUM_JOINTS),  # person heights
     flags(NUM_JOINTS).filter(np.any),
-    points(-9e4, 9e4),
-    numbers(1e-3, 1e3),
-)
+    points(-1e4, 1e4),
+    numbers(1e-2, 40),
+).filter(spreads_its_joints)
 
 
 @repeated
@@ -161,7 +168,9 @@ def test_decode_is_the_inverse_of_encode(keypoints, sigma, peak):
 
 @repeated
 @given(
-    arrays.arrays(np.float32, (1, 6, 5, 3), elements=st.floats(-1e3, 1e3, width=32)),
+    arrays.arrays(
+        np.float32, (1, 6, 5, 3), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
+    ),
     st.sampled_from(["argmax", "quarter", "taylor"]),
 )
 def test_any_heatmap_is_decoded_beside_its_highest_pixel(heatmaps, method):

@@ -5,6 +5,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,7 +13,8 @@ import yaml
 from hourglass.annotations.persons import save_persons
 from hourglass.cluster import shard_tasks
 from hourglass.errors import UserError
-from hourglass.records.shards import Shard, plan_splits, report_rejects
+from hourglass.records.shards import Shard, collect_rejects, plan_splits
+from hourglass.rejects import Reject
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 ROOT = Path(__file__).parents[1]
@@ -108,33 +110,28 @@ def test_without_ray_the_good_shards_are_the_same(ray_runs, shard_folder):
     assert len(same) == 3
 
 
-def make_shards(sizes):
-    return [Shard(split, f"{split}.tfrecords", range(n)) for split, n in sizes]
-
-
-def test_the_counts_add_up(tmp_path, capsys):
-    shards = make_shards([("train", 10), ("train", 10), ("validation", 4)])
-    results = [[(7, "b.jpg", "bad")], [(2, "a.jpg", "worse, and more")], []]
-    report_rejects(tmp_path, shards, results, {"train": 20, "validation": 4}, 0.1)
-    assert capsys.readouterr().out.splitlines() == [
-        "train: 20 persons = 18 records + 2 rejects",
-        "validation: 4 persons = 4 records + 0 rejects",
+def test_rejects_come_in_the_order_of_the_annotations():
+    shards = [Shard(split, "", range(5)) for split in ("validation", "train", "train")]
+    results = [[(0, "v.jpg", "worse")], [(7, "b.jpg", "bad")], [(2, "a.jpg", "bad")]]
+    assert collect_rejects(shards, results) == [
+        Reject("train", 2, "a.jpg", "bad"),
+        Reject("train", 7, "b.jpg", "bad"),
+        Reject("validation", 0, "v.jpg", "worse"),
     ]
-    rows = list(csv.reader((tmp_path / "rejects.csv").open()))
-    assert rows[1:] == [["train", "2", "a.jpg", "worse, and more"], ["train", "7", "b.jpg", "bad"]]
 
 
-def test_too_many_rejects_stop_the_stage_with_an_example(tmp_path):
-    shards = make_shards([("train", 20), ("validation", 4)])
-    results = [[(0, "a.jpg", "bad")], [(3, "v.jpg", "empty file")]]
-    with pytest.raises(UserError) as caught:
-        report_rejects(tmp_path, shards, results, {"train": 20, "validation": 4}, 0.1)
-    assert str(caught.value) == (
-        f"{tmp_path}/rejects.csv: 1 of 4 validation persons cannot be used, for example v.jpg: "
-        "empty file; fix the pictures (a damaged archive: `dvc repro download`) or raise "
-        "shard.max_reject_fraction"
-    )
-    assert len((tmp_path / "rejects.csv").read_text().splitlines()) == 3
+def test_the_counts_add_up_and_too_many_stop_the_stage(stage, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rejects = [Reject("train", 2, "a.jpg", "bad"), Reject("validation", 3, "v.jpg", "empty file")]
+    params = SimpleNamespace(max_reject_fraction=0.1)
+    stage.report_rejects(rejects, {"train": 20, "validation": 10}, params)
+    assert capsys.readouterr().out.splitlines() == [
+        "train: 20 persons = 19 records + 1 rejects",
+        "validation: 10 persons = 9 records + 1 rejects",
+    ]
+    with pytest.raises(UserError, match=r"^validation: 1 of 4 .*empty file.* raise shard\.max_rej"):
+        stage.report_rejects(rejects, {"train": 20, "validation": 4}, params)
+    assert len((tmp_path / "data/tfrecords/rejects.csv").read_text().splitlines()) == 3
 
 
 def test_train_is_shuffled_and_validation_is_not(persons, tiny_params):

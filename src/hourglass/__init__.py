@@ -1,1 +1,29 @@
-"""Human pose estimation with a stacked hourglass, as a reproducible pipeline."""
+"""From the archives of a pose dataset to a trained stacked hourglass, skeletons and a PCKh table.
+
+The folders, in the order of the pipeline; each says in its `__init__` what it owns:
+
+    raw, synthetic    archives as downloaded, packed or drawn            stage download
+    annotations       checked records of persons                         stage parse
+    records, cluster  TFRecords of person crops, written on Ray          stage shard
+    network           views of crops, the network, heatmaps, keypoints   stages train, predict
+    training          the loop and all that belongs to a run             stage train
+    prediction        predictions, figures; photographs                  stage predict, the command
+    evaluation        PCKh and its reports                               stage evaluate
+
+At the root: `cli`, `params` (params.yaml), `skeleton` (joints, bones), `geometry` (transforms),
+`files`, `errors`, `rejects`, and `frameworks` (Keras and TensorFlow). tests/test_layers.py says
+which folder may import which.
+
+Words, one for each thing:
+
+    joints       [16, 2] labels, 0-based pixels of the picture, (x, y), pixel centres at integers
+    joints_vis   bool [16], the labelled joints, occluded ones too; never a test of coordinates
+    keypoints    [16, 2] joints as they are predicted, or taken to another frame
+    center       [2] about the middle of a person; scale: the person's height / 200 px
+    head size    25 * scale px, what PCKh measures errors by
+    view         the square that the network sees of a person, 1.25 heights wide, or augmented
+    square       x, y, side: whole pixels of a picture to cut out; box: a user's x, y, width, height
+    stored       of the pictures in the TFRecords; original: of the dataset's pictures
+    network      the Keras model alone; loss model, predictor: with what surrounds it
+    record       an annotation's JSON object, or a serialized example; reject: one that was left out
+"""

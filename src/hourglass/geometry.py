@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-# A person is about 200 * scale px tall; the standard crop is 1.25 times that, moved down a little
-# so that the feet are in (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
-PERSON_HEIGHT = 200.0
+from hourglass.skeleton import PERSON_HEIGHT
+
+# The standard crop is 1.25 times the person's height, moved down a little so that the feet are in
+# (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
 CROP_FACTOR = 1.25
 CENTER_SHIFT = 15.0
 
@@ -36,7 +37,7 @@ def cover_side(side, scale_range, rotation_range):
     return side * (1 + scale_range) * (math.cos(angle) + math.sin(angle))
 
 
-def stored_square(center, side, max_size, scale_range=0.0, rotation_range=0.0):
+def stored_square(center, side, max_size, scale_range, rotation_range):
     """The whole-pixel square to store for a view square, and the size to store it at.
 
     Args:

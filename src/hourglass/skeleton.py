@@ -1,4 +1,4 @@
-"""The 16 joints of MPII Human Pose: names, bones, flip pairs and the groups PCKh is reported by.
+"""The 16 joints of MPII Human Pose: names, bones, flip order and the groups PCKh is reported by.
 
 Source: http://human-pose.mpi-inf.mpg.de (Andriluka et al., CVPR 2014), joint ids 0..15.
 """
@@ -10,8 +10,6 @@ JOINTS = (
 )  # fmt: skip
 NUM_JOINTS = len(JOINTS)
 
-# A left-right flip of the picture swaps these joints; the other four keep their place.
-FLIP_PAIRS = ((0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13))
 # FLIP_ORDER[k] is the joint whose place joint k takes in a flipped picture.
 FLIP_ORDER = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 
@@ -20,6 +18,9 @@ BONES = (
     (6, 7), (7, 8), (8, 9),
     (10, 11), (11, 12), (12, 7), (13, 7), (13, 14), (14, 15),
 )  # fmt: skip
+
+# A person's `scale` is its height by this, px: of the whole body, standing.
+PERSON_HEIGHT = 200.0
 
 # The official table's columns. Pelvis (6) and thorax (7) are never scored; the upper neck (8)
 # counts in the total but has no column: "Head" is the head top alone.

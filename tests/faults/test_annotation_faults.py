@@ -45,6 +45,7 @@ def images_zip(names):
     return buffer.getvalue()
 
 
+JOINTS = make_record()["joints"]
 GOOD = [good_record(number) for number in range(NUM_GOOD)]
 VALIDATION = [make_record(image="validation.jpg")]
 IMAGES = images_zip([*(f"{number}.jpg" for number in range(NUM_GOOD)), "validation.jpg", "a.jpg"])
@@ -147,6 +148,11 @@ IN_REACH = "is not within 100,000 px"
 NO_PAIRS = "joints is not 16 pairs of numbers"
 NO_FLAGS = "joints_vis is not 16 of 0 or 1"
 NO_SCALE = "scale is not a number from 0.001 to 1000"
+SCALE_IN_PIXELS = (
+    "the joints span less than 0.02 person heights: is scale in pixels? it is the person's height "
+    "/ 200 px"
+)
+FAR_OFF = "a labelled joint is over 10 person heights (200 px * scale) off center"
 FAULTS = {
     "null": (None, "not an object"),
     "a number": (7, "not an object"),
@@ -196,6 +202,8 @@ FAULTS = {
     "center 1e400": (make_record(center=[7e77, 1.0]), f"center {IN_REACH}"),
     "center of one": (make_record(center=[1.0]), "center is not a pair of numbers"),
     "center of strings": (make_record(center=["1", "2"]), "center is not a pair of numbers"),
+    "scale in pixels": (make_record(scale=250.0), SCALE_IN_PIXELS),
+    "joint of another picture": (make_record(joints=[[4_000.0, 7.0], *JOINTS[1:]]), FAR_OFF),
     "duplicate": (GOOD[17], "exact duplicate of an earlier record"),
 }
 
@@ -219,9 +227,9 @@ def test_a_record_with_a_fault_is_set_aside_with_its_reason(parse, tmp_path, rec
 @pytest.mark.parametrize(
     ("changes", "joint"),
     [
-        ({"joints_vis": [0] + [1] * 15, "joints": [[float("nan")] * 2, *[[1.0, 2.0]] * 15]}, -1),
-        ({"joints": [[-50.0, -7.0], *[[1.0, 2.0]] * 15]}, -51),
-        ({"joints": [[9_000, 5], *[[1, 2]] * 15]}, 8_999),
+        ({"joints_vis": [0] + [1] * 15, "joints": [[float("nan")] * 2, *JOINTS[1:]]}, -1),
+        ({"joints": [[-50.0, -7.0], *JOINTS[1:]]}, -51),
+        ({"joints": [[2_000, 5], *JOINTS[1:]]}, 1_999),
         ({"joints_vis": [True] * 16, "spare": "ignored"}, 0),
     ],
     ids=["NaN unlabelled", "labelled outside", "whole numbers", "flags true, spare keys"],
@@ -240,7 +248,7 @@ def test_too_many_bad_records_stop_the_stage(parse, tmp_path):
     assert err == (
         f"error: train: 3 of 200 records rejected, 3 of them because: {NO_SCALE}; the first is "
         "record 0, counted from 0, 0.jpg (all in data/annotations/rejects.csv); fix "
-        "data/own/train.json or raise parse.max_reject_fraction from 0.01\n"
+        "data/own/train.json, or raise parse.max_reject_fraction from 0.01\n"
     )
     assert [reject[:2] for reject in read_rejects(tmp_path)] == [
         ("train", str(k)) for k in range(3)

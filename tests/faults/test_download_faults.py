@@ -18,9 +18,10 @@ import yaml
 
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
-from hourglass.raw import downloads
+from hourglass.raw import transfer
 from hourglass.raw.datasets import RemoteFile
-from hourglass.raw.downloads import DownloadError, download_file, fetch_dataset
+from hourglass.raw.downloads import fetch_dataset
+from hourglass.raw.transfer import DownloadError, download_file
 from server import BIG, RECORDS, data_params
 from test_archives import md5, names_in, random_bytes, zip_bytes
 
@@ -85,7 +86,7 @@ def test_dropped_connection_resumes_with_the_remainder_only(site, tmp_path):
     first, second, third = (request[1] for request in site.requests)
     assert first is None
     kept = int(second.removeprefix("bytes=").rstrip("-"))
-    assert 2_000_000 - downloads.CHUNK_BYTES <= kept <= 2_000_000
+    assert 2_000_000 - transfer.CHUNK_BYTES <= kept <= 2_000_000
     last = int(third.removeprefix("bytes=").rstrip("-"))
     assert kept < last
     assert site.sent[2] == len(BIG) - last
@@ -108,8 +109,8 @@ def test_next_process_resumes_what_the_last_one_left(site, tmp_path):
 
 def test_killed_before_the_renaming_asks_for_nothing(site, tmp_path):
     remote = site.remote("a.bin", BIG)
-    part = downloads._PartFile(tmp_path / "a.bin", remote.url)
-    downloads._complete_part(part, remote)
+    part = transfer._PartFile(tmp_path / "a.bin", remote.url)
+    transfer._complete_part(part, remote)
     assert (tmp_path / "a.bin.part").read_bytes() == BIG
     download_file(remote, tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == BIG and len(site.requests) == 1
@@ -206,9 +207,9 @@ def test_part_longer_than_the_file_starts_anew(site, tmp_path):
 )
 def test_retry_after_is_honoured_up_to_a_cap(site, tmp_path, monkeypatch, asked, waited):
     waits = []
-    monkeypatch.setattr(downloads.time, "sleep", waits.append)
-    monkeypatch.setattr(downloads, "BACKOFF_SECONDS", 0.5)
-    monkeypatch.setattr(downloads, "MAX_WAIT_SECONDS", 60)
+    monkeypatch.setattr(transfer.time, "sleep", waits.append)
+    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.5)
+    monkeypatch.setattr(transfer, "MAX_WAIT_SECONDS", 60)
     remote = site.remote("a.bin", BIG)
     site.faults = [{"status": 503, "headers": {"Retry-After": asked} if asked else {}}]
     download_file(remote, tmp_path)
@@ -216,7 +217,7 @@ def test_retry_after_is_honoured_up_to_a_cap(site, tmp_path, monkeypatch, asked,
 
 
 def test_server_that_stalls_in_the_middle_is_resumed(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", (2, 0.2))
+    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", (2, 0.2))
     site.faults = [{"stall": 2_000_000}]
     download_file(site.remote("a.bin", BIG), tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == BIG
@@ -286,7 +287,7 @@ def test_server_that_always_breaks_off_and_never_resumes_ends(site, tmp_path):
     site.always = {"cut": 2_000_000, "no_range": True}
     with pytest.raises(DownloadError, match=f"{site.url}/a.bin: "):
         download_file(remote, tmp_path)
-    assert len(site.requests) == downloads.MAX_FAILURES + 1
+    assert len(site.requests) == transfer.MAX_FAILURES + 1
 
 
 def test_reaching_an_old_point_again_is_no_progress(site, tmp_path):
@@ -294,14 +295,14 @@ def test_reaching_an_old_point_again_is_no_progress(site, tmp_path):
     site.faults = [{"cut": cut, "no_range": True} for cut in (2_000_000, 1_000_000)] * 5
     with pytest.raises(DownloadError):
         download_file(remote, tmp_path)
-    assert len(site.requests) == downloads.MAX_FAILURES + 1
+    assert len(site.requests) == transfer.MAX_FAILURES + 1
 
 
 def test_backoff_doubles(site, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr(downloads.time, "sleep", waits.append)
-    monkeypatch.setattr(downloads, "BACKOFF_SECONDS", 1)
-    monkeypatch.setattr(downloads, "MAX_WAIT_SECONDS", 5)
+    monkeypatch.setattr(transfer.time, "sleep", waits.append)
+    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 1)
+    monkeypatch.setattr(transfer, "MAX_WAIT_SECONDS", 5)
     site.always = {"status": 429}
     with pytest.raises(DownloadError, match="429"):
         download_file(site.remote("a.bin", BIG), tmp_path)
@@ -320,7 +321,7 @@ def test_a_server_that_is_not_there(tmp_path):
 
 
 def test_a_server_that_never_answers(tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", (0.05, 0.05))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.bin"
         assert "timed out" in refusal(download_file, RemoteFile("a.bin", url), tmp_path)
@@ -441,10 +442,10 @@ def fail(*_):
 @pytest.mark.parametrize(
     ("place", "fault"),
     [
-        ((downloads, "open"), FullDisk),
+        ((transfer, "open"), FullDisk),
         ((os, "fsync"), fail),
         ((os, "replace"), fail),
-        ((downloads, "write_json"), fail),
+        ((transfer, "write_json"), fail),
     ],
     ids=["half-way", "at the last sync", "at the renaming", "at the first byte"],
 )
@@ -452,7 +453,7 @@ def test_disk_that_fills_up_is_one_line_and_the_next_run_goes_on(
     site, tmp_path, monkeypatch, place, fault
 ):
     site.files["lspet.zip"] = LSPET
-    monkeypatch.setattr(downloads, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1_000)
     with monkeypatch.context() as full:
         full.setattr(*place, fault, raising=False)
         line = refusal(fetch_dataset, data_params("lspet", site.url), tmp_path)
@@ -500,7 +501,7 @@ def test_killed_half_way_the_next_run_goes_on(site, start_stage, tmp_path, place
     stage = start_stage()
     wait_until(lambda: len(site.sent) == 1)
     # What is less than a piece may still be on its way.
-    wait_until(lambda: part.exists() and part.stat().st_size >= place - downloads.CHUNK_BYTES)
+    wait_until(lambda: part.exists() and part.stat().st_size >= place - transfer.CHUNK_BYTES)
     stage.kill()
     assert stage.wait() == -signal.SIGKILL
     assert names_in(part.parent) == [".lock", "lspet.zip.part", "lspet.zip.part.json"]

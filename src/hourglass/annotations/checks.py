@@ -1,13 +1,10 @@
 """Raw records of a split judged against its pictures and each other."""
 
-import collections
 import re
 
 import numpy as np
 
 from hourglass.annotations.persons import RecordFault, person_from_record
-from hourglass.errors import UserError
-from hourglass.raw.archives import DOWNLOAD_AGAIN
 from hourglass.rejects import Reject
 from hourglass.skeleton import NUM_JOINTS, SCORED_JOINTS
 
@@ -23,37 +20,6 @@ def summarize_split(split, persons, rejects):
         f" + {num_rejected:,} rejected; {joints_vis.sum():,} labelled joints,"
         f" {joints_vis[list(SCORED_JOINTS)].sum():,} scored"
     )
-
-
-def check_rejects(splits, rejects, max_fraction, rejects_path, source=None):
-    """Stop on a split with too many rejects, or with no person left.
-
-    Args:
-        splits: dict of split -> list of `Person`.
-        max_fraction: the most of a split's records that may be rejected, 0..1.
-        rejects_path: where the user finds them all.
-        source: the folder of the user's own JSON files, where there is one.
-
-    Raises:
-        UserError: names the most common reason, the first record that has it, and `rejects_path`.
-    """
-    for split, persons in splits.items():
-        reasons = collections.Counter(r.reason for r in rejects if r.split == split)
-        num_rejected = reasons.total()
-        num_records = len(persons) + num_rejected
-        if not num_records:
-            raise UserError(f"{split}: the dataset has no such records; {DOWNLOAD_AGAIN}")
-        if persons and num_rejected <= max_fraction * num_records:
-            continue
-        reason, count = reasons.most_common(1)[0]
-        first = next(r for r in rejects if r.split == split and r.reason == reason)
-        raise UserError(
-            f"{split}: {num_rejected:,} of {num_records:,} records rejected, {count:,} of them"
-            f" because: {reason}; the first is record {first.index}, counted from 0,"
-            f" {first.image or 'without a name'} (all in {rejects_path}); fix"
-            f" {f'{source}/{split}.json' if source else 'the annotations'}"
-            f" or raise parse.max_reject_fraction from {max_fraction:g}"
-        )
 
 
 def check_records(records, image_names, split="", held_out=frozenset()):
@@ -74,7 +40,9 @@ def check_records(records, image_names, split="", held_out=frozenset()):
     persons, rejects, seen = [], [], set()
     for index, record in enumerate(records):
         try:
-            person = person_from_record(record, image_names, origin=1)
+            person = person_from_record(record, origin=1)
+            if image_names is not None and person.image not in image_names:
+                raise RecordFault("picture is not among the images")
             if person.image in held_out:
                 raise RecordFault("picture is also in validation")
             _check_is_new(person, seen)

@@ -7,7 +7,7 @@ import numpy as np
 from hourglass.annotations.matlab import load_mat
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN
-from hourglass.skeleton import JOINTS, NUM_JOINTS
+from hourglass.skeleton import JOINTS, NUM_JOINTS, PERSON_HEIGHT
 
 LSPET_MAT = "joints.mat"
 LSPET_JOINTS = (
@@ -18,7 +18,7 @@ LSPET_JOINTS = (
 LSPET_MARGIN = 1.1  # person height over the longer side of the box around the labelled joints
 
 
-def read_lspet(source, image_names):
+def read_lspet(content, image_names):
     """Raw records of the Leeds Sports Pose Extended set, unchecked: (train, validation).
 
     The records are the pictures `imNNNNN.jpg` of `image_names`, in name order; the last tenth, at
@@ -28,14 +28,14 @@ def read_lspet(source, image_names):
     around the labelled joints. Pixels are taken as 1-based, as MATLAB writes them.
 
     Args:
-        source: path or bytes of `joints.mat`, `joints` [14, 3, N] = x, y, labelled.
+        content: bytes of `joints.mat`, `joints` [14, 3, N] = x, y, labelled.
 
     Raises:
         UserError: not a MATLAB file with such an array.
 
     Source: Johnson and Everingham, CVPR 2011; http://sam.johnson.io/research/lspet.html.
     """
-    array = np.asarray(load_mat(source, LSPET_MAT, "joints"))
+    array = np.asarray(load_mat(content, LSPET_MAT, "joints"))
     if (
         array.ndim != 3
         or array.shape[:2] != (len(LSPET_JOINTS), 3)
@@ -74,5 +74,5 @@ def _lspet_record(name, columns):
         "joints": joints.tolist(),
         "joints_vis": joints_vis.tolist(),
         "center": ((low + high) / 2).tolist(),
-        "scale": float((high - low).max()) * LSPET_MARGIN / 200,
+        "scale": float((high - low).max()) * LSPET_MARGIN / PERSON_HEIGHT,
     }

@@ -5,15 +5,13 @@ import collections
 import numpy as np
 
 from hourglass.annotations.matlab import load_mat
-from hourglass.annotations.persons import SPLITS, UNLABELLED
+from hourglass.annotations.persons import UNLABELLED
 from hourglass.errors import UserError
 from hourglass.files import read_json_list
 from hourglass.raw.archives import DOWNLOAD_AGAIN
 from hourglass.skeleton import NUM_JOINTS
 
-MPII_JSON = {split: f"{split}.json" for split in SPLITS}
-MPII_ZIP, MPII_MAT = "mpii_human_pose_v1_u12_2.zip", "mpii_human_pose_v1_u12_1.mat"
-MPII_VALIDATION = "valid_images.txt"
+MPII_MAT = "mpii_human_pose_v1_u12_1.mat"
 
 
 def read_mpii_json(path, split):
@@ -29,14 +27,14 @@ def read_mpii_json(path, split):
     return records
 
 
-def read_mpii_mat(source, valid_images):
+def read_mpii_mat(content, valid_images):
     """Raw records of the official MPII .mat, unchecked: (train, validation).
 
     Labelled is a person of a training picture with at least one point, a scale and an objpos.
     A point that is present is labelled, whatever `is_visible` says, as in the JSON form.
 
     Args:
-        source: path or bytes of `mpii_human_pose_v1_u12_1.mat`.
+        content: bytes of `mpii_human_pose_v1_u12_1.mat`.
         valid_images: picture names of the validation split, in its order; repeats count once.
 
     Raises:
@@ -44,7 +42,7 @@ def read_mpii_mat(source, valid_images):
 
     Source: http://human-pose.mpi-inf.mpg.de, README of the annotation release 1.2.
     """
-    release = load_mat(source, MPII_MAT, "RELEASE")
+    release = load_mat(content, MPII_MAT, "RELEASE")
     pictures = _items(release, "annolist")
     if not pictures:
         raise UserError(f"{MPII_MAT}: RELEASE has no annolist; {DOWNLOAD_AGAIN}")

@@ -8,17 +8,10 @@ from pathlib import Path
 
 from hourglass.annotations.checks import check_records
 from hourglass.annotations.lspet import LSPET_MAT, read_lspet
-from hourglass.annotations.mpii import (
-    MPII_JSON,
-    MPII_MAT,
-    MPII_VALIDATION,
-    MPII_ZIP,
-    read_mpii_json,
-    read_mpii_mat,
-)
+from hourglass.annotations.mpii import MPII_MAT, read_mpii_json, read_mpii_mat
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN, open_images, read_member
-from hourglass.raw.datasets import DATASETS
+from hourglass.raw.datasets import ANNOTATIONS, DATASETS, MPII_ZIP
 
 
 def parse_dataset(raw, dataset):
@@ -47,14 +40,14 @@ def parse_dataset(raw, dataset):
 
 def _read_splits(raw, dataset, image_names):
     """The raw records of (train, validation)."""
+    images, fallback = DATASETS[dataset].images, DATASETS[dataset].fallback
     if dataset == "lspet":
-        archive = raw / DATASETS[dataset].images
-        return read_lspet(read_member(archive, LSPET_MAT), image_names)
-    has_json = all((raw / name).exists() for name in MPII_JSON.values())
-    if not has_json and (raw / MPII_VALIDATION).exists():
-        valid_images = _read_lines(raw / MPII_VALIDATION)
+        return read_lspet(read_member(raw / images, LSPET_MAT), image_names)
+    has_json = all((raw / name).exists() for name in ANNOTATIONS.values())
+    if fallback and not has_json and (raw / fallback.name).exists():
+        valid_images = _read_lines(raw / fallback.name)
         return read_mpii_mat(read_member(raw / MPII_ZIP, MPII_MAT), valid_images)
-    return tuple(read_mpii_json(raw / name, split) for split, name in MPII_JSON.items())
+    return tuple(read_mpii_json(raw / name, split) for split, name in ANNOTATIONS.items())
 
 
 def _read_lines(path):

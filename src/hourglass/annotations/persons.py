@@ -1,4 +1,9 @@
-"""The checked record of one person: its form, and the files that hold a split of them."""
+"""The checked record of one person: its form, and the files that hold a split of them.
+
+A record that is off as a whole - a scale in pixels, joints of another picture - is found by its
+proportions: over MPII's 2,958 validation persons the joints span 0.22 to 2.9 person heights, and
+none lies farther than 2.4 of them from the center.
+"""
 
 import json
 import re
@@ -8,7 +13,7 @@ import numpy as np
 
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, read_json_list
-from hourglass.skeleton import NUM_JOINTS
+from hourglass.skeleton import NUM_JOINTS, PERSON_HEIGHT
 
 SPLITS = ("train", "validation")
 KEYS = ("image", "joints", "joints_vis", "center", "scale")
@@ -16,6 +21,9 @@ MAX_COORDINATE = 1e5  # px; no camera makes such a picture
 
 # A person of 0.2 px leaves no crop to cut, one of 200,000 px fits no picture.
 MIN_SCALE, MAX_SCALE = 1e-3, 1e3
+# Person heights. A scale in pixels is 200 times too large; where three joints or more are labelled,
+# they do not all lie in one place.
+MIN_SPAN, MAX_DISTANCE = 0.02, 10
 UNLABELLED = (-1.0, -1.0)
 
 # Absolute, on a drive, climbing out of the folder, or with what no file name should hold.
@@ -50,7 +58,7 @@ def load_persons(path):
     persons = []
     for index, record in enumerate(read_json_list(path, fix)):
         try:
-            persons.append(person_from_record(record, None, origin=0))
+            persons.append(person_from_record(record, origin=0))
         except RecordFault as fault:
             raise UserError(f"{path}: record {index}: {fault}; {fix}") from None
     return persons
@@ -76,27 +84,31 @@ def _as_record(person):
     }
 
 
-def person_from_record(record, image_names, origin):
-    """A `Person` of a record whose first pixel is `origin`; raises RecordFault."""
+def person_from_record(record, origin):
+    """A `Person` of anything that JSON can hold, its first pixel at `origin`.
+
+    Raises:
+        RecordFault: it is no record of a person.
+    """
     if not isinstance(record, dict):
         raise RecordFault("not an object")
     for key in KEYS:
         if key not in record:
             raise RecordFault(f"no '{key}'")
-    image = _check_image(record["image"], image_names)
+    image = _check_image(record["image"])
     joints_vis = _check_joints_vis(record["joints_vis"])
     joints = _check_joints(record["joints"], joints_vis, origin)
     center = _check_center(record["center"], origin)
-    return Person(image, joints, joints_vis, center, _check_scale(record["scale"]))
+    scale = _check_scale(record["scale"])
+    _check_proportions(joints[joints_vis], center, PERSON_HEIGHT * scale)
+    return Person(image, joints, joints_vis, center, scale)
 
 
-def _check_image(image, image_names):
+def _check_image(image):
     if not isinstance(image, str) or not image:
         raise RecordFault("image is not a name")
     if _UNSAFE_NAME.search(image):
         raise RecordFault("image is not a plain relative name")
-    if image_names is not None and image not in image_names:
-        raise RecordFault("picture is not among the images")
     return image
 
 
@@ -135,6 +147,18 @@ def _check_scale(number):
     if scale is None or not MIN_SCALE <= scale[0] <= MAX_SCALE:
         raise RecordFault(f"scale is not a number from {MIN_SCALE:g} to {MAX_SCALE:g}")
     return float(scale[0])
+
+
+def _check_proportions(joints, center, person_height):
+    if np.abs(joints - center).max() > MAX_DISTANCE * person_height:
+        raise RecordFault(
+            f"a labelled joint is over {MAX_DISTANCE} person heights (200 px * scale) off center"
+        )
+    if len(joints) > 2 and np.ptp(joints, axis=0).max() < MIN_SPAN * person_height:
+        raise RecordFault(
+            f"the joints span less than {MIN_SPAN} person heights: is scale in pixels? it is the "
+            "person's height / 200 px"
+        )
 
 
 def _is_list_of(values, length):

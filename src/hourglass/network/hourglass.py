@@ -9,6 +9,7 @@ from hourglass.frameworks import keras, layers
 from hourglass.skeleton import NUM_JOINTS
 
 HEATMAP_STRIDE = 4  # input pixels a heatmap pixel
+STEM = "stem_conv"  # name of the first convolution
 BATCH_NORM_MOMENTUM = 0.9
 
 # The heads start near zero: a heatmap is nearly all zeros, and an error of order one everywhere
@@ -31,10 +32,7 @@ def build_hourglass(params):
     channels = params.num_channels
     pictures = keras.Input((params.input_size, params.input_size, 3), name="pictures")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
-    x = layers.Conv2D(
-        channels // 4, 7, strides=2, padding="same", use_bias=False, name="stem_conv"
-    )(x)
-    x = _norm_relu(x, "stem")
+    x = _conv_norm_relu(x, channels // 4, 7, STEM, strides=2, use_bias=False)
     x = _residual(x, channels // 2, "stem_residual1")
     x = layers.MaxPool2D(name="stem_pool")(x)
     x = _residual(x, channels // 2, "stem_residual2")
@@ -44,8 +42,8 @@ def build_hourglass(params):
         name = f"stack{stack}"
         features = _hourglass(x, params.num_levels, f"{name}_level")
         features = _residual(features, channels, f"{name}_residual")
-        features = _norm_relu(_conv(features, channels, 1, f"{name}_linear"), f"{name}_linear")
-        heatmaps.append(_head(features, f"{name}_heatmaps"))
+        features = _conv_norm_relu(features, channels, 1, f"{name}_linear")
+        heatmaps.append(_head(features, _head_name(stack)))
         if stack < params.num_stacks:
             x = _merge(x, features, heatmaps[-1], name)
     return keras.Model(pictures, heatmaps, name="stacked_hourglass")
@@ -71,12 +69,10 @@ def _residual(x, channels, name):
     identity = x
     if x.shape[-1] != channels:
         identity = _conv(x, channels, 1, f"{name}_identity")
-    x = _norm_relu(x, f"{name}_1")
-    x = _conv(x, channels // 2, 1, f"{name}_conv1", use_bias=False)
-    x = _norm_relu(x, f"{name}_2")
-    x = _conv(x, channels // 2, 3, f"{name}_conv2", use_bias=False)
-    x = _norm_relu(x, f"{name}_3")
-    x = _conv(x, channels, 1, f"{name}_conv3", initializer=RESIDUAL_INITIALIZER)
+    x = _norm_relu(x, name)
+    x = _conv_norm_relu(x, channels // 2, 1, f"{name}_conv1", use_bias=False)
+    x = _conv_norm_relu(x, channels // 2, 3, f"{name}_conv2", use_bias=False)
+    x = _conv(x, channels, 1, f"{name}_conv3", kernel_initializer=RESIDUAL_INITIALIZER)
     return layers.Add(name=f"{name}_add")([identity, x])
 
 
@@ -92,20 +88,67 @@ def _merge(x, features, heatmaps, name):
     )
 
 
+def _conv_norm_relu(x, channels, kernel, name, **settings):
+    """A convolution whose norm is all that sees it: the two can be folded into one."""
+    return _norm_relu(_conv(x, channels, kernel, name, **settings), name)
+
+
 def _norm_relu(x, name):
-    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=_norm_name(name))(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _conv(x, channels, kernel, name, use_bias=True, initializer="he_normal"):
-    return layers.Conv2D(
-        channels, kernel, padding="same", use_bias=use_bias,
-        kernel_initializer=initializer, name=name,
-    )(x)  # fmt: skip
+def _norm_name(name):
+    return f"{name}_norm"
+
+
+def _conv(x, channels, kernel, name, **settings):
+    settings = {"padding": "same", "kernel_initializer": "he_normal"} | settings
+    return layers.Conv2D(channels, kernel, name=name, **settings)(x)
 
 
 def _head(features, name):
-    return layers.Conv2D(
-        NUM_JOINTS, 1, dtype="float32", name=name,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=HEAD_STDDEV),
-    )(features)  # fmt: skip
+    start = keras.initializers.RandomNormal(stddev=HEAD_STDDEV)
+    return _conv(features, NUM_JOINTS, 1, name, dtype="float32", kernel_initializer=start)
+
+
+def _head_name(stack):
+    return f"stack{stack}_heatmaps"
+
+
+def _scaled_name(stack):
+    return f"stack{stack}_scaled"
+
+
+# What others must know of the layers; by their names, since a network that was loaded has no more.
+
+
+def scale_heatmaps(network, factor):
+    """The same network with its heatmaps multiplied by `factor`; the weights are shared."""
+    if factor == 1:
+        return network
+    scaled = [
+        layers.Rescaling(factor, dtype="float32", name=_scaled_name(stack))(output)
+        for stack, output in enumerate(network.outputs, start=1)
+    ]
+    return keras.Model(network.input, scaled, name=network.name)
+
+
+def head_names(network):
+    """The names of the layers that make the heatmaps, and of those that scale them."""
+    stacks = range(1, len(network.outputs) + 1)
+    return {name(stack) for stack in stacks for name in (_head_name, _scaled_name)}
+
+
+def folded_norms(network):
+    """{name of a convolution: the norm that is all that follows it}."""
+    by_name = {layer.name: layer for layer in network.layers}
+    convs = [layer.name for layer in network.layers if isinstance(layer, layers.Conv2D)]
+    return {name: by_name[_norm_name(name)] for name in convs if _norm_name(name) in by_name}
+
+
+def inner_kernels(network):
+    """The kernels of all convolutions but the first one and the heads."""
+    outer = head_names(network) | {STEM}
+    convs = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
+    return [conv.kernel for conv in convs if conv.name not in outer]

@@ -6,50 +6,44 @@ from pathlib import Path
 
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
-from hourglass.frameworks import keras, layers
+from hourglass.frameworks import keras
 from hourglass.network.hourglass import HEATMAP_STRIDE
 from hourglass.skeleton import NUM_JOINTS
 
+ABOUT_MEMBER = "hourglass.json"  # what Keras does not keep
 # What Keras raises on files that are not, or not wholly, what it saves.
 _LOAD_ERRORS = (
     ValueError, OSError, LookupError, TypeError, AttributeError, zipfile.BadZipFile,
 )  # fmt: skip
 
 
-def scale_heatmaps(model, factor):
-    """The same network with its heatmaps multiplied by `factor`; the weights are shared."""
-    if factor == 1:
-        return model
-    scaled = [
-        layers.Rescaling(factor, dtype="float32", name=f"stack{stack}_scaled")(output)
-        for stack, output in enumerate(model.outputs, start=1)
-    ]
-    return keras.Model(model.input, scaled, name=model.name)
-
-
-def save_network(model, path):
+def save_network(network, path, trained_on):
     """Save as `.keras`, whole or not at all; the same weights give the same bytes.
 
     Keras writes the date and the memory addresses of shared objects into the file; they are taken
     out, so that a rerun changes nothing.
+
+    Args:
+        trained_on: the dataset's name, kept in the file for `read_trained_on`.
     """
     # Beside the target, where there is room; what a kill leaves is overwritten by the next save.
     raw = Path(path).with_name(f".{Path(path).stem}.raw.keras")
     with atomic_path(path) as temporary:
         try:
-            model.save(raw)
-            _copy_without_accidents(raw, temporary)
+            network.save(raw)
+            _copy_without_accidents(raw, temporary, {"trained_on": trained_on})
         finally:
             raw.unlink(missing_ok=True)
 
 
-def _copy_without_accidents(source, target):
+def _copy_without_accidents(source, target, about):
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for name in sorted(old.namelist()):
             data = old.read(name)
             if name.endswith(".json"):
                 data = json.dumps(_without_accidents(json.loads(data), {})).encode()
             new.writestr(zipfile.ZipInfo(name), data)
+        new.writestr(zipfile.ZipInfo(ABOUT_MEMBER), json.dumps(about))
 
 
 def _without_accidents(value, numbers):
@@ -87,6 +81,14 @@ def load_network(path):
             f"{path}: not an hourglass network for {NUM_JOINTS} joints; name another, or train one"
         )
     return model
+
+
+def read_trained_on(path):
+    """The name of the dataset that a network was trained on; None where its file does not say."""
+    with zipfile.ZipFile(path) as archive:
+        if ABOUT_MEMBER not in archive.namelist():
+            return None
+        return json.loads(archive.read(ABOUT_MEMBER))["trained_on"]
 
 
 def _is_archive(path):

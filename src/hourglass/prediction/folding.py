@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from hourglass.frameworks import keras, layers
+from hourglass.frameworks import layers
+from hourglass.network.hourglass import folded_norms, head_names
 from hourglass.network.norms import clone_network, fuse_norms
 
 
@@ -15,8 +16,7 @@ def prepare_network(network, precision):
     Args:
         precision: of the layers, a Keras dtype policy.
     """
-    heads = _find_heads(network)
-    folded = _find_folded_norms(network)
+    heads, folded = head_names(network), folded_norms(network)
     norms = {norm.name for norm in folded.values()}
 
     def copy_layer(layer):
@@ -34,39 +34,6 @@ def prepare_network(network, precision):
         if layer.name not in norms:
             copy.get_layer(layer.name).set_weights(_fold_norm(layer, folded.get(layer.name)))
     return fuse_norms(copy)
-
-
-def _find_heads(network):
-    """Names of the layers that make the heatmaps: the last convolutions and what scales them."""
-    heads, waiting = set(), [tensor._keras_history.operation for tensor in network.outputs]
-    while waiting:
-        layer = waiting.pop()
-        heads.add(layer.name)
-        if not isinstance(layer, layers.Conv2D):
-            waiting.append(_layer_before(layer))
-    return heads
-
-
-def _layer_before(layer):
-    return layer._inbound_nodes[0].parent_nodes[0].operation
-
-
-def _find_folded_norms(network):
-    """{name of a convolution: the norm that is all that follows it}."""
-    folded, members = {}, set(network.layers)
-    for layer in network.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            before = _layer_before(layer)
-            is_conv = isinstance(before, layers.Conv2D)
-            # A fused copy of the network (`norms`) shares the convolution: its norms do not count.
-            followers = sum(node.operation in members for node in before._outbound_nodes)
-            if is_conv and _is_linear(before) and followers == 1:
-                folded[before.name] = layer
-    return folded
-
-
-def _is_linear(layer):
-    return layer.activation is keras.activations.linear
 
 
 def _fold_norm(layer, norm):

@@ -73,8 +73,6 @@ def find_zip_fault(path):
 class ImageArchive(contextlib.AbstractContextManager):
     """Pictures by name, read at random; closed on exit.
 
-    Pickles as its path and opens itself again: send it to worker processes, or open one in each.
-
     Args:
         file: the open archive.
         members: dict of picture name -> (place, size in bytes).
@@ -86,9 +84,6 @@ class ImageArchive(contextlib.AbstractContextManager):
         self._file = file
         self._members = members
         self._read = read
-
-    def __reduce__(self):
-        return open_images, (self.path,)
 
     def __exit__(self, *_):
         self._file.close()

@@ -13,6 +13,9 @@ _MPII = "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr"
 _MPII_JSON = "https://aiffelstaticprd.blob.core.windows.net/media/documents"
 _MPII_SPLIT = "https://raw.githubusercontent.com/princeton-vl/pose-hg-train/master/data/mpii/annot"
 _LSPET_COMMIT = "8fabf3183516b1be5f9d44bd1c516609637e983e"
+# By split, in every dataset that has its annotations in MPII's JSON form.
+ANNOTATIONS = {"train": "train.json", "validation": "validation.json"}
+MPII_ZIP = "mpii_human_pose_v1_u12_2.zip"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ DATASETS = {
         images="mpii_human_pose_v1.tar.gz",
         files=(
             # 12.5 MB, no published checksum; holds the .mat that the fallback reads.
-            RemoteFile("mpii_human_pose_v1_u12_2.zip", f"{_MPII}/mpii_human_pose_v1_u12_2.zip"),
+            RemoteFile(MPII_ZIP, f"{_MPII}/{MPII_ZIP}"),
             # 12.9 GB, 24,984 JPEGs.
             RemoteFile(
                 "mpii_human_pose_v1.tar.gz",
@@ -56,9 +59,8 @@ DATASETS = {
                 md5="b6bc9c6869d3f035a5570b2e68ec84c4",
             ),
         ),
-        annotations=(
-            RemoteFile("train.json", f"{_MPII_JSON}/train.json"),
-            RemoteFile("validation.json", f"{_MPII_JSON}/validation.json"),
+        annotations=tuple(
+            RemoteFile(name, f"{_MPII_JSON}/{name}") for name in ANNOTATIONS.values()
         ),
         # The validation split as a list of pictures (Newell et al., ECCV 2016); with it the
         # official .mat yields the same validation persons and 3,679 more to train on.

@@ -11,10 +11,9 @@ from tqdm import tqdm
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, check_free_space, read_json_list
 from hourglass.raw.archives import picture_name
+from hourglass.raw.datasets import ANNOTATIONS
 
 CHUNK_BYTES = 1 << 18
-ANNOTATIONS = ("train.json", "validation.json")
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def pack_folder(source, folder):
@@ -27,25 +26,25 @@ def pack_folder(source, folder):
         UserError: `source` does not hold what is expected, or the disk is too small.
     """
     source, folder = Path(source), Path(folder)
-    for path in (source, source / "images", *(source / name for name in ANNOTATIONS)):
+    for path in (source, source / "images", *(source / name for name in ANNOTATIONS.values())):
         if not path.exists():
             raise UserError(
                 f"{path}: not found; data.folder needs images/, train.json and validation.json"
             )
     pictures = _list_pictures(source)
-    sources = [source / name for name in ANNOTATIONS] + list(pictures.values())
+    sources = [source / name for name in ANNOTATIONS.values()] + list(pictures.values())
     folder.mkdir(parents=True, exist_ok=True)
     check_free_space(folder, sum(path.stat().st_size for path in sources))
     with atomic_path(folder / "images.zip") as temporary:
         _write_zip(temporary, pictures)
-    for name in ANNOTATIONS:
+    for name in ANNOTATIONS.values():
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source / name, temporary)
 
 
 def _list_pictures(source):
     """Member path -> path of the regular files to pack, sorted."""
-    records = [record for name in ANNOTATIONS for record in _read_records(source / name)]
+    records = [record for name in ANNOTATIONS.values() for record in _read_records(source / name)]
     images = (record.get("image") for record in records if isinstance(record, dict))
     names = {image for image in images if isinstance(image, str)}
     pictures = {}
@@ -72,7 +71,7 @@ def _read_records(path):
 def _write_zip(path, pictures):
     with zipfile.ZipFile(path, "w") as archive:
         for name, source in tqdm(pictures.items(), "pack", unit="picture", disable=None):
-            info = zipfile.ZipInfo(name, _ZIP_DATE)
+            info = zipfile.ZipInfo(name)  # undated
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             info.file_size = source.stat().st_size  # zip64 where it must be
             with open(source, "rb") as file, archive.open(info, "w") as member:

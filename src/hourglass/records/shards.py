@@ -1,4 +1,4 @@
-"""TFRecord shards: which person goes where, the writer of one, and what was left out of them."""
+"""TFRecord shards: which person goes where, the writer of one, what was left out."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from hourglass.files import atomic_path
 from hourglass.records.crops import store_person
 from hourglass.records.schema import serialize_record
 from hourglass.records.tfrecord_format import write_record
-from hourglass.rejects import Reject, write_rejects
+from hourglass.rejects import Reject
 
 PREFIXES = {"train": "train", "validation": "val"}  # the tutorial's file names
 
@@ -80,22 +80,15 @@ def write_shard(path, indices, persons, images, params):
     return rejects
 
 
-def report_rejects(folder, shards, results, num_persons, max_fraction):
-    """Write rejects.csv; stop when too many of a split's persons had to be left out."""
+def collect_rejects(shards, results):
+    """The persons left out of all shards, in the order of the annotations.
+
+    Args:
+        shards: all of them. results: what `write_shard` returned, one a shard.
+    """
     rejects = [
         Reject(shard.split, *reject)
         for shard, left_out in zip(shards, results, strict=True)
         for reject in left_out
     ]
-    rejects.sort(key=lambda reject: (reject.split, reject.index))
-    write_rejects(folder / "rejects.csv", rejects)
-    for split, total in num_persons.items():
-        left_out = [reject for reject in rejects if reject.split == split]
-        num_left_out = len(left_out)
-        print(f"{split}: {total} persons = {total - num_left_out} records + {num_left_out} rejects")
-        if num_left_out > max_fraction * total:
-            raise UserError(
-                f"{folder}/rejects.csv: {num_left_out} of {total} {split} persons cannot be used, "
-                f"for example {left_out[0].image}: {left_out[0].reason}; fix the pictures (a "
-                "damaged archive: `dvc repro download`) or raise shard.max_reject_fraction"
-            )
+    return sorted(rejects, key=lambda reject: (reject.split, reject.index))

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hourglass.files import atomic_path, write_json
+from hourglass.skeleton import PERSON_HEIGHT
 from hourglass.synthetic.cartoons import (
     Canvas,
     draw_figure,
@@ -27,7 +28,6 @@ from hourglass.synthetic.cartoons import (
 JPEG_QUALITY = 92
 MIN_SIDE, MAX_SIDE = 240, 480  # px of a picture
 MIN_HEIGHT, MAX_HEIGHT = 110, 380  # px of the main figure if it stood upright
-MEMBER_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that the archive's bytes are
 POOLED_PICTURES = 200  # fewer are drawn before a pool of processes has started
 
 
@@ -48,7 +48,8 @@ def write_dataset(folder, params):
     with atomic_path(folder / "images.zip") as path, zipfile.ZipFile(path, "w") as archive:
         results = _encode_pictures(params.seed, jobs, _available_cores())
         for jpeg, record in tqdm(results, "draw", total=len(jobs), unit="picture", disable=None):
-            archive.writestr(zipfile.ZipInfo(f"images/{record['image']}", MEMBER_DATE), jpeg)
+            # Undated, unlike a plain name: the archive's bytes depend on its pictures alone.
+            archive.writestr(zipfile.ZipInfo(f"images/{record['image']}"), jpeg)
             records.append(record)
     write_json(folder / "train.json", records[: params.num_train])
     write_json(folder / "validation.json", records[params.num_train :])
@@ -157,7 +158,7 @@ def _annotate(figure, size, name):
         ],
         "joints_vis": inside.astype(int).tolist(),
         "center": [round(value + 1, 2) for value in _body_center(figure, size).tolist()],
-        "scale": round(figure.height / 200, 4),
+        "scale": round(figure.height / PERSON_HEIGHT, 4),
     }
 
 

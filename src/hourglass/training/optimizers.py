@@ -19,7 +19,7 @@ class AdamW(keras.optimizers.AdamW):
 
 
 class Muon(AdamW):
-    """AdamW, with orthogonalized momentum as the step of the inner convolutions' kernels.
+    """AdamW, with orthogonalized momentum as the step of the inner kernels.
 
     A kernel [h, w, in, out] is taken as a matrix [h w in, out]. Its step has the size of an AdamW
     step, so that one learning rate serves both.
@@ -27,21 +27,22 @@ class Muon(AdamW):
     al., Muon is Scalable for LLM Training, arXiv 2502.16982, equation 4.
     """
 
+    def __init__(self, *arguments, inner_kernels, **settings):
+        super().__init__(*arguments, **settings)
+        self.inner_kernels = inner_kernels
+
     def build(self, variables):
-        """Add a momentum to each kernel that is not of the first or a last layer."""
+        """Add a momentum to each inner kernel."""
         if not self.built:
             super().build(variables)
-            self.kernel_momentums = {
-                self._get_variable_index(variable): self.add_variable_from_reference(
-                    variable, name="kernel_momentum"
-                )
-                for variable in variables
-                if _is_inner_kernel(variable)
-            }
+            self.kernel_momentums = {}
+            for kernel in self.inner_kernels:
+                momentum = self.add_variable_from_reference(kernel, name="kernel_momentum")
+                self.kernel_momentums |= {id(copy): momentum for copy in _copies(kernel)}
 
     def update_step(self, gradient, variable, learning_rate):
         """Move one variable."""
-        momentum = self.kernel_momentums.get(self._get_variable_index(variable))
+        momentum = self.kernel_momentums.get(id(variable))
         if momentum is None:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -54,10 +55,11 @@ class Muon(AdamW):
         self.assign_sub(variable, ops.reshape(step, variable.shape))
 
 
-def _is_inner_kernel(variable):
-    layer = variable.path.split("/")[-2]
-    is_head = layer.endswith("_heatmaps") and "merge" not in layer
-    return len(variable.shape) == 4 and not is_head and layer != "stem_conv"
+def _copies(variable):
+    """What stands for a Keras variable in `update_step`: on TensorFlow its own, one a device."""
+    if keras.backend.backend() != "tensorflow":
+        return [variable]
+    return getattr(variable.value, "values", [variable.value])
 
 
 def orthogonalize(matrix):
@@ -72,13 +74,20 @@ def orthogonalize(matrix):
     return ops.transpose(x) if is_tall else x
 
 
-def build_optimizer(params):
-    """The optimizer that TrainParams ask for; norms and biases do not decay."""
-    kind = {"adamw": AdamW, "muon": Muon}[params.optimizer]
-    optimizer = kind(
-        params.lr, weight_decay=params.weight_decay, global_clipnorm=params.clip_norm or None,
-        use_ema=params.ema > 0, ema_momentum=params.ema,
-    )  # fmt: skip
+def build_optimizer(params, inner_kernels):
+    """The optimizer that TrainParams ask for; norms and biases do not decay.
+
+    Args:
+        inner_kernels: those that Muon moves its own way (network.hourglass.inner_kernels).
+    """
+    settings = {
+        "weight_decay": params.weight_decay, "global_clipnorm": params.clip_norm or None,
+        "use_ema": params.ema > 0, "ema_momentum": params.ema,
+    }  # fmt: skip
+    if params.optimizer == "muon":
+        optimizer = Muon(params.lr, inner_kernels=inner_kernels, **settings)
+    else:
+        optimizer = AdamW(params.lr, **settings)
     # The variables of the norms and the biases, by the names that Keras gives them.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     if params.precision == "mixed_float16":

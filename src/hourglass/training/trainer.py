@@ -15,7 +15,7 @@ from tqdm import tqdm
 from hourglass.errors import UserError
 from hourglass.evaluation import pckh
 from hourglass.frameworks import keras, tf
-from hourglass.network.hourglass import build_hourglass
+from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.network.norms import fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
@@ -85,7 +85,7 @@ class Trainer:
         xla = params.xla and not isinstance(strategy, tf.distribute.MirroredStrategy)
         fused = fuse_norms(self.network)
         self.loss_model = LossModel(fused, params, strategy.num_replicas_in_sync)
-        self.optimizer = build_optimizer(params)
+        self.optimizer = build_optimizer(params, inner_kernels(self.network))
         self.optimizer.build(self.network.trainable_variables)
         self.loss_model.compile(optimizer=self.optimizer, jit_compile=xla)
         self.predictor = PosePredictor(fused, flip_test=False, decode="taylor", xla=xla)
