@@ -48,7 +48,9 @@ clean: ## remove what runs have made, the downloads and DVC's cache excepted
 		$(d)/data/tfrecords $(d)/models/*.keras $(d)/reports/figures $(d)/reports/predictions.json)
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-lock: ## pin the newest versions of what requirements/*.in name (needs uv)
-	cd requirements && for kind in cpu gpu; do uv pip compile --quiet --upgrade --universal \
-		--python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
-		$$kind.in -o $$kind.txt; done
+LOCKED := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.10 \
+	--generate-hashes --no-emit-index-url --no-header pyproject.toml --extra dev
+
+lock: ## lock what pyproject.toml names; UPGRADE=1: the newest versions (needs uv)
+	$(LOCKED) requirements/cpu.in --override requirements/cpu.in -o requirements/cpu.txt
+	$(LOCKED) --extra gpu -o requirements/gpu.txt

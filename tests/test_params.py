@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
-import yaml
+from dvc.utils.serialize import load_yaml
+from ruamel.yaml import YAML
 
 from hourglass.errors import UserError
 from hourglass.params import load_params
@@ -14,7 +16,7 @@ def load(tmp_path):
     """Load the root's params.yaml with some keys, given by their full names, changed."""
 
     def load_changed(changes):
-        values = yaml.safe_load((ROOT / "params.yaml").read_text())
+        values = YAML(typ="safe").load(ROOT / "params.yaml")
         for name, value in changes.items():
             *sections, key = name.split(".")
             section = values
@@ -22,7 +24,7 @@ def load(tmp_path):
                 section = section[part]
             section[key] = value
         path = tmp_path / "params.yaml"
-        path.write_text(yaml.safe_dump(values))
+        YAML(typ="safe").dump(values, path)
         return load_params(path)
 
     return load_changed
@@ -39,7 +41,7 @@ def fault(load, changes):
 @pytest.mark.parametrize("folder", [".", "demo", "lspet"])
 def test_every_recipe_loads(folder):
     params = load_params(ROOT / folder / "params.yaml")
-    written = yaml.safe_load((ROOT / folder / "params.yaml").read_text())
+    written = YAML(typ="safe").load(ROOT / folder / "params.yaml")
     assert params.model_dump() == written, "each key of the file is used, none is made up"
 
 
@@ -137,28 +139,51 @@ def test_the_edge_of_a_range_is_in_it(load, name, value):
 
 @pytest.mark.parametrize("name", ["model", "train.augment", "predict.decode"])
 def test_a_missing_section_or_key_is_named_in_full(tmp_path, name):
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values = YAML(typ="safe").load(ROOT / "params.yaml")
     *sections, key = name.split(".")
     section = values
     for part in sections:
         section = section[part]
     del section[key]
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(values))
+    YAML(typ="safe").dump(values, path)
     with pytest.raises(UserError, match=rf"params\.yaml: {name}: missing; add it"):
         load_params(path)
 
 
-@pytest.mark.parametrize("text", ["7e-4", "7E-4", "7.0e-4", "'7e-4'", "+7e-4"])
-def test_a_number_that_yaml_takes_for_a_string_is_a_number(tmp_path, text):
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("lr", "7e-4", 7e-4),
+        ("lr", "+7E-4", 7e-4),
+        ("lr", ".5", 0.5),
+        ("lr", "010.5", 10.5),
+        ("epochs", "010", 10),
+        ("epochs", "0o10", 8),
+        ("epochs", "0x10", 16),
+        ("epochs", "0b11", 3),
+        ("epochs", "1_000", 1_000),
+        ("epochs", "+7", 7),
+        ("xla", "True", True),
+        ("init_weights", "'7e-4'", "7e-4"),
+        ("init_weights", "1:30", "1:30"),
+        ("init_weights", "0o8", "0o8"),
+        ("init_weights", "yes", "yes"),
+        ("init_weights", "off", "off"),
+        ("init_weights", "nan", "nan"),
+        ("init_weights", "run # 2", "run"),
+    ],
+)
+def test_a_value_means_what_it_means_to_dvc(tmp_path, key, text, value):
     recipe = (ROOT / "params.yaml").read_text()
-    assert "lr: 1.0e-2" in recipe
     path = tmp_path / "params.yaml"
-    path.write_text(recipe.replace("lr: 1.0e-2", f"lr: {text}"))
-    assert load_params(path).train.lr == 7e-4
+    path.write_text(re.sub(rf"^(  {key}:) .*", rf"\1 {text}", recipe, count=1, flags=re.M))
+    ours, dvcs = getattr(load_params(path).train, key), load_yaml(path)["train"][key]
+    assert ours == dvcs == value
+    assert type(ours) is type(dvcs) is type(value)
 
 
-@pytest.mark.parametrize("text", ["run", "1e999", "infinity", "nan", "12"])
+@pytest.mark.parametrize("text", ["run", "7e-4", "1e999", "infinity", "nan", "12"])
 def test_other_strings_stay_strings(load, text):
     assert load({"train.init_weights": text}).train.init_weights == text
     assert "train.lr: " in fault(load, {"train.lr": text})
@@ -189,6 +214,10 @@ def test_the_step_of_the_input_size_follows_the_levels(load):
     assert load({"model.input_size": 96, "model.num_levels": 3}).model.input_size == 96
 
 
+def test_a_long_value_is_cut(load):
+    assert len(fault(load, {"train.lr": [[[["long"] * 9] * 9] * 9] * 9})) < 300
+
+
 def test_several_faults_are_counted(load):
     text = fault(load, {"train.lr": 0, "train.epochs": 0, "model.depth": 1})
     assert text.endswith("(and 2 more)")
@@ -201,8 +230,10 @@ def test_params_do_not_change(load):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "train: {", "a: b: c", "!!python/object:os.system {}", "1: {}", "\t"]
-)
+    "text",
+    ["", "[]", "train: {", "a: b: c", "!!python/object:os.system {}", "!!bool 7", "!!int ''",
+     "? [[a]]", "? {a: 1}", "1: {}", "\t", ">\n\n   \n a"],
+)  # fmt: skip
 def test_a_file_that_is_no_recipe_is_one_line(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)

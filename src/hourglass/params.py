@@ -1,15 +1,16 @@
 """Typed, checked sections of `params.yaml`; anything wrong in it is one clear line."""
 
-import math
-import re
 import reprlib
+import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import AliasEvent
 
-from hourglass.errors import UserError
+from hourglass.errors import UserError, one_line
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -146,15 +147,27 @@ def load_params(path="params.yaml"):
     """
     path = Path(path)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        values = _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except Exception as error:  # odd tags, `!!bool 7`, get KeyError and more out of the library
         raise UserError(f"{path}: cannot be read: {_describe_fault(error)}; fix it") from None
     try:
-        return Params.model_validate(_exponents_as_floats(values))
+        return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {' '.join(_describe(error).split())}") from None
+        raise UserError(f"{path}: {one_line(_describe(error))}") from None
+
+
+def _parse(text):
+    """The values, read as DVC reads them: each means to a stage what it means to `dvc repro`.
+
+    Aliases alone are refused: with merges (`<<`), ten lines of them fill the memory.
+    """
+    for event in YAML(typ="safe").parse(text):
+        if isinstance(event, AliasEvent):
+            problem = "an alias is not allowed"
+            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+    return YAML(typ="safe").load(text)
 
 
 def _describe_fault(error):
@@ -163,56 +176,12 @@ def _describe_fault(error):
         return f"not UTF-8 at byte {error.start}"
     if isinstance(error, OSError):
         return error.strerror
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return " ".join(str(error).split())
-    mark, what = error.problem_mark, [error.context, error.problem]
-    return f"line {mark.line + 1} column {mark.column + 1}: {', '.join(filter(None, what))}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without what hides a slip, a key given twice, or grows without end, an alias."""
-
-    def compose_node(self, parent, index):
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(problem="an alias is not allowed", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node, deep=False):
-        mapping = super().construct_mapping(node, deep)
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                problem = f"{key.value} is given twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return mapping
-
-    def construct_decimal(self, node):
-        """A number, but for 010 and 1:30: to YAML 1.1, and not to DVC, they are 8 and 90."""
-        text = self.construct_scalar(node)
-        if re.match(r"[-+]?0[0-9box_]", text) or ":" in text:
-            problem = f"{text} is no plain decimal number"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        is_int = node.tag.endswith(":int")
-        return self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_decimal)
-
-
-def _exponents_as_floats(values):
-    """YAML 1.1 reads `7e-4` as a string; what looks like a number is meant as one."""
-    if isinstance(values, dict):
-        return {key: _exponents_as_floats(value) for key, value in values.items()}
-    if isinstance(values, str):
-        try:
-            number = float(values)
-        except ValueError:
-            return values
-        return number if math.isfinite(number) and "e" in values.lower() else values
-    return values
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if not mark:
+        return one_line(error)
+    what = (error.context, error.problem)
+    text = textwrap.shorten(", ".join(filter(None, what)), 160, placeholder=" ...")
+    return f"line {mark.line + 1} column {mark.column + 1}: {text}"
 
 
 def _describe(error):
@@ -224,12 +193,16 @@ def _describe(error):
     if first["type"] == "model_type" and not key:
         return "holds no sections; add them (the root's params.yaml shows every key)"
     if first["type"] == "model_type":
-        text = f"must hold keys (got {reprlib.repr(first['input'])})"
+        text = f"must hold keys (got {_show(first['input'])})"
     elif first["type"] == "extra_forbidden":
         text = "unknown key; remove it or fix its spelling"
     elif first["type"] == "missing":
         text = "missing; add it (the root's params.yaml shows every key)"
     elif not isinstance(first["input"], dict | Section):
-        text = f"{text} (got {reprlib.repr(first['input'])})"
+        text = f"{text} (got {_show(first['input'])})"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return f"{key}: {text}{more}" if key else f"{text}{more}"
+
+
+def _show(value):
+    return textwrap.shorten(reprlib.repr(value), 80, placeholder=" ...")

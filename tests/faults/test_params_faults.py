@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 RECIPE = (Path(__file__).parents[2] / "params.yaml").read_text()
+TWICE = "cannot be read: HERE: while constructing a mapping, found duplicate key "
 STAGES = ("download", "parse", "shard", "train", "predict")
 
 
@@ -62,8 +63,8 @@ def test_every_stage_reads_it_before_any_work(refuse, stage):
         (without(r"^  augment:.*?(?=^  precision:)"), "train.augment: missing; add it"),
         (without(r"^model:.*?(?=^train:)") + "model: 5\n", "model: must hold keys (got 5)"),
         (without(r"^  input_size:[^\n]*\n"), "model.input_size: missing; add it"),
-        (RECIPE + "train:\n  lr: 1.0\n", "cannot be read: HERE: train is given twice"),
-        (RECIPE.replace("  lr:", "  lr: 1.0\n  lr:"), "cannot be read: HERE: lr is given twice"),
+        (RECIPE + "train:\n  lr: 1.0\n", TWICE + '"train"'),
+        (RECIPE.replace("  lr:", "  lr: 1.0\n  lr:"), TWICE + '"lr"'),
     ],
     ids=["misspelt", "misspelt, nested", "unknown", "a key of two lines", "a number for a key",
          "section missing", "nested section missing",
@@ -86,24 +87,24 @@ def test_a_wrong_key_is_named(refuse, content, line):
         ("epochs", "x" * 100_000, "train.epochs: Input should be a valid integer (got 'xxx"),
         ("lr", "fast", "train.lr: Input should be a valid number (got 'fast')"),
         ("lr", "[1.0e-3]", "train.lr: Input should be a valid number (got [0.001])"),
-        ("lr", "'1e999'", "train.lr: Input should be a valid number"),
+        ("lr", "'7e-4'", "train.lr: Input should be a valid number (got '7e-4')"),
         ("xla", "1", "train.xla: Input should be a valid boolean (got 1)"),
         ("mirror", "7", "data.mirror: Input should be a valid string (got 7)"),
         ("decay_epochs", "100", "train.decay_epochs: Input should be a valid list (got 100)"),
         ("decay_epochs", "[3, no]", "train.decay_epochs.1: Input should be a valid integer"),
-        ("epochs", "010", "cannot be read: HERE: 010 is no plain decimal number"),
-        ("epochs", "0x10", "cannot be read: HERE: 0x10 is no plain decimal number"),
-        ("epochs", "1:30", "cannot be read: HERE: 1:30 is no plain decimal number"),
+        ("epochs", "1:30", "train.epochs: Input should be a valid integer (got '1:30')"),
         ("epochs", "!!int [1]", "cannot be read: HERE: expected a scalar node"),
         ("lr", "!!float {a: 1}", "cannot be read: HERE: expected a scalar node"),
-        ("lr", "1:30.5", "cannot be read: HERE: 1:30.5 is no plain decimal number"),
+        ("lr", "1:30.5", "train.lr: Input should be a valid number (got '1:30.5')"),
+        ("xla", "yes", "train.xla: Input should be a valid boolean (got 'yes')"),
+        ("xla", "!!bool 7", "cannot be read: '7'"),
     ],
     ids=["word for a count", "fraction for a count", "exponent for a count", "bool for a count",
          "nothing for a count", "date for a count", "bytes for a count", "100 kB for a count",
-         "word for a number", "list for a number", "infinity in a string", "number for a bool",
-         "number for a URL", "number for a list", "bool in a list", "octal", "hexadecimal",
-         "sexagesimal", "a list called a count", "a mapping called a number",
-         "sexagesimal fraction"],
+         "word for a number", "list for a number", "number in quotes", "number for a bool",
+         "number for a URL", "number for a list", "word in a list", "sexagesimal",
+         "a list called a count", "a mapping called a number",
+         "sexagesimal fraction", "yes for a bool", "a number called a bool"],
 )  # fmt: skip
 def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
     assert refuse(with_value(key, value)).startswith(line)
@@ -155,10 +156,10 @@ def test_a_value_out_of_range_is_named_with_what_was_given(refuse, key, value, l
         (RECIPE[:1_000], "shard.rotation_range: missing; add it|"),
         (RECIPE + "---\n" + RECIPE, "cannot be read: HERE: expected a single document"),
         ("!!python/object/apply:os.system [id]", "cannot be read: HERE: could not determine"),
-        ("[" * 600, "cannot be read: maximum recursion depth exceeded"),
+        ("[" * 600 + "]" * 600, "cannot be read: maximum recursion depth exceeded"),
         ("a: &a {b: *a}", "cannot be read: HERE: an alias is not"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "cannot be read: HERE: an alias is not"),
-        ("? [a, b]\n: 1", "cannot be read: HERE: while constructing a mapping, found"),
+        ("? [a, b]\n: 1", "data: missing; add it"),
         (RECIPE.encode("utf-16"), "cannot be read: not UTF-8 at byte 0"),
         (RECIPE.encode() + b"\xff", "cannot be read: not UTF-8 at byte "),
         (RECIPE.encode() + b"\0", "cannot be read: unacceptable character #x0000"),
@@ -188,8 +189,8 @@ def test_a_folder_in_its_place(run_stage, tmp_path):
     assert err.startswith("error: params.yaml: cannot be read: Is a directory")
 
 
-@pytest.mark.parametrize("text", ["7e-4", "7E-4", "'7e-4'", "+7e-4"])
-def test_a_number_that_yaml_takes_for_a_string_is_a_number(run_stage, tmp_path, text):
+@pytest.mark.parametrize("text", ["7e-4", "7E-4", "+7e-4"])
+def test_a_number_needs_no_point(run_stage, tmp_path, text):
     """The stage goes on to its own work, and misses the raw files."""
     (tmp_path / "params.yaml").write_text(with_value("lr", text))
     code, _, err = run_stage("parse")

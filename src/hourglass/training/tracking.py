@@ -2,8 +2,8 @@
 
 import matplotlib
 import numpy as np
+from dvc.scm import SCMError, map_scm_exception
 from dvclive import Live
-from scmrepo.exceptions import SCMError
 
 from hourglass.files import write_text
 from hourglass.frameworks import tf
@@ -63,8 +63,9 @@ class Tracker:
 
 def _start_live(folder):
     try:
-        # The results of a run are DVC's own to record: they are the stage's outputs.
-        return Live(str(folder), report="html", save_dvc_exp=False, dvcyaml=None)
+        with map_scm_exception():
+            # The results of a run are DVC's own to record: they are the stage's outputs.
+            return Live(str(folder), report="html", save_dvc_exp=False, dvcyaml=None)
     except SCMError:  # a git repository without a commit
         return None
 
