@@ -1,4 +1,4 @@
-"""The DVC pipeline itself, run as in demo/ in a small copy of the project on a few drawn figures."""
+"""The DVC pipeline, run as in demo/ in a small copy of the project on a few drawn figures."""
 
 import json
 import os
