@@ -129,7 +129,8 @@ def test_light_stages_load_no_tensorflow(stage):
 
 @pytest.mark.parametrize("folder", ["demo", "lspet"])
 def test_each_folder_runs_the_same_pipeline(folder):
-    same = (ROOT / folder / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
-    assert same, f"cp dvc.yaml {folder}/"
+    for name in ("dvc.yaml", ".dvc/config"):
+        same = (ROOT / folder / name).read_bytes() == (ROOT / name).read_bytes()
+        assert same, f"cp {name} {folder}/{name}"
     for name in ("src", "stages"):
         assert (ROOT / folder / name).samefile(ROOT / name)

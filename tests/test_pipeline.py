@@ -1,10 +1,11 @@
-"""The DVC pipeline itself, run in a small copy of the project on a few drawn figures."""
+"""The DVC pipeline, run as in demo/ in a small copy of the project on a few drawn figures."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ SMALL = {
 def run(project, *command):
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "XDG_CACHE_HOME": str(project.parent / "cache"),
+        "XDG_CACHE_HOME": str(project.parents[1] / "cache"),
         "DVC_NO_ANALYTICS": "1",
         "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost",
         "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost",
@@ -59,24 +60,28 @@ def change_params(project, section, **values):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A git and DVC project of its own, the pipeline run once; gives the folder and the output."""
-    folder = tmp_path_factory.mktemp("pipeline") / "project"
-    folder.mkdir()
-    shutil.copy(ROOT / "dvc.yaml", folder)
+    """A git repository, in it a DVC project that links to the code, as demo/ does, run once.
+
+    Gives the DVC project's folder and the output of the run.
+    """
+    root = tmp_path_factory.mktemp("pipeline") / "project"
+    folder = root / "demo"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / ".gitignore", root)
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / "demo" / name, folder)
     for name in ("src", "stages"):
         shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+            ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
+        (folder / name).symlink_to(f"../{name}")
     params = yaml.safe_load((ROOT / "demo/params.yaml").read_text())
     for (section, key), value in SMALL.items():
         params[section][key] = value
-    params["data"]["folder"] = "own"
-    (folder / "own").mkdir()
-    (folder / "own/README.md").write_text("empty\n")
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    (folder / ".gitignore").write_text("/data/raw/\n__pycache__/\nlogs/\n")
-    run(folder, "git", "init", "-q")
-    run(folder, "dvc", "init", "-q")
+    shutil.copytree(ROOT / "data/own", root / "data/own")
+    run(root, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q", "--subdir")
     output = run(folder, "dvc", "repro")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "first run")
@@ -100,7 +105,7 @@ def test_all_stages_run_and_leave_their_files(project):
 
 def test_nothing_is_left_behind(project):
     folder, _ = project
-    assert not list((folder.parent / "cache").rglob("*.npz"))
+    assert not list((folder.parents[1] / "cache").rglob("*.npz"))
     strays = [p for p in folder.rglob("*") if p.name.endswith((".tmp", ".part", ".lock"))]
     assert [p for p in strays if ".dvc" not in p.parts and p.name != "dvc.lock"] == []
 
@@ -138,14 +143,43 @@ def test_a_changed_number_of_shards_reruns_from_shard_on(project):
         path.write_text(before)
 
 
-def test_an_experiment_reruns_training_and_what_follows(project):
+def test_the_own_folder_reruns_download_where_it_is_named_and_only_there(project):
     folder, _ = project
-    output = run(folder, "dvc", "exp", "run", "-n", "faster", "-S", "train.lr=7e-4")
+    own = folder.parent / "data/own"
+    with zipfile.ZipFile(folder / "data/raw/synthetic/images.zip") as pictures:
+        pictures.extractall(own)
+    for name in ("train.json", "validation.json"):
+        shutil.copy(folder / "data/raw/synthetic" / name, own)
+    assert stages_changed(folder) == []
+    change_params(folder, "data", dataset="folder", folder="../data/own")
+    try:
+        assert stages_run(run(folder, "dvc", "repro", "download")) == ["download"]
+        (own / "train.json").write_text((own / "train.json").read_text() + "\n")
+        assert "data/own" in run(folder, "dvc", "status", "download")
+    finally:
+        run(folder, "git", "checkout", "params.yaml", "dvc.lock")
+
+
+def test_plots_are_those_asked_for(project):
+    shown = json.loads(run(project[0], "dvc", "plots", "show", "--json"))
+    wanted = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
+    assert list(shown["data"]) == [p if isinstance(p, str) else next(iter(p)) for p in wanted]
+    assert "errors" not in shown
+    for name in ("history", "pckh_curve"):
+        columns = (project[0] / f"reports/plots/{name}.csv").read_text().splitlines()[0]
+        assert "." not in columns  # Vega draws nothing for those
+
+
+def test_an_experiment_in_a_copy_of_the_tree_reruns_training_and_what_follows(project):
+    folder, _ = project
+    raw = ("-C", "data/raw")  # not cached, so not there
+    output = run(folder, "dvc", "exp", "run", "--temp", *raw, "-n", "slow", "-S", "train.lr=7e-4")
     assert stages_run(output) == ["train", "predict", "evaluate"]
-    assert yaml.safe_load((folder / "params.yaml").read_text())["train"]["lr"] == "7e-4" or (
-        yaml.safe_load((folder / "params.yaml").read_text())["train"]["lr"] == 7e-4
-    )
+    assert run(folder, "git", "status", "--porcelain", "-uno") == ""
+    run(folder, "dvc", "exp", "apply", "slow")
+    assert stages_changed(folder) == []
+    assert float(yaml.safe_load((folder / "params.yaml").read_text())["train"]["lr"]) == 7e-4
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json"))
-    assert "faster" in json.dumps(shown)
+    assert "slow" in json.dumps(shown)
     difference = json.loads(run(folder, "dvc", "params", "diff", "--json"))
     assert "train.lr" in json.dumps(difference)

@@ -168,12 +168,11 @@ def test_decode_is_the_inverse_of_encode(keypoints, sigma, peak):
 
 @repeated
 @given(
-    arrays.arrays(
-        np.float32, (1, 6, 5, 3), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
-    ),
+    arrays.arrays(np.float32, (1, 6, 5, 3), elements=st.floats(-1e3, 1e3, width=32)),
     st.sampled_from(["argmax", "quarter", "taylor"]),
 )
 def test_any_heatmap_is_decoded_beside_its_highest_pixel(heatmaps, method):
+    heatmaps = heatmaps + np.float32(0)  # no -0, which need not come after 0
     found, scores = map(np.array, decode_heatmaps(heatmaps, method))
     flat = heatmaps.reshape(30, 3)
     best = flat.argmax(axis=0)

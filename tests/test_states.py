@@ -18,7 +18,7 @@ from hourglass.training.states import (
 def test_the_state_comes_back_as_it_was(tmp_path):
     rng = np.random.default_rng(1)
     arrays = [rng.normal(size=(2, 3)).astype(np.float32) for _ in range(12)]
-    history = [{"epoch": 1, "lr": 0.1, "loss": 1 / 3, "val_pckh": 2 / 3, "val_pckh_0.1": 0.0}]
+    history = [{"epoch": 1, "lr": 0.1, "loss": 1 / 3, "val_pckh": 2 / 3, "val_pckh_0_1": 0.0}]
     state = TrainingState(arrays, [np.array(5), *arrays[:3]], arrays[::-1], history)
     state.save(tmp_path / "state.npz")
     loaded = TrainingState.load(tmp_path / "state.npz")

@@ -230,7 +230,7 @@ def test_a_finished_run_is_not_trained_again(renew, monkeypatch):
     assert weights_of(trainer) == expected
 
 
-SCORES = {"val_pckh": 1.0, "val_pckh_0.1": 0.0}
+SCORES = {"val_pckh": 1.0, "val_pckh_0_1": 0.0}
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def scripted(renew, monkeypatch):
 
         def validate(self):
             epoch = self.network.get_weights()[0].flat[0]
-            return {"val_pckh": scores[int(epoch) - 1], "val_pckh_0.1": 0.0}
+            return {"val_pckh": scores[int(epoch) - 1], "val_pckh_0_1": 0.0}
 
         monkeypatch.setattr(Trainer, "_fit", fit)
         monkeypatch.setattr(Trainer, "validate", validate)

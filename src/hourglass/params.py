@@ -11,6 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent
 
 from hourglass.errors import UserError, one_line
+from hourglass.skeleton import HEATMAP_STRIDE
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -65,8 +66,8 @@ class ModelParams(Section):
 
     @model_validator(mode="after")
     def check_input_size(self):
-        # Heatmaps are a quarter of the input, and halved once more at each level.
-        step = 4 * 2**self.num_levels
+        # The heatmaps are halved once more at each level.
+        step = HEATMAP_STRIDE * 2**self.num_levels
         if self.input_size % step:
             raise ValueError(
                 f"input_size {self.input_size} must be a multiple of {step} "

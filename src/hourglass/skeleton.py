@@ -1,4 +1,4 @@
-"""The 16 joints of MPII Human Pose: names, bones, flip order and the groups PCKh is reported by.
+"""The 16 joints of MPII Human Pose, and the numbers that all parts must agree on.
 
 Source: http://human-pose.mpi-inf.mpg.de (Andriluka et al., CVPR 2014), joint ids 0..15.
 """
@@ -18,6 +18,9 @@ BONES = (
     (6, 7), (7, 8), (8, 9),
     (10, 11), (11, 12), (12, 7), (13, 7), (13, 14), (14, 15),
 )  # fmt: skip
+
+# Input pixels of the network to a heatmap pixel.
+HEATMAP_STRIDE = 4
 
 # A person's `scale` is its height by this, px: of the whole body, standing.
 PERSON_HEIGHT = 200.0

@@ -12,10 +12,11 @@ STAGES = Path(__file__).parents[2] / "stages"
 HEADER = """\
 # Faults
 
-Every promise about faults and bad input is a test in `tests/faults`. `make faults` runs all and
-writes this table; `make test` runs those that are quick. A case is one fault. It holds when the
-outcome is the promised one: handled right, set aside with its reason, or one line that says which
-file, what is wrong and what to do, with nothing lost and nothing half-written.
+Every promise about faults and bad input is a test in `tests/faults`. `make faults` runs all;
+`make faults TABLE=docs/faults.md` writes this table too; `make test` runs those that are quick. A
+case is one fault. It holds when the outcome is the promised one: handled right, set aside with its
+reason, or one line that says which file, what is wrong and what to do, with nothing lost and
+nothing half-written.
 
 | family | what is tried | cases tried | held |
 |---|---|---:|---:|

@@ -42,7 +42,7 @@ KINDS = {
 }
 EPOCHS = {"training": 10, "pipeline": 3}
 MAX_RUNS = 8
-NOT_COMPARED = {"logs", "__pycache__"}  # TensorBoard's files carry the time of day
+NOT_COMPARED = {".dvc", "logs", "__pycache__"}  # TensorBoard's files carry the time of day
 
 
 @dataclasses.dataclass

@@ -8,7 +8,6 @@ S input_size, K joints.
 from hourglass.frameworks import keras, layers
 from hourglass.skeleton import NUM_JOINTS
 
-HEATMAP_STRIDE = 4  # input pixels a heatmap pixel
 STEM = "stem_conv"  # name of the first convolution
 BATCH_NORM_MOMENTUM = 0.9
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
 from hourglass.frameworks import keras
-from hourglass.network.hourglass import HEATMAP_STRIDE
-from hourglass.skeleton import NUM_JOINTS
+from hourglass.skeleton import HEATMAP_STRIDE, NUM_JOINTS
 
 ABOUT_MEMBER = "hourglass.json"  # what Keras does not keep
 # What Keras raises on files that are not, or not wholly, what it saves.

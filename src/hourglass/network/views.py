@@ -9,8 +9,7 @@ joints, D stored px, S input px.
 import numpy as np
 
 from hourglass.frameworks import compile_on_cpu, ops
-from hourglass.network.hourglass import HEATMAP_STRIDE
-from hourglass.skeleton import FLIP_ORDER
+from hourglass.skeleton import FLIP_ORDER, HEATMAP_STRIDE
 
 # Columns of a draw: zoom, turn (radians), flip (0 or 1), gain of red, green and blue.
 NUM_DRAWS = 6

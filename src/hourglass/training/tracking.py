@@ -9,7 +9,8 @@ from hourglass.files import write_text
 from hourglass.frameworks import tf
 
 NUM_SAMPLES = 8
-HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0.1")
+# No dots: Vega, which draws them, takes `a.b` for a field of `a`.
+HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0_1")
 
 
 class Tracker:

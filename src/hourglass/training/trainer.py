@@ -67,7 +67,7 @@ class Trainer:
         """Train to the end, or to early stopping; the network ends with the best weights.
 
         Returns:
-            The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0.1}.
+            The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0_1}.
 
         Raises:
             UserError: the loss is not finite, or the memory does not suffice.
@@ -170,7 +170,7 @@ class Trainer:
         errors = pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], truth["scale"])
         return {
             "val_pckh": pckh.compute_pckh(errors, truth["joints_vis"], 0.5) or 0.0,
-            "val_pckh_0.1": pckh.compute_pckh(errors, truth["joints_vis"], 0.1) or 0.0,
+            "val_pckh_0_1": pckh.compute_pckh(errors, truth["joints_vis"], 0.1) or 0.0,
         }
 
     def _report(self, state, tracker):
@@ -178,7 +178,7 @@ class Trainer:
         print(
             f"epoch {row['epoch']:3}/{self.params.epochs}  lr {row['lr']:.2e}  "
             f"loss {row['loss']:.5f}  PCKh@0.5 {row['val_pckh']:5.2f}  "
-            f"@0.1 {row['val_pckh_0.1']:5.2f}  best {best['val_pckh']:5.2f} "
+            f"@0.1 {row['val_pckh_0_1']:5.2f}  best {best['val_pckh']:5.2f} "
             f"(epoch {best['epoch']})",
             flush=True,
         )
