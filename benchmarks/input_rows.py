@@ -18,6 +18,7 @@ from hourglass.network.heatmaps import encode_heatmaps
 from hourglass.network.views import locate_keypoints, render_views
 from hourglass.params import load_params
 from hourglass.records import input_pipeline
+from hourglass.records.splits import open_split
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -144,7 +145,7 @@ def host_rate(folder, cores, rounds):
 
 def main():
     folder, rounds = sys.argv[1:]
-    split = input_pipeline.open_split(folder, "train", PARAMS.model.input_size)
+    split = open_split(folder, "train", PARAMS.model.input_size)
     run = consume(host_batches(split).repeat(OUR_PASSES))
     print(statistics.median(measure_rates({"host": run}, int(rounds))["host"]))
 

@@ -11,9 +11,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from hourglass.annotations.checks import check_records
-from hourglass.records import input_pipeline
 from hourglass.records.index import write_index
 from hourglass.records.shards import plan_shards, write_shard
+from hourglass.records.splits import open_split
 from hourglass.synthetic.pictures import draw_picture
 
 MPII_WIDTH = 1280  # px, as most of MPII's
@@ -100,7 +100,7 @@ def write_split(folder, sample, shard_params, num_shards=8):
         for shard in tqdm(shards, desc=folder.name, disable=None)
     ]
     write_index(folder, shards, results, {"train": len(sample.persons)}, shard_params)
-    return input_pipeline.open_split(folder, "train", 256)
+    return open_split(folder, "train", 256)
 
 
 def write_splits(folder, sample, shard_params):

@@ -139,7 +139,7 @@ def run_variant(name, seed, options):
     """Train and judge one variant; leaves result.json in its folder."""
     from hourglass.network import hourglass
     from hourglass.params import Params
-    from hourglass.records.input_pipeline import open_split
+    from hourglass.records.splits import open_split
     from hourglass.training.devices import prepare_devices
     from hourglass.training.optimizers import write_averages
     from hourglass.training.states import TrainingState

@@ -11,13 +11,8 @@ from hourglass.network.storage import load_network
 from hourglass.params import load_params
 from hourglass.prediction import figures, folding
 from hourglass.prediction.predictions import save_predictions
-from hourglass.records.input_pipeline import (
-    check_persons,
-    eval_batches,
-    name_damage,
-    open_split,
-    read_crops,
-)
+from hourglass.records.input_pipeline import eval_batches
+from hourglass.records.splits import check_persons, name_damage, open_split, read_crops
 
 
 @exit_on_user_error

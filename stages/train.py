@@ -8,7 +8,7 @@ from hourglass.network.hourglass import scale_heatmaps
 from hourglass.network.storage import save_network
 from hourglass.params import load_params
 from hourglass.records.index import INDEX_NAME
-from hourglass.records.input_pipeline import name_damage, open_split
+from hourglass.records.splits import name_damage, open_split
 from hourglass.training.devices import prepare_devices
 from hourglass.training.states import cache_folder, remove_old_states, state_key
 from hourglass.training.tracking import write_history

@@ -13,7 +13,8 @@ from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.views import heatmap_to_input, swap_sides
 from hourglass.prediction.folding import prepare_network
 from hourglass.prediction.photos import predict_photo
-from hourglass.records.input_pipeline import eval_batches, open_split
+from hourglass.records.input_pipeline import eval_batches
+from hourglass.records.splits import open_split
 from hourglass.skeleton import FLIP_ORDER
 
 SIZE = 64  # px of the fake networks' input

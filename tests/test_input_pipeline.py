@@ -9,14 +9,9 @@ from hourglass.network.views import locate_keypoints, render_views
 from hourglass.params import AugmentParams
 from hourglass.records import input_pipeline
 from hourglass.records.index import write_index
-from hourglass.records.input_pipeline import (
-    eval_batches,
-    open_split,
-    read_crops,
-    read_truth,
-    train_batches,
-)
+from hourglass.records.input_pipeline import eval_batches, train_batches
 from hourglass.records.shards import Shard, write_shard
+from hourglass.records.splits import open_split, read_crops, read_truth
 
 
 @pytest.fixture(scope="module")

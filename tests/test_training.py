@@ -15,7 +15,7 @@ import tensorflow as tf
 from changes import change_train
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
-from hourglass.records.input_pipeline import open_split
+from hourglass.records.splits import open_split
 from hourglass.training import (
     tracking,
 )
@@ -37,7 +37,7 @@ from pathlib import Path
 import keras, tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
-from hourglass.records.input_pipeline import open_split
+from hourglass.records.splits import open_split
 from hourglass.training import trainer
 from hourglass.training.devices import prepare_devices
 

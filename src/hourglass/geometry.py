@@ -74,5 +74,6 @@ def apply_transform(transform, points):
 
 def invert_transform(transform):
     """The transform [2, 3] that undoes `transform`."""
+    # y = A x + b, so x = inv(A) y - inv(A) b.
     linear = np.linalg.inv(transform[:, :2])
     return np.concatenate([linear, -linear @ transform[:, 2:]], axis=1)

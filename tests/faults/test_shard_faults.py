@@ -16,15 +16,9 @@ import pytest
 from hourglass.cluster import shard_tasks
 from hourglass.errors import UserError
 from hourglass.raw.archives import open_images
-from hourglass.records.input_pipeline import (
-    eval_batches,
-    name_damage,
-    open_split,
-    read_crops,
-    read_truth,
-    train_batches,
-)
+from hourglass.records.input_pipeline import eval_batches, train_batches
 from hourglass.records.shards import write_shard
+from hourglass.records.splits import name_damage, open_split, read_crops, read_truth
 from stage_project import (
     ROOT,
     assert_one_line,

@@ -46,6 +46,7 @@ def read_mpii_mat(content, valid_images):
     pictures = _items(release, "annolist")
     if not pictures:
         raise UserError(f"{MPII_MAT}: RELEASE has no annolist; {DOWNLOAD_AGAIN}")
+    # A release without `img_train` is one of training pictures alone.
     is_train = _items(release, "img_train") or [1] * len(pictures)
     by_image = collections.defaultdict(list)
     for picture, picture_is_train in zip(pictures, is_train, strict=False):
@@ -53,7 +54,7 @@ def read_mpii_mat(content, valid_images):
             image = _image_name(picture)
             rects = filter(_is_labelled, _items(picture, "annorect"))
             by_image[image] += [_mpii_record(image, rect) for rect in rects]
-    held_out = dict.fromkeys(valid_images)
+    held_out = dict.fromkeys(valid_images)  # in order, each once
     validation = [record for image in held_out for record in by_image.pop(image, ())]
     return [record for records in by_image.values() for record in records], validation
 

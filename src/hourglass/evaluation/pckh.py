@@ -33,7 +33,7 @@ def normalized_errors(keypoints, joints, scale):
     offsets = np.asarray(keypoints, np.float64) - np.asarray(joints, np.float64)
     head_sizes = HEAD_SIZE_PER_SCALE * np.asarray(scale, np.float64)
     errors = np.hypot(offsets[..., 0], offsets[..., 1]) / head_sizes[:, None]
-    return np.where(np.isnan(errors), np.inf, errors)
+    return np.where(np.isnan(errors), np.inf, errors)  # not a number is not right
 
 
 def score_persons(persons, keypoints):
@@ -74,6 +74,7 @@ def mean_pckh(errors, joints_vis, threshold, joints):
     labelled is left out of the mean.
     """
     values = [compute_pckh(errors, joints_vis, threshold, [joint]) for joint in joints]
+    # Per joint first: a side with fewer labels weighs as much as the other.
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 

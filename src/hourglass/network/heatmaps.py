@@ -43,7 +43,7 @@ def decode_heatmaps(heatmaps, method):
     """
     height, width = heatmaps.shape[1:3]
     flat = ops.reshape(heatmaps, (-1, height * width, heatmaps.shape[3]))
-    best = ops.argmax(flat, axis=1)  # (N, K)
+    best = ops.argmax(flat, axis=1)  # (N, K), row * W + column
     scores = ops.max(flat, axis=1)
     x, y = best % width, best // width
     peak = ops.cast(ops.stack([x, y], axis=-1), "float32")
@@ -79,6 +79,7 @@ def _taylor_offset(at):
     dx, dy = (right - left) / 2, (down - up) / 2
     dxx, dyy = right - 2 * center + left, down - 2 * center + up
     dxy = (log_at(1, 1) - log_at(-1, 1) - log_at(1, -1) + log_at(-1, -1)) / 4
+    # A maximum has a negative definite Hessian; a ridge or a plateau has no step that means much.
     determinant = dxx * dyy - dxy * dxy
     is_peak = ops.logical_and(determinant > 1e-6, dxx < 0)
     safe = ops.where(is_peak, determinant, 1.0)

@@ -36,6 +36,7 @@ class PosePredictor(keras.Model):
         """Keypoints of one batch."""
         heatmaps = self.predict_heatmaps(render_views(batch, self.size))
         keypoints, scores = decode_heatmaps(heatmaps, self.decode)
+        # From heatmap px back to the picture: view, stored crop, original.
         to_stored = view_transforms(batch, self.size)
         keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))
         keypoints = apply_transforms(batch["transform"], keypoints)
@@ -46,6 +47,7 @@ class PosePredictor(keras.Model):
         heatmaps = self._last(pictures)
         if self.flip_test:
             mirrored = ops.flip(self._last(ops.flip(pictures, axis=2)), axis=2)
+            # What is found at the mirrored left wrist is the right one: the joints swap too.
             swapped = ops.moveaxis(swap_sides(ops.moveaxis(mirrored, 3, 1)), 1, 3)
             heatmaps = (heatmaps + swapped) / 2
         return heatmaps
@@ -80,6 +82,7 @@ def predict_split(predictor, batches, num_persons, batch_size):
     """
     progress = _ProgressBar(num_persons, batch_size)
     result = predictor.predict(batches, verbose=0, callbacks=[progress])
+    # By index: a last batch that was filled up holds its first records twice.
     keypoints = np.zeros((num_persons, NUM_JOINTS, 2), np.float32)
     scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
     is_predicted = np.zeros(num_persons, bool)

@@ -25,7 +25,7 @@ def draw_views(params, seed, epoch, num_records):
         float32 [num_records, NUM_DRAWS]; row i is record i's.
     """
     uniform = np.random.default_rng((seed, epoch)).random((num_records, NUM_DRAWS))
-    symmetric = 2 * uniform - 1
+    symmetric = 2 * uniform - 1  # -1..1
     draws = np.empty_like(uniform)
     draws[:, 0] = 1 + params.scale * symmetric[:, 0]
     draws[:, 1] = np.radians(params.rotation) * symmetric[:, 1]
@@ -77,6 +77,7 @@ def view_transforms(batch, size):
         linear = zoom[:, None, None] * ops.eye(2)
     else:
         linear = _turn_and_flip(zoom * draws[:, 0], draws[:, 1], draws[:, 2])
+    # The middle of the view is the person's center: half a pixel off size / 2, as centres are at 0.
     middle = (size - 1) / 2
     shift = batch["center"] - middle * ops.sum(linear, axis=-1)
     return ops.concatenate([linear, shift[..., None]], axis=-1)
@@ -92,6 +93,7 @@ def _turn_and_flip(zoom, turn, flip):
 
 def invert_transforms(transforms):
     """The transforms [N, 2, 3] that undo `transforms`."""
+    # [a b x; c d y] of every picture: the adjugate of the 2 x 2 part, over its determinant.
     (a, b, x), (c, d, y) = (ops.unstack(transforms[:, row], axis=-1) for row in (0, 1))
     determinant = a * d - b * c
     first = ops.stack([d, -b, b * y - d * x], axis=-1)
@@ -101,7 +103,7 @@ def invert_transforms(transforms):
 
 def apply_transforms(transforms, points):
     """Points [N, K, 2] taken through one transform [2, 3] a picture."""
-    linear, shift = transforms[:, None, :, :2], transforms[:, None, :, 2]
+    linear, shift = transforms[:, None, :, :2], transforms[:, None, :, 2]  # (N, 1, 2, 2), (N, 1, 2)
     return ops.sum(linear * points[:, :, None, :], axis=-1) + shift
 
 
@@ -114,15 +116,17 @@ def _render(crops, transforms, gains, size):
 def warp_pictures(crops, transforms, size):
     """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside."""
     stored = crops.shape[1]
+    # Where each pixel of the view lies in the stored crop: x, y float32 [N, S, S].
     axis = ops.cast(ops.arange(size), "float32")
     x = axis[None, None, :] * transforms[:, 0, 0, None, None]
     x = x + axis[None, :, None] * transforms[:, 0, 1, None, None] + transforms[:, 0, 2, None, None]
     y = axis[None, None, :] * transforms[:, 1, 0, None, None]
     y = y + axis[None, :, None] * transforms[:, 1, 1, None, None] + transforms[:, 1, 2, None, None]
+    # The four stored pixels around it, and how far it is from the upper left one of them.
     left, top = ops.floor(x), ops.floor(y)
     right_part, lower_part = (x - left)[..., None], (y - top)[..., None]
     # One row of three channels a gather, out of all crops at once: 4 times as fast as by picture.
-    rows = ops.reshape(crops, (-1, 3))
+    rows = ops.reshape(crops, (-1, 3))  # (N * D * D, 3)
     first = ops.arange(ops.shape(crops)[0])[:, None, None] * (stored * stored)
 
     def at(dx, dy):

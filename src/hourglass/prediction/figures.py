@@ -23,6 +23,7 @@ def rank_persons(errors, joints_vis):
     errors, joints_vis = errors[:, SCORED_JOINTS], joints_vis[:, SCORED_JOINTS]
     counts = np.maximum(joints_vis.sum(axis=1), 1)
     hits = ((errors <= 0.5) & joints_vis).sum(axis=1)
+    # A wild prediction should not outweigh all that is right, and infinity cannot be averaged.
     mean_errors = np.where(joints_vis, np.minimum(errors, 10), 0).sum(axis=1) / counts
     ranking = np.lexsort((mean_errors, -hits / counts))
     return ranking[joints_vis[ranking].any(axis=1)]
@@ -39,6 +40,7 @@ def choose_persons(ranking, number):
     first, last = ranking[:ends], ranking[len(ranking) - ends :]
     between = ranking[ends : len(ranking) - ends]
     spread = np.linspace(-1, len(between), number - 2 * ends + 2)[1:-1].round().astype(int)
+    # Evenly spread between the two ends, without either of them.
     groups = (("best", first), ("middle", between[spread]), ("worst", last))
     return [(name, int(person)) for name, group in groups for person in group]
 

@@ -26,7 +26,7 @@ def prepare_network(network, precision):
         if layer.name in norms:
             return layers.Identity(name=layer.name, dtype=precision)
         if layer.name in folded:
-            config["use_bias"] = True
+            config["use_bias"] = True  # it takes the norm's shift
         return layer.__class__.from_config(config)
 
     copy = clone_network(network, copy_layer)
@@ -41,6 +41,7 @@ def _fold_norm(layer, norm):
     weights = layer.get_weights()
     if norm is None:
         return weights
+    # norm(w * x + b) = factor * (w * x + b - mean) + beta, with a factor for each output channel.
     gamma, beta, mean, variance = norm.get_weights()
     factor = gamma / np.sqrt(variance + norm.epsilon)
     bias = weights[1] if layer.use_bias else 0

@@ -23,6 +23,7 @@ def predict_photo(predictor, data, box=None):
     """
     image, _ = decode_image(data)
     x, y, width, height = box or (0, 0, *image.size)
+    # Around a person there is margin, as in training; around a whole picture there is nothing.
     side = max(width, height) * (geometry.CROP_FACTOR if box else 1)
     size = predictor.size
     left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)

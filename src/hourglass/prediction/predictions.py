@@ -72,7 +72,7 @@ def load_predictions(path, persons):
     predicted = np.array([values is not None for values in decoded], bool)
     if not predicted.any():
         raise UserError(f"{path}: no person was predicted; data/tfrecords/rejects.csv says why")
-    absent = np.zeros((NUM_JOINTS, 3))
+    absent = np.zeros((NUM_JOINTS, 3))  # never looked at: `predicted` says so
     values = np.stack([absent if values is None else values for values in decoded])  # (N, 16, 3)
     return Predictions(values[..., :2], values[..., 2], predicted)
 

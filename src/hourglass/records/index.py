@@ -52,4 +52,5 @@ def read_index(folder):
 
 def _index_digest(index):
     """Of its content: an index that was changed by any hand or bit is no longer believed."""
+    # Sorted, so that only what it says counts.
     return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()

@@ -40,7 +40,7 @@ def plan_shards(split, prefix, num_records, num_shards, seed=None):
     With a seed the records are shuffled first, so that the persons of one picture do not sit
     together; without one they keep their order.
     """
-    order = np.arange(num_records)
+    order = np.arange(num_records)  # indices into the annotations
     if seed is not None:
         order = np.random.default_rng(seed).permutation(num_records)
     return [

@@ -7,7 +7,7 @@ from hourglass.frameworks import keras, tf
 def prepare_devices(params):
     """Memory growth on each GPU, deterministic kernels, precision; gives the strategy to use."""
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    for gpu in gpus:  # others may want some of its memory
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(params.seed)
     if not (len(gpus) == 1 and params.xla):  # XLA has no deterministic max pooling on GPUs

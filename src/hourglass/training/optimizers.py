@@ -48,8 +48,9 @@ class Muon(AdamW):
             return
         gradient = ops.cast(gradient, variable.dtype)
         self.assign(momentum, MOMENTUM * momentum + gradient)
-        ahead = gradient + MOMENTUM * momentum
+        ahead = gradient + MOMENTUM * momentum  # Nesterov's
         matrix = orthogonalize(ops.reshape(ahead, (-1, variable.shape[-1])))
+        # An orthogonal matrix has entries of about 1 / sqrt(longer side); AdamW's are about 0.2.
         size = 0.2 * max(matrix.shape) ** 0.5
         step = ops.cast(learning_rate, variable.dtype) * size * matrix
         self.assign_sub(variable, ops.reshape(step, variable.shape))
@@ -64,6 +65,7 @@ def _copies(variable):
 
 def orthogonalize(matrix):
     """The matrix [M, N] with all its singular values brought near 1."""
+    # The smaller of the two products x x' and x' x.
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = ops.transpose(matrix) if is_tall else matrix
     x = x / (ops.norm(x) + 1e-7)

@@ -11,9 +11,10 @@ def learning_rate(params, step, steps_per_epoch, history):
     """
     warmup = params.warmup_epochs * steps_per_epoch
     if step < warmup:
-        return params.lr * (step + 1) / (warmup + 1)
+        return params.lr * (step + 1) / (warmup + 1)  # never 0, and lr itself one step later
     if params.schedule == "cosine":
         done = (step - warmup) / max(1, params.epochs * steps_per_epoch - warmup)
+        # Down to 0 at the end of the last epoch, and there it stays.
         return params.lr * 0.5 * (1 + math.cos(math.pi * min(1, done)))
     if params.schedule == "steps":
         epoch = step // steps_per_epoch
@@ -30,7 +31,7 @@ def count_plateaus(scores, patience):
     for score in scores:
         waited = 0 if score > best else waited + 1
         best = max(best, score)
-        if waited == patience:
+        if waited == patience:  # and so on from there, as after a better score
             plateaus, waited = plateaus + 1, 0
     return plateaus
 

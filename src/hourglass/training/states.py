@@ -68,8 +68,10 @@ def state_key(params, data_digest):
     Raises:
         UserError: train.init_weights names no file.
     """
-    modules = sorted(name for name in sys.modules if name.split(".")[0] == "hourglass")
-    files = [sys.modules[name].__file__ for name in [*modules, "__main__"]]
+    # All code that was loaded can change the numbers; a package's own file only says what it owns.
+    modules = [sys.modules[name] for name in sorted(sys.modules) if name.startswith("hourglass.")]
+    files = [module.__file__ for module in modules if not hasattr(module, "__path__")]
+    files.append(sys.modules["__main__"].__file__)
     init_weights = params.train.init_weights
     if init_weights:
         if not Path(init_weights).is_file():
@@ -78,7 +80,9 @@ def state_key(params, data_digest):
                 "itself is removed before training: name a copy of it)"
             )
         files.append(init_weights)
-    parts = [params.model.model_dump_json(), params.train.model_dump_json(), data_digest]
+    # Another number of devices, or another release, sums in another order.
+    parts = [params.model.model_dump_json(), params.train.model_dump_json()]
+    parts += [params.data.dataset, data_digest]
     parts += [tf.__version__, keras.__version__, np.__version__]
     parts += [device.device_type for device in tf.config.list_logical_devices()]
     digest = hashlib.sha256("\n".join(parts).encode())

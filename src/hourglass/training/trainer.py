@@ -18,7 +18,8 @@ from hourglass.network.norms import fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
 from hourglass.network.views import render_views
-from hourglass.records.input_pipeline import eval_batches, read_truth, train_batches
+from hourglass.records.input_pipeline import eval_batches, train_batches
+from hourglass.records.splits import read_truth
 from hourglass.training.devices import check_replicas, describe_devices
 from hourglass.training.losses import LossModel
 from hourglass.training.optimizers import build_optimizer, write_averages
@@ -113,6 +114,7 @@ class Trainer:
             row |= self.validate()
         except tf.errors.ResourceExhaustedError:
             raise UserError(self._describe_memory()) from None
+        # Averages are judged and kept, but training goes on from the weights themselves.
         judged = self.network.get_weights()
         self.network.set_weights(weights)
         is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
