@@ -177,6 +177,7 @@ def test_an_experiment_in_a_copy_of_the_tree_reruns_training_and_what_follows(pr
     assert stages_run(output) == ["train", "predict", "evaluate"]
     assert run(folder, "git", "status", "--porcelain", "-uno") == ""
     run(folder, "dvc", "exp", "apply", "slow")
+    assert (folder / "src").is_symlink()  # and not the code itself, committed in its place
     assert stages_changed(folder) == []
     assert float(yaml.safe_load((folder / "params.yaml").read_text())["train"]["lr"]) == 7e-4
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json"))
