@@ -210,14 +210,14 @@ def test_a_bad_picture_is_set_aside_with_its_reason(store, data, reason):
     ids=["left", "above", "right", "below"],
 )  # fmt: skip
 def test_a_person_outside_of_the_picture_is_set_aside(store, x, y):
-    (person,), _ = check_records([make_record(center=[x, y], scale=0.4)], None)
+    person = dataclasses.replace(make_person("a.jpg"), center=np.array([x, y]))
     for ((_, _, told),), _ in store(jpeg_of(PIXELS), person=person):
         assert told == "the person lies outside the picture: fix center or scale"
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.01, 0.4, 1000.0])
 def test_a_picture_of_one_pixel_is_stored_or_set_aside(store, scale):
-    (person,), _ = check_records([make_record(center=[1.0, 1.0], scale=scale)], None)
+    person = dataclasses.replace(make_person("a.jpg"), center=np.zeros(2), scale=scale)
     for rejects, records in store(file_of(np.uint8([[BODY]]), "PNG"), person=person):
         assert not rejects or rejects[0][2] == OUTSIDE
         for record in records:
