@@ -1,5 +1,6 @@
 """Pictures of every kind, turned, odd, damaged or far too large, on their way into a shard."""
 
+import dataclasses
 import zipfile
 
 import numpy as np

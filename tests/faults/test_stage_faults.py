@@ -323,7 +323,7 @@ HALF_WRITTEN = {
     ),
     ("shard", "no images.zip"): ((RAW / "images.zip").unlink, "images.zip"),
     ("shard", "images.zip cut"): (lambda: cut(RAW / "images.zip"), "images.zip"),
-    ("shard", "persons on other pictures"): (lambda: use_other_persons(5), "validation: 5 of 5 records"),
+    ("shard", "persons on other pictures"): (lambda: use_other_persons(5), "validation: 5 of 5"),
     ("train", "half the train shards"): (lambda: drop_shards("train*"), "tfrecords: missing"),
     ("train", "half the validation shards"): (lambda: drop_shards("val*"), "tfrecords: missing"),
     ("train", "no index"): ((SHARDS / "index.json").unlink, "index.json: missing"),
