@@ -1,12 +1,12 @@
 """Small inputs that several test files share; the costly ones are made once a session."""
 
 import os
-from pathlib import Path
 
 import pytest
 
+from helpers.paths import ROOT
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,7 @@ def site():
     """A `server.Site` at work."""
     import threading
 
-    from server import Site
+    from helpers.server import Site
 
     with Site() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -134,9 +134,9 @@ def small_mpii(site, tmp_path, monkeypatch):
     """The DataParams of an MPII of two pictures on `site`, whose archive has an md5 of its own."""
     import dataclasses
 
+    from helpers.archives import write_tar, zip_bytes
+    from helpers.server import RECORDS, data_params
     from hourglass.raw.datasets import DATASETS
-    from server import RECORDS, data_params
-    from test_archives import write_tar, zip_bytes
 
     pictures = [("./images/a.jpg", b"aaa"), ("./images/b.jpg", b"bb")]
     archive = tmp_path / "made.tar.gz"

@@ -5,10 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+from helpers.paths import ROOT
 
 PROGRAM = """
 import json, sys
@@ -49,7 +50,7 @@ print(json.dumps({
 }))
 """
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+PARAMS = ROOT / "params.yaml"
 
 
 def run_on(backend):

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.paths import ROOT
 from hourglass import cli
 from hourglass.skeleton import JOINTS
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from keras import ops
 
+from helpers.paths import DATA, needs_data
 from hourglass import geometry
 from hourglass.network.views import view_transforms
-
-MPII_VAL = Path(__file__).parents[2] / "shared" / "data" / "mpii-val" / "validation.json"
 
 
 def random_transforms(rng, count):
@@ -40,11 +38,10 @@ def test_the_view_square_is_the_standard_crop():
     assert geometry.view_scale(side) == 2.0
 
 
+@needs_data("mpii-val")
 def test_the_standard_crop_holds_the_published_shares_of_mpii_validation():
-    if not MPII_VAL.exists():
-        pytest.skip(f"{MPII_VAL} is not here")
     joints = whole = persons = labels = 0
-    for record in json.loads(MPII_VAL.read_text()):
+    for record in json.loads((DATA / "mpii-val" / "validation.json").read_text()):
         joints_vis = np.array(record["joints_vis"], bool)
         points = np.array(record["joints"], float)[joints_vis] - 1  # the file counts from 1
         center, side = geometry.view_square(np.array(record["center"]) - 1, record["scale"])

@@ -8,7 +8,8 @@ import sys
 import pytest
 import yaml
 
-from imports import MODULES, PACKAGE, ROOT, all_imports, direct_imports, module_path
+from helpers.imports import MODULES, PACKAGE, all_imports, direct_imports, module_path
+from helpers.paths import ROOT
 
 # Between the folders of the package imports go one way; each imports the package's root and:
 FOLDERS = {

@@ -2,9 +2,9 @@
 
 import shutil
 import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
+
 # Stands for Python, and for the pip of the environments that it makes.
 RECORDER = """\
 #!/bin/sh

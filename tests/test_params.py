@@ -1,14 +1,12 @@
 import re
-from pathlib import Path
 
 import pytest
 from dvc.utils.serialize import load_yaml
 from ruamel.yaml import YAML
 
+from helpers.paths import ROOT
 from hourglass.errors import UserError
 from hourglass.params import load_params
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture

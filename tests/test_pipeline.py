@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
+
 STAGES = ["download", "parse", "shard", "train", "predict", "evaluate"]
 SMALL = {
     ("data", "synthetic"): {"num_train": 12, "num_val": 6, "seed": 1},

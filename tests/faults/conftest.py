@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-STAGES = Path(__file__).parents[2] / "stages"
+from helpers.paths import ROOT
+
+STAGES = ROOT / "stages"
 
 HEADER = """\
 # Faults

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 60
 
 
@@ -103,7 +104,7 @@ def run_pictures(count, folder, real):
     joints = [[60.0 + 10 * k, 50.0 + 7 * k] for k in range(16)]
     shape = {"joints": joints, "joints_vis": [1] * 16, "center": [150.0, 120.0], "scale": 0.8}
     persons, _ = check_records([{"image": f"{k}", **shape} for k in range(count)], None)
-    shard = load_params(Path(__file__).parents[2] / "demo" / "params.yaml").shard
+    shard = load_params(ROOT / "demo" / "params.yaml").shard
     num_read, reasons = 0, []
     for first, crop_size in ((0, shard.crop_size), (count // 2, 0)):
         last = count // 2 if first == 0 else count

@@ -35,7 +35,8 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from helpers.paths import ROOT
+
 KINDS = {
     "training": ("kill -9 of the stage", "kill -9 of dvc", "Ctrl-C"),
     "pipeline": ("kill -9 of the group", "kill -9 of dvc"),

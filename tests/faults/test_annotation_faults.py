@@ -5,19 +5,11 @@ import dataclasses
 import io
 import json
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hourglass import files
-from hourglass.annotations.checks import check_records
-from hourglass.annotations.lspet import read_lspet
-from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
-from hourglass.annotations.persons import KEYS, load_persons
-from hourglass.errors import UserError
-from hourglass.raw.datasets import DATASETS
-from test_annotations import (
+from helpers.annotations import (
     EMPTY,
     make_lspet,
     make_mat,
@@ -28,8 +20,16 @@ from test_annotations import (
     reason_of,
     struct_array,
 )
+from helpers.paths import ROOT
+from hourglass import files
+from hourglass.annotations.checks import check_records
+from hourglass.annotations.lspet import read_lspet
+from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
+from hourglass.annotations.persons import KEYS, load_persons
+from hourglass.errors import UserError
+from hourglass.raw.datasets import DATASETS
 
-RECIPE = (Path(__file__).parents[2] / "params.yaml").read_text().replace("own/README.md", "own")
+RECIPE = (ROOT / "params.yaml").read_text().replace("own/README.md", "own")
 NUM_GOOD = 200
 
 

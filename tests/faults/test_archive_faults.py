@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from helpers.archives import index_tar, md5, names_in, random_bytes, tar_info, write_tar, zip_bytes
 from hourglass.errors import UserError
 from hourglass.raw import archives, downloads
 from hourglass.raw.archives import open_images, read_member
 from hourglass.raw.datasets import RemoteFile
 from hourglass.raw.packing import pack_folder
 from hourglass.raw.tar_index import index_archive
-from test_archives import index_tar, md5, names_in, random_bytes, tar_info, write_tar, zip_bytes
 
 GOOD = ("x/images/a.jpg", b"a picture")
 HUNDRED_GB = 100 * 10**9

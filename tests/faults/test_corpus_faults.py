@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from helpers.paths import DATA, ROOT
+
 CORPUS = Path(__file__).with_name("corpus.py")
-ROOT = Path(__file__).parents[2]
-REAL = ROOT.parent / "shared" / "data" / "lspet-mini" / "images"
+REAL = DATA / "lspet-mini" / "images"
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])

@@ -10,23 +10,22 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from helpers.archives import md5, names_in, random_bytes, zip_bytes
+from helpers.paths import ROOT
+from helpers.server import BIG, RECORDS, data_params
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
 from hourglass.raw import transfer
 from hourglass.raw.datasets import RemoteFile
 from hourglass.raw.downloads import fetch_dataset
 from hourglass.raw.transfer import DownloadError, download_file
-from server import BIG, RECORDS, data_params
-from test_archives import md5, names_in, random_bytes, zip_bytes
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
-ROOT = Path(__file__).parents[2]
 DOWN = [{"status": 503}] * 9  # longer than anyone asks
 LSPET = zip_bytes([("lsp/images/a.jpg", b"picture" + bytes(7_000)), ("lsp/joints.mat", b"joints")])
 BIG_LSPET = zip_bytes([("lsp/images/a.jpg", BIG)])

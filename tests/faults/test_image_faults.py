@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, PngImagePlugin
 
+from helpers.annotations import make_record
+from helpers.pictures import STORED_AS, file_of, jpeg_of, png_of
 from hourglass.annotations.checks import check_records
 from hourglass.frameworks import tf
 from hourglass.raw.archives import open_images
 from hourglass.records.images import OUTSIDE, BadImageError, decode_image
 from hourglass.records.schema import parse_record
 from hourglass.records.shards import write_shard
-from test_annotations import make_record
-from test_images import STORED_AS, file_of, jpeg_of, png_of
 
 BODY, GROUND = (220, 40, 40), (60, 160, 200)
 JOINT, BESIDE = (82, 37), [(40, 37), (82, 70)]  # 0-based px of the picture

@@ -1,11 +1,12 @@
 """A params.yaml with a wrong key, type, range or section, or that is no YAML; for every stage."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-RECIPE = (Path(__file__).parents[2] / "params.yaml").read_text()
+from helpers.paths import ROOT
+
+RECIPE = (ROOT / "params.yaml").read_text()
 TWICE = "cannot be read: HERE: while constructing a mapping, found duplicate key "
 STAGES = ("download", "parse", "shard", "train", "predict")
 

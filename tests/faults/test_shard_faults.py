@@ -13,14 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.cluster import shard_tasks
-from hourglass.errors import UserError
-from hourglass.raw.archives import open_images
-from hourglass.records.input_pipeline import eval_batches, train_batches
-from hourglass.records.shards import write_shard
-from hourglass.records.splits import name_damage, open_split, read_crops, read_truth
-from stage_project import (
-    ROOT,
+from helpers.paths import ROOT
+from helpers.stages import (
     assert_one_line,
     files_below,
     load_stage,
@@ -28,6 +22,12 @@ from stage_project import (
     wait_for_none,
     write_project,
 )
+from hourglass.cluster import shard_tasks
+from hourglass.errors import UserError
+from hourglass.raw.archives import open_images
+from hourglass.records.input_pipeline import eval_batches, train_batches
+from hourglass.records.shards import write_shard
+from hourglass.records.splits import name_damage, open_split, read_crops, read_truth
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it

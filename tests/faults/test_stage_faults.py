@@ -11,12 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hourglass import files
-from hourglass.annotations.persons import Person, load_persons, save_persons
-from hourglass.raw.archives import open_images
-from hourglass.records.shards import write_shard
-from stage_project import (
-    ROOT,
+from helpers.paths import ROOT
+from helpers.stages import (
     assert_one_line,
     files_below,
     find_processes,
@@ -24,6 +20,10 @@ from stage_project import (
     run_stage,
     wait_for_none,
 )
+from hourglass import files
+from hourglass.annotations.persons import Person, load_persons, save_persons
+from hourglass.raw.archives import open_images
+from hourglass.records.shards import write_shard
 
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
 # Training takes seconds to build its graph; one case of it is enough for every day.

@@ -1,33 +1,12 @@
-import shutil
-
 import numpy as np
 import pytest
 
 from hourglass import geometry
-from hourglass.errors import UserError
 from hourglass.network.views import locate_keypoints, render_views
 from hourglass.params import AugmentParams
 from hourglass.records import input_pipeline
-from hourglass.records.index import write_index
 from hourglass.records.input_pipeline import eval_batches, train_batches
-from hourglass.records.shards import Shard, write_shard
-from hourglass.records.splits import open_split, read_crops, read_truth
-
-
-@pytest.fixture(scope="module")
-def train_split(shard_folder):
-    return open_split(shard_folder, "train", 32)
-
-
-@pytest.fixture(scope="module")
-def val_split(shard_folder):
-    return open_split(shard_folder, "validation", 32)
-
-
-@pytest.fixture(scope="module")
-def whole_folder(tmp_path_factory, write_shards, tiny_params):
-    params = tiny_params.shard.model_copy(update={"crop_size": 0})
-    return write_shards(tmp_path_factory.mktemp("whole"), params)
+from hourglass.records.splits import open_split
 
 
 def indices(batches):
@@ -36,12 +15,6 @@ def indices(batches):
 
 def epoch_batches(split, params, seed=1, epoch=1, batch_size=4):
     return list(train_batches(split, batch_size, params.train.augment, seed, epoch))
-
-
-def test_open_split_counts_records(train_split, val_split):
-    assert (train_split.num_records, train_split.num_persons, len(train_split.paths)) == (14, 14, 3)
-    assert (val_split.num_records, val_split.num_persons, len(val_split.paths)) == (5, 5, 2)
-    assert train_split.crop_size == 64 and not train_split.holds_whole_pictures
 
 
 def test_eval_order_is_that_of_the_annotations_with_the_last_batch(val_split):
@@ -114,84 +87,6 @@ def test_a_record_keeps_its_draw_wherever_it_lies(train_split, tiny_params):
     small, large = draws_by_record(1), draws_by_record(7)
     assert large == small
     assert len(set(small.values())) == 14
-
-
-def copy_shards(folder, target):
-    return shutil.copytree(folder, target / "tfrecords")
-
-
-def test_a_missing_shard_is_named(shard_folder, tmp_path):
-    folder = copy_shards(shard_folder, tmp_path)
-    (folder / "val_0002_of_0002.tfrecords").unlink()
-    with pytest.raises(UserError, match=r"val_0002_of_0002\.tfrecords: missing"):
-        open_split(folder, "validation", 32)
-    assert open_split(folder, "train", 32).num_records == 14
-
-
-def test_a_shard_with_one_wrong_bit_is_named(shard_folder, tmp_path):
-    folder = copy_shards(shard_folder, tmp_path)
-    path = folder / "train_0002_of_0003.tfrecords"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(UserError, match=r"train_0002_of_0003\.tfrecords: damaged"):
-        open_split(folder, "train", 32)
-
-
-def test_no_index_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"index.json: missing; run `dvc repro shard`"):
-        open_split(tmp_path, "train", 32)
-
-
-def test_no_records_is_an_error(tiny_params, tmp_path):
-    folder = tmp_path / "tfrecords"
-    shards = [Shard(split, f"{split}.tfrecords", np.arange(0)) for split in ("train", "validation")]
-    for shard in shards:
-        write_shard(folder / shard.name, shard.indices, [], None, tiny_params.shard)
-    counts = {"train": 0, "validation": 0}
-    write_index(folder, shards, [[], []], counts, tiny_params.shard)
-    with pytest.raises(UserError, match="the validation shards hold no records"):
-        open_split(folder, "validation", 32)
-
-
-def test_read_truth_is_the_annotations(val_split, persons):
-    truth, people = read_truth(val_split), persons["validation"]
-    assert truth["index"].tolist() == [0, 1, 2, 3, 4]
-    for joints, joints_vis, scale, person in zip(
-        truth["joints"], truth["joints_vis"], truth["scale"], people, strict=True
-    ):
-        np.testing.assert_array_equal(joints_vis, person.joints_vis)
-        np.testing.assert_allclose(joints[joints_vis], person.joints[joints_vis], atol=1e-3)
-        assert scale == pytest.approx(person.scale, rel=1e-5)
-
-
-def test_read_truth_of_whole_pictures_is_the_same(val_split, whole_folder):
-    crops, whole = read_truth(val_split), read_truth(open_split(whole_folder, "validation", 32))
-    joints_vis = crops["joints_vis"]
-    np.testing.assert_allclose(whole["joints"][joints_vis], crops["joints"][joints_vis], atol=1e-3)
-    np.testing.assert_allclose(whole["scale"], crops["scale"], rtol=1e-5)
-
-
-@pytest.mark.parametrize("whole", [False, True])
-def test_read_crops_gives_the_wanted_pictures_and_their_way_back(
-    whole, shard_folder, whole_folder, persons
-):
-    split = open_split(whole_folder if whole else shard_folder, "validation", 32)
-    crops = read_crops(split, [4, 1])
-    assert sorted(crops) == [1, 4]
-    for index, (crop, transform) in crops.items():
-        person = persons["validation"][index]
-        center = geometry.apply_transform(
-            geometry.invert_transform(transform.astype(float)), person.center
-        )
-        assert crop.dtype == np.uint8
-        assert (center > 0).all() and (center < crop.shape[1::-1]).all()
-        if whole:
-            np.testing.assert_array_equal(transform, np.eye(2, 3))
-
-
-def test_read_crops_of_nobody_is_empty(val_split):
-    assert read_crops(val_split, []) == {}
 
 
 def views_of(folder, size):

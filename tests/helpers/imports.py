@@ -3,7 +3,8 @@
 import ast
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
+
 PACKAGE = ROOT / "src" / "hourglass"
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)

@@ -1,12 +1,10 @@
-import io
-import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, features
 
+from helpers.pictures import STORED_AS, file_of, jpeg_of, png_of
 from hourglass import geometry
 from hourglass.records.images import (
     BadImageError,
@@ -17,18 +15,6 @@ from hourglass.records.images import (
 )
 
 RED, GREEN, BLUE, WHITE = (230, 20, 30), (20, 200, 40), (10, 30, 220), (255, 255, 255)
-# For numpy arrays [H, W, 3] of the upright picture: what a camera stores under each orientation
-# (EXIF 2.3, tag 0x0112: which side of the picture the stored first row and first column are).
-STORED_AS = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: np.rot90,
-    7: lambda a: np.rot90(a)[:, ::-1],
-    8: lambda a: np.rot90(a, -1),
-}
 
 
 def quarters(width=48, height=32):
@@ -37,36 +23,6 @@ def quarters(width=48, height=32):
     pixels[: height // 2, : width // 2], pixels[: height // 2, width // 2 :] = RED, GREEN
     pixels[height // 2 :, : width // 2], pixels[height // 2 :, width // 2 :] = BLUE, WHITE
     return pixels
-
-
-def file_of(image, kind, **options):
-    """The bytes of an image, or of uint8 pixels, saved as `kind`."""
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(np.ascontiguousarray(image))
-    with io.BytesIO() as buffer:
-        image.save(buffer, kind, **options)
-        return buffer.getvalue()
-
-
-def jpeg_of(pixels, orientation=1, **options):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored = STORED_AS[orientation](pixels)
-    return file_of(stored, "JPEG", exif=exif, **({"quality": 95} | options))
-
-
-def png_of(width, height, depth, colour, rows):
-    """A PNG written by hand: Pillow writes neither 16-bit colour nor false sizes."""
-
-    def chunk(name, data):
-        checked = name + data
-        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    body = zlib.compress(b"".join(b"\0" + row for row in rows))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    )
 
 
 def decode(data):
@@ -229,9 +185,6 @@ def test_only_upright_rgb_jpegs_are_plain():
         assert not is_plain_jpeg(file_of(image.convert(mode), kind))
 
 
-# What cannot be used
-
-
 def reason(data, reduction=1.0):
     with pytest.raises(BadImageError) as error:
         decode_image(data, reduction)
@@ -282,9 +235,6 @@ def test_damaged_bytes_give_a_picture_or_a_reason(kind):
                 assert decode_image(bytes(data), rng.choice([1, 4]))[0].mode == "RGB"
             except BadImageError as error:
                 assert len(str(error).splitlines()) == 1
-
-
-# Decoding at a fraction of the size
 
 
 def blob(width, height, x, y, sigma):
@@ -349,9 +299,6 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
     np.testing.assert_allclose(reduced[inside], whole[inside], atol=8)
     reduced[rows[0] : rows[-1] + 2, columns[0] : columns[-1] + 2] = 0
     assert not reduced.any()
-
-
-# Crops
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 import gzip
 import shutil
-from pathlib import Path
 
 import pytest
 
+from helpers.archives import md5, names_in
+from helpers.paths import DATA, needs_data
+from helpers.server import BIG, RECORDS, data_params
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
 from hourglass.raw import downloads
@@ -11,13 +13,10 @@ from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
 from hourglass.raw.downloads import fetch_dataset
 from hourglass.raw.transfer import DownloadError, download_file
-from server import BIG, RECORDS, data_params
-from test_archives import md5, names_in
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-LSPET = SHARED / "lspet-first60.zip"
-SPLIT_LIST = SHARED / "mpii-val" / "valid_images.txt"
+LSPET = DATA / "lspet-first60.zip"
+SPLIT_LIST = DATA / "mpii-val" / "valid_images.txt"
 
 
 # --- download
@@ -123,13 +122,13 @@ def test_synthetic_is_drawn_under_the_lock(tmp_path, monkeypatch):
     assert names_in(tmp_path) == ["images.zip", "train.json", "validation.json"]
 
 
-@pytest.mark.skipif(not SPLIT_LIST.exists(), reason=f"needs {SPLIT_LIST}")
+@needs_data("mpii-val")
 def test_the_real_split_list_verifies():
     remote = DATASETS["mpii"].fallback
     assert downloads.find_fault(remote, SPLIT_LIST) is None
 
 
-@pytest.mark.skipif(not LSPET.exists(), reason=f"needs {LSPET}")
+@needs_data("lspet-first60.zip")
 def test_the_real_lspet_archive(site, tmp_path):
     site.files["lspet.zip"] = LSPET.read_bytes()
     fetch_dataset(data_params("lspet", site.url), tmp_path)

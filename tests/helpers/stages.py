@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.paths import ROOT
 from hourglass.annotations.persons import save_persons
-
-ROOT = Path(__file__).parents[2]
 
 
 def load_stage(name):

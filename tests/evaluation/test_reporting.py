@@ -4,17 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.paths import DATA, ROOT, needs_data
 from hourglass.annotations.persons import Person, save_persons
 from hourglass.prediction.predictions import save_predictions
 
-ROOT = Path(__file__).parents[1]
-MPII_VAL = Path(__file__).parents[2] / "shared" / "data" / "mpii-val"
 REPORTS = ("metrics.json", "pckh.md", "plots/pckh_curve.csv", "plots/pckh_curve.png")
 
 # Head to ankle, total, unweighted, total@0.1 and AUC of two published prediction sets.
@@ -64,8 +62,12 @@ def perturb(persons, seed=2):
 def read_published(name):
     """1-based keypoints [2958, 16, 2] as published."""
     if name.endswith(".mat"):
-        return pytest.importorskip("scipy.io").loadmat(MPII_VAL / name)["preds"].astype(np.float64)
-    with pytest.importorskip("h5py").File(MPII_VAL / name) as file:
+        return (
+            pytest.importorskip("scipy.io")
+            .loadmat(DATA / "mpii-val" / name)["preds"]
+            .astype(np.float64)
+        )
+    with pytest.importorskip("h5py").File(DATA / "mpii-val" / name) as file:
         return np.array(file["preds"], np.float64).transpose(2, 1, 0)
 
 
@@ -79,11 +81,11 @@ def read_mpii_persons():
             np.array(record["center"], np.float64) - 1,
             record["scale"],
         )
-        for record in read_json(MPII_VAL / "validation.json")
+        for record in read_json(DATA / "mpii-val" / "validation.json")
     ]
 
 
-@pytest.mark.skipif(not MPII_VAL.is_dir(), reason=f"needs the published predictions in {MPII_VAL}")
+@needs_data("mpii-val")
 @pytest.mark.parametrize("name", KNOWN_SCORES)
 def test_published_predictions_get_their_known_scores(tmp_path, name):
     persons = read_mpii_persons()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from changes import change_train
+from helpers.changes import change_train
 from hourglass.errors import UserError
 from hourglass.training.states import (
     TrainingState,

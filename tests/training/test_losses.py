@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from changes import change_train
+from helpers.changes import change_train
 from hourglass.network.heatmaps import encode_heatmaps
 from hourglass.training.losses import heatmap_loss
 

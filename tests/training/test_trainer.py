@@ -5,14 +5,14 @@ import pickle
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from changes import change_train
+from helpers.changes import change_train
+from helpers.paths import ROOT
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
 from hourglass.records.splits import open_split
@@ -20,14 +20,12 @@ from hourglass.training import (
     tracking,
 )
 from hourglass.training import trainer as trainer_module
-from hourglass.training.devices import check_replicas, prepare_devices
+from hourglass.training.devices import prepare_devices
 from hourglass.training.losses import LossModel
-from hourglass.training.progress import EpochProgress, report_time
+from hourglass.training.progress import EpochProgress
 from hourglass.training.states import TrainingState
 from hourglass.training.tracking import write_history
 from hourglass.training.trainer import Trainer
-
-ROOT = Path(__file__).parents[1]
 
 # In a process of its own: logical devices must be there before TensorFlow starts. The small network
 # has no norms over a batch, so that one device and two with half of it each compute the same.
@@ -117,9 +115,6 @@ def renew(shared, tiny_params, tmp_path, monkeypatch):
 
 def weights_of(trainer):
     return [weight.tobytes() for weight in trainer.network.get_weights()]
-
-
-# Runs
 
 
 @pytest.fixture(scope="module")
@@ -336,14 +331,6 @@ def test_weights_that_break_in_the_last_step_are_not_saved(renew, monkeypatch):
     assert len(TrainingState.load(trainer.state_path).history) == 1
 
 
-@pytest.mark.parametrize("values", [{"precision": "mixed_float16"}, {"clip_norm": 1.0}])
-def test_what_several_gpus_cannot_do_is_refused(values, tiny_params):
-    params = change_train(tiny_params, **values).train
-    check_replicas(params, 1)
-    with pytest.raises(UserError, match=rf"train.{next(iter(values))}: .* for several"):
-        check_replicas(params, 2)
-
-
 def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatch):
     trainer = renew()
     original = trainer.loss_model.fit
@@ -359,23 +346,6 @@ def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatc
     ):
         trainer.run()
     assert len(TrainingState.load(trainer.state_path).history) == 1
-
-
-@pytest.mark.parametrize(
-    ("num_images", "has_gpu", "text"),
-    [
-        (36_000, False, "10.0 images/s: about 60 minutes to go"),
-        (600, False, "10.0 images/s: about 1 minute to go"),
-        (90_000, False, "warning: no GPU found, and 10.0 images/s: about 2.5 hours to go; this"),
-        (90_000, True, "10.0 images/s: about 2.5 hours to go"),
-        (3_600_000, False, "warning: no GPU found, and 10.0 images/s: about 4 days to go; this"),
-    ],
-)
-def test_the_time_is_told_and_a_missing_gpu(num_images, has_gpu, text, monkeypatch, capsys):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"] * has_gpu)
-    report_time(10.0, num_images)
-    said = capsys.readouterr().err
-    assert said.startswith(text) and len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("probe", "number"), [(1, 2), (5, 3)])

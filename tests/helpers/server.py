@@ -4,9 +4,9 @@ import http.server
 import socket
 import threading
 
+from helpers.archives import md5, random_bytes
 from hourglass.params import DataParams, SyntheticParams
 from hourglass.raw.datasets import RemoteFile
-from test_archives import md5, random_bytes
 
 RECORDS = b'[{"image": "a.jpg"}]'
 BIG = random_bytes(3_000_000)

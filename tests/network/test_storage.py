@@ -2,99 +2,21 @@ import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from helpers.networks import make_params, random_pictures
+from helpers.paths import ROOT
 from hourglass.errors import UserError
-from hourglass.network.hourglass import build_hourglass, scale_heatmaps
+from hourglass.network.hourglass import build_hourglass
 from hourglass.network.storage import (
     load_network,
     load_weights,
     read_trained_on,
     save_network,
 )
-from hourglass.params import ModelParams
-
-
-def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32):
-    return ModelParams(
-        num_stacks=num_stacks,
-        num_channels=num_channels,
-        num_levels=num_levels,
-        input_size=input_size,
-    )
-
-
-def random_pictures(number=2, size=32, seed=1):
-    return np.random.default_rng(seed).uniform(0, 255, (number, size, size, 3)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def two_stacks():
-    keras.utils.set_random_seed(1)
-    return build_hourglass(make_params())
-
-
-def test_every_stack_gives_heatmaps_of_a_quarter_of_the_input(two_stacks):
-    heatmaps = two_stacks(random_pictures())
-    assert [tuple(h.shape) for h in heatmaps] == [(2, 8, 8, 16)] * 2
-    assert all(h.dtype == "float32" for h in heatmaps)
-
-
-def test_the_network_of_the_paper_has_its_size():
-    network = build_hourglass(make_params(4, 256, 4, 256))
-    assert [tuple(output.shape) for output in network.outputs] == [(None, 64, 64, 16)] * 4
-    assert round(network.count_params() / 1e6, 1) == 12.9
-
-
-def test_the_levels_reach_down_to_their_resolution(two_stacks):
-    assert two_stacks.get_layer("stack1_level1_bottom_add").output.shape[1:] == (2, 2, 8)
-    assert two_stacks.get_layer("stack1_level2_skip_add").output.shape[1:] == (8, 8, 8)
-
-
-def test_heads_start_near_zero(two_stacks):
-    for heatmaps in two_stacks(random_pictures(), training=True):
-        assert 0 < np.abs(heatmaps).max() < 0.05
-
-
-def test_residuals_start_as_their_identities(two_stacks):
-    last = [layer for layer in two_stacks.layers if layer.name.endswith("_conv3")]
-    added = [layer for layer in two_stacks.layers if layer.name.endswith(("_conv1", "_conv2"))]
-    assert len(last) == 3 + 2 * (3 * 2 + 2)
-    assert all(not np.any(layer.kernel) for layer in last)
-    assert all(np.std(layer.kernel) > 0.01 for layer in added)
-
-
-def test_the_merge_keeps_the_identity_branch(two_stacks):
-    merge = two_stacks.get_layer("stack1_merge")
-    entry = two_stacks.get_layer("stem_residual3_add")
-    names = (entry.name, "stack1_merge_features", "stack1_merge_heatmaps")
-    assert [id(tensor) for tensor in merge.input] == [
-        id(two_stacks.get_layer(name).output) for name in names
-    ]
-
-
-def test_the_first_stack_reaches_the_second_by_the_identity_alone(two_stacks):
-    # With both convolutions of the merge at zero the second stack still sees the picture.
-    model = keras.models.clone_model(two_stacks)
-    for name in ("stack1_merge_features", "stack1_merge_heatmaps"):
-        layer = model.get_layer(name)
-        layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
-    one, other = np.asarray(model(random_pictures(2))[1])
-    assert np.abs(one - other).max() > 0
-
-
-def test_mixed_precision_keeps_float32_heatmaps():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        network = build_hourglass(make_params())
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert network.get_layer("stack1_linear").compute_dtype == "bfloat16"
-    assert [output.dtype for output in network.outputs] == ["float32"] * 2
 
 
 def test_saved_twice_gives_the_same_bytes(network, tmp_path):
@@ -234,18 +156,6 @@ def test_load_weights_of_other_sizes_names_the_file(model_file, sizes):
         load_weights(build_hourglass(params), model_file)
 
 
-def test_scaled_heatmaps_share_the_weights_and_survive_saving(tmp_path, two_stacks):
-    scaled = scale_heatmaps(two_stacks, 0.25)
-    pictures = random_pictures()
-    for plain, quarter in zip(two_stacks(pictures), scaled(pictures), strict=True):
-        np.testing.assert_allclose(quarter, np.asarray(plain) / 4, rtol=1e-6)
-    save_network(scaled, tmp_path / "scaled.keras", "synthetic")
-    loaded = load_network(tmp_path / "scaled.keras")
-    np.testing.assert_array_equal(loaded(pictures)[-1], scaled(pictures)[-1])
-    load_weights(two_stacks, tmp_path / "scaled.keras")  # it can be trained on
-    assert scale_heatmaps(two_stacks, 1) is two_stacks
-
-
 def test_two_processes_save_the_same_bytes(tmp_path):
     program = (
         "import sys; from hourglass.frameworks import keras; "
@@ -254,7 +164,7 @@ def test_two_processes_save_the_same_bytes(tmp_path):
         "params = ModelParams(num_stacks=1, num_channels=8, num_levels=1, input_size=32); "
         "save_network(build_hourglass(params), sys.argv[1], 'synthetic')"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     paths = [tmp_path / "one.keras", tmp_path / "two.keras"]
     for path in paths:
         subprocess.run([sys.executable, "-c", program, path], env=environment, check=True)

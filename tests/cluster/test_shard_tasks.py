@@ -10,14 +10,15 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from helpers.paths import ROOT
 from hourglass.annotations.persons import save_persons
 from hourglass.cluster import shard_tasks
 from hourglass.errors import UserError
-from hourglass.records.shards import Shard, collect_rejects, plan_splits
 from hourglass.rejects import Reject
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
-ROOT = Path(__file__).parents[1]
+
+
 BROKEN = {"train_00003.jpg": b"no picture", "validation_00001.jpg": b""}
 
 
@@ -110,16 +111,6 @@ def test_without_ray_the_good_shards_are_the_same(ray_runs, shard_folder):
     assert len(same) == 3
 
 
-def test_rejects_come_in_the_order_of_the_annotations():
-    shards = [Shard(split, "", range(5)) for split in ("validation", "train", "train")]
-    results = [[(0, "v.jpg", "worse")], [(7, "b.jpg", "bad")], [(2, "a.jpg", "bad")]]
-    assert collect_rejects(shards, results) == [
-        Reject("train", 2, "a.jpg", "bad"),
-        Reject("train", 7, "b.jpg", "bad"),
-        Reject("validation", 0, "v.jpg", "worse"),
-    ]
-
-
 def test_the_counts_add_up_and_too_many_stop_the_stage(stage, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rejects = [Reject("train", 2, "a.jpg", "bad"), Reject("validation", 3, "v.jpg", "empty file")]
@@ -132,14 +123,6 @@ def test_the_counts_add_up_and_too_many_stop_the_stage(stage, tmp_path, monkeypa
     with pytest.raises(UserError, match=r"^validation: 1 of 4 .*empty file.* raise shard\.max_rej"):
         stage.report_rejects(rejects, {"train": 20, "validation": 4}, params)
     assert len((tmp_path / "data/tfrecords/rejects.csv").read_text().splitlines()) == 3
-
-
-def test_train_is_shuffled_and_validation_is_not(persons, tiny_params):
-    shards = plan_splits(persons, tiny_params.shard)
-    train = [i for s in shards if s.split == "train" for i in s.indices]
-    validation = [i for s in shards if s.split == "validation" for i in s.indices]
-    assert sorted(train) == list(range(14)) and train != sorted(train)
-    assert validation == list(range(5))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from changes import change_train
+from helpers.changes import change_train
 from hourglass.network.hourglass import inner_kernels
 from hourglass.training.optimizers import (
     AdamW,

@@ -1,0 +1,133 @@
+import copy
+import csv
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.annotations import (
+    make_record,
+    reason_of,
+)
+from helpers.paths import DATA, needs_data
+from hourglass.annotations.checks import check_records, summarize_split
+from hourglass.annotations.mpii import read_mpii_json
+from hourglass.annotations.persons import KEYS, load_persons, save_persons
+from hourglass.rejects import Reject, write_rejects
+from hourglass.skeleton import SCORED_JOINTS
+
+
+def test_check_leaves_the_record_as_it_was():
+    record = make_record(joints_vis=[0] + [1] * 15)
+    before = copy.deepcopy(record)
+    check_records([record], None)
+    assert record == before
+
+
+@pytest.mark.parametrize("image", ["x/a.jpg", "a..b.jpg", "..a.jpg", "가 나.jpg"])
+def test_harmless_names_are_kept(image):
+    assert reason_of(make_record(image=image), {image}) is None
+
+
+def test_image_must_be_in_the_archive():
+    assert reason_of(make_record(), {"b.jpg"}) == "picture is not among the images"
+
+
+def test_exact_duplicate_is_rejected_but_not_a_second_person_of_the_picture():
+    records = [make_record(), make_record(scale=1.26), make_record()]
+    persons, rejects = check_records(records, None, "train")
+    assert [person.scale for person in persons] == [1.25, 1.26]
+    assert rejects == [Reject("train", 2, "a.jpg", "exact duplicate of an earlier record")]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+NUMBERS = st.floats() | st.integers() | JSON_VALUES
+
+ALMOST_RECORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "image": st.text() | JSON_VALUES,
+        "joints": st.lists(st.lists(NUMBERS, min_size=2, max_size=2), min_size=16, max_size=16)
+        | JSON_VALUES,
+        "joints_vis": st.lists(st.integers(0, 1), min_size=16, max_size=16) | JSON_VALUES,
+        "center": st.lists(NUMBERS, min_size=2, max_size=2) | JSON_VALUES,
+        "scale": NUMBERS,
+    },
+)
+
+ONE_CHANGED = st.builds(
+    lambda key, value: make_record(**{key: value}), st.sampled_from(KEYS), JSON_VALUES
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(JSON_VALUES | ALMOST_RECORDS | ONE_CHANGED, max_size=5))
+def test_any_json_gives_a_person_or_a_reject(tmp_path_factory, records):
+    persons, rejects = check_records(records, None, "train")
+    assert len(persons) + len(rejects) == len(records)
+    for person in persons:
+        assert person.joints_vis.any()
+        assert np.isfinite(person.joints).all()
+        assert np.isfinite([*person.center, person.scale]).all()
+    folder = tmp_path_factory.getbasetemp()
+    write_rejects(folder / "any.csv", rejects)
+    save_persons(folder / "any.json", persons)
+    assert len(load_persons(folder / "any.json")) == len(persons)
+    with open(folder / "any.csv", newline="", encoding="utf-8") as file:
+        assert len(list(csv.reader(file))) == len(rejects) + 1
+
+
+def test_summary_adds_up():
+    half = make_record(joints_vis=[1] * 8 + [0] * 8)
+    persons, rejects = check_records([make_record(), half, 5], None, "train")
+    other = [Reject("validation", 0, "", "not an object")]
+    assert summarize_split("train", persons, rejects + other) == (
+        "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored"
+    )
+
+
+def count_joints(persons):
+    joints_vis = np.array([person.joints_vis for person in persons])
+    return int(joints_vis.sum()), int(joints_vis[:, SCORED_JOINTS].sum())
+
+
+@needs_data("mpii-val")
+def test_real_mpii_validation_is_kept_whole():
+    records = read_mpii_json(DATA / "mpii-val" / "validation.json", "validation")
+    listed = (DATA / "mpii-val" / "valid_images.txt").read_text().split()
+    persons, rejects = check_records(records, frozenset(listed), "validation")
+    assert (len(persons), rejects) == (2958, [])
+    assert count_joints(persons) == (44_240, 38_430)
+    raw_y = [
+        y
+        for r in records
+        for (_, y), v in zip(r["joints"], r["joints_vis"], strict=True)
+        if v and y < 0
+    ]
+    kept_y = [y for person in persons for y in person.joints[person.joints_vis, 1] if y < -1]
+    assert len(raw_y) == len(kept_y) == 38
+    np.testing.assert_allclose(kept_y, np.array(raw_y) - 1)
+    assert [person.image for person in persons] == listed
+
+
+@needs_data("lspet-mini", "mpii-samples")
+@pytest.mark.parametrize(
+    ("name", "num_persons"),
+    [
+        ("lspet-mini/train.json", 1759),
+        ("lspet-mini/validation.json", 330),
+        ("mpii-samples/validation.json", 5),
+    ],
+)
+def test_real_sets_are_kept_whole(name, num_persons):
+    path = DATA / name
+    image_names = frozenset(os.listdir(path.parent / "images"))
+    persons, rejects = check_records(read_mpii_json(path, path.stem), image_names)
+    assert (len(persons), rejects) == (num_persons, [])

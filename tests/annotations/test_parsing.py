@@ -1,0 +1,139 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from helpers.annotations import (
+    make_mat,
+    make_point,
+    make_record,
+    make_rect,
+)
+from helpers.paths import DATA, ROOT, needs_data
+from hourglass.annotations.parsing import parse_dataset
+from hourglass.annotations.persons import load_persons
+from hourglass.errors import UserError
+from hourglass.raw.datasets import DATASETS
+
+STAGE = ROOT / "stages" / "parse.py"
+
+PARAMS = ROOT / "params.yaml"
+
+
+def write_raw(folder, image_names, **files):
+    """A raw folder: images.zip, and `train=[...]` as train.json."""
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for name in image_names:
+            archive.writestr(f"images/{name}", b"a picture")
+    for name, records in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(records))
+
+
+def test_picture_in_both_splits_costs_the_train_record(tmp_path):
+    train = [make_record(image="b.jpg"), make_record(image="a.jpg"), make_record(image="c.jpg")]
+    validation = [make_record(image="a.jpg"), make_record(image="c.jpg", scale=0)]
+    write_raw(tmp_path / "raw", ["a.jpg", "b.jpg", "c.jpg"], train=train, validation=validation)
+    splits, rejects = parse_dataset(tmp_path / "raw", "folder")
+    assert [person.image for person in splits["train"]] == ["b.jpg", "c.jpg"]
+    assert [person.image for person in splits["validation"]] == ["a.jpg"]
+    assert [(r.split, r.index, r.image) for r in rejects] == [
+        ("train", 1, "a.jpg"),
+        ("validation", 1, "c.jpg"),
+    ]
+    assert rejects[0].reason == "picture is also in validation"
+
+
+def write_mpii(folder, monkeypatch):
+    """A raw folder of MPII without its JSON; the pictures lie in a zip for once."""
+    mpii = dataclasses.replace(DATASETS["mpii"], images="images.zip")
+    monkeypatch.setitem(DATASETS, "mpii", mpii)
+    write_raw(folder, ["a.jpg", "b.jpg"])
+    with zipfile.ZipFile(folder / "mpii_human_pose_v1_u12_2.zip", "w") as archive:
+        rect = make_rect(make_point(3, 4, 5))
+        mat = make_mat([("a.jpg", rect), ("b.jpg", rect)])
+        archive.writestr("mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat", mat)
+    (folder / "valid_images.txt").write_text("a.jpg\na.jpg\n")
+
+
+def test_mpii_without_json_is_read_from_the_mat(tmp_path, monkeypatch):
+    write_mpii(tmp_path / "raw", monkeypatch)
+    splits, rejects = parse_dataset(tmp_path / "raw", "mpii")
+    assert not rejects
+    assert [person.image for person in splits["train"]] == ["b.jpg"]
+    assert [person.image for person in splits["validation"]] == ["a.jpg"]
+    assert splits["train"][0].joints[3].tolist() == [3, 4]
+
+
+def test_mpii_json_goes_before_the_mat(tmp_path, monkeypatch):
+    write_mpii(tmp_path / "raw", monkeypatch)
+    for split, image in (("train", "a.jpg"), ("validation", "b.jpg")):
+        (tmp_path / "raw" / f"{split}.json").write_text(json.dumps([make_record(image=image)]))
+    assert parse_dataset(tmp_path / "raw", "mpii")[0]["train"][0].image == "a.jpg"
+
+
+def test_mpii_with_neither_names_the_missing_file(tmp_path, monkeypatch):
+    write_mpii(tmp_path / "raw", monkeypatch)
+    (tmp_path / "raw" / "valid_images.txt").unlink()
+    with pytest.raises(UserError, match=r"train\.json: not found"):
+        parse_dataset(tmp_path / "raw", "mpii")
+
+
+def run_python(*arguments, cwd):
+    environment = {**os.environ, "PYTHONPATH": str(STAGE.parents[1] / "src")}
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def run_stage(folder):
+    text = PARAMS.read_text().replace("dataset: mpii", "dataset: folder")
+    (folder / "params.yaml").write_text(text)
+    return run_python(STAGE, cwd=folder)
+
+
+def test_stage_writes_both_splits_and_prints_a_line_each(tmp_path):
+    train, validation = [make_record(image="a.jpg")], [make_record(image="b.jpg")]
+    raw = tmp_path / "data" / "raw" / "folder"
+    write_raw(raw, ["a.jpg", "b.jpg"], train=train, validation=validation)
+    result = run_stage(tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["train", "validation"]
+    written = tmp_path / "data" / "annotations"
+    assert sorted(os.listdir(written)) == ["rejects.csv", "train.json", "validation.json"]
+    assert load_persons(written / "validation.json")[0].center.tolist() == [79.5, 39]
+
+
+def test_stage_stops_on_too_many_rejects_and_leaves_rejects_csv(tmp_path):
+    raw = tmp_path / "data" / "raw" / "folder"
+    write_raw(raw, ["b.jpg"], train=[make_record()] * 2, validation=[make_record(image="b.jpg")])
+    result = run_stage(tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "2 of 2 records rejected" in result.stderr
+    assert "picture is not among the images" in result.stderr
+    assert "data/annotations/rejects.csv" in result.stderr
+    assert os.listdir(tmp_path / "data" / "annotations") == ["rejects.csv"]
+    rows = (tmp_path / "data" / "annotations" / "rejects.csv").read_text().splitlines()
+    assert rows[1:] == [f"train,{index},a.jpg,picture is not among the images" for index in (0, 1)]
+
+
+def test_importing_brings_no_scipy_and_no_tensorflow(tmp_path):
+    code = (
+        "import sys, hourglass.annotations.parsing; "
+        "print({'scipy', 'tensorflow'} & set(sys.modules))"
+    )
+    assert run_python("-c", code, cwd=tmp_path).stdout == "set()\n"
+
+
+@needs_data("lspet-first60.zip")
+def test_real_lspet_archive_as_a_dataset(tmp_path):
+    (tmp_path / "lspet.zip").symlink_to(DATA / "lspet-first60.zip")
+    splits, rejects = parse_dataset(tmp_path, "lspet")
+    assert (len(splits["train"]), len(splits["validation"]), rejects) == (54, 6, [])
+    assert splits["validation"][-1].image == "im00060.jpg"

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from helpers.fake_networks import SIZE, FakeNetwork, make_predictor
+from hourglass.network.predictor import PosePredictor, predict_split
+from hourglass.network.views import swap_sides
+from hourglass.records.input_pipeline import eval_batches
+from hourglass.records.splits import open_split
+from hourglass.skeleton import FLIP_ORDER
+
+
+@pytest.fixture(scope="module")
+def val_split(shard_folder):
+    return open_split(shard_folder, "validation", 32)
+
+
+def test_predict_split_is_in_the_order_of_the_annotations(val_split, network, recwarn):
+    predictor = PosePredictor(network, flip_test=False, decode="argmax")
+    keypoints, scores, is_predicted = predict_split(predictor, eval_batches(val_split, 2), 5, 2)
+    assert keypoints.shape == (5, 16, 2) and scores.shape == (5, 16)
+    assert is_predicted.all()
+    assert not [w for w in recwarn if "ran out of data" in str(w.message)]
+    # One batch in reverse gives the same persons the same keypoints.
+    batch = {key: value[::-1] for key, value in next(iter(eval_batches(val_split, 5))).items()}
+    again = predictor.predict_on_batch(batch)
+    np.testing.assert_allclose(again["keypoints"][::-1], keypoints, atol=1e-3)
+    np.testing.assert_allclose(again["scores"][::-1], scores, atol=1e-5)
+
+
+def test_predict_split_flags_whom_the_shards_do_not_hold():
+    class Predictor:
+        def predict(self, batches, **_):
+            number = 2.0 * np.ones((2, 16, 2), np.float32)
+            return {"index": np.array([3, 1]), "keypoints": number * [[[3]], [[1]]],
+                    "scores": number[..., 0]}  # fmt: skip
+
+    keypoints, scores, is_predicted = predict_split(Predictor(), None, 5, 2)
+    assert is_predicted.tolist() == [False, True, False, True, False]
+    assert keypoints[:, 0, 0].tolist() == [0, 2, 0, 6, 0]
+    assert scores[:, 0].tolist() == [0, 2, 0, 2, 0]
+
+
+def test_keypoints_come_back_to_the_original_pixels(val_split):
+    # A network that always points at the middle of its view gives the view's center.
+    def middle(pictures):
+        heatmaps = np.zeros((1, 8, 8, 16), np.float32)
+        heatmaps[:, 3:5, 3:5] = 1
+        return ops.repeat(ops.convert_to_tensor(heatmaps), ops.shape(pictures)[0], axis=0)
+
+    fake = FakeNetwork(middle)
+    fake.input_shape = (None, 32, 32, 3)
+    batch = next(iter(eval_batches(val_split, 5)))
+    poses = PosePredictor(fake, False, "taylor").predict_on_batch(batch)
+    center = np.concatenate([batch["center"].numpy(), np.ones((5, 1))], axis=1)
+    expected = np.einsum("nij,nj->ni", batch["transform"].numpy(), center)
+    zoom = batch["transform"].numpy()[:, 0, 0] * batch["side"].numpy() / 8  # px a heatmap px
+    error = np.abs(poses["keypoints"] - expected[:, None]).max(axis=(1, 2))
+    assert (error <= 0.5 * zoom + 1e-3).all()
+
+
+def mirrored(heatmaps):
+    """Heatmaps [N, H, W, K] of the mirrored picture, with left and right exchanged."""
+    return heatmaps[:, :, ::-1][..., list(FLIP_ORDER)]
+
+
+def test_flip_test_averages_the_mirrored_and_swapped_heatmaps():
+    rng = np.random.default_rng(1)
+    plain, flipped = rng.random((2, 2, 16, 16, 16)).astype(np.float32)
+    answers = iter([plain, flipped])
+    predictor = make_predictor(lambda _: next(answers), flip_test=True)
+    pictures = rng.uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
+    heatmaps = predictor.predict_heatmaps(pictures)
+    np.testing.assert_allclose(heatmaps, (plain + mirrored(flipped)) / 2, rtol=1e-6)
+    first, second = predictor.network.seen
+    np.testing.assert_array_equal(first, pictures)
+    np.testing.assert_array_equal(second, pictures[:, :, ::-1])
+
+
+def test_without_flip_test_the_heatmaps_are_the_networks_own():
+    plain = np.random.default_rng(1).random((2, 16, 16, 16)).astype(np.float32)
+    predictor = make_predictor(lambda _: plain)
+    np.testing.assert_array_equal(predictor.predict_heatmaps(np.zeros((2, SIZE, SIZE, 3))), plain)
+    assert len(predictor.network.seen) == 1
+
+
+def test_with_flip_test_a_mirrored_picture_gives_the_mirrored_pose(network):
+    predictor = PosePredictor(network, flip_test=True, decode="argmax")
+    pictures = np.random.default_rng(2).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    heatmaps = np.asarray(predictor.predict_heatmaps(pictures))
+    other = np.asarray(predictor.predict_heatmaps(pictures[:, :, ::-1].copy()))
+    np.testing.assert_allclose(other, mirrored(heatmaps), atol=1e-6)
+    assert np.abs(heatmaps - mirrored(heatmaps)).max() > 1e-4
+
+
+def test_swap_sides_is_its_own_inverse():
+    joints = np.arange(16)[None]
+    assert np.asarray(swap_sides(swap_sides(joints))).tolist() == joints.tolist()

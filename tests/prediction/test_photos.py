@@ -1,0 +1,114 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.fake_networks import SIZE, make_predictor
+from hourglass.errors import UserError
+from hourglass.network.views import heatmap_to_input
+from hourglass.prediction.photos import predict_photo
+
+
+def encode(image, kind="PNG"):
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def picture_with_dot(size, dot, radius):
+    """A black picture with a soft white dot, as PNG bytes."""
+    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    distance = (x - dot[0]) ** 2 + (y - dot[1]) ** 2
+    grey = np.uint8(255 * np.exp(-distance / (2 * radius**2)))
+    return encode(Image.fromarray(grey))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "flip_test"])
+def dot_finder(request):
+    return make_predictor(flip_test=request.param)
+
+
+@pytest.mark.parametrize(
+    ("size", "dot", "box"),
+    [
+        ((120, 120), (40, 70), None),
+        ((300, 90), (250, 52), None),
+        ((300, 90), (3, 45), None),
+        ((70, 260), (50, 210), None),
+        ((31, 17), (20, 9), None),
+        ((400, 300), (220, 130), (180, 60, 100, 160)),
+        ((400, 300), (30, 40), (-60, -20, 160, 120)),
+        ((400, 300), (370, 280), (300, 200, 150, 180)),
+        ((400, 300), (203.5, 101.5), (150.25, 60.75, 99.5, 80.5)),
+    ],
+    ids=str,
+)
+def test_a_dot_is_found_in_the_pictures_own_pixels(dot_finder, size, dot, box):
+    side = max(size if box is None else box[2:])
+    margin = 1 if box is None else 1.25
+    stride = 4 * margin * side / SIZE  # px of the picture to a heatmap pixel
+    data = picture_with_dot(size, dot, radius=max(1.5, stride))
+    image, keypoints, scores = predict_photo(dot_finder, data, box)
+    assert image.size == size and image.mode == "RGB"
+    assert keypoints.shape == (16, 2) and scores.shape == (16,)
+    np.testing.assert_allclose(keypoints, np.tile(dot, (16, 1)), atol=0.15 * stride + 0.1)
+    assert (scores > 0.5).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 2), (3, 3)])
+def test_the_smallest_pictures_are_read(size):
+    # The middle of the heatmap is the middle of the square around the picture.
+    heatmaps = np.zeros((1, 16, 16, 16), np.float32)
+    heatmaps[:, 7:9, 7:9] = 1
+    predictor = make_predictor(lambda _: heatmaps, decode="argmax")
+    _, keypoints, scores = predict_photo(predictor, encode(Image.new("RGB", size, "white")))
+    middle = (np.array(size) - 1) / 2
+    # Heatmap pixel 7 is half a stride from the middle; a square may be half a pixel off as well.
+    tolerance = 0.5 * 4 * max(size) / SIZE + 0.5
+    assert np.abs(keypoints - middle).max() <= tolerance
+    assert (scores == 1).all()
+
+
+def test_a_whole_picture_is_letterboxed_not_squashed():
+    predictor = make_predictor()
+    predict_photo(predictor, encode(Image.new("RGB", (200, 100), "white")))
+    pictures = np.asarray(predictor.network.seen[0])[0]
+    assert (pictures[17:47] == 255).all()
+    assert (pictures[:15] == 0).all() and (pictures[49:] == 0).all()
+
+
+def test_exif_orientation_is_applied():
+    data = picture_with_dot((120, 80), (30, 20), 6)
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees to the right
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", exif=exif, quality=95)
+    upright, keypoints, _ = predict_photo(make_predictor(), buffer.getvalue())
+    assert upright.size == (80, 120)
+    np.testing.assert_allclose(keypoints[0], (79 - 20, 30), atol=1)
+
+
+@pytest.mark.parametrize(
+    "box", [(500, 10, 50, 50), (-100, 10, 50, 50), (10, 400, 20, 20), (10, -90, 20, 20)], ids=str
+)
+def test_a_box_outside_of_the_picture_is_refused(box):
+    data = encode(Image.new("RGB", (400, 300)))
+    with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; fix the box"):
+        predict_photo(make_predictor(), data, box)
+
+
+def test_what_is_no_picture_is_refused():
+    with pytest.raises(UserError, match="not a picture"):
+        predict_photo(make_predictor(), b"no picture")
+
+
+def test_argmax_gives_the_middle_of_a_heatmap_pixel():
+    heatmaps = np.zeros((1, 16, 16, 16), np.float32)
+    heatmaps[0, 3, 5] = 1
+    predictor = make_predictor(lambda _: heatmaps, decode="argmax")
+    _, keypoints, _ = predict_photo(predictor, encode(Image.new("RGB", (SIZE, SIZE))))
+    expected = np.asarray(heatmap_to_input(np.array([5.0, 3.0])))
+    np.testing.assert_allclose(keypoints, np.tile(expected, (16, 1)), atol=1e-4)
+    assert expected.tolist() == [21.5, 13.5]

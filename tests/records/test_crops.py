@@ -1,0 +1,74 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from helpers.stored_persons import (
+    blob_jpeg,
+    encode_record,
+    make_person,
+    read_record,
+    shard_params,
+)
+from hourglass import geometry
+from hourglass.records.images import BadImageError
+
+
+@pytest.mark.parametrize("crop_size", [384, 96, 0])
+def test_the_stored_keypoints_are_where_the_stored_pixels_are(crop_size):
+    person = make_person()
+    person.joints[0] = 371.3, 200.8
+    data = blob_jpeg(640, 480, *person.joints[0])
+    record = read_record(encode_record(person, 0, data, shard_params(crop_size=crop_size)))
+    grey = tf.io.decode_jpeg(record["encoded"], channels=1).numpy()[..., 0].astype(float)
+    grey = np.maximum(grey - 25, 0)
+    rows, columns = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    found = np.array([(grey * columns).sum(), (grey * rows).sum()]) / grey.sum()
+    np.testing.assert_allclose(found, record["keypoints"][0], atol=0.1)
+
+
+def test_a_crop_is_no_larger_than_asked_and_its_square_is_all_of_it():
+    data = blob_jpeg(640, 480, 300, 200)
+    for scale, expected in [(2.9, 384), (0.4, 175)]:
+        person = make_person(scale=scale)
+        record = read_record(encode_record(person, 0, data, shard_params()))
+        width = tf.io.decode_jpeg(record["encoded"]).shape[1]
+        assert width == expected
+        np.testing.assert_array_equal(record["square"], [0, 0, width])
+
+
+def test_a_whole_plain_jpeg_is_stored_byte_for_byte():
+    data = blob_jpeg(640, 480, 300, 200)
+    record = read_record(encode_record(make_person(), 0, data, shard_params(crop_size=0)))
+    assert record["encoded"] == data
+    np.testing.assert_array_equal(record["transform"], np.eye(2, 3))
+    x, y, side = record["square"]
+    center, view = geometry.view_square(make_person().center, make_person().scale)
+    reach = geometry.cover_side(view, 0.25, 30) / 2
+    assert (np.array([x, y]) - 0.5 < center - reach).all()
+    assert (np.array([x, y]) - 0.5 + side > center + reach).all()
+
+
+def test_a_whole_picture_of_another_kind_is_stored_as_an_upright_rgb_jpeg():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = blob_jpeg(480, 640, 200, 479 - 300, exif=exif)  # upright: 640 x 480
+    for data in (turned, blob_jpeg(640, 480, 300, 200, format="PNG")):
+        encoded = encode_record(make_person(), 0, data, shard_params(crop_size=0))
+        stored = Image.open(io.BytesIO(read_record(encoded)["encoded"]))
+        assert (stored.format, stored.mode) == ("JPEG", "RGB")
+        assert stored.getexif().get(0x0112, 1) == 1
+        assert stored.size == (640, 480)
+
+
+@pytest.mark.parametrize("crop_size", [0, 384])
+def test_a_person_beside_the_picture_is_refused(crop_size):
+    with pytest.raises(BadImageError, match="lies outside the picture"):
+        encode_record(
+            make_person(scale=0.1),
+            0,
+            blob_jpeg(100, 80, 50, 40),
+            shard_params(crop_size=crop_size),
+        )

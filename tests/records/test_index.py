@@ -1,0 +1,69 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from helpers.stored_persons import (
+    Folder,
+    blob_jpeg,
+    people,
+    shard_params,
+)
+from hourglass import files
+from hourglass.errors import UserError
+from hourglass.records.index import read_index, write_index
+from hourglass.records.shards import plan_shards, write_shard
+
+
+@pytest.fixture
+def pictures():
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    whole = {name: blob_jpeg(640, 480, 200 + 50 * k, 220) for k, name in enumerate(names)}
+    return Folder(whole | {"broken.jpg": whole["a.jpg"][:1500], "text.jpg": b"hello"})
+
+
+def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pictures):
+    persons = people("a.jpg", "broken.jpg", "b.jpg")
+    shards = [
+        *plan_shards("train", "train", 3, 2),
+        *plan_shards("validation", "val", 1, 1),
+    ]
+    results = [
+        write_shard(
+            tmp_path / s.name, s.indices, [persons[k] for k in s.indices], pictures, shard_params()
+        )
+        for s in shards
+    ]
+    counts = {"train": 3, "validation": 1}
+    write_index(tmp_path, shards, results, counts, shard_params())
+    index = read_index(tmp_path)
+    assert index["crop"] == {"crop_size": 384, "scale_range": 0.25, "rotation_range": 30}
+    assert {split: entry["num_persons"] for split, entry in index["splits"].items()} == counts
+    num_records = {
+        name: shard["num_records"]
+        for split in index["splits"].values()
+        for name, shard in split["shards"].items()
+    }
+    assert num_records == {
+        "train_0001_of_0002.tfrecords": 1,
+        "train_0002_of_0002.tfrecords": 1,
+        "val_0001_of_0001.tfrecords": 1,
+    }
+    for split in index["splits"].values():
+        for name, shard in split["shards"].items():
+            content = (tmp_path / name).read_bytes()
+            assert shard["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_digest_is_of_the_whole_file(tmp_path):
+    content = np.random.default_rng(0).bytes(2_500_000)
+    (tmp_path / "f").write_bytes(content)
+    assert files.file_digest(tmp_path / "f") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_missing_or_damaged_index_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"index\.json: missing; run `dvc repro shard`"):
+        read_index(tmp_path)
+    (tmp_path / "index.json").write_text('{"crop": ')
+    with pytest.raises(UserError, match=r"index\.json: damaged; delete it"):
+        read_index(tmp_path)
