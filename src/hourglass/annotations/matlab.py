@@ -3,7 +3,7 @@
 import io
 import zlib
 
-from hourglass.errors import UserError
+from hourglass.errors import UserError, one_line
 from hourglass.raw.archives import DOWNLOAD_AGAIN
 
 
@@ -22,7 +22,7 @@ def load_mat(content, name, variable):
         squeeze = variable == "RELEASE"
         return loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=squeeze)[variable]
     except (*faults, zlib.error, NotImplementedError, OSError, MemoryError) as error:
-        fault = " ".join(str(error).split())
         raise UserError(
-            f"{name}: no MATLAB file with the variable {variable} ({fault}); {DOWNLOAD_AGAIN}"
+            f"{name}: no MATLAB file with the variable {variable} ({one_line(error)});"
+            f" {DOWNLOAD_AGAIN}"
         ) from None

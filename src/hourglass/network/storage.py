@@ -4,7 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from hourglass.errors import UserError
+from hourglass.errors import UserError, one_line
 from hourglass.files import atomic_path
 from hourglass.frameworks import keras
 from hourglass.skeleton import HEATMAP_STRIDE, NUM_JOINTS
@@ -73,7 +73,7 @@ def load_network(path):
         model = keras.models.load_model(path, compile=False)
         is_ours = _is_hourglass(model)
     except _LOAD_ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise UserError(f"{path}: not a usable Keras model: {reason}; train it again") from None
     if not is_ours:
         raise UserError(
