@@ -1,3 +1,5 @@
+"""Raw annotation records as tests want them: MPII's JSON form, MATLAB structs, LSPET's array."""
+
 import io
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Archives of any members, whole and indexed."""
+
 import hashlib
 import io
 import tarfile

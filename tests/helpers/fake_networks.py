@@ -1,3 +1,5 @@
+"""What stands in for a network in tests of what surrounds it."""
+
 import keras
 from keras import ops
 

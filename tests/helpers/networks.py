@@ -1,3 +1,5 @@
+"""Small networks and what they are shown."""
+
 import numpy as np
 
 from hourglass.params import ModelParams

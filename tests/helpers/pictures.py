@@ -1,3 +1,5 @@
+"""Picture files of every kind, and how a camera stores them."""
+
 import io
 import struct
 import zlib

@@ -1,3 +1,5 @@
+"""Persons on drawn pictures, stored as records and read back."""
+
 import io
 
 import numpy as np

@@ -146,7 +146,7 @@ def test_the_square_of_a_whole_picture_is_cut_wherever_it_lies(x, y):
         "side": tf.constant(8.0),
         "transform": tf.eye(2, 3),
     }
-    crop, moved = input_pipeline._crop_whole_picture(tf.constant(picture), record, side)
+    crop, moved = input_pipeline.crop_whole_picture(tf.constant(picture), record, side)
     wide = np.pad(picture, [(60, 60), (60, 60), (0, 0)])
     np.testing.assert_array_equal(crop, wide[60 + y : 70 + y, 60 + x : 70 + x])
     np.testing.assert_allclose(moved["keypoints"], [[2, 3]], atol=1e-5)

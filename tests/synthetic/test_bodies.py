@@ -22,7 +22,7 @@ def mean_lengths():
 def test_lengths_add_up_to_the_height_with_a_head_as_large_as_mpii_says():
     rng = np.random.default_rng(SEED)
     for _ in range(50):
-        lengths = bodies._sample_lengths(rng)
+        lengths = bodies.sample_lengths(rng)
         assert sum(lengths[name] for name in bodies.STACKED) == pytest.approx(1)
         # MPII: head size = 0.6 * diagonal of the head box = 25 * scale; a head is 3/4 as wide.
         head_size = 0.6 * np.hypot(lengths["head"], 0.74 * lengths["head"])
@@ -39,7 +39,7 @@ def test_posing_keeps_the_lengths_of_the_bones():
         ("hand", "wrist", "hand"),
     ]
     for index, pose in enumerate(bodies.POSES.values()):
-        points, _ = bodies._pose_body(np.random.default_rng((SEED, index)), pose, lengths)
+        points, _ = bodies.pose_body(np.random.default_rng((SEED, index)), pose, lengths)
         for name, start, end in bones:
             for side in "rl":
                 bone = points[f"{side}_{end}"] - points[f"{side}_{start}"]
@@ -67,7 +67,7 @@ def test_height_is_that_of_a_body_standing_straight():
         def choice(self, items):
             return items[0]
 
-    points, axes = bodies._pose_body(Middle(), straight, lengths)
+    points, axes = bodies.pose_body(Middle(), straight, lengths)
     assert axes == pytest.approx(np.eye(3))
     sole = points["r_ankle"][1] + lengths["foot"]
     assert sole - points["head_top"][1] == pytest.approx(1)
@@ -114,8 +114,8 @@ def test_sides_match_the_face():
 
 def test_knees_bend_backward_and_elbows_forward():
     lengths = {name: 1.0 for name in bodies.LENGTHS}
-    arm = bodies._pose_arm("l", (0, 0, 0, 60), lengths, np.zeros(3), np.eye(3))
-    leg = bodies._pose_leg("l", (0, 0, 0, 60), lengths)
+    arm = bodies.pose_arm("l", (0, 0, 0, 60), lengths, np.zeros(3), np.eye(3))
+    leg = bodies.pose_leg("l", (0, 0, 0, 60), lengths)
     assert arm["l_elbow"] == pytest.approx((1, 1, 0))
     assert leg["l_knee"] == pytest.approx((1, 1, 0))
     assert arm["l_wrist"] == pytest.approx((1, 1.5, 0.75**0.5))  # toward the front
@@ -125,9 +125,9 @@ def test_knees_bend_backward_and_elbows_forward():
 @pytest.mark.parametrize(("side", "outward"), [("r", -1), ("l", 1)])
 def test_limbs_lift_outward_and_swing_forward(side, outward):
     lengths = {name: 1.0 for name in bodies.LENGTHS}
-    lifted = bodies._pose_leg(side, (0, 90, 0, 0), lengths)
-    swung = bodies._pose_leg(side, (90, 0, 0, 0), lengths)
-    twisted = bodies._pose_leg(side, (0, 0, 90, 90), lengths)
+    lifted = bodies.pose_leg(side, (0, 90, 0, 0), lengths)
+    swung = bodies.pose_leg(side, (90, 0, 0, 0), lengths)
+    twisted = bodies.pose_leg(side, (0, 0, 90, 90), lengths)
     assert lifted[f"{side}_knee"] == pytest.approx((2 * outward, 0, 0))
     assert swung[f"{side}_knee"] == pytest.approx((outward, 0, 1))
     # The knee points inward, so that the shank, bent backward, points outward.

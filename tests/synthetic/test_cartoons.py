@@ -58,7 +58,7 @@ def test_lower_limbs_lie_on_the_line_between_their_joints(kind):
         upper, lower = middle - root, end - middle
         if lower @ upper < 6 * np.hypot(*lower) or np.hypot(*lower) < 25:
             continue  # folded over itself, or pointing at the viewer: no free axis to see
-        coverage = draw_black(figure, partial(cartoons._draw_limb, side="r", kind=kind))
+        coverage = draw_black(figure, partial(cartoons.draw_limb, side="r", kind=kind))
         assert abs(profile_offset(coverage, middle, end)) < 0.5
         checked += 1
     assert checked >= 10
@@ -69,7 +69,7 @@ def test_head_top_is_the_top_of_the_drawn_head():
     assert len(upright) >= 5
     for figure in upright:
         x, y, _ = figure.points["head_top"]
-        coverage = draw_black(figure, cartoons._draw_head)
+        coverage = draw_black(figure, cartoons.draw_head)
         above = coverage[: int(y) + 10, round(x)]
         edge = len(above) - above.sum() - 0.5
         assert edge == pytest.approx(y - figure.outline, abs=0.5)
@@ -80,7 +80,7 @@ def test_only_a_face_toward_the_viewer_has_eyes():
         if abs(figure.head_axes[2, 2]) < 0.5:
             continue
         canvas = cartoons.Canvas(Image.new("RGB", (400, 400), "white"))
-        cartoons._draw_head(canvas, figure)
+        cartoons.draw_head(canvas, figure)
         eyes = (np.asarray(canvas.finish()) == cartoons.EYE).all(axis=2).sum()
         assert (eyes > 2) == figure.faces_viewer
 
@@ -105,7 +105,7 @@ def test_trim_is_on_the_front_alone(striped):
         trim = (1, 255, 2)
         canvas = cartoons.Canvas(Image.new("RGB", (400, 400), "white"))
         look = replace(figure.look, striped=striped, trim=trim)
-        cartoons._draw_trunk(canvas, replace(figure, look=look))
+        cartoons.draw_trunk(canvas, replace(figure, look=look))
         assert (count_colour(canvas, trim) > 20) == front
         checked[front] += 1
     assert min(checked.values()) >= 5
@@ -117,7 +117,7 @@ def test_longer_sleeves_cover_more():
     for sleeves in (0.0, 0.5, 1.4, 2.0):
         canvas = cartoons.Canvas(Image.new("RGB", (400, 400), "white"))
         look = replace(figure.look, skin=(255, 255, 255), top=(0, 0, 0), sleeves=sleeves)
-        cartoons._draw_limb(canvas, replace(figure, look=look), side="l", kind="arm")
+        cartoons.draw_limb(canvas, replace(figure, look=look), side="l", kind="arm")
         cloth.append(count_colour(canvas, (0, 0, 0)))
     assert cloth[0] == 0
     assert np.all(np.diff(cloth) > 10)
@@ -128,7 +128,7 @@ def test_near_arm_is_over_the_trunk():
     figure = replace(figure, look=replace(figure.look, sleeves=2.0, top=(1, 255, 2)))
     whole, arm = (cartoons.Canvas(Image.new("RGB", (400, 400), "white")) for _ in range(2))
     cartoons.draw_figure(whole, figure)
-    cartoons._draw_limb(arm, figure, side="r", kind="arm")
+    cartoons.draw_limb(arm, figure, side="r", kind="arm")
     arm, whole = np.asarray(arm.finish()), np.asarray(whole.finish())
     inside = binary_erosion((arm != 255).any(axis=2), iterations=2)
     assert inside.sum() > 100

@@ -9,11 +9,11 @@ from hourglass.params import SyntheticParams
 from hourglass.skeleton import JOINTS, NUM_JOINTS
 from hourglass.synthetic.cartoons import sample_figure
 from hourglass.synthetic.pictures import (
-    _annotate,
-    _encode_pictures,
-    _place_main_figure,
-    _place_other_figures,
+    annotate_figure,
     draw_picture,
+    encode_pictures,
+    place_main_figure,
+    place_other_figures,
     write_dataset,
 )
 
@@ -33,14 +33,14 @@ def centred_figure(height=200.0):
 
 def test_labels_are_the_drawn_points_counted_from_one():
     figure = centred_figure()
-    person = _annotate(figure, (400, 400), "a.jpg")
+    person = annotate_figure(figure, (400, 400), "a.jpg")
     assert np.array(person["joints"]) == pytest.approx(figure.keypoints + 1, abs=0.006)
 
 
 def test_joint_out_of_the_picture_is_missing():
     figure = centred_figure()
     head = JOINTS.index("head_top")
-    person = _annotate(figure.move(-figure.keypoints[head] - (0, 1)), (400, 400), "a.jpg")
+    person = annotate_figure(figure.move(-figure.keypoints[head] - (0, 1)), (400, 400), "a.jpg")
     assert person["joints"][head] == [-1.0, -1.0]
     assert person["joints_vis"][head] == 0
     assert 0 < sum(person["joints_vis"]) < NUM_JOINTS
@@ -84,8 +84,8 @@ def test_pictures_vary(pictures):
 def test_other_figures_stay_off_the_main_one():
     for index in range(60):
         rng = np.random.default_rng((SEED, index))
-        main, _ = _place_main_figure(rng)
-        for other in _place_other_figures(rng, main):
+        main, _ = place_main_figure(rng)
+        for other in place_other_figures(rng, main):
             distance = other.points["pelvis"][:2] - main.points["pelvis"][:2]
             assert np.hypot(*distance) > 0.45 * main.height
 
@@ -125,7 +125,7 @@ def test_dataset_is_one_record_a_picture(tmp_path):
 def test_bytes_do_not_depend_on_the_number_of_processes(monkeypatch):
     monkeypatch.setattr("hourglass.synthetic.pictures.POOLED_PICTURES", 0)
     jobs = [(f"{index}.jpg", index) for index in range(6)]
-    alone, pooled = (list(_encode_pictures(SEED, jobs, n)) for n in (1, 2))
+    alone, pooled = (list(encode_pictures(SEED, jobs, n)) for n in (1, 2))
     assert alone == pooled
     assert [record["image"] for _, record in pooled] == [name for name, _ in jobs]
 

@@ -77,7 +77,7 @@ def view_transforms(batch, size):
         linear = zoom[:, None, None] * ops.eye(2)
     else:
         linear = _turn_and_flip(zoom * draws[:, 0], draws[:, 1], draws[:, 2])
-    # The middle of the view is the person's center: half a pixel off size / 2, as centres are at 0.
+    # The middle of S pixels whose centres are at 0 .. S - 1 is on the person's center.
     middle = (size - 1) / 2
     shift = batch["center"] - middle * ops.sum(linear, axis=-1)
     return ops.concatenate([linear, shift[..., None]], axis=-1)

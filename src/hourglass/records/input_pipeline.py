@@ -92,12 +92,12 @@ def _add_crop(record, split):
     size = split.crop_size
     picture = tf.io.decode_jpeg(record.pop("encoded"), channels=3)
     if split.holds_whole_pictures:
-        picture, record = _crop_whole_picture(picture, record, size)
+        picture, record = crop_whole_picture(picture, record, size)
     crop = tf.image.pad_to_bounding_box(picture, 0, 0, size, size)
     return record | {"crops": tf.ensure_shape(crop, (size, size, 3))}
 
 
-def _crop_whole_picture(picture, record, size):
+def crop_whole_picture(picture, record, size):
     """Cut the person's square out of a whole picture, and move the coordinates along."""
     x, y, side = tf.unstack(record["square"])
     shape = tf.shape(picture)

@@ -134,13 +134,13 @@ def sample_body(rng, height):
 def _sample_any_body(rng, height):
     weights = np.array([pose.weight for pose in POSES.values()])
     pose = str(rng.choice(list(POSES), p=weights / weights.sum()))
-    points, head_axes = _pose_body(rng, POSES[pose], _sample_lengths(rng))
+    points, head_axes = pose_body(rng, POSES[pose], sample_lengths(rng))
     camera = _sample_camera(rng, pose)
     points = {name: camera @ point * height for name, point in points.items()}
     return Body(points, camera @ head_axes, height, pose)
 
 
-def _sample_lengths(rng):
+def sample_lengths(rng):
     """Body lengths that vary from person to person; those of STACKED sum to 1."""
     lengths = {name: length * rng.uniform(0.93, 1.07) for name, length in LENGTHS.items()}
     height = sum(lengths[name] for name in STACKED)
@@ -158,14 +158,14 @@ def _sample_camera(rng, pose):
     return _rotate(z=roll) @ _rotate(x=rng.normal(-5, 5)) @ _rotate(y=yaw)
 
 
-def _pose_body(rng, pose, lengths):
+def pose_body(rng, pose, lengths):
     """Named points [3] of the body in its own frame, pelvis at the origin, and the head's axes."""
     points, chest_axes, head_axes = _pose_trunk(rng, pose.spine_bend, lengths)
     for side, leg in zip(rng.permutation(["r", "l"]), pose.legs, strict=True):
-        points |= _pose_leg(side, _sample_angles(rng, LEGS[leg]), lengths)
+        points |= pose_leg(side, _sample_angles(rng, LEGS[leg]), lengths)
         arm = rng.choice(pose.arms.split())
         angles = _sample_angles(rng, ARMS[arm])
-        points |= _pose_arm(side, angles, lengths, points["thorax"], chest_axes)
+        points |= pose_arm(side, angles, lengths, points["thorax"], chest_axes)
     return points, head_axes
 
 
@@ -193,7 +193,8 @@ def _pose_trunk(rng, spine_bend, lengths):
     return points, chest_axes, head_axes
 
 
-def _pose_arm(side, angles, lengths, thorax, chest_axes):
+def pose_arm(side, angles, lengths, thorax, chest_axes):
+    """Named points of an arm; angles: swing forward, lift sideways, twist, bend of the elbow."""
     outward = _outward(side)
     shoulder = thorax + chest_axes[:, 0] * outward * lengths["shoulder"]
     segments = lengths["upper_arm"], lengths["forearm"]
@@ -207,7 +208,8 @@ def _pose_arm(side, angles, lengths, thorax, chest_axes):
     }
 
 
-def _pose_leg(side, angles, lengths):
+def pose_leg(side, angles, lengths):
+    """Named points of a leg; angles: swing forward, lift sideways, twist, bend of the knee."""
     outward = _outward(side)
     hip = np.array([outward * lengths["hip"], 0.0, 0.0])
     swing, lift, twist, bend = angles

@@ -179,15 +179,15 @@ def draw_figure(canvas, figure):
     if figure.pose == "sit":
         _draw_seat(canvas, figure)
     parts = [
-        (figure.depth("thorax", "waist", "pelvis"), _draw_trunk),
-        (figure.depth("upper_neck", "head_top") + 0.02 * unit, _draw_head),
+        (figure.depth("thorax", "waist", "pelvis"), draw_trunk),
+        (figure.depth("upper_neck", "head_top") + 0.02 * unit, draw_head),
     ]
     for side in "rl":
         # Arms beside the trunk are nearer than it, legs below it farther: sleeves and hem show.
         arm = figure.depth(f"{side}_elbow", f"{side}_wrist") + 0.03 * unit
         leg = figure.depth(f"{side}_knee", f"{side}_ankle") - 0.12 * unit
-        parts.append((arm, partial(_draw_limb, side=side, kind="arm")))
-        parts.append((leg, partial(_draw_limb, side=side, kind="leg")))
+        parts.append((arm, partial(draw_limb, side=side, kind="arm")))
+        parts.append((leg, partial(draw_limb, side=side, kind="leg")))
     for _, draw in sorted(parts, key=lambda part: part[0]):
         draw(canvas, figure)
 
@@ -199,7 +199,7 @@ def _draw_seat(canvas, figure):
     canvas.fill_shapes([(_box((x, y + half[1]), half), figure.look.shoe)], figure.outline)
 
 
-def _draw_limb(canvas, figure, side, kind):
+def draw_limb(canvas, figure, side, kind):
     """Draw a limb's two segments, what they wear, and the hand or shoe, the farther one first."""
     limb, look, unit = LIMBS[kind], figure.look, figure.height
     names = [f"{side}_{name}" for name in limb.joints]
@@ -223,7 +223,8 @@ def _draw_limb(canvas, figure, side, kind):
     canvas.fill_hull(patch, cloth if covered > 1 else skin)
 
 
-def _draw_trunk(canvas, figure):
+def draw_trunk(canvas, figure):
+    """Draw chest, waist, hips and what clothes them."""
     look, points = figure.look, figure.points
     unit = figure.height * look.girth
     hips = [figure.circle(f"{side}_hip", 0.054 * unit) for side in "rl"]
@@ -266,7 +267,7 @@ def _draw_stripes(canvas, colour, shoulders, waist):
         canvas.fill_hull([_circle(end, 0.25 * a[2]) for end in ends], colour)
 
 
-def _draw_head(canvas, figure):
+def draw_head(canvas, figure):
     """Draw skull, hair and face: a head seen from behind shows hair alone."""
     skin, hair_colour = figure.look.skin, figure.look.hair
     place = partial(_place_on_head, figure)

@@ -46,7 +46,7 @@ def write_dataset(folder, params):
     jobs += [(f"validation_{i:05d}.jpg", 2 * i + 1) for i in range(params.num_val)]
     records = []
     with atomic_path(folder / "images.zip") as path, zipfile.ZipFile(path, "w") as archive:
-        results = _encode_pictures(params.seed, jobs, _available_cores())
+        results = encode_pictures(params.seed, jobs, _available_cores())
         for jpeg, record in tqdm(results, "draw", total=len(jobs), unit="picture", disable=None):
             # Undated, unlike a plain name: the archive's bytes depend on its pictures alone.
             archive.writestr(zipfile.ZipInfo(f"images/{record['image']}"), jpeg)
@@ -55,7 +55,7 @@ def write_dataset(folder, params):
     write_json(folder / "validation.json", records[params.num_train :])
 
 
-def _encode_pictures(seed, jobs, num_processes):
+def encode_pictures(seed, jobs, num_processes):
     """Yield (JPEG bytes, record) of each job (name, index), in order."""
     encode = partial(_encode_picture, seed)
     if num_processes == 1 or len(jobs) < POOLED_PICTURES:
@@ -102,8 +102,8 @@ def draw_picture(seed, index):
         (1-based), `scale` (standing height / 200 px). Only joints out of the picture are missing.
     """
     rng = np.random.default_rng((seed, index))
-    main, size = _place_main_figure(rng)
-    others = _place_other_figures(rng, main)
+    main, size = place_main_figure(rng)
+    others = place_other_figures(rng, main)
     canvas = Canvas(paint_backdrop(rng, size))
     draw_scenery(canvas, rng, main)
     main_is_nearest = rng.random() < 0.8
@@ -111,11 +111,11 @@ def draw_picture(seed, index):
         draw_figure(canvas, figure)
     if rng.random() < 0.16:
         draw_occluder(canvas, rng, main)
-    persons = [_annotate(figure, size, f"{index:05d}.jpg") for figure in (main, *others)]
+    persons = [annotate_figure(figure, size, f"{index:05d}.jpg") for figure in (main, *others)]
     return canvas.finish(), [persons[0], *(p for p in persons[1:] if any(p["joints_vis"]))]
 
 
-def _place_main_figure(rng):
+def place_main_figure(rng):
     """The main figure in a picture of its own, and that picture's (width, height)."""
     figure = sample_figure(rng, rng.uniform(MIN_HEIGHT, MAX_HEIGHT))
     low, high = figure.keypoints.min(axis=0), figure.keypoints.max(axis=0)
@@ -131,7 +131,7 @@ def _place_main_figure(rng):
     return figure.move(corner + margin - low), tuple(size.tolist())
 
 
-def _place_other_figures(rng, main):
+def place_other_figures(rng, main):
     """None, one or two more figures, beside the main one and clearly off its middle."""
     figures = []
     pelvis_x, pelvis_y, _ = main.points["pelvis"]
@@ -146,7 +146,7 @@ def _place_other_figures(rng, main):
     return figures
 
 
-def _annotate(figure, size, name):
+def annotate_figure(figure, size, name):
     """The figure as one of MPII's JSON records: 1-based pixels, rounded to 1/100."""
     keypoints = figure.keypoints
     inside = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)
