@@ -31,7 +31,9 @@ def build_hourglass(params):
     channels = params.num_channels
     pictures = keras.Input((params.input_size, params.input_size, 3), name="pictures")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
-    x = _conv_norm_relu(x, channels // 4, 7, STEM, strides=2, use_bias=False)
+    x = _conv_norm_relu(
+        x, channels // 4, 7, STEM, strides=2, use_bias=False, kernel_initializer="glorot_uniform"
+    )
     x = _residual(x, channels // 2, "stem_residual1")
     x = layers.MaxPool2D(name="stem_pool")(x)
     x = _residual(x, channels // 2, "stem_residual2")
