@@ -72,11 +72,11 @@ def locate_keypoints(batch, size):
 
 def view_transforms(batch, size):
     """Transforms [N, 2, 3] from views of `size` px to the stored crops they are seen in."""
-    zoom, draws = batch["side"] / size, batch.get("draws")
+    side, draws = batch["side"], batch.get("draws")
     if draws is None:
-        linear = zoom[:, None, None] * ops.eye(2)
+        linear = (side / size)[:, None, None] * ops.eye(2)
     else:
-        linear = _turn_and_flip(zoom * draws[:, 0], draws[:, 1], draws[:, 2])
+        linear = _turn_and_flip(side * draws[:, 0] / size, draws[:, 1], draws[:, 2])
     # The middle of S pixels whose centres are at 0 .. S - 1 is on the person's center.
     middle = (size - 1) / 2
     shift = batch["center"] - middle * ops.sum(linear, axis=-1)
