@@ -21,7 +21,16 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message):
         """Raise `UserError`."""
-        raise UserError(f"{message}; `{self.prog} --help` says more")
+        raise UserError(f"{one_line(message)}; `{self.prog} --help` says more")
+
+
+def stage_parser(docstring):
+    """The parser of a stage in stages/: `--help` prints the stage's docstring as it stands."""
+    return ArgumentParser(
+        prog=f"python {sys.argv[0]}",
+        description=docstring,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def exit_on_user_error(main):
