@@ -1,17 +1,20 @@
-"""Stage 1: the raw files of the dataset, fetched, drawn or packed, and verified.
+"""Fetch, draw or pack the raw files of the dataset, and verify them.
 
-params.yaml `data` -> data/raw/<dataset>/
+reads   the dataset's files from the web, or those of data.folder; `synthetic` reads nothing
+writes  data/raw/<dataset>
+params  data
 """
 
 from pathlib import Path
 
-from hourglass.errors import exit_on_user_error
+from hourglass.errors import exit_on_user_error, stage_parser
 from hourglass.params import load_params
 from hourglass.raw.downloads import fetch_dataset
 
 
 @exit_on_user_error
 def main():
+    stage_parser(__doc__).parse_args()
     data = load_params().data
     fetch_dataset(data, Path("data/raw") / data.dataset)
 

@@ -1,11 +1,16 @@
-"""Parse stage: data/raw/<dataset> to checked persons in data/annotations, and what was left out."""
+"""Turn the dataset's annotations into checked persons; list what was left out and why.
+
+reads   data/raw/<dataset>
+writes  data/annotations
+params  data.dataset, parse
+"""
 
 from pathlib import Path
 
 from hourglass.annotations.checks import summarize_split
 from hourglass.annotations.parsing import parse_dataset
 from hourglass.annotations.persons import SPLITS, save_persons
-from hourglass.errors import exit_on_user_error
+from hourglass.errors import exit_on_user_error, stage_parser
 from hourglass.files import exclusive_lock
 from hourglass.params import load_params
 from hourglass.rejects import check_rejects, count_rejects, write_rejects
@@ -13,6 +18,7 @@ from hourglass.rejects import check_rejects, count_rejects, write_rejects
 
 @exit_on_user_error
 def main():
+    stage_parser(__doc__).parse_args()
     params = load_params()
     folder = Path("data/annotations")
     splits, rejects = parse_dataset(Path("data/raw", params.data.dataset), params.data.dataset)

@@ -1,26 +1,30 @@
-"""Predict the validation persons: reports/predictions.json and rendered skeletons."""
+"""Predict the keypoints of the validation persons; render the best, the worst and some between.
+
+reads   data/annotations, data/tfrecords, models/hourglass.keras
+writes  reports/predictions.json, reports/figures
+params  predict
+"""
 
 from pathlib import Path
 
 from hourglass.annotations.persons import load_persons
-from hourglass.errors import exit_on_user_error
+from hourglass.errors import exit_on_user_error, stage_parser
 from hourglass.evaluation.pckh import score_persons
 from hourglass.files import exclusive_lock
-from hourglass.network.predictor import PosePredictor, predict_split
-from hourglass.network.storage import load_network
 from hourglass.params import load_params
-from hourglass.prediction import figures, folding
+from hourglass.prediction import figures
 from hourglass.prediction.predictions import save_predictions
-from hourglass.records.input_pipeline import eval_batches
-from hourglass.records.splits import check_persons, name_damage, open_split, read_crops
 
 
 @exit_on_user_error
 def main():
+    stage_parser(__doc__).parse_args()
+    from hourglass.network.storage import load_network  # TensorFlow: not for `--help`
+    from hourglass.prediction.folding import prepare_network
+    from hourglass.records.splits import check_persons, name_damage, open_split
+
     params = load_params()
-    network = folding.prepare_network(
-        load_network("models/hourglass.keras"), params.predict.precision
-    )
+    network = prepare_network(load_network("models/hourglass.keras"), params.predict.precision)
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
     with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
@@ -29,6 +33,9 @@ def main():
 
 
 def predict(params, network, persons, split):
+    from hourglass.network.predictor import PosePredictor, predict_split
+    from hourglass.records.input_pipeline import eval_batches
+
     predictor = PosePredictor(network, params.flip_test, params.decode)
     batch_size = params.batch_size
     keypoints, scores, is_predicted = predict_split(
@@ -40,6 +47,12 @@ def predict(params, network, persons, split):
         [k if ok else None for k, ok in zip(keypoints, is_predicted, strict=True)],
         scores,
     )
+    render(params, persons, split, keypoints, is_predicted)
+
+
+def render(params, persons, split, keypoints, is_predicted):
+    from hourglass.records.splits import read_crops
+
     errors, joints_vis = score_persons(persons, keypoints)
     ranking = figures.rank_persons(errors, joints_vis)
     chosen = figures.choose_persons(ranking[is_predicted[ranking]], params.num_figures)

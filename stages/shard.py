@@ -1,11 +1,16 @@
-"""Ray tasks, one a shard: persons and picture archives to data/tfrecords/."""
+"""Cut a crop of each person out of the pictures into TFRecords; a Ray task writes each shard.
+
+reads   data/raw/<dataset>, data/annotations; the environment variable RAY_ADDRESS: a cluster to use
+writes  data/tfrecords
+params  data.dataset, shard
+"""
 
 from pathlib import Path
 
 from hourglass.annotations.persons import load_persons
 from hourglass.cluster.session import start_ray
 from hourglass.cluster.shard_tasks import write_shards
-from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
+from hourglass.errors import UserError, exit_on_user_error, stage_parser
 from hourglass.files import exclusive_lock
 from hourglass.params import load_params
 from hourglass.raw.datasets import DATASETS
@@ -18,9 +23,11 @@ OUT = Path("data/tfrecords")
 
 @exit_on_user_error
 def main():
-    options = ArgumentParser(description=__doc__)
-    options.add_argument("--workers", type=int, help="Ray workers on this machine (all cores)")
-    num_workers = options.parse_args().workers
+    parser = stage_parser(__doc__)
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="Ray workers on this machine (default: all cores)"
+    )
+    num_workers = parser.parse_args().workers
     if num_workers is not None and num_workers < 1:
         raise UserError(f"--workers {num_workers}: must be 1 or more")
     params = load_params()

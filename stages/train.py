@@ -1,18 +1,16 @@
-"""Train the stacked hourglass on data/tfrecords/ to models/hourglass.keras."""
+"""Train the stacked hourglass; keep the weights of the best epoch by validation PCKh.
+
+reads   data/tfrecords; train.init_weights, where it names a network to start from
+writes  models/hourglass.keras, reports/plots/history.csv; curves for TensorBoard in logs
+params  data.dataset, model, train
+"""
 
 from pathlib import Path
 
-from hourglass.errors import exit_on_user_error
+from hourglass.errors import exit_on_user_error, stage_parser
 from hourglass.files import exclusive_lock, file_digest
-from hourglass.network.hourglass import scale_heatmaps
-from hourglass.network.storage import save_network
 from hourglass.params import load_params
 from hourglass.records.index import INDEX_NAME
-from hourglass.records.splits import name_damage, open_split
-from hourglass.training.devices import prepare_devices
-from hourglass.training.states import cache_folder, remove_old_states, state_key
-from hourglass.training.tracking import write_history
-from hourglass.training.trainer import Trainer
 
 SHARDS = Path("data/tfrecords")
 # What a stage ends with whose `dvc repro` was killed, DVC does not know of.
@@ -21,7 +19,20 @@ ADVICE = "wait for it; or, if its `dvc repro` was killed, end it: the next one g
 
 @exit_on_user_error
 def main():
-    params = load_params()
+    stage_parser(__doc__).parse_args()
+    train(load_params())
+
+
+def train(params):
+    # TensorFlow: not for `--help`
+    from hourglass.network.hourglass import scale_heatmaps
+    from hourglass.network.storage import save_network
+    from hourglass.records.splits import name_damage, open_split
+    from hourglass.training.devices import prepare_devices
+    from hourglass.training.states import cache_folder, remove_old_states, state_key
+    from hourglass.training.tracking import write_history
+    from hourglass.training.trainer import Trainer
+
     splits = [
         open_split(SHARDS, split, params.model.input_size) for split in ("train", "validation")
     ]

@@ -1,8 +1,10 @@
 """The one exception for what the user can fix, and how a program ends on it."""
 
 import argparse
+import contextlib
 import errno
 import functools
+import os
 import sys
 
 # What the user's disk refuses, wherever a program writes; other OSErrors are defects.
@@ -21,7 +23,16 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message):
         """Raise `UserError`."""
-        raise UserError(f"{message}; `{self.prog} --help` says more")
+        raise UserError(f"{one_line(message)}; `{self.prog} --help` says more")
+
+
+def stage_parser(docstring):
+    """The parser of a stage in stages/: `--help` prints the stage's docstring as it stands."""
+    return ArgumentParser(
+        prog=f"python {sys.argv[0]}",
+        description=docstring,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def exit_on_user_error(main):
@@ -56,3 +67,16 @@ def exit_on_user_error(main):
 def one_line(error):
     """The text of an exception without line breaks; its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def silent_stderr():
+    """Send what C++ code writes to stderr nowhere; Python's exceptions come through."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

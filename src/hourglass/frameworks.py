@@ -3,27 +3,14 @@
 Everything that runs on the device imports them from here.
 """
 
-import contextlib
 import functools
 import os
 
+from hourglass.errors import silent_stderr
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-
-@contextlib.contextmanager
-def _silent_stderr():
-    """Send what C++ code writes to stderr nowhere; Python's exceptions come through."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
-
-
-with _silent_stderr():
+with silent_stderr():
     import keras
     from keras import layers, ops
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+# Keras loads Matplotlib, which writes a cache: here, not in the folder that a test looks through.
+import hourglass.frameworks  # noqa: F401
 from helpers.paths import ROOT
 from hourglass.annotations.persons import save_persons
 

@@ -1,32 +1,73 @@
 """Ray, started for as long as a stage runs, or joined where a cluster is named."""
 
 import os
+import re
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+
+# `ray start --head` wants a token of everybody where its user has one; of us, Ray sends it only if
+# told to before its import. A head that wants none takes us all the same.
+if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or os.path.exists(
+    os.path.expanduser("~/.ray/auth_token")
+):
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 
 import hourglass
-from hourglass.errors import UserError
+from hourglass.errors import UserError, silent_stderr
+
+CONNECT_SECONDS = 10
+ALONE = "or unset RAY_ADDRESS to use this machine alone"
 
 
 def start_ray(num_workers):
     """Join the cluster of RAY_ADDRESS, or start Ray on this machine for as long as we run."""
+    address = os.environ.get("RAY_ADDRESS")
+    if address and address != "auto":
+        _check_answers(address)
     try:
-        _init_ray(num_workers)
+        with silent_stderr():  # Ray's attempts, one line each: the last one's error says it all
+            _init_ray(address, num_workers)
     except Exception as error:  # Ray has no class of its own for this
-        reason = str(error).partition("\n")[0].rstrip(". ")
-        raise UserError(f"Ray does not start: {reason}; fix RAY_ADDRESS, or wait until the "
-                        "machine is less busy, then repeat") from None  # fmt: skip
+        reason = re.split(r"\.?\n|\. ", str(error))[0].rstrip(".")
+        advice = (
+            f"fix RAY_ADDRESS {address}, give us the cluster's token (RAY_AUTH_TOKEN=..., or its "
+            f"~/.ray/auth_token), {ALONE}"
+            if address
+            else "wait until the machine is less busy, then repeat"
+        )
+        raise UserError(f"Ray does not start: {reason}; {advice}") from None
 
 
-def _init_ray(num_workers):
+def _check_answers(address):
+    """Refuse an address where nothing answers: Ray itself would try for minutes."""
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        place = parts.hostname, int(parts.port or "")
+    except ValueError:
+        raise UserError(
+            f"RAY_ADDRESS {address!r}: must be HOST:PORT, ray://HOST:PORT or auto; fix it, {ALONE}"
+        ) from None
+    try:
+        socket.create_connection(place, CONNECT_SECONDS).close()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"RAY_ADDRESS {address}: no answer ({reason}); start that cluster, fix it, {ALONE}"
+        ) from None
+
+
+def _init_ray(address, num_workers):
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Where one task's error ends the stage, Ray would print those of the others, in full.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     source = str(Path(hourglass.__file__).parents[1])
     settings = {"logging_level": "error", "log_to_driver": False}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(runtime_env={"py_modules": [f"{source}/hourglass"]}, **settings)
+    if address:
+        runtime_env = {"py_modules": [f"{source}/hourglass"]}
+        ray.init(address=address, runtime_env=runtime_env, **settings)
     else:
         # The workers inherit it; Ray's own way to hand it over takes a second more.
         paths = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))

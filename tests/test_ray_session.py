@@ -1,0 +1,120 @@
+"""Which Ray the shard stage works with; none is started here."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hourglass.errors import UserError
+
+ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
+from hourglass.cluster import session  # noqa: E402
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+@pytest.fixture
+def port():
+    """A port of this machine; nothing answers on it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def inits(monkeypatch):
+    """The arguments of all calls of `ray.init`, which does nothing."""
+    calls = []
+    monkeypatch.setattr(ray, "init", lambda **settings: calls.append(settings))
+    monkeypatch.setattr(os, "environ", {**os.environ, "PYTHONPATH": ""})
+    return calls
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "localhost:{}", "ray://127.0.0.1:{}"])
+def test_an_address_where_nothing_answers_is_one_line_at_once(monkeypatch, inits, port, form):
+    monkeypatch.setenv("RAY_ADDRESS", form.format(port))
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"^RAY_ADDRESS \S+: no answer \(.+\); .*unset RAY_ADDRESS"):
+        session.start_ray(None)
+    assert time.monotonic() - start < 5 and not inits
+
+
+@pytest.mark.parametrize("silence", [TimeoutError("timed out"), socket.gaierror(-2, "unknown")])
+def test_a_host_that_stays_silent_or_is_unknown_is_one_line(monkeypatch, inits, silence):
+    def connect(place, timeout):
+        assert (place, timeout <= 30) == (("head", 6379), True)
+        raise silence
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    with pytest.raises(UserError, match=r"^RAY_ADDRESS head:6379: no answer \((timed out|unknown)"):
+        session.start_ray(None)
+    assert not inits
+
+
+@pytest.mark.parametrize("address", ["head", "head:", "head:port", "1:2:3", "head:70000", "[::1"])
+def test_what_is_no_address_is_named(monkeypatch, inits, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError, match="must be HOST:PORT"):
+        session.start_ray(None)
+    assert not inits
+
+
+def test_a_cluster_that_answers_is_joined(monkeypatch, inits, port):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        for name in (address, "auto"):
+            monkeypatch.setenv("RAY_ADDRESS", name)
+            session.start_ray(None)
+    assert [call["address"] for call in inits] == [address, "auto"]
+
+
+@pytest.mark.parametrize("address", [None, ""])
+def test_without_an_address_ray_is_started_here(monkeypatch, inits, address):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    session.start_ray(3)
+    assert (inits[0]["address"], inits[0]["num_cpus"]) == ("local", 3)
+
+
+def test_a_cluster_that_turns_us_away_may_want_a_token(monkeypatch):
+    def init(**_):
+        print("gcs_client.cc: Unauthenticated", file=sys.stderr)
+        raise ConnectionError(
+            "Failed to connect to Ray cluster at head:1. More about it.\nAnd more"
+        )
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(UserError) as error:
+        session.start_ray(None)
+    line = str(error.value)
+    assert line.startswith("Ray does not start: Failed to connect to Ray cluster at head:1; fix")
+    assert "RAY_AUTH_TOKEN" in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("set_here", "has_file", "mode"),
+    [
+        ({}, False, None),
+        ({}, True, "token"),
+        ({"RAY_AUTH_TOKEN": "x"}, False, "token"),
+        ({"RAY_AUTH_MODE": "disabled"}, True, "disabled"),
+    ],
+)
+def test_a_token_that_is_there_is_used(tmp_path, set_here, has_file, mode):
+    if has_file:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray/auth_token").write_text("x")
+    code = "import os, hourglass.cluster.session; print(os.environ.get('RAY_AUTH_MODE'))"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(SOURCE), **set_here}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == str(mode)
