@@ -4,12 +4,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
+
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # As `python stages/NAME.py`; then says on stderr whether TensorFlow was loaded.
 RUN = """

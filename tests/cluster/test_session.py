@@ -5,16 +5,16 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from helpers.paths import ROOT
 from hourglass.errors import UserError
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 from hourglass.cluster import session  # noqa: E402
 
-SOURCE = Path(__file__).parents[1] / "src"
+SOURCE = ROOT / "src"
 
 
 @pytest.fixture
