@@ -98,7 +98,7 @@ def model_file(tmp_path_factory, network):
     from hourglass.network.storage import save_network
 
     path = tmp_path_factory.mktemp("models") / "hourglass.keras"
-    save_network(network, path, "synthetic")
+    save_network(network, path, "mpii")
     return path
 
 

@@ -4,6 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 from helpers.paths import ROOT
 from hourglass import cli
+from hourglass.network.storage import ABOUT_MEMBER, save_network
 from hourglass.skeleton import JOINTS
 
 
@@ -106,7 +109,8 @@ def test_the_box_is_what_the_network_sees(hourglass):
     photo = save_picture(Path("photo.png"), size=(200, 100))
     assert hourglass(photo, "--box", "150,50.5,40,30", "--out", "right")[0] == 0
     assert hourglass(photo, "--box=-10,0,40,30", "--out", "left")[0] == 0
-    for folder, low, high in (("right", 150, 190), ("left", -10, 30)):
+    assert hourglass(photo, "--box", "-10,0,40,30", "--out", "apart")[0] == 0
+    for folder, low, high in (("right", 150, 190), ("apart", -10, 30), ("left", -10, 30)):
         record = json.loads(Path(folder, "photo.json").read_text())
         assert all(low - 4 <= joint["x"] <= high + 4 for joint in record["joints"].values())
     assert record["box"] == [-10, 0, 40, 30]
@@ -173,8 +177,55 @@ def test_a_missing_model_is_named(hourglass):
     assert err == [
         "error: absent.keras: no such model; train one (`dvc repro train`) or name another"
     ]
-    code, _, err = hourglass("photo.jpg", model=None)
-    assert code == 1 and err[0].startswith("error: models/hourglass.keras: no such model")
+
+
+def test_without_a_model_named_or_there_what_to_do_is_said(hourglass):
+    save_picture(Path("photo.jpg"))
+    code, _, (line,) = hourglass("photo.jpg", model=None)
+    assert code == 1 and line.startswith("error: no models/hourglass.keras here; `make demo` ")
+    for folder in ("lspet", "demo"):  # the later one is the one named
+        path = Path(folder, "models/hourglass.keras")
+        path.parent.mkdir(parents=True)
+        path.touch()
+        advice = f"no models/hourglass.keras here; name a network, for example --model {path}"
+        assert hourglass("photo.jpg", model=None)[::2] == (1, [f"error: {advice}"])
+
+
+def test_the_model_of_this_folder_needs_no_name(hourglass, model_file):
+    save_picture(Path("photo.jpg"))
+    Path("models").mkdir()
+    shutil.copy(model_file, "models/hourglass.keras")
+    assert hourglass("photo.jpg", model=None)[::2] == (0, [])
+
+
+def test_a_network_of_drawn_figures_is_warned_of_once(hourglass, network):
+    for name in ("a.jpg", "b.jpg"):
+        save_picture(Path(name))
+    save_network(network, "drawn.keras", "synthetic")
+    code, out, err = hourglass("a.jpg", "b.jpg", model="drawn.keras")
+    assert (code, len(out)) == (0, 2)
+    assert err == [
+        "warning: drawn.keras was trained on drawn figures alone: on photographs neither its "
+        "joints nor its scores mean anything"
+    ]
+
+
+@pytest.mark.parametrize("dataset", ["mpii", "lspet", "folder"])
+def test_a_network_of_photographs_is_not(hourglass, network, dataset):
+    save_picture(Path("a.jpg"))
+    save_network(network, "net.keras", dataset)
+    assert hourglass("a.jpg", model="net.keras")[::2] == (0, [])
+
+
+@pytest.mark.parametrize("about", ["", "{}", "[]", "{"])
+def test_a_network_whose_note_is_damaged_is_one_line(hourglass, model_file, about):
+    save_picture(Path("a.jpg"))
+    with zipfile.ZipFile(model_file) as old, zipfile.ZipFile("net.keras", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, about if name == ABOUT_MEMBER else old.read(name))
+    code, out, (line,) = hourglass("a.jpg", model="net.keras")
+    assert (code, out) == (1, []) and line.startswith("error: net.keras: damaged: ")
+    assert not Path("poses").exists()
 
 
 def test_a_file_that_is_no_model_is_named(hourglass):
@@ -220,6 +271,19 @@ def test_wrong_usage_is_explained(arguments, monkeypatch, capsys):
     assert re.fullmatch(line, capsys.readouterr().err)
 
 
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["hourglass", "--version"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code, capsys.readouterr().out) == (0, f"hourglass {version('hourglass')}\n")
+
+
+def test_an_option_after_box_is_not_its_value(monkeypatch):
+    arguments = ["a.jpg", "--box", "--out", "x", "--box", "-.5,0,1,1", "-1,0,1,1"]
+    expected = ["a.jpg", "--box", "--out", "x", "--box=-.5,0,1,1", "-1,0,1,1"]
+    assert cli.join_box(arguments) == expected
+
+
 def test_help_loads_no_tensorflow():
     code = (
         "import sys; sys.argv = ['hourglass', 'predict', '--help']; from hourglass import cli\n"
@@ -231,4 +295,6 @@ def test_help_loads_no_tensorflow():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0
-    assert "--no-flip-test" in result.stdout
+    text = " ".join(result.stdout.split())
+    for default in ("the whole picture", "poses", "models/hourglass.keras", "use both"):
+        assert f"(default: {default})" in text

@@ -1,8 +1,10 @@
 """The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`."""
 
 import argparse
+import re
 import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
@@ -10,32 +12,76 @@ from hourglass.files import atomic_path, write_json
 from hourglass.prediction.drawing import draw_pose
 from hourglass.skeleton import JOINTS
 
+MODEL = Path("models/hourglass.keras")
+OTHER_MODELS = (Path("demo") / MODEL, Path("lspet") / MODEL)
+
 
 @exit_on_user_error
 def main():
     """Entry point of the `hourglass` command."""
-    parser = ArgumentParser(prog="hourglass", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    predict = commands.add_parser("predict", help="find and draw the pose on photographs")
-    predict.add_argument("photos", nargs="+", type=Path, help="pictures, or folders of pictures")
-    predict.add_argument(
-        "--box", type=parse_box, metavar="X,Y,W,H",
-        help="the person's box in pixels; without it the whole picture is the person; with a "
-        "negative X write --box=X,Y,W,H",
-    )  # fmt: skip
-    predict.add_argument("--out", type=Path, default=Path("poses"), metavar="DIR")
-    predict.add_argument(
-        "--model", type=Path, default=Path("models/hourglass.keras"), metavar="FILE"
-    )
-    predict.add_argument("--no-flip-test", action="store_true", help="twice as fast, less exact")
-    predict.set_defaults(run=run_predict)
-    options = parser.parse_args()
+    options = make_parser().parse_args(join_box(sys.argv[1:]))
     sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold any bytes
     try:
         options.run(options)
     except OSError as error:
         path = show_path(error.filename or "output")
         raise UserError(f"{path}: {error.strerror}; fix it, or choose another --out") from None
+
+
+def make_parser():
+    """The parser of the command line."""
+    parser = ArgumentParser(prog="hourglass", description="Human poses on photographs.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {find_version()}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    text = "find and draw the pose of one person on each photograph"
+    predict = commands.add_parser(
+        "predict", help=text, description=f"{text[0].upper()}{text[1:]}: writes NAME.png, the "
+        "drawn picture, and NAME.json, the joints in pixels with their scores.",
+    )  # fmt: skip
+    add_predict_options(predict)
+    predict.set_defaults(run=run_predict)
+    return parser
+
+
+def add_predict_options(parser):
+    """The arguments of `hourglass predict`."""
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures"
+    )
+    parser.add_argument(
+        "--box", type=parse_box, metavar="X,Y,W,H",
+        help="the person's box in pixels: left, top, width, height (default: the whole picture)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, default=Path("poses"), metavar="DIR",
+        help="the folder to write to; made if missing (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help=f"the trained network (default: {MODEL})"
+    )
+    parser.add_argument(
+        "--no-flip-test", action="store_true",
+        help="do without the mirrored picture: twice as fast, less exact (default: use both)",
+    )  # fmt: skip
+
+
+def find_version():
+    """The installed version."""
+    try:
+        return metadata.version("hourglass")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def join_box(arguments):
+    """Write `--box -1,2,3,4` as `--box=-1,2,3,4`: argparse takes a minus for an option's."""
+    joined = []
+    for argument in arguments:
+        if joined[-1:] == ["--box"] and re.match(r"-[\d.]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def parse_box(text):
@@ -58,14 +104,9 @@ def run_predict(options):
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
-    from hourglass.network.predictor import PosePredictor  # TensorFlow: not for `--help`
-    from hourglass.network.storage import load_network
-    from hourglass.prediction.folding import prepare_network
-
     outputs = list(name_outputs(find_photos(options.photos)))
     check_no_overwrite(outputs, options.out)
-    network = prepare_network(load_network(options.model), "float32")
-    predictor = PosePredictor(network, not options.no_flip_test, "taylor")
+    predictor = load_predictor(options.model or find_model(), not options.no_flip_test)
     options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
     with warnings.catch_warnings():
@@ -80,6 +121,38 @@ def run_predict(options):
         sys.exit(1)
     if failed:
         raise UserError(f"{failed} of {len(outputs)} files could not be used")
+
+
+def find_model():
+    """The full recipe's network.
+
+    Raises:
+        UserError: it is not there; names one that is, or how to train one.
+    """
+    if MODEL.exists():
+        return MODEL
+    for other in filter(Path.exists, OTHER_MODELS):
+        raise UserError(f"no {MODEL} here; name a network, for example --model {other}")
+    raise UserError(
+        f"no {MODEL} here; `make demo` trains a network in minutes, `make repro` the full one; "
+        "or name one: --model FILE"
+    )
+
+
+def load_predictor(path, flip_test):
+    """The network in `path`, ready; warns of one that has seen no photograph."""
+    from hourglass.network.predictor import PosePredictor  # TensorFlow: not for `--help`
+    from hourglass.network.storage import load_network, read_trained_on
+    from hourglass.prediction.folding import prepare_network
+
+    network = prepare_network(load_network(path), "float32")
+    if read_trained_on(path) == "synthetic":
+        print(
+            f"warning: {show_path(path)} was trained on drawn figures alone: on photographs "
+            "neither its joints nor its scores mean anything",
+            file=sys.stderr,
+        )
+    return PosePredictor(network, flip_test, "taylor")
 
 
 def find_photos(paths):

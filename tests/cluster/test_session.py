@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -23,6 +24,13 @@ def port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def server():
+    """A server that answers nothing by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
 
 
 @pytest.fixture
@@ -64,12 +72,26 @@ def test_what_is_no_address_is_named(monkeypatch, inits, address):
     assert not inits
 
 
-def test_a_cluster_that_answers_is_joined(monkeypatch, inits, port):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
-        for name in (address, "auto"):
-            monkeypatch.setenv("RAY_ADDRESS", name)
-            session.start_ray(None)
+def test_a_port_that_takes_connections_and_says_nothing_is_one_line(monkeypatch, inits, server):
+    monkeypatch.setattr(session, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+    with pytest.raises(UserError, match=r"no answer \(timed out\)"):
+        session.start_ray(None)
+    assert not inits
+
+
+def test_a_cluster_that_answers_is_joined(monkeypatch, inits, server):
+    def answer():
+        with server.accept()[0] as connection:
+            connection.sendall(connection.recv(100))
+
+    address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+    thread = threading.Thread(target=answer)
+    thread.start()
+    for name in (address, "auto"):
+        monkeypatch.setenv("RAY_ADDRESS", name)
+        session.start_ray(None)
+    thread.join()
     assert [call["address"] for call in inits] == [address, "auto"]
 
 

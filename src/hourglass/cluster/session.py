@@ -19,6 +19,8 @@ import hourglass
 from hourglass.errors import UserError, silent_stderr
 
 CONNECT_SECONDS = 10
+# How a client of HTTP/2, which Ray speaks, begins: its greeting and empty settings.
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 ALONE = "or unset RAY_ADDRESS to use this machine alone"
 
 
@@ -51,7 +53,9 @@ def _check_answers(address):
             f"RAY_ADDRESS {address!r}: must be HOST:PORT, ray://HOST:PORT or auto; fix it, {ALONE}"
         ) from None
     try:
-        socket.create_connection(place, CONNECT_SECONDS).close()
+        with socket.create_connection(place, CONNECT_SECONDS) as connection:
+            connection.sendall(GREETING)
+            connection.recv(1)  # whatever it is; some firewalls take connections and say nothing
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(

@@ -83,11 +83,18 @@ def load_network(path):
 
 
 def read_trained_on(path):
-    """The name of the dataset that a network was trained on; None where its file does not say."""
-    with zipfile.ZipFile(path) as archive:
-        if ABOUT_MEMBER not in archive.namelist():
-            return None
-        return json.loads(archive.read(ABOUT_MEMBER))["trained_on"]
+    """The name of the dataset that a network was trained on; None where its file does not say.
+
+    Raises:
+        UserError: the file is damaged there.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if ABOUT_MEMBER not in archive.namelist():
+                return None
+            return json.loads(archive.read(ABOUT_MEMBER))["trained_on"]
+    except (*_LOAD_ERRORS, RuntimeError) as error:
+        raise UserError(f"{path}: damaged: {one_line(error)}; train it again") from None
 
 
 def _is_archive(path):
