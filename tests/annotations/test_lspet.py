@@ -12,6 +12,7 @@ from hourglass.annotations.checks import check_records
 from hourglass.annotations.lspet import read_lspet
 from hourglass.annotations.mpii import read_mpii_json
 from hourglass.annotations.persons import SPLITS
+from hourglass.errors import UserError
 from hourglass.skeleton import JOINTS
 
 
@@ -40,6 +41,16 @@ def test_lspet_validation_is_the_last_tenth(num_pictures, num_val):
     train, validation = read_lspet(mat_of(joints=make_lspet(60)), names)
     assert [r["image"] for r in train + validation] == sorted(names)
     assert len(validation) == num_val
+
+
+@pytest.mark.parametrize(
+    "joints",
+    [np.ones((14, 3)), np.ones((13, 3, 5)), np.ones((14, 2, 5)), np.full((14, 3, 5), 1j)],
+    ids=["two dimensions", "13 joints", "no labels", "complex numbers"],
+)
+def test_joints_of_another_form_are_refused(joints):
+    with pytest.raises(UserError, match=r"joints\.mat: joints is .* numbers were expected"):
+        read_lspet(mat_of(joints=joints), {"im00001.jpg"})
 
 
 @needs_data("lspet-mini", "lspet-first60.zip")

@@ -301,6 +301,16 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
     assert not reduced.any()
 
 
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_crop_from_the_middle_of_a_reduced_picture_is_that_of_the_whole_one(reduction):
+    data = file_of(Image.fromarray(ramps(640, 480)), "JPEG", quality=95, subsampling=0)
+    stored = (160, 128, 256), 256 // reduction
+    image, factor = decode_image(data, reduction)
+    assert factor == reduction
+    reduced, whole = (crop_square(*p, *stored) for p in ((image, factor), decode_image(data)))
+    np.testing.assert_allclose(np.int16(reduced), np.int16(whole), atol=8)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "square_side", "size"),
     [
