@@ -30,7 +30,7 @@ def train(params):
     from hourglass.records.splits import name_damage, open_split
     from hourglass.training.devices import prepare_devices
     from hourglass.training.states import cache_folder, remove_old_states, state_key
-    from hourglass.training.tracking import write_history
+    from hourglass.training.tracking import run_name, write_history
     from hourglass.training.trainer import Trainer
 
     splits = [
@@ -45,7 +45,7 @@ def train(params):
         exclusive_lock(state.with_suffix(".lock"), "training with the same inputs", ADVICE),
         name_damage(*splits),
     ):
-        trainer = Trainer(params, *splits, strategy, state, Path("logs", key))
+        trainer = Trainer(params, *splits, strategy, state, Path("logs", run_name(params, key)))
         history = trainer.run()
         network = scale_heatmaps(trainer.network, 1 / params.train.target_peak)
         save_network(network, "models/hourglass.keras", params.data.dataset)

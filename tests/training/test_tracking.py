@@ -1,11 +1,13 @@
 import csv
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hourglass.training.tracking import Tracker, overlay_heatmaps
+from hourglass.params import load_params
+from hourglass.training.tracking import Tracker, overlay_heatmaps, run_name
 
 ROWS = [{"epoch": n, "lr": 0.1 / n, "loss": 1 / n, "val_pckh": 10.0 * n} for n in (1, 2, 3)]
 PICTURES = np.full((2, 16, 16, 3), 100.0, np.float32)
@@ -68,6 +70,13 @@ def test_a_repository_without_a_commit_stops_nothing(outside_git):
     tracker = Tracker(outside_git / "logs", [])
     tracker.log_epoch(ROWS[0], PICTURES, HEATMAPS)
     tracker.close()
+
+
+def test_a_run_is_named_by_what_tells_it_apart():
+    params = load_params(Path(__file__).parents[1] / "demo" / "params.yaml")
+    name = run_name(params, "3f2a1c9e0b")
+    assert name == "synthetic_1x64_96px_muon_lr0.015_16epochs_3f2a1c"
+    assert run_name(params, "3f2a1c9e0b") == name != run_name(params, "3f2a1d9e0b")
 
 
 def test_overlays_show_where_a_heatmap_is_high():

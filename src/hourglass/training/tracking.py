@@ -13,6 +13,20 @@ NUM_SAMPLES = 8
 HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0_1")
 
 
+def run_name(params, key):
+    """What a run's folder is called: what tells runs apart at a glance, then its state's key.
+
+    Args:
+        params: Params. key: of `states.state_key`; the same for a run that is resumed.
+    """
+    model, train = params.model, params.train
+    parts = (
+        params.data.dataset, f"{model.num_stacks}x{model.num_channels}", f"{model.input_size}px",
+        train.optimizer, f"lr{train.lr:g}", f"{train.epochs}epochs", key[:6],
+    )  # fmt: skip
+    return "_".join(parts)
+
+
 class Tracker:
     """Writes each epoch's numbers and sample heatmaps into `folder`.
 
