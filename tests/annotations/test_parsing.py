@@ -8,10 +8,12 @@ import zipfile
 import pytest
 
 from helpers.annotations import (
+    make_lspet,
     make_mat,
     make_point,
     make_record,
     make_rect,
+    mat_of,
 )
 from helpers.paths import DATA, ROOT, needs_data
 from hourglass.annotations.parsing import parse_dataset
@@ -32,6 +34,16 @@ def write_raw(folder, image_names, **files):
             archive.writestr(f"images/{name}", b"a picture")
     for name, records in files.items():
         (folder / f"{name}.json").write_text(json.dumps(records))
+
+
+def test_lspet_is_read_from_the_mat_in_its_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "lspet.zip", "w") as archive:
+        archive.writestr("lsp-8fab/joints.mat", mat_of(joints=make_lspet(20)))
+        for number in range(1, 21):
+            archive.writestr(f"lsp-8fab/images/im{number:05d}.jpg", b"a picture")
+    splits, rejects = parse_dataset(tmp_path, "lspet")
+    assert (len(splits["train"]), len(splits["validation"]), rejects) == (18, 2, [])
+    assert splits["validation"][-1].image == "im00020.jpg"
 
 
 def test_picture_in_both_splits_costs_the_train_record(tmp_path):

@@ -7,7 +7,7 @@ from hourglass import geometry
 from hourglass.errors import UserError
 from hourglass.records.index import write_index
 from hourglass.records.shards import Shard, write_shard
-from hourglass.records.splits import open_split, read_crops, read_truth
+from hourglass.records.splits import check_persons, open_split, read_crops, read_truth
 
 
 def test_open_split_counts_records(train_split, val_split):
@@ -52,6 +52,14 @@ def test_no_records_is_an_error(tiny_params, tmp_path):
     write_index(folder, shards, [[], []], counts, tiny_params.shard)
     with pytest.raises(UserError, match="the validation shards hold no records"):
         open_split(folder, "validation", 32)
+
+
+def test_records_must_be_of_the_annotations_of_now(val_split, persons):
+    people = persons["validation"]
+    check_persons(val_split, people)
+    for others in (people[::-1], people[:4]):
+        with pytest.raises(UserError, match="made from other annotations"):
+            check_persons(val_split, others)
 
 
 def test_read_truth_is_the_annotations(val_split, persons):
