@@ -58,7 +58,7 @@ def _mpii_order(lspet):
     for name, side in (("pelvis", "hip"), ("thorax", "shoulder")):
         pair = columns[:, [JOINTS.index(f"r_{side}"), JOINTS.index(f"l_{side}")]]
         columns[:, JOINTS.index(name), :2] = pair[..., :2].mean(axis=1)
-        columns[:, JOINTS.index(name), 2] = pair[..., 2].min(axis=1)
+        columns[:, JOINTS.index(name), 2] = pair[..., 2].min(axis=1)  # labelled where both are
     return columns
 
 

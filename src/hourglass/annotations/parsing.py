@@ -33,6 +33,7 @@ def parse_dataset(raw, dataset):
         image_names = images.names()
     train, validation = _read_splits(raw, dataset, image_names)
     val_persons, val_rejects = check_records(validation, image_names, "validation")
+    # By picture, not by person: two persons of one picture may not be torn apart.
     held_out = {person.image for person in val_persons}
     train_persons, train_rejects = check_records(train, image_names, "train", held_out)
     return {"train": train_persons, "validation": val_persons}, train_rejects + val_rejects

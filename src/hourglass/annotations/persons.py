@@ -126,7 +126,7 @@ def _check_joints(pairs, joints_vis, origin):
     if not joints_vis.any():
         raise RecordFault("no labelled joint")
     joints = joints.reshape(NUM_JOINTS, 2) - origin
-    joints[~joints_vis] = UNLABELLED
+    joints[~joints_vis] = UNLABELLED  # whatever stood there, NaN too
     if not _is_in_reach(joints):
         raise RecordFault(f"a labelled joint is not within {MAX_COORDINATE:,.0f} px")
     return joints

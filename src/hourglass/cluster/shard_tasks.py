@@ -30,6 +30,7 @@ def write_shards(folder, shards, persons, archive, params):
         What `records.shards.write_shard` returned, one a shard.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Two tasks a core: one runs, the next one's persons have arrived.
     limit = 2 * int(ray.cluster_resources().get("CPU", 1))
     results, running = [None] * len(shards), {}
     bar = tqdm(total=len(shards), desc="shards", unit="shard", disable=None)

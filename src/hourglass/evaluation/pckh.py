@@ -30,6 +30,7 @@ def normalized_errors(keypoints, joints, scale):
     Returns:
         float64 [N, K]; infinity, hence wrong at every threshold, where a distance is not a number.
     """
+    # float64: a distance at the threshold must not be decided by rounding.
     offsets = np.asarray(keypoints, np.float64) - np.asarray(joints, np.float64)
     head_sizes = HEAD_SIZE_PER_SCALE * np.asarray(scale, np.float64)
     errors = np.hypot(offsets[..., 0], offsets[..., 1]) / head_sizes[:, None]

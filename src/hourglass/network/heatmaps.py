@@ -25,6 +25,7 @@ def encode_heatmaps(keypoints, size, sigma):
     distance = ops.cast(ops.arange(size), "float32")[:, None, None] - keypoints[:, None]
     bell = ops.exp(-ops.square(distance) / (2 * sigma**2))  # (N, size, K, 2)
     bell = ops.where(ops.abs(distance) < 3.5 * sigma, bell, 0.0)
+    # A Gaussian is the product of one across and one down: (N, 1, W, K) * (N, H, 1, K).
     return bell[:, None, :, :, 0] * bell[:, :, None, :, 1]
 
 
@@ -73,6 +74,7 @@ def _taylor_offset(at):
     """
 
     def log_at(dx, dy):
+        # Of a Gaussian the logarithm is a parabola; what is below zero has none.
         return ops.log(ops.maximum(at(dx, dy), 1e-6))
 
     center, left, right, up, down = (log_at(*d) for d in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)))

@@ -38,7 +38,7 @@ def build_hourglass(params):
     x = layers.MaxPool2D(name="stem_pool")(x)
     x = _residual(x, channels // 2, "stem_residual2")
     x = _residual(x, channels, "stem_residual3")  # (N, S / 4, S / 4, C)
-    heatmaps = []
+    heatmaps = []  # (N, S / 4, S / 4, K) each
     for stack in range(1, params.num_stacks + 1):
         name = f"stack{stack}"
         features = _hourglass(x, params.num_levels, f"{name}_level")
@@ -55,7 +55,7 @@ def _hourglass(x, num_levels, prefix):
     channels = x.shape[-1]
     name = f"{prefix}{num_levels}"
     skip = _residual(x, channels, f"{name}_skip")
-    low = layers.MaxPool2D(name=f"{name}_pool")(x)
+    low = layers.MaxPool2D(name=f"{name}_pool")(x)  # half as high and wide
     low = _residual(low, channels, f"{name}_down")
     if num_levels > 1:
         low = _hourglass(low, num_levels - 1, prefix)
@@ -67,7 +67,7 @@ def _hourglass(x, num_levels, prefix):
 
 def _residual(x, channels, name):
     """Pre-activation bottleneck: 1x1, 3x3, 1x1 convolutions around an identity."""
-    identity = x
+    identity = x  # by a 1x1 convolution only where the number of channels changes
     if x.shape[-1] != channels:
         identity = _conv(x, channels, 1, f"{name}_identity")
     x = _norm_relu(x, name)
@@ -109,6 +109,7 @@ def _conv(x, channels, kernel, name, **settings):
 
 
 def _head(features, name):
+    # float32 whatever the precision: sub-pixel decoding takes differences of neighbours.
     start = keras.initializers.RandomNormal(stddev=HEAD_STDDEV)
     return _conv(features, NUM_JOINTS, 1, name, dtype="float32", kernel_initializer=start)
 

@@ -15,7 +15,7 @@ def fuse_norms(network):
     if keras.backend.backend() != "tensorflow":
         return network
 
-    def share_layer(layer):
+    def share_layer(layer):  # all layers but the norms are the network's own, not copies
         return FusedNorm(layer) if isinstance(layer, layers.BatchNormalization) else layer
 
     return clone_network(network, share_layer)

@@ -46,13 +46,14 @@ class PosePredictor(keras.Model):
         """Heatmaps [N, H, W, K] of pictures [N, S, S, 3], 0..255, of the last stack."""
         heatmaps = self._last(pictures)
         if self.flip_test:
+            # Seen in a mirror, and the heatmaps mirrored back.
             mirrored = ops.flip(self._last(ops.flip(pictures, axis=2)), axis=2)
             # What is found at the mirrored left wrist is the right one: the joints swap too.
             swapped = ops.moveaxis(swap_sides(ops.moveaxis(mirrored, 3, 1)), 1, 3)
             heatmaps = (heatmaps + swapped) / 2
         return heatmaps
 
-    def _last(self, pictures):
+    def _last(self, pictures):  # (N, S, S, 3) to (N, H, W, K)
         outputs = self.network(pictures, training=False)
         return outputs[-1] if isinstance(outputs, list | tuple) else outputs
 

@@ -107,7 +107,7 @@ def _is_archive(path):
 
 def _is_hourglass(model):
     """Whether one square picture goes in and heatmaps of a quarter of its side come out."""
-    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]  # without N
     size = shapes[0][0] or 0
     side = size // HEATMAP_STRIDE
     heatmaps = [tuple(tensor.shape[1:]) for tensor in model.outputs]

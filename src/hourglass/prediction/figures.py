@@ -25,6 +25,7 @@ def rank_persons(errors, joints_vis):
     hits = ((errors <= 0.5) & joints_vis).sum(axis=1)
     # A wild prediction should not outweigh all that is right, and infinity cannot be averaged.
     mean_errors = np.where(joints_vis, np.minimum(errors, 10), 0).sum(axis=1) / counts
+    # lexsort's last key counts first; persons without a labelled joint leave afterwards.
     ranking = np.lexsort((mean_errors, -hits / counts))
     return ranking[joints_vis[ranking].any(axis=1)]
 
@@ -87,5 +88,5 @@ def _cut_to_person(picture, transform, person):
     limits = np.array(picture.shape[1::-1])
     left, top = np.clip(np.floor(middle - half), 0, limits - 1).astype(int)
     right, bottom = np.clip(np.ceil(middle + half), (left + 1, top + 1), limits).astype(int)
-    to_picture[:, 2] -= left, top
+    to_picture[:, 2] -= left, top  # the corner is the new origin
     return Image.fromarray(picture[top:bottom, left:right]), to_picture

@@ -29,7 +29,7 @@ def prepare_network(network, precision):
             config["use_bias"] = True  # it takes the norm's shift
         return layer.__class__.from_config(config)
 
-    copy = clone_network(network, copy_layer)
+    copy = clone_network(network, copy_layer)  # with weights of its own, set below
     for layer in network.layers:
         if layer.name not in norms:
             copy.get_layer(layer.name).set_weights(_fold_norm(layer, folded.get(layer.name)))

@@ -36,6 +36,7 @@ def picture_name(member):
     Also None: absolute paths, `..`, backslashes, and what is not text.
     """
     parts = [part for part in member.split("/") if part not in ("", ".")]
+    # A name that a file system would read otherwise than meant, or out of the folder.
     unsafe = member.startswith("/") or ".." in parts or re.search(r"[\\\0\ud800-\udfff]", member)
     if unsafe or "images" not in parts[:-1]:
         return None
@@ -58,6 +59,7 @@ def find_zip_fault(path):
     """What makes the file at `path` no whole zip archive of bounded members; else None."""
     try:
         with zipfile.ZipFile(path) as archive:
+            # Before anything is inflated: `testzip` would inflate a bomb to its end.
             for info in archive.infolist():
                 if info.file_size > MAX_MEMBER_BYTES:
                     return (
@@ -103,6 +105,7 @@ class ImageArchive(contextlib.AbstractContextManager):
         place, size = self._members[name]
         with _member_errors(size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
             picture = self._read(place, size)
+            # `pread` gives less at the end of a cut archive, without a word.
             if len(picture) != size:
                 raise EOFError(f"{len(picture):,} of {size:,} bytes")
         return picture

@@ -36,6 +36,7 @@ def fetch_dataset(data, folder):
             packing.pack_folder(data.folder, folder)
         else:
             _fetch_files(dataset, data.mirror, folder)
+        # Opened once here, so that no later stage is the first to find it damaged or empty.
         with archives.open_images(folder / dataset.images) as images:
             if not images.names():
                 raise UserError(

@@ -34,6 +34,7 @@ def pack_folder(source, folder):
     pictures = _list_pictures(source)
     sources = [source / name for name in ANNOTATIONS.values()] + list(pictures.values())
     folder.mkdir(parents=True, exist_ok=True)
+    # Before the first byte: half an archive helps nobody.
     check_free_space(folder, sum(path.stat().st_size for path in sources))
     with atomic_path(folder / "images.zip") as temporary:
         _write_zip(temporary, pictures)
@@ -48,7 +49,7 @@ def _list_pictures(source):
     images = (record.get("image") for record in records if isinstance(record, dict))
     names = {image for image in images if isinstance(image, str)}
     pictures = {}
-    for name in sorted(names):
+    for name in sorted(names):  # the archive's bytes must not depend on the records' order
         path = source / "images" / name
         if picture_name(f"images/{name}") == name != "" and os.path.isfile(path):
             pictures[f"images/{name}"] = path

@@ -47,6 +47,7 @@ def index_archive(archive, md5):
     """
     members_path, seek_path = index_paths(archive)
     identity = {"size": archive.stat().st_size, "md5": md5}
+    # The list of members is written last: where it fits, the seek points are whole too.
     if seek_path.is_file() and _read_identity(members_path) == identity:
         return
     with atomic_path(seek_path) as temporary:

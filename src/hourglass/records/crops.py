@@ -38,6 +38,7 @@ def _store_crop(data, center, side, params):
     square, size = geometry.stored_square(
         center, side, params.crop_size, params.scale_range, params.rotation_range
     )
+    # The JPEG decoder may leave out what the crop would shrink away.
     image, factor = decode_image(data, reduction=square[2] / size)
     crop = encode_jpeg(crop_square(image, factor, square, size), params.jpeg_quality)
     to_original = geometry.square_transform(square, size)

@@ -31,7 +31,7 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
         batch_size: over all replicas. A last batch that would be smaller is left out; as the order
             changes, so do the records left out.
     """
-    rng = np.random.default_rng((seed, epoch, 1))
+    rng = np.random.default_rng((seed, epoch, 1))  # another stream than the views'
     paths = [split.paths[k] for k in rng.permutation(len(split.paths))]
     draws = draw_views(augment_params, seed, epoch, split.num_persons)
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(
@@ -93,6 +93,7 @@ def _add_crop(record, split):
     picture = tf.io.decode_jpeg(record.pop("encoded"), channels=3)
     if split.holds_whole_pictures:
         picture, record = crop_whole_picture(picture, record, size)
+    # Persons smaller than a crop are stored as they are: black to the right and below.
     crop = tf.image.pad_to_bounding_box(picture, 0, 0, size, size)
     return record | {"crops": tf.ensure_shape(crop, (size, size, 3))}
 
@@ -109,7 +110,7 @@ def crop_whole_picture(picture, record, size):
     part = tf.pad(part, [[above, below], [before, after], [0, 0]])
     crop = tf.image.resize(part, (size, size), antialias=True)
     crop = tf.cast(tf.clip_by_value(tf.round(crop), 0, 255), tf.uint8)
-    ratio = tf.cast(side, tf.float32) / size
+    ratio = tf.cast(side, tf.float32) / size  # px of the picture to one of the crop
     corner = tf.cast(tf.stack([x, y]), tf.float32)
     moved = {
         "keypoints": (record["keypoints"] + 0.5 - corner) / ratio - 0.5,

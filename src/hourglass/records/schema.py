@@ -57,14 +57,14 @@ def serialize_record(person, index, stored):
         stored: StoredPicture.
     """
     center, side = geometry.view_square(person.center, person.scale)
-    to_stored = geometry.invert_transform(stored.transform)
+    to_stored = geometry.invert_transform(stored.transform)  # original to stored px
     keypoints = np.where(
         person.joints_vis[:, None], geometry.apply_transform(to_stored, person.joints), -1.0
     )
     view_center = geometry.apply_transform(to_stored, center)
-    zoom = to_stored[0, 0]
+    zoom = to_stored[0, 0]  # stored px to an original one; a crop is not turned
     body_x, body_y = np.rint(geometry.apply_transform(to_stored, person.center)).astype(int)
-    rounded = np.rint(keypoints).astype(int)
+    rounded = np.rint(keypoints).astype(int)  # the tutorial's features are whole numbers
     values = {
         "image/height": [stored.height],
         "image/width": [stored.width],

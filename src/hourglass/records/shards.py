@@ -25,6 +25,7 @@ class Shard:
 
 def plan_splits(persons, params):
     """Train is shuffled over its shards, validation keeps its order."""
+    # Order matters to training alone; validation in order is what predictions are matched by.
     counts = {"train": params.num_train_shards, "validation": params.num_val_shards}
     seeds = {"train": params.seed, "validation": None}
     return [

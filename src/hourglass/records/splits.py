@@ -45,6 +45,7 @@ def open_split(folder, split, input_size):
     num_records = sum(shard["num_records"] for shard in entry["shards"].values())
     if not num_records:
         raise UserError(f"{folder}: the {split} shards hold no records; run `dvc repro shard`")
+    # Whole pictures are cropped while they are read, to what a view can need at most.
     covering = geometry.cover_side(input_size, crop["scale_range"], crop["rotation_range"])
     opened = Split(
         paths=tuple(str(Path(folder, name)) for name in entry["shards"]),
@@ -106,7 +107,7 @@ def read_truth(split):
     records = open_records(split).map(parse_record)
     truth = {"index": [], "joints": [], "joints_vis": [], "scale": []}
     for record in records.as_numpy_iterator():
-        transform = record["transform"].astype(np.float64)
+        transform = record["transform"].astype(np.float64)  # stored to original px
         truth["index"].append(record["index"])
         truth["joints"].append(geometry.apply_transform(transform, record["keypoints"]))
         truth["joints_vis"].append(record["joints_vis"])

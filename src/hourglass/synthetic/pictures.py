@@ -61,6 +61,7 @@ def encode_pictures(seed, jobs, num_processes):
     if num_processes == 1 or len(jobs) < POOLED_PICTURES:
         yield from map(encode, jobs)
         return
+    # Not forked, which can hang where the parent has threads, as a progress bar has.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_processes, spawn, initializer=_end_with_parent) as pool:
         yield from pool.map(encode, jobs, chunksize=16)

@@ -99,6 +99,7 @@ def overlay_heatmaps(pictures, heatmaps):
     strongest = np.clip(heatmaps.max(axis=-1), 0, 1)
     strongest = strongest.repeat(factor, axis=1).repeat(factor, axis=2)
     colours = 255 * matplotlib.colormaps["turbo"](strongest)[..., :3]
+    # Weak heat lets the picture through.
     share = 0.2 + 0.8 * strongest[..., None]
     return (pictures * (1 - share) + colours * share).astype(np.uint8)
 

@@ -80,6 +80,7 @@ class Trainer:
             f"records, {self.steps} steps of {self.batch_size} an epoch, on {describe_devices()}",
             flush=True,
         )
+        # Saved before it is told: what was printed is never trained twice.
         while not is_finished(self.params, state.history):
             state = self._run_epoch(state)
             state.save(self.state_path)
@@ -147,6 +148,7 @@ class Trainer:
         batches = train_batches(
             self.train_split, self.batch_size, params.augment, params.seed, epoch
         )
+        # The same epoch again: its order follows from its number, so the batch is the same too.
         batch = next(iter(batches.skip(step).take(1)))
         return (
             f"params.yaml: train.lr: the loss is not finite in epoch {epoch}, step {step + 1}, on "
@@ -169,6 +171,7 @@ class Trainer:
         batches = eval_batches(self.val_split, size, fill_last=True)
         keypoints, _, _ = predict_split(self.predictor, batches, num_persons, size)
         truth = self.truth
+        # In px of the original pictures, as the evaluate stage counts.
         errors = pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], truth["scale"])
         return {
             "val_pckh": pckh.compute_pckh(errors, truth["joints_vis"], 0.5) or 0.0,
