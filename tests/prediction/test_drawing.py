@@ -165,6 +165,14 @@ def test_the_legend_shows_every_side():
     assert set(SIDE_COLOURS.values()) <= colours
 
 
+def test_each_sample_of_the_legend_is_a_level_line():
+    pixels = np.asarray(draw_legend())
+    for colour in SIDE_COLOURS.values():
+        rows, columns = np.nonzero((pixels == colour).all(axis=-1))
+        assert abs(rows.mean() - len(pixels) / 2) < 1
+        assert np.ptp(rows) < np.ptp(columns) / 2
+
+
 def test_a_comparison_scales_keypoints_with_the_picture():
     joints_vis = np.isin(np.arange(16), (0, 1))
     comparison = draw_comparison(
