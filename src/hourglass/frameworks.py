@@ -8,6 +8,7 @@ import os
 
 from hourglass.errors import silent_stderr
 
+# Fatal errors alone; before the import, which reads it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 with silent_stderr():
@@ -32,6 +33,7 @@ def compile_on_cpu(function):
         return function
 
     @functools.cache
+    # At the first call: importing this module looks for no device.
     def choose():
         has_gpu = tf.config.list_physical_devices("GPU")
         return function if has_gpu else tf.function(function, jit_compile=True)

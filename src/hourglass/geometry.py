@@ -50,8 +50,10 @@ def stored_square(center, side, max_size, scale_range, rotation_range):
             side, whole px of the picture.
         size: its side, stored px.
     """
-    covered = cover_side(side, scale_range, rotation_range)
+    covered = cover_side(side, scale_range, rotation_range)  # px of the picture
     # Bilinear sampling reads one stored pixel further than the view's last pixel centre.
+    # Two of them on each side, which leaves max_size - 4 for what is covered; 1 where nothing is
+    # shrunk.
     margin = 2 * max(1.0, covered / (max_size - 4))
     square_side = math.ceil(covered + 2 * margin)
     x, y = (math.floor(c + 0.5 - square_side / 2) for c in center)
@@ -60,8 +62,10 @@ def stored_square(center, side, max_size, scale_range, rotation_range):
 
 def square_transform(square, size):
     """Transform from a stored crop of `size` px to the picture that its square was cut from."""
+    # A stored pixel is `ratio` px wide, and the corner of both frames is at -0.5: the centre of the
+    # first one lies half a ratio further in.
     x, y, side = square
-    ratio = side / size
+    ratio = side / size  # px of the picture to a stored one
     return np.array(
         [[ratio, 0.0, 0.5 * ratio + x - 0.5], [0.0, ratio, 0.5 * ratio + y - 0.5]], np.float64
     )

@@ -13,13 +13,15 @@ from ruamel.yaml.events import AliasEvent
 from hourglass.errors import UserError, one_line
 from hourglass.skeleton import HEATMAP_STRIDE
 
-Count = Annotated[int, Field(ge=1, lt=2**31)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]  # fits an int32
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 MIN_CROP_SIZE = 32  # px; the smallest network input
 
 
 class Section(BaseModel):
+    # Strict, as pydantic would else take "8" and true for numbers. No key has a default: with one, a
+    # missing key would pass unseen.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -41,11 +43,11 @@ class ParseParams(Section):
 
 
 class ShardParams(Section):
-    num_train_shards: Annotated[int, Field(ge=1, le=9999)]
+    num_train_shards: Annotated[int, Field(ge=1, le=9999)]  # four digits in a file's name
     num_val_shards: Annotated[int, Field(ge=1, le=9999)]
-    crop_size: Annotated[int, Field(ge=0, le=4096)]
-    scale_range: Annotated[float, Field(ge=0, lt=1)]
-    rotation_range: Annotated[float, Field(ge=0, le=180)]
+    crop_size: Annotated[int, Field(ge=0, le=4096)]  # 0: whole pictures
+    scale_range: Annotated[float, Field(ge=0, lt=1)]  # at 1 a view would shrink to nothing
+    rotation_range: Annotated[float, Field(ge=0, le=180)]  # degrees to either side
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     seed: Seed
     max_reject_fraction: Fraction
@@ -60,7 +62,7 @@ class ShardParams(Section):
 
 class ModelParams(Section):
     num_stacks: Annotated[int, Field(ge=1, le=16)]
-    num_channels: Annotated[int, Field(ge=4, multiple_of=4)]
+    num_channels: Annotated[int, Field(ge=4, multiple_of=4)]  # the stem starts with a quarter
     num_levels: Annotated[int, Field(ge=1, le=6)]
     input_size: Annotated[int, Field(ge=32, le=2048)]
 
@@ -90,14 +92,14 @@ class TrainParams(Section):
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "steps", "plateau"]
     warmup_epochs: Annotated[float, Field(ge=0)]
-    decay_epochs: list[Count]
+    decay_epochs: list[Count]  # of "steps" alone
     decay_factor: Annotated[float, Field(gt=0, lt=1)]
     patience: Count
     early_stopping: Annotated[int, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    clip_norm: Annotated[float, Field(ge=0)]
-    ema: Annotated[float, Field(ge=0, lt=1)]
-    sigma: Annotated[float, Field(gt=0)]
+    clip_norm: Annotated[float, Field(ge=0)]  # 0: off
+    ema: Annotated[float, Field(ge=0, lt=1)]  # momentum; 0: off, 1 would never move
+    sigma: Annotated[float, Field(gt=0)]  # heatmap px
     target_peak: Annotated[float, Field(gt=0)]
     foreground: Literal["value", "support"]
     foreground_weight: Annotated[float, Field(ge=0)]
@@ -164,6 +166,7 @@ def _parse(text):
 
     Aliases alone are refused: with merges (`<<`), ten lines of them fill the memory.
     """
+    # As events first: they are made one by one, without following any alias.
     for event in YAML(typ="safe").parse(text):
         if isinstance(event, AliasEvent):
             problem = "an alias is not allowed"
@@ -177,6 +180,7 @@ def _describe_fault(error):
         return f"not UTF-8 at byte {error.start}"
     if isinstance(error, OSError):
         return error.strerror
+    # Lines and columns count from 0 in a mark.
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if not mark:
         return one_line(error)
@@ -199,6 +203,7 @@ def _describe(error):
         text = "unknown key; remove it or fix its spelling"
     elif first["type"] == "missing":
         text = "missing; add it (the root's params.yaml shows every key)"
+    # A fault between two keys has their whole section for its input: too long to show.
     elif not isinstance(first["input"], dict | Section):
         text = f"{text} (got {_show(first['input'])})"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""

@@ -22,6 +22,7 @@ def encode_heatmaps(keypoints, size, sigma):
     Returns:
         float32 [N, H, W, K].
     """
+    # From each column and each row to each keypoint: (N, size, K, 2).
     distance = ops.cast(ops.arange(size), "float32")[:, None, None] - keypoints[:, None]
     bell = ops.exp(-ops.square(distance) / (2 * sigma**2))  # (N, size, K, 2)
     bell = ops.where(ops.abs(distance) < 3.5 * sigma, bell, 0.0)
@@ -43,23 +44,25 @@ def decode_heatmaps(heatmaps, method):
         keypoints: float32 [N, K, 2]. scores: float32 [N, K], the highest pixel's value.
     """
     height, width = heatmaps.shape[1:3]
-    flat = ops.reshape(heatmaps, (-1, height * width, heatmaps.shape[3]))
+    flat = ops.reshape(heatmaps, (-1, height * width, heatmaps.shape[3]))  # (N, H * W, K)
     best = ops.argmax(flat, axis=1)  # (N, K), row * W + column
-    scores = ops.max(flat, axis=1)
-    x, y = best % width, best // width
-    peak = ops.cast(ops.stack([x, y], axis=-1), "float32")
+    scores = ops.max(flat, axis=1)  # (N, K)
+    x, y = best % width, best // width  # (N, K) each, whole heatmap px
+    peak = ops.cast(ops.stack([x, y], axis=-1), "float32")  # (N, K, 2)
     if method == "argmax":
         return peak, scores
     # The stencil stays inside the heatmap; a peak on the border is reached from one pixel in.
     column, row = ops.clip(x, 1, width - 2), ops.clip(y, 1, height - 2)
 
     def at(dx, dy):
+        # The value [N, K] of a neighbour, each joint's out of its own heatmap.
         index = (row + dy) * width + column + dx
         return ops.take_along_axis(flat, index[:, None], axis=1)[:, 0]
 
-    middle = ops.cast(ops.stack([column, row], axis=-1), "float32")
+    middle = ops.cast(ops.stack([column, row], axis=-1), "float32")  # `peak` except on the border
     if method == "quarter":
-        step = ops.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], axis=-1)
+        step = ops.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], axis=-1)  # (N, K, 2)
+        # By axis: a peak on the left border still moves up or down.
         return peak + ops.where(ops.equal(peak, middle), 0.25 * ops.sign(step), 0.0), scores
     offset, is_peak = _taylor_offset(at)
     found = ops.where(is_peak[..., None], middle + offset, peak)
@@ -78,12 +81,13 @@ def _taylor_offset(at):
         return ops.log(ops.maximum(at(dx, dy), 1e-6))
 
     center, left, right, up, down = (log_at(*d) for d in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)))
-    dx, dy = (right - left) / 2, (down - up) / 2
-    dxx, dyy = right - 2 * center + left, down - 2 * center + up
+    dx, dy = (right - left) / 2, (down - up) / 2  # (N, K) each, the gradient
+    dxx, dyy = right - 2 * center + left, down - 2 * center + up  # the Hessian's diagonal
     dxy = (log_at(1, 1) - log_at(-1, 1) - log_at(1, -1) + log_at(-1, -1)) / 4
     # A maximum has a negative definite Hessian; a ridge or a plateau has no step that means much.
     determinant = dxx * dyy - dxy * dxy
     is_peak = ops.logical_and(determinant > 1e-6, dxx < 0)
-    safe = ops.where(is_peak, determinant, 1.0)
+    safe = ops.where(is_peak, determinant, 1.0)  # no division by 0 where no step is taken
+    # - inverse(Hessian) @ gradient, with the 2 x 2 inverse written out.
     offset = ops.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1) / safe[..., None]
     return offset, is_peak

@@ -9,7 +9,7 @@ from hourglass.frameworks import keras, layers
 from hourglass.skeleton import NUM_JOINTS
 
 STEM = "stem_conv"  # name of the first convolution
-BATCH_NORM_MOMENTUM = 0.9
+BATCH_NORM_MOMENTUM = 0.9  # the share of the old statistics; 0.1 in PyTorch's terms
 
 # The heads start near zero: a heatmap is nearly all zeros, and an error of order one everywhere
 # would cost the first thousands of steps to unlearn.
@@ -30,19 +30,22 @@ def build_hourglass(params):
     """
     channels = params.num_channels
     pictures = keras.Input((params.input_size, params.input_size, 3), name="pictures")
+    # To -1..1, inside of the network: whoever loads it feeds plain pictures.
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
+    # No bias before a norm, which takes the mean off and adds a shift of its own.
     x = _conv_norm_relu(
         x, channels // 4, 7, STEM, strides=2, use_bias=False, kernel_initializer="glorot_uniform"
     )
-    x = _residual(x, channels // 2, "stem_residual1")
-    x = layers.MaxPool2D(name="stem_pool")(x)
+    x = _residual(x, channels // 2, "stem_residual1")  # (N, S / 2, S / 2, C / 2)
+    x = layers.MaxPool2D(name="stem_pool")(x)  # (N, S / 4, S / 4, C / 2)
     x = _residual(x, channels // 2, "stem_residual2")
     x = _residual(x, channels, "stem_residual3")  # (N, S / 4, S / 4, C)
     heatmaps = []  # (N, S / 4, S / 4, K) each
     for stack in range(1, params.num_stacks + 1):
         name = f"stack{stack}"
-        features = _hourglass(x, params.num_levels, f"{name}_level")
+        features = _hourglass(x, params.num_levels, f"{name}_level")  # (N, S / 4, S / 4, C)
         features = _residual(features, channels, f"{name}_residual")
+        # Two rounds of 1x1 convolutions make the heatmaps: this one and the head.
         features = _conv_norm_relu(features, channels, 1, f"{name}_linear")
         heatmaps.append(_head(features, _head_name(stack)))
         if stack < params.num_stacks:
@@ -52,7 +55,7 @@ def build_hourglass(params):
 
 def _hourglass(x, num_levels, prefix):
     """Down and up again over `num_levels`, with a skip branch at each resolution."""
-    channels = x.shape[-1]
+    channels = x.shape[-1]  # C at every level; only the resolution changes
     name = f"{prefix}{num_levels}"
     skip = _residual(x, channels, f"{name}_skip")
     low = layers.MaxPool2D(name=f"{name}_pool")(x)  # half as high and wide
@@ -62,6 +65,8 @@ def _hourglass(x, num_levels, prefix):
     else:
         low = _residual(low, channels, f"{name}_bottom")
     low = _residual(low, channels, f"{name}_up")
+    # Nearest neighbour, Keras' default and the paper's choice; the sum with the skip branch brings
+    # the detail back.
     return layers.Add(name=f"{name}_add")([skip, layers.UpSampling2D(name=f"{name}_grow")(low)])
 
 
@@ -74,6 +79,8 @@ def _residual(x, channels, name):
     x = _conv_norm_relu(x, channels // 2, 1, f"{name}_conv1", use_bias=False)
     x = _conv_norm_relu(x, channels // 2, 3, f"{name}_conv2", use_bias=False)
     x = _conv(x, channels, 1, f"{name}_conv3", kernel_initializer=RESIDUAL_INITIALIZER)
+    # Neither norm nor ReLU after the sum, so that the identity runs through all blocks untouched
+    # (He et al., Identity Mappings in Deep Residual Networks, arXiv 1603.05027).
     return layers.Add(name=f"{name}_add")([identity, x])
 
 
@@ -84,6 +91,7 @@ def _merge(x, features, heatmaps, name):
         [
             x,
             _conv(features, channels, 1, f"{name}_merge_features"),
+            # From K channels to C, so that they can be added.
             _conv(heatmaps, channels, 1, f"{name}_merge_heatmaps"),
         ]
     )
@@ -104,6 +112,7 @@ def _norm_name(name):
 
 
 def _conv(x, channels, kernel, name, **settings):
+    # Defaults, of which `settings` may replace any.
     settings = {"padding": "same", "kernel_initializer": "he_normal"} | settings
     return layers.Conv2D(channels, kernel, name=name, **settings)(x)
 
@@ -127,6 +136,7 @@ def _scaled_name(stack):
 
 def scale_heatmaps(network, factor):
     """The same network with its heatmaps multiplied by `factor`; the weights are shared."""
+    # After training to peaks other than 1, for example: what is saved has peaks near 1.
     if factor == 1:
         return network
     scaled = [
@@ -144,6 +154,8 @@ def head_names(network):
 
 def folded_norms(network):
     """{name of a convolution: the norm that is all that follows it}."""
+    # A norm before a convolution carries its block's name, not a convolution's: it is not found
+    # here and cannot be folded, for a ReLU stands between.
     by_name = {layer.name: layer for layer in network.layers}
     convs = [layer.name for layer in network.layers if isinstance(layer, layers.Conv2D)]
     return {name: by_name[_norm_name(name)] for name in convs if _norm_name(name) in by_name}
@@ -151,6 +163,7 @@ def folded_norms(network):
 
 def inner_kernels(network):
     """The kernels of all convolutions but the first one and the heads."""
+    # Muon is meant for hidden layers; the first and the last ones are left to AdamW.
     outer = head_names(network) | {STEM}
     convs = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
     return [conv.kernel for conv in convs if conv.name not in outer]

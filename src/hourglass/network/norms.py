@@ -18,6 +18,7 @@ def fuse_norms(network):
     def share_layer(layer):  # all layers but the norms are the network's own, not copies
         return FusedNorm(layer) if isinstance(layer, layers.BatchNormalization) else layer
 
+    # A copy of the graph, not of the weights: what is trained here is what `network` saves.
     return clone_network(network, share_layer)
 
 
@@ -36,10 +37,11 @@ class FusedNorm(layers.Layer):
     def __init__(self, norm):
         super().__init__(name=f"{norm.name}_fused", dtype=norm.dtype_policy)
         self.norm = norm
-        self.built = True
+        self.built = True  # the variables are the norm's, built with it
 
     def call(self, inputs, training=False):
         """Normalise with the batch's statistics and keep them, or with the kept ones."""
+        # In training the operation finds the batch's statistics itself; the kept ones are for later.
         norm = self.norm
         kept = (norm.moving_mean, norm.moving_variance)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
@@ -48,7 +50,9 @@ class FusedNorm(layers.Layer):
         )  # fmt: skip
         if training:
             # Keras keeps the variance of the batch, TensorFlow's operation estimates the whole's.
-            number = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)
+            number = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)  # N * H * W
+            # As Keras counts it, momentum is the share of the old value; PyTorch's is that of the
+            # new.
             for variable, value in zip(kept, (mean, variance * (number - 1) / number), strict=True):
                 variable.assign(variable * norm.momentum + value * (1 - norm.momentum))
         return outputs

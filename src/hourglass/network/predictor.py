@@ -28,18 +28,18 @@ class PosePredictor(keras.Model):
         super().__init__(name="pose_predictor", dtype="float32")
         self.compile(jit_compile=xla)  # Keras would choose XLA by itself
         self.network = network
-        self.size = network.input_shape[1]
+        self.size = network.input_shape[1]  # S
         self.flip_test = flip_test
         self.decode = decode
 
     def call(self, batch):
         """Keypoints of one batch."""
-        heatmaps = self.predict_heatmaps(render_views(batch, self.size))
-        keypoints, scores = decode_heatmaps(heatmaps, self.decode)
+        heatmaps = self.predict_heatmaps(render_views(batch, self.size))  # (N, H, W, K)
+        keypoints, scores = decode_heatmaps(heatmaps, self.decode)  # heatmap px
         # From heatmap px back to the picture: view, stored crop, original.
-        to_stored = view_transforms(batch, self.size)
-        keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))
-        keypoints = apply_transforms(batch["transform"], keypoints)
+        to_stored = view_transforms(batch, self.size)  # (N, 2, 3), view px to stored px
+        keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))  # stored px
+        keypoints = apply_transforms(batch["transform"], keypoints)  # original px
         return {"index": batch["index"], "keypoints": keypoints, "scores": scores}
 
     def predict_heatmaps(self, pictures):
@@ -50,6 +50,8 @@ class PosePredictor(keras.Model):
             mirrored = ops.flip(self._last(ops.flip(pictures, axis=2)), axis=2)
             # What is found at the mirrored left wrist is the right one: the joints swap too.
             swapped = ops.moveaxis(swap_sides(ops.moveaxis(mirrored, 3, 1)), 1, 3)
+            # The mean of the heatmaps and not of the keypoints, as in the paper: where the two
+            # views disagree, the surer one's peak wins.
             heatmaps = (heatmaps + swapped) / 2
         return heatmaps
 
@@ -81,6 +83,7 @@ def predict_split(predictor, batches, num_persons, batch_size):
         keypoints: float32 [num_persons, 16, 2], original px; scores: float32 [num_persons, 16].
         is_predicted: bool [num_persons], False for persons that the shards do not hold.
     """
+    # Keras' own bar counts batches; this one counts pictures.
     progress = _ProgressBar(num_persons, batch_size)
     result = predictor.predict(batches, verbose=0, callbacks=[progress])
     # By index: a last batch that was filled up holds its first records twice.

@@ -24,10 +24,12 @@ def draw_views(params, seed, epoch, num_records):
     Returns:
         float32 [num_records, NUM_DRAWS]; row i is record i's.
     """
+    # All columns are drawn, used or not: switching one kind of augmentation off leaves the draws of
+    # the others as they are.
     uniform = np.random.default_rng((seed, epoch)).random((num_records, NUM_DRAWS))
     symmetric = 2 * uniform - 1  # -1..1
     draws = np.empty_like(uniform)
-    draws[:, 0] = 1 + params.scale * symmetric[:, 0]
+    draws[:, 0] = 1 + params.scale * symmetric[:, 0]  # over 1: more of the picture
     draws[:, 1] = np.radians(params.rotation) * symmetric[:, 1]
     draws[:, 2] = (uniform[:, 2] < 0.5) & params.flip
     draws[:, 3:] = 1 + params.colour * symmetric[:, 3:]
@@ -46,7 +48,7 @@ def render_views(batch, size):
         float32 [N, S, S, 3], 0..255.
     """
     draws = batch.get("draws")
-    gains = ops.ones((1, 3)) if draws is None else draws[:, 3:]
+    gains = ops.ones((1, 3)) if draws is None else draws[:, 3:]  # (N, 3) or (1, 3)
     return _render(batch["crops"], view_transforms(batch, size), gains, size)
 
 
@@ -60,33 +62,38 @@ def locate_keypoints(batch, size):
         keypoints: float32 [N, K, 2], heatmap px; joints_vis: [N, K]. In a flipped view left and
         right joints have changed places.
     """
-    to_views = invert_transforms(view_transforms(batch, size))
-    keypoints = input_to_heatmap(apply_transforms(to_views, batch["keypoints"]))
+    to_views = invert_transforms(view_transforms(batch, size))  # stored px to view px
+    keypoints = input_to_heatmap(apply_transforms(to_views, batch["keypoints"]))  # (N, K, 2)
     joints_vis = batch["joints_vis"]
     if "draws" not in batch:
         return keypoints, joints_vis
-    flipped = batch["draws"][:, 2] > 0.5
+    flipped = batch["draws"][:, 2] > 0.5  # (N,)
+    # The transform has mirrored the places; the names have to follow, or the network would learn a
+    # left wrist on right arms.
     keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
     return keypoints, ops.where(flipped[:, None], swap_sides(joints_vis), joints_vis)
 
 
 def view_transforms(batch, size):
     """Transforms [N, 2, 3] from views of `size` px to the stored crops they are seen in."""
+    # From the view to the crop, since a warp asks for each pixel of its result where it comes from.
     side, draws = batch["side"], batch.get("draws")
     if draws is None:
+        # (N, 2, 2): how many stored px one view px is wide.
         linear = (side / size)[:, None, None] * ops.eye(2)
     else:
         linear = _turn_and_flip(side * draws[:, 0] / size, draws[:, 1], draws[:, 2])
     # The middle of S pixels whose centres are at 0 .. S - 1 is on the person's center.
     middle = (size - 1) / 2
+    # (N, 2), from linear @ (middle, middle) + shift = center.
     shift = batch["center"] - middle * ops.sum(linear, axis=-1)
-    return ops.concatenate([linear, shift[..., None]], axis=-1)
+    return ops.concatenate([linear, shift[..., None]], axis=-1)  # (N, 2, 3)
 
 
 def _turn_and_flip(zoom, turn, flip):
     """The linear part [N, 2, 2] of each view's transform."""
     cos, sin = zoom * ops.cos(turn), zoom * ops.sin(turn)
-    mirror = 1 - 2 * flip
+    mirror = 1 - 2 * flip  # of the view's x, before it is turned
     rows = [cos * mirror, -sin], [sin * mirror, cos]
     return ops.stack([ops.stack(row, axis=-1) for row in rows], axis=1)
 
@@ -95,7 +102,7 @@ def invert_transforms(transforms):
     """The transforms [N, 2, 3] that undo `transforms`."""
     # [a b x; c d y] of every picture: the adjugate of the 2 x 2 part, over its determinant.
     (a, b, x), (c, d, y) = (ops.unstack(transforms[:, row], axis=-1) for row in (0, 1))
-    determinant = a * d - b * c
+    determinant = a * d - b * c  # +- the squared zoom, so never 0
     first = ops.stack([d, -b, b * y - d * x], axis=-1)
     second = ops.stack([-c, a, c * x - a * y], axis=-1)
     return ops.stack([first, second], axis=1) / determinant[:, None, None]
@@ -109,7 +116,9 @@ def apply_transforms(transforms, points):
 
 @compile_on_cpu
 def _render(crops, transforms, gains, size):
+    # One gain a channel, the same over the picture: (N, 1, 1, 3).
     pictures = warp_pictures(crops, transforms, size) * gains[:, None, None]
+    # The gains may go beyond white.
     return ops.clip(pictures, 0.0, 255.0)
 
 
@@ -130,18 +139,21 @@ def warp_pictures(crops, transforms, size):
     first = ops.arange(ops.shape(crops)[0])[:, None, None] * (stored * stored)
 
     def at(dx, dy):
+        # Whole numbers after the floor: the cast alone would round -0.5 to 0.
         column, row = ops.cast(left, "int32") + dx, ops.cast(top, "int32") + dy
         inside = (column >= 0) & (column < stored) & (row >= 0) & (row < stored)
+        # Outside of the crop any pixel is read, number 0, and taken times 0.
         pixels = ops.take(rows, ops.where(inside, first + row * stored + column, 0), axis=0)
         return ops.cast(pixels, "float32") * ops.cast(inside, "float32")[..., None]
 
-    upper = at(0, 0) * (1 - right_part) + at(1, 0) * right_part
+    upper = at(0, 0) * (1 - right_part) + at(1, 0) * right_part  # (N, S, S, 3)
     lower = at(0, 1) * (1 - right_part) + at(1, 1) * right_part
     return upper * (1 - lower_part) + lower * lower_part
 
 
 def input_to_heatmap(keypoints):
     """Network input px to heatmap px, both with pixel centres at integers."""
+    # The corner that both grids share is at -0.5, so that is what the stride scales about.
     return (keypoints + 0.5) / HEATMAP_STRIDE - 0.5
 
 

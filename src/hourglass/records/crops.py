@@ -42,21 +42,24 @@ def _store_crop(data, center, side, params):
     image, factor = decode_image(data, reduction=square[2] / size)
     crop = encode_jpeg(crop_square(image, factor, square, size), params.jpeg_quality)
     to_original = geometry.square_transform(square, size)
+    # The crop is exactly the square that holds every view.
     return StoredPicture(crop, size, size, (0, 0, size), to_original)
 
 
 def _store_whole(data, center, side, params):
     """The whole picture: its own bytes where they are an upright, sound RGB JPEG."""
+    # In full even where the bytes are kept: a damaged picture must be rejected here.
     image, _ = decode_image(data)
     if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
         data = encode_jpeg(image, params.jpeg_quality)
     square, _ = geometry.stored_square(
         center, side, WHOLE_MARGIN_SIZE, params.scale_range, params.rotation_range
     )
+    # A cropped person outside of the picture is found by `crop_square`; here nothing is cropped.
     x, y, square_side = square
     if not (-square_side < x < image.width and -square_side < y < image.height):
         raise BadImageError(OUTSIDE)
-    return StoredPicture(data, *image.size, square, np.eye(2, 3))
+    return StoredPicture(data, *image.size, square, np.eye(2, 3))  # stored px = original px
 
 
 def _is_readable(data, size):
@@ -64,6 +67,6 @@ def _is_readable(data, size):
     from hourglass.frameworks import tf  # here alone, as it takes seconds to import
 
     try:
-        return tf.io.decode_jpeg(data, channels=3).shape == (*size[::-1], 3)
+        return tf.io.decode_jpeg(data, channels=3).shape == (*size[::-1], 3)  # (H, W, 3)
     except tf.errors.InvalidArgumentError:
         return False

@@ -43,6 +43,7 @@ def decode_image(data, reduction=1.0):
         with Image.open(io.BytesIO(data)) as image:
             if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
                 raise BadImageError("is PostScript, a program and not a picture")
+            # Known from the header, before any pixel is decoded.
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
@@ -51,13 +52,16 @@ def decode_image(data, reduction=1.0):
             exact = _is_upright(image) or width % 8 == height % 8 == 0
             if reduction >= 2 and image.format == "JPEG" and exact:
                 image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
+            # `draft` chooses the reduction itself and does not say which.
             factor = next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
             image.load()  # before the file is closed; Pillow copies what needs no change
+            # Only where needed: it copies the pixels.
             upright = image if _is_upright(image) else ImageOps.exif_transpose(image)
             return _to_rgb(upright), factor
     except BadImageError:
         raise
     except _DECODE_ERRORS as error:
+        # Pillow's messages name the buffer with its address, which differs each time.
         reason = " ".join(str(error).replace(repr(io.BytesIO), "").split()) or type(error).__name__
         if "cannot identify image file" in reason:
             reason = "empty file" if not data else "not a picture"
@@ -76,12 +80,13 @@ def _is_upright(image):
 
 def _to_rgb(image):
     if image.mode.startswith("I"):  # Pillow would clip 16 bits to 8, not scale them
-        levels = np.asarray(image).astype(np.int64) >> 8
+        levels = np.asarray(image).astype(np.int64) >> 8  # 16 bits to 8
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        # Converted alone, transparent pixels show whatever colour they hold, often black.
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -98,7 +103,9 @@ def crop_square(image, factor, square, size):
         BadImageError: the square does not touch the picture.
     """
     x, y, side = square
-    ratio = side / size
+    ratio = side / size  # px of the picture to one of the result
+    # In px of the result: only those that the picture fills wholly, so that no border is mixed with
+    # black.
     left, right = _inside(x, image.width * factor, side, size)
     top, bottom = _inside(y, image.height * factor, side, size)
     if right <= left or bottom <= top:
@@ -110,6 +117,7 @@ def crop_square(image, factor, square, size):
         min((x + right * ratio) / factor, image.width),
         min((y + bottom * ratio) / factor, image.height),
     )
+    # `box` takes fractions: the part keeps its exact place, to less than a pixel.
     part = image.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=bounds)
     canvas = Image.new("RGB", (size, size))
     canvas.paste(part, (left, top))
@@ -119,6 +127,7 @@ def crop_square(image, factor, square, size):
 def _inside(start, length, side, size):
     """First and last + 1 of the result's pixels that lie wholly in a picture of `length` px."""
     # In whole numbers: a quotient a hair below its true value would lose a column.
+    # ceil(-start * size / side) and floor((length - start) * size / side).
     return max(0, -(start * size // side)), min(size, (length - start) * size // side)
 
 

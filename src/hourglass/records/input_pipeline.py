@@ -33,19 +33,23 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     """
     rng = np.random.default_rng((seed, epoch, 1))  # another stream than the views'
     paths = [split.paths[k] for k in rng.permutation(len(split.paths))]
+    # (num_persons, NUM_DRAWS): by the index in the annotations, so rejects have a row too.
     draws = draw_views(augment_params, seed, epoch, split.num_persons)
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(
         tf.data.TFRecordDataset,
         cycle_length=INTERLEAVED_SHARDS,
         num_parallel_calls=INTERLEAVED_SHARDS,
-        deterministic=True,
+        deterministic=True,  # else the order hangs on the disk
     )
+    # Shuffled before they are decoded: the buffer holds JPEG bytes, not pixels.
     order_seed = int(rng.integers(2**31))
     records = records.shuffle(SHUFFLE_RECORDS, seed=order_seed, reshuffle_each_iteration=False)
+    # Interleaving forgets how many there are.
     records = with_cardinality(records, split)
 
     def decode(serialized):
         record = _add_crop(parse_record(serialized), split)
+        # The place in the epoch plays no part: a record's view is the same in any order.
         record["draws"] = tf.gather(draws, record["index"])
         # Over several GPUs Keras averages the first batch, and fails on booleans.
         record["joints_vis"] = tf.cast(record["joints_vis"], tf.uint8)
@@ -66,6 +70,7 @@ def eval_batches(split, batch_size, fill_last=False):
     """
     records = open_records(split)
     if fill_last:
+        # -n % b is what n lacks to a multiple of b.
         records = records.repeat().take(split.num_records + -split.num_records % batch_size)
 
     def decode(serialized):
@@ -76,6 +81,7 @@ def eval_batches(split, batch_size, fill_last=False):
 
 
 def _batched(records, batch_size, drop_remainder):
+    # Two batches wait while the device works on a third.
     batches = records.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     return batches.with_options(_without_tuning())
 
@@ -90,7 +96,7 @@ def _without_tuning():
 def _add_crop(record, split):
     """Replace `encoded` by `crops` uint8 [D, D, 3]."""
     size = split.crop_size
-    picture = tf.io.decode_jpeg(record.pop("encoded"), channels=3)
+    picture = tf.io.decode_jpeg(record.pop("encoded"), channels=3)  # (height, width, 3)
     if split.holds_whole_pictures:
         picture, record = crop_whole_picture(picture, record, size)
     # Persons smaller than a crop are stored as they are: black to the right and below.
@@ -100,17 +106,20 @@ def _add_crop(record, split):
 
 def crop_whole_picture(picture, record, size):
     """Cut the person's square out of a whole picture, and move the coordinates along."""
-    x, y, side = tf.unstack(record["square"])
+    x, y, side = tf.unstack(record["square"])  # whole px of the picture
     shape = tf.shape(picture)
     top, bottom = tf.clip_by_value(y, 0, shape[0]), tf.clip_by_value(y + side, 0, shape[0])
     left, right = tf.clip_by_value(x, 0, shape[1]), tf.clip_by_value(x + side, 0, shape[1])
-    part = picture[top:bottom, left:right]
+    part = picture[top:bottom, left:right]  # what the picture has of the square
+    # And what it lacks on each side, to be filled with black.
     above, before = tf.clip_by_value(-y, 0, side), tf.clip_by_value(-x, 0, side)
     below, after = side - above - (bottom - top), side - before - (right - left)
     part = tf.pad(part, [[above, below], [before, after], [0, 0]])
+    # Bilinear, and smoothed first where it shrinks: thin limbs would else flicker.
     crop = tf.image.resize(part, (size, size), antialias=True)
     crop = tf.cast(tf.clip_by_value(tf.round(crop), 0, 255), tf.uint8)
     ratio = tf.cast(side, tf.float32) / size  # px of the picture to one of the crop
+    # Both frames have their corner at -0.5, half a pixel before the first centre.
     corner = tf.cast(tf.stack([x, y]), tf.float32)
     moved = {
         "keypoints": (record["keypoints"] + 0.5 - corner) / ratio - 0.5,

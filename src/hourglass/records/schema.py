@@ -56,13 +56,14 @@ def serialize_record(person, index, stored):
         index: the person's place in the annotations.
         stored: StoredPicture.
     """
-    center, side = geometry.view_square(person.center, person.scale)
+    center, side = geometry.view_square(person.center, person.scale)  # original px
     to_stored = geometry.invert_transform(stored.transform)  # original to stored px
     keypoints = np.where(
         person.joints_vis[:, None], geometry.apply_transform(to_stored, person.joints), -1.0
     )
-    view_center = geometry.apply_transform(to_stored, center)
+    view_center = geometry.apply_transform(to_stored, center)  # stored px, not rounded
     zoom = to_stored[0, 0]  # stored px to an original one; a crop is not turned
+    # The person's own center; the view's lies lower, as `geometry.view_square` moves it.
     body_x, body_y = np.rint(geometry.apply_transform(to_stored, person.center)).astype(int)
     rounded = np.rint(keypoints).astype(int)  # the tutorial's features are whole numbers
     values = {
@@ -71,16 +72,17 @@ def serialize_record(person, index, stored):
         "image/depth": [3],
         "image/object/parts/x": rounded[:, 0],
         "image/object/parts/y": rounded[:, 1],
-        "image/object/parts/v": np.where(person.joints_vis, VISIBLE, 0),
+        "image/object/parts/v": np.where(person.joints_vis, VISIBLE, 0),  # (16,)
         "image/object/center/x": [body_x],
         "image/object/center/y": [body_y],
+        # The person's height / 200 stored px: what a reader of the tutorial crops by.
         "image/object/scale": [person.scale * zoom],
         "image/encoded": [stored.encoded],
         "image/filename": [person.image.encode()],
-        "image/object/keypoints": keypoints.ravel(),
-        "image/object/view": [*view_center, side * zoom],
+        "image/object/keypoints": keypoints.ravel(),  # (16, 2), row by row
+        "image/object/view": [*view_center, side * zoom],  # x, y, side
         "image/object/box": stored.square,
-        "image/object/index": [index],
+        "image/object/index": [index],  # results find their way back by it
         "image/transform": stored.transform.ravel(),
     }
     return serialize_example({name: (FEATURES[name][0], values[name]) for name in FEATURES})
@@ -101,14 +103,16 @@ def parse_record(serialized):
     features = {
         name: tf.io.FixedLenFeature(shape, dtype) for name, (dtype, shape) in FEATURES.items()
     }
+    # A feature that is missing or of another shape is an error, as none has a default.
     record = tf.io.parse_single_example(serialized, features)
     return {
         "encoded": record["image/encoded"],
         "keypoints": record["image/object/keypoints"],
+        # Not `== VISIBLE`: a tutorial's 1, occluded, is labelled too.
         "joints_vis": record["image/object/parts/v"] > 0,
         "center": record["image/object/view"][:2],
         "side": record["image/object/view"][2],
-        "square": tf.cast(record["image/object/box"], tf.int32),
+        "square": tf.cast(record["image/object/box"], tf.int32),  # TFRecords know no int32
         "index": tf.cast(record["image/object/index"], tf.int32),
         "transform": record["image/transform"],
         "filename": record["image/filename"],

@@ -46,6 +46,7 @@ def plan_shards(split, prefix, num_records, num_shards, seed=None):
         order = np.random.default_rng(seed).permutation(num_records)
     return [
         Shard(split, shard_name(prefix, number, num_shards), indices)
+        # Consecutive pieces, so that an unshuffled split read shard by shard keeps its order.
         for number, indices in enumerate(np.array_split(order, num_shards), start=1)
     ]
 
@@ -70,12 +71,15 @@ def write_shard(path, indices, persons, images, params):
         OSError: the disk is full or cannot be written; nothing of the shard is left.
     """
     rejects = []
+    # A retried task, or one that runs twice, replaces the file by the same bytes.
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         for index, person in zip(indices, persons, strict=True):
             try:
                 data = images.read(person.image)
                 stored = store_person(person, data, params)
                 write_record(file, serialize_record(person, int(index), stored))
+            # One bad picture costs one person, not the shard. A full disk is an OSError and goes on
+            # up.
             except UserError as error:
                 rejects.append((int(index), person.image, str(error)))
     return rejects
@@ -92,4 +96,5 @@ def collect_rejects(shards, results):
         for shard, left_out in zip(shards, results, strict=True)
         for reject in left_out
     ]
+    # Else in the order of the shuffled shards.
     return sorted(rejects, key=lambda reject: (reject.split, reject.index))

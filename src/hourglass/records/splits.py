@@ -55,6 +55,7 @@ def open_split(folder, split, input_size):
         crop_size=crop["crop_size"] or int(np.ceil(covering)),
         holds_whole_pictures=crop["crop_size"] == 0,
     )
+    # Before the first batch: damage found in the middle of an epoch would cost that epoch.
     _check_shards(opened)
     return opened
 
@@ -76,6 +77,8 @@ def name_damage(*splits):
     try:
         yield
     except tf.errors.OpError:
+        # Read anew, since the index's digests tell which of the files it is; where all fit, the
+        # fault was another one.
         for split in splits:
             _check_shards(split)
         raise
@@ -86,6 +89,7 @@ def check_persons(split, persons):
 
     It finds shards that were made from other annotations, where stages were run by hand.
     """
+    # By `index`, since rejected persons leave gaps and train records are shuffled.
     images = dict(enumerate(person.image for person in persons))
     records = open_records(split).map(parse_record)
     for record in records.as_numpy_iterator():
@@ -109,9 +113,12 @@ def read_truth(split):
     for record in records.as_numpy_iterator():
         transform = record["transform"].astype(np.float64)  # stored to original px
         truth["index"].append(record["index"])
+        # Back through the transform, as the predictions go: both in original px.
         truth["joints"].append(geometry.apply_transform(transform, record["keypoints"]))
         truth["joints_vis"].append(record["joints_vis"])
+        # A crop is neither turned nor squashed: its zoom is any one of the diagonal.
         truth["scale"].append(geometry.view_scale(record["side"] * transform[0, 0]))
+    # N records first: (N,), (N, 16, 2), (N, 16), (N,).
     return {key: np.array(values) for key, values in truth.items()}
 
 
@@ -121,8 +128,10 @@ def read_crops(split, indices):
     Returns:
         {index: (uint8 [D, D, 3] or the whole picture, transform float32 [2, 3] to original px)}.
     """
+    # The shape is given for the empty list, which has none to tell.
     wanted = tf.constant(sorted(indices), tf.int32, shape=(len(indices),))
     records = open_records(split).map(parse_record)
+    # Filtered before they are decoded, which is nearly all of the time.
     records = records.filter(lambda record: tf.reduce_any(record["index"] == wanted))
     return {
         int(record["index"]): (
@@ -144,4 +153,5 @@ def with_cardinality(records, split):
     Otherwise Keras learns the number of batches by running out of them, and warns each time; and
     records cut off as a whole would not be missed.
     """
+    # It costs nothing: a count beside the records.
     return records.apply(tf.data.experimental.assert_cardinality(split.num_records))

@@ -22,7 +22,9 @@ def serialize_example(features):
             one value at least.
     """
     entries = [
+        # An entry of the map Features.feature: 1 its key, 2 its value.
         _field(1, _field(1, name.encode()) + _field(2, _feature(*features[name])))
+        # A map has no order of its own; sorted, the same record gives the same bytes.
         for name in sorted(features)
     ]
     return _field(1, b"".join(entries))
@@ -32,6 +34,7 @@ def _feature(dtype, values):
     if dtype == "string":
         return _field(1, b"".join(_field(1, value) for value in values))
     if dtype == "float32":
+        # Packed, as int64 below: all values in one field.
         return _field(2, _field(1, np.asarray(values, "<f4").tobytes()))
     return _field(3, _field(1, b"".join(_varint(int(value)) for value in values)))
 
@@ -59,5 +62,7 @@ def write_record(file, data):
 
 def _masked_crc(data):
     crc = google_crc32c.value(data)
+    # A CRC of data that holds CRCs is weak, so TensorFlow rotates it and adds a constant; the bits
+    # above 32 fall away.
     rotated = crc >> 15 | crc << 17
     return struct.pack("<I", (rotated + CRC_MASK) & 0xFFFFFFFF)
