@@ -59,7 +59,7 @@ def exit_on_user_error(main):
             sys.exit(1)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
-            sys.exit(130)
+            sys.exit(130)  # 128 + SIGINT, as shells count
 
     return wrapped
 
@@ -72,6 +72,7 @@ def one_line(error):
 @contextlib.contextmanager
 def silent_stderr():
     """Send what C++ code writes to stderr nowhere; Python's exceptions come through."""
+    # The descriptor and not sys.stderr, which C++ knows nothing of.
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -27,6 +27,7 @@ def atomic_path(path):
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
+        # On the disk before it has its name, or a power cut could leave the name on an empty file.
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -126,11 +127,13 @@ def exclusive_lock(path, what, advice="wait for it, or end it"):
         try:
             yield
         finally:
+            # While it is still locked: after that it may be another's.
             path.unlink(missing_ok=True)
 
 
 def _open_locked(path, what, advice):
     while True:
+        # Not "w": it would empty the file of whoever holds the lock.
         file = open(path, "a+")  # noqa: SIM115 -- returned open
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,8 +20,8 @@ MIN_CROP_SIZE = 32  # px; the smallest network input
 
 
 class Section(BaseModel):
-    # Strict, as pydantic would else take "8" and true for numbers. No key has a default: with one, a
-    # missing key would pass unseen.
+    # Strict, as pydantic would else take "8" and true for numbers. No key has a default: with one,
+    # a missing key would pass unseen.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 

@@ -45,6 +45,7 @@ def check_records(records, image_names, split="", held_out=frozenset()):
                 raise RecordFault("picture is not among the images")
             if person.image in held_out:  # it would leak: other persons of the same picture
                 raise RecordFault("picture is also in validation")
+            # Last: the twin of a rejected record is counted under the same reason.
             _check_is_new(person, seen)
         except RecordFault as fault:
             rejects.append(Reject(split, index, _printable_name(record), str(fault)))
@@ -54,6 +55,7 @@ def check_records(records, image_names, split="", held_out=frozenset()):
 
 
 def _check_is_new(person, seen):
+    # Bytes, since arrays cannot be hashed; unlabelled joints are all (-1, -1) by now.
     arrays = (person.joints, person.joints_vis, person.center)
     identity = (person.image, person.scale, *(array.tobytes() for array in arrays))
     if identity in seen:
@@ -63,4 +65,5 @@ def _check_is_new(person, seen):
 
 def _printable_name(record):
     image = record.get("image") if isinstance(record, dict) else None
+    # Lone surrogates, which JSON can hold, cannot be written as UTF-8.
     return _UNPRINTABLE.sub("\ufffd", image) if isinstance(image, str) else ""

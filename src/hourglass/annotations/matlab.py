@@ -19,6 +19,7 @@ def load_mat(content, name, variable):
     # What scipy raised on files with flipped bytes; NameError is a variable it forgets to set.
     faults = (MatReadError, ValueError, TypeError, LookupError, ArithmeticError, NameError)
     try:
+        # LSPET's array keeps its three axes, whatever their lengths.
         squeeze = variable == "RELEASE"
         return loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=squeeze)[variable]
     except (*faults, zlib.error, NotImplementedError, OSError, MemoryError) as error:

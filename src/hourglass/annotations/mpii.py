@@ -42,12 +42,14 @@ def read_mpii_mat(content, valid_images):
 
     Source: http://human-pose.mpi-inf.mpg.de, README of the annotation release 1.2.
     """
+    # One element a picture, in `annolist` and in `img_train` alike.
     release = load_mat(content, MPII_MAT, "RELEASE")
     pictures = _items(release, "annolist")
     if not pictures:
         raise UserError(f"{MPII_MAT}: RELEASE has no annolist; {DOWNLOAD_AGAIN}")
     # A release without `img_train` is one of training pictures alone.
     is_train = _items(release, "img_train") or [1] * len(pictures)
+    # By picture, as the split is one of pictures.
     by_image = collections.defaultdict(list)
     for picture, picture_is_train in zip(pictures, is_train, strict=False):
         if picture_is_train:
@@ -55,6 +57,7 @@ def read_mpii_mat(content, valid_images):
             rects = filter(_is_labelled, _items(picture, "annorect"))
             by_image[image] += [_mpii_record(image, rect) for rect in rects]
     held_out = dict.fromkeys(valid_images)  # in order, each once
+    # `pop`, so that what is left is train.
     validation = [record for image in held_out for record in by_image.pop(image, ())]
     return [record for records in by_image.values() for record in records], validation
 
@@ -81,17 +84,19 @@ def _mpii_record(image, rect):
     joints, joints_vis = [list(UNLABELLED) for _ in range(NUM_JOINTS)], [0] * NUM_JOINTS
     for point in _points(rect):
         joint, place = _number(point, "id"), [_number(point, "x"), _number(point, "y")]
+        # `in range` holds for the float 3.0 and not for 3.5 or NaN.
         if joint in range(NUM_JOINTS) and not joints_vis[int(joint)]:
             joints[int(joint)], joints_vis[int(joint)] = place, 1
         else:  # an unknown or repeated id makes a 17th joint, which the checker rejects
             joints.append(place)
+    # About the middle of the body, 1-based px.
     (objpos, *_) = _items(rect, "objpos")
     return {
         "image": image,
         "joints": joints,
         "joints_vis": joints_vis,
         "center": [_number(objpos, "x"), _number(objpos, "y")],
-        "scale": _number(rect, "scale"),
+        "scale": _number(rect, "scale"),  # person height / 200 px
     }
 
 

@@ -32,6 +32,7 @@ def parse_dataset(raw, dataset):
     with open_images(raw / DATASETS[dataset].images) as images:
         image_names = images.names()
     train, validation = _read_splits(raw, dataset, image_names)
+    # Validation first, since train is held against it.
     val_persons, val_rejects = check_records(validation, image_names, "validation")
     # By picture, not by person: two persons of one picture may not be torn apart.
     held_out = {person.image for person in val_persons}
@@ -45,6 +46,7 @@ def _read_splits(raw, dataset, image_names):
     if dataset == "lspet":
         return read_lspet(read_member(raw / images, LSPET_MAT), image_names)
     has_json = all((raw / name).exists() for name in ANNOTATIONS.values())
+    # The JSON files win where both are there.
     if fallback and not has_json and (raw / fallback.name).exists():
         valid_images = _read_lines(raw / fallback.name)
         return read_mpii_mat(read_member(raw / MPII_ZIP, MPII_MAT), valid_images)

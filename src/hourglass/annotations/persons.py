@@ -68,6 +68,7 @@ def save_persons(path, persons):
     """Write `persons` as JSON, one compact record a line, atomically; every float round-trips."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write("[")
+        # A line a person: a diff of two files shows which ones changed.
         for index, person in enumerate(persons):
             line = json.dumps(_as_record(person), separators=(",", ":"))
             file.write(f",\n{line}" if index else f"\n{line}")
@@ -90,6 +91,7 @@ def person_from_record(record, origin):
     Raises:
         RecordFault: it is no record of a person.
     """
+    # The proportions come last: they need all of the others.
     if not isinstance(record, dict):
         raise RecordFault("not an object")
     for key in KEYS:
@@ -136,7 +138,7 @@ def _check_center(pair, origin):
     center = _as_floats(pair) if _is_list_of(pair, 2) else None
     if center is None:
         raise RecordFault("center is not a pair of numbers")
-    center = center - origin
+    center = center - origin  # 0-based from here on
     if not _is_in_reach(center):
         raise RecordFault(f"center is not within {MAX_COORDINATE:,.0f} px")
     return center
@@ -150,6 +152,8 @@ def _check_scale(number):
 
 
 def _check_proportions(joints, center, person_height):
+    # Person heights, not picture sizes: the picture is not at hand, and labels may lie outside of
+    # it.
     if np.abs(joints - center).max() > MAX_DISTANCE * person_height:
         raise RecordFault(
             f"a labelled joint is over {MAX_DISTANCE} person heights (200 px * scale) off center"
@@ -167,6 +171,7 @@ def _is_list_of(values, length):
 
 def _as_floats(numbers):
     """float64 array, or None: numpy alone would take strings and booleans for numbers."""
+    # `type`, as a bool is an instance of int.
     if not {type(number) for number in numbers} <= {int, float}:
         return None
     try:
@@ -177,4 +182,5 @@ def _as_floats(numbers):
 
 def _is_in_reach(coordinates):
     """False for NaN too."""
+    # Not `(... > MAX).any()`: every comparison with NaN is false.
     return bool((np.abs(coordinates) <= MAX_COORDINATE).all())

@@ -64,22 +64,26 @@ def _check_answers(address):
 
 
 def _init_ray(address, num_workers):
+    # Nothing is sent to Ray's makers, unless the user asks for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Where one task's error ends the stage, Ray would print those of the others, in full.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     source = str(Path(hourglass.__file__).parents[1])
     settings = {"logging_level": "error", "log_to_driver": False}
     if address:
+        # The cluster's machines need not have this package: it is sent along.
         runtime_env = {"py_modules": [f"{source}/hourglass"]}
         ray.init(address=address, runtime_env=runtime_env, **settings)
     else:
         # The workers inherit it; Ray's own way to hand it over takes a second more.
         paths = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+        # No GPU for the workers: a TensorFlow in each would share its memory out among them.
         os.environ |= {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
         ray.init(
             address="local",  # not whatever else runs on this machine
-            num_cpus=num_workers,
+            num_cpus=num_workers,  # None: all cores
             include_dashboard=False,
+            # Enough: annotations and rejects pass through it, pictures never do.
             object_store_memory=200 * 2**20,
             **settings,
         )

@@ -15,6 +15,7 @@ RETRIES = {"max_retries": 3, "retry_exceptions": [OSError, MemoryError]}
 @ray.remote(**RETRIES)
 def shard_task(path, indices, persons, archive, params):
     """Write one shard, on a worker."""
+    # Opened on the worker: an open file cannot be sent to it.
     with open_images(archive) as images:
         return write_shard(path, indices, persons, images, params)
 
@@ -35,12 +36,15 @@ def write_shards(folder, shards, persons, archive, params):
     results, running = [None] * len(shards), {}
     bar = tqdm(total=len(shards), desc="shards", unit="shard", disable=None)
     for submitted, shard in enumerate(shards):
-        people = [persons[shard.split][index] for index in shard.indices]
+        people = [persons[shard.split][index] for index in shard.indices]  # only these travel
+        # Absolute: a worker may run in another folder.
         path = (folder / shard.name).resolve()
         task = shard_task.remote(path, shard.indices, people, archive, params)
         running[task] = submitted
         last = submitted == len(shards) - 1
+        # After the last one nothing is left to submit: wait for all.
         while running and (last or len(running) >= limit):
+            # The first that is done, whichever it is; `results` keeps the order of the shards.
             for done in ray.wait(list(running))[0]:
                 number = running.pop(done)
                 results[number] = get_result(done, folder / shards[number].name)
@@ -53,6 +57,7 @@ def get_result(task, path):
     """What the task of the shard `path` returned; what the user can fix becomes a UserError."""
     try:
         return ray.get(task)
+    # What the task itself raised; it is a RayError too, so it comes first.
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
         if isinstance(cause, UserError):

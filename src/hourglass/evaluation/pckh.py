@@ -32,7 +32,7 @@ def normalized_errors(keypoints, joints, scale):
     """
     # float64: a distance at the threshold must not be decided by rounding.
     offsets = np.asarray(keypoints, np.float64) - np.asarray(joints, np.float64)
-    head_sizes = HEAD_SIZE_PER_SCALE * np.asarray(scale, np.float64)
+    head_sizes = HEAD_SIZE_PER_SCALE * np.asarray(scale, np.float64)  # (N,), original px
     errors = np.hypot(offsets[..., 0], offsets[..., 1]) / head_sizes[:, None]
     return np.where(np.isnan(errors), np.inf, errors)  # not a number is not right
 
@@ -43,9 +43,9 @@ def score_persons(persons, keypoints):
     Returns:
         errors float64 [N, K] as of `normalized_errors`, and joints_vis bool [N, K].
     """
-    joints = np.stack([person.joints for person in persons])
+    joints = np.stack([person.joints for person in persons])  # (N, K, 2)
     joints_vis = np.stack([person.joints_vis for person in persons])
-    scale = np.array([person.scale for person in persons])
+    scale = np.array([person.scale for person in persons])  # (N,)
     return normalized_errors(keypoints, joints, scale), joints_vis
 
 
@@ -64,6 +64,7 @@ def compute_pckh(errors, joints_vis, threshold=0.5, joints=SCORED_JOINTS):
         float in 0..100, or None where none of these joints is labelled.
     """
     joints = list(joints)
+    # (labelled,): the joints of all persons in one heap.
     scored = np.asarray(errors)[:, joints][np.asarray(joints_vis, bool)[:, joints]]
     return 100 * float(np.mean(scored <= threshold)) if scored.size else None
 
@@ -113,6 +114,7 @@ def summarize(errors, joints_vis):
     """
     at_half = {
         "total": compute_pckh(errors, joints_vis, 0.5),
+        # Some papers report the one, some the other, under one name.
         "unweighted": mean_pckh(errors, joints_vis, 0.5, SCORED_JOINTS),
         **{name: mean_pckh(errors, joints_vis, 0.5, group) for name, group in PCKH_GROUPS.items()},
     }

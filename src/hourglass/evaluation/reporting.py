@@ -84,6 +84,7 @@ def plot_curve(path, thresholds, curves):
         figure = Figure(figsize=(6.4, 4.2), dpi=100, layout="constrained")
         _draw_curves(figure.subplots(), thresholds, curves)
         with atomic_path(path) as temporary:
+            # Matplotlib would write its version into the file.
             figure.savefig(temporary, format="png", metadata={"Software": None})
 
 

@@ -68,8 +68,8 @@ def locate_keypoints(batch, size):
     if "draws" not in batch:
         return keypoints, joints_vis
     flipped = batch["draws"][:, 2] > 0.5  # (N,)
-    # The transform has mirrored the places; the names have to follow, or the network would learn a
-    # left wrist on right arms.
+    # The transform has mirrored the places. The names must follow, or right arms would be taught as
+    # left ones.
     keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
     return keypoints, ops.where(flipped[:, None], swap_sides(joints_vis), joints_vis)
 

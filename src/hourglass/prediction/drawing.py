@@ -44,6 +44,7 @@ def draw_pose(image, keypoints, joints_vis=None):
     radius = _line_radius(image.size, keypoints[drawn])
     outline = max(1.25, 0.4 * radius)
     bones = [bone for bone in BONES if drawn[list(bone)].all()]
+    # Later ones lie on top: the trunk, the limbs, then all joints.
     for start, end in sorted(bones, key=_drawing_order):
         colour = SIDE_COLOURS[bone_side((start, end))]
         _paint_outlined(pixels, keypoints[[start, end]], radius, outline, colour)
@@ -69,6 +70,7 @@ def draw_comparison(image, joints, joints_vis, keypoints, caption, *, height=360
         caption: short text under the prediction, such as "PCKh 93 %".
         height: px of each panel; a picture wider than twice its height gets a lower one.
     """
+    # One factor for both axes, but sizes are whole: the true ones follow below.
     factor = min(height / image.height, 2 * height / image.width)
     size = tuple(max(1, round(factor * side)) for side in image.size)
     panel = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
@@ -141,17 +143,18 @@ def _paint_capsule(pixels, start, end, radius, colour):
     """
     height, width = pixels.shape[:2]
     low, high = np.minimum(start, end) - radius - 1, np.maximum(start, end) + radius + 1
-    x0, y0 = np.clip(np.floor(low), 0, (width, height)).astype(int)
+    x0, y0 = np.clip(np.floor(low), 0, (width, height)).astype(int)  # only this window is touched
     x1, y1 = np.clip(np.ceil(high) + 1, 0, (width, height)).astype(int)
     if x0 >= x1 or y0 >= y1:
         return
     dx, dy = np.subtract(end, start)
     x = np.arange(x0, x1) - start[0]  # (w,)
     y = (np.arange(y0, y1) - start[1])[:, None]  # (h, 1)
+    # Where on the segment the nearest point is, 0..1: (h, w). A joint is a segment of no length.
     along = np.clip((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-12), 0, 1)
-    distance = np.hypot(x - along * dx, y - along * dy)
+    distance = np.hypot(x - along * dx, y - along * dy)  # (h, w), px
     coverage = np.clip(radius + 0.5 - distance, 0, 1)[..., None].astype(np.float32)
-    window = pixels[y0:y1, x0:x1]
+    window = pixels[y0:y1, x0:x1]  # a view into `pixels`
     window += coverage * (np.array(colour, np.float32) - window)
 
 

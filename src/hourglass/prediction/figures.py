@@ -21,8 +21,8 @@ def rank_persons(errors, joints_vis):
     Only the joints that PCKh scores count; a person without any of them has no rank.
     """
     errors, joints_vis = errors[:, SCORED_JOINTS], joints_vis[:, SCORED_JOINTS]
-    counts = np.maximum(joints_vis.sum(axis=1), 1)
-    hits = ((errors <= 0.5) & joints_vis).sum(axis=1)
+    counts = np.maximum(joints_vis.sum(axis=1), 1)  # (N,); 1: no division by 0
+    hits = ((errors <= 0.5) & joints_vis).sum(axis=1)  # (N,)
     # A wild prediction should not outweigh all that is right, and infinity cannot be averaged.
     mean_errors = np.where(joints_vis, np.minimum(errors, 10), 0).sum(axis=1) / counts
     # lexsort's last key counts first; persons without a labelled joint leave afterwards.
@@ -40,6 +40,7 @@ def choose_persons(ranking, number):
     ends = (number + 1) // 4
     first, last = ranking[:ends], ranking[len(ranking) - ends :]
     between = ranking[ends : len(ranking) - ends]
+    # From the last of the best (-1) to the first of the worst, both of which are dropped.
     spread = np.linspace(-1, len(between), number - 2 * ends + 2)[1:-1].round().astype(int)
     # Evenly spread between the two ends, without either of them.
     groups = (("best", first), ("middle", between[spread]), ("worst", last))
@@ -56,6 +57,7 @@ def render_figures(folder, chosen, crops, persons, keypoints):
         persons: the annotations of the split. keypoints: [N, 16, 2], original px.
     """
     folder = Path(folder)
+    # Figures of an earlier prediction would be taken for these.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     panels = []
@@ -82,10 +84,13 @@ def _draw_person(picture, transform, person, keypoints, name):
 
 def _cut_to_person(picture, transform, person):
     """What the stored picture shows of the person's view square, and the transform into it."""
+    # The stored picture is larger than the view: it has room for augmentation, or is whole.
     to_picture = geometry.invert_transform(np.asarray(transform, np.float64))
-    center, side = geometry.view_square(person.center, person.scale)
+    center, side = geometry.view_square(person.center, person.scale)  # original px
+    # Stored px from here on.
     middle, half = geometry.apply_transform(to_picture, center), side * to_picture[0, 0] / 2
-    limits = np.array(picture.shape[1::-1])
+    limits = np.array(picture.shape[1::-1])  # width, height
+    # One pixel at least, even where the square lies outside of the picture.
     left, top = np.clip(np.floor(middle - half), 0, limits - 1).astype(int)
     right, bottom = np.clip(np.ceil(middle + half), (left + 1, top + 1), limits).astype(int)
     to_picture[:, 2] -= left, top  # the corner is the new origin

@@ -21,9 +21,11 @@ def prepare_network(network, precision):
 
     def copy_layer(layer):
         config = layer.get_config()
+        # A layer keeps the precision it was saved with unless it is told another.
         if layer.name not in heads:
             config["dtype"] = precision
         if layer.name in norms:
+            # In the norm's place, so that the graph is the same.
             return layers.Identity(name=layer.name, dtype=precision)
         if layer.name in folded:
             config["use_bias"] = True  # it takes the norm's shift
@@ -45,4 +47,5 @@ def _fold_norm(layer, norm):
     gamma, beta, mean, variance = norm.get_weights()
     factor = gamma / np.sqrt(variance + norm.epsilon)
     bias = weights[1] if layer.use_bias else 0
+    # The kernel's last axis is its output channels: (h, w, in, out) * (out,).
     return [weights[0] * factor, (bias - mean) * factor + beta]

@@ -21,15 +21,15 @@ def predict_photo(predictor, data, box=None):
     Raises:
         BadImageError: the picture cannot be decoded, or the box lies outside of it.
     """
-    image, _ = decode_image(data)
+    image, _ = decode_image(data)  # in full size: it is drawn on as well
     x, y, width, height = box or (0, 0, *image.size)
     # Around a person there is margin, as in training; around a whole picture there is nothing.
     side = max(width, height) * (geometry.CROP_FACTOR if box else 1)
     size = predictor.size
     left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
-    square = (left, top, max(1, round(side)))
+    square = (left, top, max(1, round(side)))  # whole px of the picture
     try:
-        crop = np.asarray(crop_square(image, 1, square, size))
+        crop = np.asarray(crop_square(image, 1, square, size))  # (S, S, 3)
     except BadImageError:
         picture = f"a picture of {image.width} x {image.height} px"
         raise BadImageError(
@@ -38,6 +38,8 @@ def predict_photo(predictor, data, box=None):
             if box
             else f"{picture} is too narrow to see anybody; name a --box within it"
         ) from None
+    # A batch of one as the input pipeline makes them. The view is the crop itself, pixel for pixel,
+    # so it is resampled only once.
     batch = {
         "crops": crop[None],
         "center": np.full((1, 2), (size - 1) / 2, np.float32),

@@ -63,6 +63,7 @@ def load_predictions(path, persons):
             entry, keypoints or scores of a wrong shape or not finite, no entry with keypoints.
     """
     entries = read_json_list(path, PREDICT_AGAIN)
+    # Entries are matched to persons by their order alone, so both number and names must agree.
     if len(entries) != len(persons):
         raise UserError(
             f"{path}: {len(entries)} entries for {len(persons)} validation persons; {PREDICT_AGAIN}"

@@ -17,6 +17,7 @@ import indexed_gzip
 
 from hourglass.errors import UserError, one_line
 
+# A header may claim any size; what it claims is refused before it is inflated into memory.
 MAX_IMAGE_BYTES = 100_000_000
 MAX_MEMBER_BYTES = 500_000_000
 FETCH = "run `dvc repro download`"
@@ -81,6 +82,7 @@ class ImageArchive(contextlib.AbstractContextManager):
         read: function of place and size that gives a member's bytes.
     """
 
+    # The place is a ZipInfo, or an offset in the inflated tar.
     def __init__(self, path, file, members, read):
         self.path = path
         self._file = file
@@ -118,6 +120,7 @@ def read_member(archive, name):
         UserError: no such member, several, above `MAX_MEMBER_BYTES`, or damaged.
     """
     with open_zip(archive) as file:
+        # A slash before both, so that `a_joints.mat` does not end in `joints.mat`.
         found = [entry for path, entry in _zip_members(file) if f"/{path}".endswith(f"/{name}")]
         if len(found) != 1:
             number = f"{len(found)} files" if found else "no file"
@@ -148,6 +151,7 @@ def _open_tar_images(path):
     members_path, seek_path = index_paths(path)
     try:
         index = json.loads(members_path.read_bytes())
+        # The size stands for the content: hashing 12.9 GB would take longer than most reads.
         if index["archive"]["size"] != path.stat().st_size:
             raise ValueError("made for another archive")
         members = index["members"]
@@ -175,6 +179,8 @@ def open_zip(path):
 def _zip_members(archive):
     """(path, (ZipInfo, size)) of each regular file, as one without a Unix type is too."""
     for info in archive.infolist():
+        # The upper half of external_attr is the Unix mode; a link would pass off its target's path
+        # as a picture.
         if not info.is_dir() and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG):
             yield info.filename, (info, info.file_size)
 
@@ -184,6 +190,7 @@ def name_pictures(archive, members):
     pictures = {}
     for path, entry in members:
         name = picture_name(path)
+        # One of the two would silently take the other's annotations.
         if name in pictures:
             raise UserError(f"{archive}: holds two pictures {name}; {FETCH_AGAIN}")
         if name is not None:

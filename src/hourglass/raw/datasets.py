@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 _MPII = "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr"
 _MPII_JSON = "https://aiffelstaticprd.blob.core.windows.net/media/documents"
 _MPII_SPLIT = "https://raw.githubusercontent.com/princeton-vl/pose-hg-train/master/data/mpii/annot"
+# A commit and not a branch, which could change.
 _LSPET_COMMIT = "8fabf3183516b1be5f9d44bd1c516609637e983e"
 # By split, in every dataset that has its annotations in MPII's JSON form.
 ANNOTATIONS = {"train": "train.json", "validation": "validation.json"}

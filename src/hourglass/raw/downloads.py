@@ -60,9 +60,10 @@ def _disk_errors(path):
 
 
 def _fetch_files(dataset, mirror, folder):
-    _fetch_annotations(dataset, mirror, folder)
+    _fetch_annotations(dataset, mirror, folder)  # small files first: what fails, fails early
     for remote in dataset.files:
         _fetch_file(remote.at_mirror(mirror), folder)
+        # A gzip can only be read from its start; a zip has its own list of members.
         if remote.name.endswith(".tar.gz"):
             tar_index.index_archive(folder / remote.name, remote.md5)
 
@@ -89,6 +90,7 @@ def _fetch_annotations(dataset, mirror, folder):
 def _fetch_file(remote, folder):
     """Fetch unless it is there and verifies."""
     path = folder / remote.name
+    # Verified each time: it may have been changed since.
     if path.is_file():
         fault = find_fault(remote, path)
         if fault is None:

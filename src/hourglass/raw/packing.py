@@ -70,6 +70,7 @@ def _read_records(path):
 
 
 def _write_zip(path, pictures):
+    # Stored: pictures are compressed already.
     with zipfile.ZipFile(path, "w") as archive:
         for name, source in tqdm(pictures.items(), "pack", unit="picture", disable=None):
             info = zipfile.ZipInfo(name)  # undated

@@ -50,6 +50,7 @@ def index_archive(archive, md5):
     # The list of members is written last: where it fits, the seek points are whole too.
     if seek_path.is_file() and _read_identity(members_path) == identity:
         return
+    # The pass that inflates for the members' headers makes the seek points on its way.
     with atomic_path(seek_path) as temporary:
         members = _scan_tar(archive, temporary)
     write_json(members_path, {"archive": identity, "members": members})
@@ -65,7 +66,7 @@ def _read_identity(members_path):
 def _scan_tar(archive, seek_path):
     """Picture name -> (offset, size); writes the seek points to `seek_path`."""
     with (
-        open(archive, "rb", buffering=0) as raw,
+        open(archive, "rb", buffering=0) as raw,  # its position moves the bar
         indexed_gzip.IndexedGzipFile(
             fileobj=raw, spacing=SEEK_SPACING_BYTES, buffer_size=SCAN_BUFFER_BYTES
         ) as file,
@@ -77,6 +78,7 @@ def _scan_tar(archive, seek_path):
             raise UserError(
                 f"{archive}: is not a whole tar.gz ({one_line(error)}); {FETCH_AGAIN}"
             ) from None
+        # After the end was checked: of a damaged archive no index is left.
         file.export_index(str(seek_path))
     return members
 
@@ -87,6 +89,7 @@ class _BoundedTarInfo(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf, encoding, errors):
         info = super().frombuf(buf, encoding, errors)
+        # Names are read into memory; members are passed over, and read later, one at a time.
         limit = MAX_TAR_NAME_BYTES if info.type in _TAR_ATTRIBUTES else MAX_MEMBER_BYTES
         if info.size > limit:
             raise tarfile.ReadError(f"{info.name}: {info.size:,} bytes, more than {limit:,}")
@@ -99,10 +102,11 @@ def _tar_members(file, raw, bar):
     with tarfile.open(fileobj=file, mode="r|", bufsize=CHUNK_BYTES, tarinfo=_BoundedTarInfo) as tar:
         for member in tar:
             tar.members = []  # else the list grows
-            bar.update(raw.tell() - bar.n)
+            bar.update(raw.tell() - bar.n)  # compressed bytes
+            # A sparse member is stored without its holes: its bytes are not the file's.
             if member.isreg() and not member.issparse():
                 yield member.name, (member.offset_data, member.size)
-        end = tar.offset
+        end = tar.offset  # where the next header would be, in the inflated tar
     _check_tar_end(file, end)
 
 
@@ -111,7 +115,7 @@ def _check_tar_end(file, end):
 
     `tarfile` takes a cut between two members, and a garbled header, for the end.
     """
-    file.seek(end)
+    file.seek(end)  # back: the stream has read ahead
     length = 0
     while chunk := file.read(SCAN_BUFFER_BYTES):
         if chunk.strip(b"\0"):

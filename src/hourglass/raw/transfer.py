@@ -15,7 +15,7 @@ from hourglass.files import check_free_space, write_json
 from hourglass.raw.progress import byte_bar
 from hourglass.raw.verification import find_fault
 
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 18  # memory does not grow with the file
 MAX_FAILURES = 5  # tries in a row that bring nothing new
 BACKOFF_SECONDS = 1.0  # doubled at each failure
 MAX_WAIT_SECONDS = 60.0  # also the most that a server's Retry-After is honoured
@@ -53,6 +53,7 @@ def download_file(remote, folder):
     """
     path = Path(folder) / remote.name
     part = _PartFile(path, remote.url)
+    # Twice: the pieces of several answers may not fit together.
     for _ in range(2):
         _complete_part(part, remote)
         fault = find_fault(remote, part.path)
@@ -119,10 +120,13 @@ def _request_rest(session, part, remote):
     ) as response:
         if response.status_code == 206:
             part.check_continuation(response)
+        # The whole file, asked for or not: the server cannot resume, or has another version by now
+        # (If-Range).
         elif response.status_code == 200:
             part.restart(response)
         else:
             _refuse(response, part, remote)
+        # Before the body is read: a disk that fills up after hours helps nobody.
         check_free_space(part.path.parent, (part.total or 0) - part.length)
         part.append(response, part.total)
     if part.total and not part.is_whole():
@@ -163,6 +167,7 @@ class _PartFile:
             known, self._validator, self.total = (record[k] for k in ("url", "validator", "total"))
         except (OSError, ValueError, KeyError, TypeError):
             known = None
+        # Another mirror's part is not gone on with, nor one whose record is lost.
         if known != url or not self.path.is_file():
             self.discard()
         self.pieced_together = self.length > 0
@@ -205,6 +210,7 @@ class _PartFile:
         text = response.headers.get("Content-Range", "")
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", text.strip())
         same_place = match and int(match[1]) == self.length
+        # "*": the server leaves the total open.
         same_total = match and match[2] in ("*", str(self.total))
         if same_place and same_total and _read_validator(response) == self._validator:
             self.pieced_together = True
@@ -227,6 +233,7 @@ class _PartFile:
 
     def publish(self, path):
         """Give the whole file its final name."""
+        # On the disk before it has its name, or a power cut could leave the name on an empty file.
         with open(self.path, "rb") as file:
             os.fsync(file.fileno())
         os.replace(self.path, path)
@@ -235,5 +242,6 @@ class _PartFile:
 
 def _read_validator(response):
     """What names this version of the file in If-Range: a strong ETag or a date; "" for neither."""
+    # A weak one, W/"...", means equivalent and not equal bytes; If-Range does not take it.
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")

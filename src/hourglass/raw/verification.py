@@ -36,6 +36,7 @@ def _find_json_fault(path):
         records = read_json_list(path, "")
     except UserError:
         records = []
+    # A server's error page, sent with status 200, fails here.
     good = records and all(isinstance(record, dict) for record in records)
     return None if good else "is not a JSON list of person records"
 

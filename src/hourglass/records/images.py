@@ -61,7 +61,6 @@ def decode_image(data, reduction=1.0):
     except BadImageError:
         raise
     except _DECODE_ERRORS as error:
-        # Pillow's messages name the buffer with its address, which differs each time.
         reason = " ".join(str(error).replace(repr(io.BytesIO), "").split()) or type(error).__name__
         if "cannot identify image file" in reason:
             reason = "empty file" if not data else "not a picture"

@@ -44,7 +44,7 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     # Shuffled before they are decoded: the buffer holds JPEG bytes, not pixels.
     order_seed = int(rng.integers(2**31))
     records = records.shuffle(SHUFFLE_RECORDS, seed=order_seed, reshuffle_each_iteration=False)
-    # Interleaving forgets how many there are.
+    # Neither TFRecords nor interleaving tell how many there are.
     records = with_cardinality(records, split)
 
     def decode(serialized):
@@ -115,7 +115,7 @@ def crop_whole_picture(picture, record, size):
     above, before = tf.clip_by_value(-y, 0, side), tf.clip_by_value(-x, 0, side)
     below, after = side - above - (bottom - top), side - before - (right - left)
     part = tf.pad(part, [[above, below], [before, after], [0, 0]])
-    # Bilinear, and smoothed first where it shrinks: thin limbs would else flicker.
+    # Bilinear, and smoothed first where it shrinks: thin lines would else alias.
     crop = tf.image.resize(part, (size, size), antialias=True)
     crop = tf.cast(tf.clip_by_value(tf.round(crop), 0, 255), tf.uint8)
     ratio = tf.cast(side, tf.float32) / size  # px of the picture to one of the crop

@@ -75,7 +75,7 @@ def serialize_record(person, index, stored):
         "image/object/parts/v": np.where(person.joints_vis, VISIBLE, 0),  # (16,)
         "image/object/center/x": [body_x],
         "image/object/center/y": [body_y],
-        # The person's height / 200 stored px: what a reader of the tutorial crops by.
+        # The person's height / 200 stored px.
         "image/object/scale": [person.scale * zoom],
         "image/encoded": [stored.encoded],
         "image/filename": [person.image.encode()],
@@ -108,11 +108,10 @@ def parse_record(serialized):
     return {
         "encoded": record["image/encoded"],
         "keypoints": record["image/object/keypoints"],
-        # Not `== VISIBLE`: a tutorial's 1, occluded, is labelled too.
         "joints_vis": record["image/object/parts/v"] > 0,
         "center": record["image/object/view"][:2],
         "side": record["image/object/view"][2],
-        "square": tf.cast(record["image/object/box"], tf.int32),  # TFRecords know no int32
+        "square": tf.cast(record["image/object/box"], tf.int32),  # an Example has int64 alone
         "index": tf.cast(record["image/object/index"], tf.int32),
         "transform": record["image/transform"],
         "filename": record["image/filename"],

@@ -128,10 +128,9 @@ def read_crops(split, indices):
     Returns:
         {index: (uint8 [D, D, 3] or the whole picture, transform float32 [2, 3] to original px)}.
     """
-    # The shape is given for the empty list, which has none to tell.
     wanted = tf.constant(sorted(indices), tf.int32, shape=(len(indices),))
     records = open_records(split).map(parse_record)
-    # Filtered before they are decoded, which is nearly all of the time.
+    # Filtered before the JPEGs are decoded: only those that are wanted are.
     records = records.filter(lambda record: tf.reduce_any(record["index"] == wanted))
     return {
         int(record["index"]): (
@@ -153,5 +152,4 @@ def with_cardinality(records, split):
     Otherwise Keras learns the number of batches by running out of them, and warns each time; and
     records cut off as a whole would not be missed.
     """
-    # It costs nothing: a count beside the records.
     return records.apply(tf.data.experimental.assert_cardinality(split.num_records))

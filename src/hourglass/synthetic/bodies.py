@@ -97,9 +97,10 @@ class Body:
         pelvis, thorax = self.points["pelvis"], self.points["thorax"]
         spine = (thorax - pelvis)[:2]
         for name in ("r_elbow", "l_elbow", "r_wrist", "l_wrist"):
+            # The spine's point nearest to the joint, as seen in the picture.
             along = np.clip((self.points[name] - pelvis)[:2] @ spine / (spine @ spine), 0, 1)
             away = self.points[name] - (pelvis + along * (thorax - pelvis))
-            if away[2] < 0 and np.hypot(*away[:2]) < 0.1 * self.height:
+            if away[2] < 0 and np.hypot(*away[:2]) < 0.1 * self.height:  # z < 0: behind
                 return True
         return False
 
@@ -126,6 +127,7 @@ def sample_body(rng, height):
     """
     for _ in range(MAX_TRIES):
         body = _sample_any_body(rng, height)
+        # A label that nothing in the picture tells would only be noise.
         if not body.hides_an_arm:
             break
     return body
@@ -136,12 +138,13 @@ def _sample_any_body(rng, height):
     pose = str(rng.choice(list(POSES), p=weights / weights.sum()))
     points, head_axes = pose_body(rng, POSES[pose], sample_lengths(rng))
     camera = _sample_camera(rng, pose)
-    points = {name: camera @ point * height for name, point in points.items()}
+    points = {name: camera @ point * height for name, point in points.items()}  # px; z too
     return Body(points, camera @ head_axes, height, pose)
 
 
 def sample_lengths(rng):
     """Body lengths that vary from person to person; those of STACKED sum to 1."""
+    # Every part varies by itself, then all are brought to a height of 1 again.
     lengths = {name: length * rng.uniform(0.93, 1.07) for name, length in LENGTHS.items()}
     height = sum(lengths[name] for name in STACKED)
     return {name: length / height for name, length in lengths.items()}
@@ -149,18 +152,22 @@ def sample_lengths(rng):
 
 def _sample_camera(rng, pose):
     """World axes [3, 3] of the body: mostly seen from the front or back and upright."""
+    # Degrees about the body's own axis, 0 facing the viewer: front, back, or from a side.
     yaw = (rng.normal(0, 26), rng.normal(180, 24), rng.uniform(-85, 85))
     yaw = rng.choice(yaw, p=[0.64, 0.2, 0.16])
     if pose in OBLIQUE_POSES:
         yaw = rng.choice([-1, 1]) * rng.uniform(25, 75)
+    # Degrees in the picture's plane: upright, leaning, or any, as in a cartwheel.
     roll = (rng.normal(0, 9), rng.uniform(-60, 60), rng.uniform(-180, 180))
     roll = roll[0] if pose in FOLDED_POSES else rng.choice(roll, p=[0.9, 0.08, 0.02])
+    # The rightmost turns first: the body about itself, then the camera's tilt, then the picture.
     return _rotate(z=roll) @ _rotate(x=rng.normal(-5, 5)) @ _rotate(y=yaw)
 
 
 def pose_body(rng, pose, lengths):
     """Named points [3] of the body in its own frame, pelvis at the origin, and the head's axes."""
     points, chest_axes, head_axes = _pose_trunk(rng, pose.spine_bend, lengths)
+    # Either leg may be the one that steps.
     for side, leg in zip(rng.permutation(["r", "l"]), pose.legs, strict=True):
         points |= pose_leg(side, _sample_angles(rng, LEGS[leg]), lengths)
         arm = rng.choice(pose.arms.split())
@@ -214,6 +221,7 @@ def pose_leg(side, angles, lengths):
     hip = np.array([outward * lengths["hip"], 0.0, 0.0])
     swing, lift, twist, bend = angles
     segments = lengths["thigh"], lengths["shank"]
+    # A knee closes to the back, an elbow to the front: hence -bend.
     knee, ankle, axes = _bend_limb(hip, np.eye(3), outward, (swing, lift, twist, -bend), segments)
     return {
         f"{side}_hip": hip,

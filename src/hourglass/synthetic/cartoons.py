@@ -103,12 +103,14 @@ class Canvas:
     def fill_hull(self, circles, colour, grow=0.0):
         """Fill the convex hull of circles [N, 3] (x, y, radius), each grown by `grow` px."""
         circles = np.add(circles, (0.0, 0.0, grow))
+        # How far each circle reaches in each direction; where the farthest one ends is on the hull.
         reach = circles[:, :2] @ DIRECTIONS.T + circles[:, 2:]  # (N, directions)
-        touched = circles[reach.argmax(axis=0)]
+        touched = circles[reach.argmax(axis=0)]  # (directions, 3)
         self.fill_polygon(touched[:, :2] + touched[:, 2:] * DIRECTIONS, colour)
 
     def fill_shapes(self, shapes, outline):
         """Fill shapes, (circles, colour) each, over one common outline `outline` px wide."""
+        # All outlines before all fills, or they would cross the shapes where these meet.
         for circles, _ in shapes:
             self.fill_hull(circles, OUTLINE, outline)
         for circles, colour in shapes:
@@ -116,6 +118,7 @@ class Canvas:
 
     def finish(self):
         """The picture in its own size."""
+        # The mean of each block: smooth edges.
         return self._image.reduce(SUPERSAMPLING)
 
 
@@ -188,6 +191,7 @@ def draw_figure(canvas, figure):
         leg = figure.depth(f"{side}_knee", f"{side}_ankle") - 0.12 * unit
         parts.append((arm, partial(draw_limb, side=side, kind="arm")))
         parts.append((leg, partial(draw_limb, side=side, kind="leg")))
+    # z grows toward the viewer: the nearest is drawn last.
     for _, draw in sorted(parts, key=lambda part: part[0]):
         draw(canvas, figure)
 
@@ -254,6 +258,7 @@ def _draw_front(canvas, figure, shoulders, waist):
     if figure.look.striped:
         _draw_stripes(canvas, figure.look.trim, shoulders, waist)
         return
+    # The collar is 0.04 heights before the thorax: this is the height in px, foreshortened.
     opening = facing / 0.04
     jacket = [figure.circle("collar", 0.028 * opening), figure.circle("buckle", 0.042 * opening)]
     canvas.fill_hull(jacket, figure.look.trim)
@@ -330,6 +335,7 @@ def draw_scenery(canvas, rng, main):
     for _ in range(rng.integers(0, 9)):
         _draw_clutter(canvas, rng)
     x = (main.points["l_ankle"][0] + main.points["r_ankle"][0]) / 2
+    # Three faint layers: a shadow with a soft edge.
     for spread in (0.2, 0.16, 0.12):
         reach = spread * main.height
         canvas.fill_polygon((x, feet) + DIRECTIONS * (reach, 0.2 * reach), (0, 0, 0, 26))

@@ -102,6 +102,7 @@ def draw_picture(seed, index):
         `joints` [16][2] (1-based pixels, missing [-1, -1]), `joints_vis` [16], `center` [2]
         (1-based), `scale` (standing height / 200 px). Only joints out of the picture are missing.
     """
+    # A generator a picture: it does not matter which process draws it, or after which others.
     rng = np.random.default_rng((seed, index))
     main, size = place_main_figure(rng)
     others = place_other_figures(rng, main)
@@ -121,8 +122,9 @@ def place_main_figure(rng):
     figure = sample_figure(rng, rng.uniform(MIN_HEIGHT, MAX_HEIGHT))
     low, high = figure.keypoints.min(axis=0), figure.keypoints.max(axis=0)
     margin = 0.08 * figure.height
-    needed = high - low + 2 * margin
+    needed = high - low + 2 * margin  # (2,), px
     size = np.clip(needed * rng.uniform(1.0, 1.6, 2), MIN_SIDE, MAX_SIDE).astype(int)
+    # Negative where the picture may not be as large as the figure needs.
     spare = size - needed
     corner = rng.uniform(np.minimum(spare, 0), np.maximum(spare, 0))
     if rng.random() < 0.18:  # a part of the body beyond one edge
@@ -150,7 +152,7 @@ def place_other_figures(rng, main):
 def annotate_figure(figure, size, name):
     """The figure as one of MPII's JSON records: 1-based pixels, rounded to 1/100."""
     keypoints = figure.keypoints
-    inside = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)
+    inside = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)  # (16,)
     return {
         "image": name,
         "joints": [

@@ -9,7 +9,7 @@ def prepare_devices(params):
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:  # others may want some of its memory
         tf.config.experimental.set_memory_growth(gpu, True)
-    keras.utils.set_random_seed(params.seed)
+    keras.utils.set_random_seed(params.seed)  # the initial weights follow from it
     if not (len(gpus) == 1 and params.xla):  # XLA has no deterministic max pooling on GPUs
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)

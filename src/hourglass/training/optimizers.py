@@ -2,7 +2,7 @@
 
 from hourglass.frameworks import keras, ops
 
-MOMENTUM = 0.95
+MOMENTUM = 0.95  # as Jordan et al.
 # Coefficients of the polynomial that takes singular values near 1, and its number of rounds.
 NEWTON_SCHULZ, NUM_ROUNDS = (3.4445, -4.7750, 2.0315), 5
 
@@ -46,6 +46,7 @@ class Muon(AdamW):
         if momentum is None:
             super().update_step(gradient, variable, learning_rate)
             return
+        # The kernel has decayed already: Keras does that for all variables before this.
         gradient = ops.cast(gradient, variable.dtype)
         self.assign(momentum, MOMENTUM * momentum + gradient)
         ahead = gradient + MOMENTUM * momentum  # Nesterov's
@@ -68,10 +69,12 @@ def orthogonalize(matrix):
     # The smaller of the two products x x' and x' x.
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = ops.transpose(matrix) if is_tall else matrix
+    # By the Frobenius norm no singular value is above 1, where the rounds below would diverge.
     x = x / (ops.norm(x) + 1e-7)
     a, b, c = NEWTON_SCHULZ
     for _ in range(NUM_ROUNDS):
-        square = ops.matmul(x, ops.transpose(x))
+        square = ops.matmul(x, ops.transpose(x))  # (shorter side, shorter side)
+        # a s + b s^3 + c s^5 on each singular value s, without ever computing one.
         x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
     return ops.transpose(x) if is_tall else x
 
@@ -93,6 +96,7 @@ def build_optimizer(params, inner_kernels):
     # The variables of the norms and the biases, by the names that Keras gives them.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     if params.precision == "mixed_float16":
+        # Small gradients would be 0 in float16.
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 

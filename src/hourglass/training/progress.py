@@ -63,6 +63,7 @@ class EpochProgress(keras.callbacks.Callback):
         trainer = self.trainer
         step = (self.epoch - 1) * trainer.steps + batch
         lr = learning_rate(trainer.params, step, trainer.steps, self.history)
+        # Assigned to a variable: the compiled step reads it, and is not compiled again.
         trainer.optimizer.learning_rate = lr
         self.lr += lr / trainer.steps
 

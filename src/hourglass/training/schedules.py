@@ -17,7 +17,7 @@ def learning_rate(params, step, steps_per_epoch, history):
         # Down to 0 at the end of the last epoch, and there it stays.
         return params.lr * 0.5 * (1 + math.cos(math.pi * min(1, done)))
     if params.schedule == "steps":
-        epoch = step // steps_per_epoch
+        epoch = step // steps_per_epoch  # how many are finished
         return params.lr * params.decay_factor ** sum(epoch >= at for at in params.decay_epochs)
     if params.schedule == "plateau":
         scores = [row["val_pckh"] for row in history]

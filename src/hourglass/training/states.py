@@ -35,11 +35,12 @@ class TrainingState:
     def save(self, path):
         """Write the whole state to one file, atomically."""
         arrays = {
-            f"{name}/{k:04d}": array
+            f"{name}/{k:04d}": array  # padded, as `load` sorts the names
             for name in ("weights", "optimizer", "best_weights")
             for k, array in enumerate(getattr(self, name))
         }
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            # History as text: numpy would pickle it, and refuse to read that.
             np.savez(file, history=json.dumps(self.history), **arrays)
 
     @classmethod
@@ -71,7 +72,7 @@ def state_key(params, data_digest):
     # All code that was loaded can change the numbers; a package's own file only says what it owns.
     modules = [sys.modules[name] for name in sorted(sys.modules) if name.startswith("hourglass.")]
     files = [module.__file__ for module in modules if not hasattr(module, "__path__")]
-    files.append(sys.modules["__main__"].__file__)
+    files.append(sys.modules["__main__"].__file__)  # the stage
     init_weights = params.train.init_weights
     if init_weights:
         if not Path(init_weights).is_file():

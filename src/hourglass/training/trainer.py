@@ -38,13 +38,14 @@ class Trainer:
         self.truth = read_truth(val_split)
         self.state_path = Path(state_path)
         check_replicas(self.params, strategy.num_replicas_in_sync)
-        self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync
+        self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync  # over all
         self.steps = train_split.num_records // self.batch_size
         if not self.steps:
             raise UserError(
                 f"params.yaml: train.batch_size: {self.batch_size} over all devices is more than "
                 f"the {train_split.num_records} train records; lower it"
             )
+        # A variable is mirrored to each device only where it is made in the scope.
         with strategy.scope():
             self.network = build_hourglass(params.model)
             if self.params.init_weights:
@@ -57,9 +58,11 @@ class Trainer:
         params = self.params
         # XLA cannot compile a step of MirroredStrategy.
         xla = params.xla and not isinstance(strategy, tf.distribute.MirroredStrategy)
+        # It shares all variables with `network`: to train the one is to train the other.
         fused = fuse_norms(self.network)
         self.loss_model = LossModel(fused, params, strategy.num_replicas_in_sync)
         self.optimizer = build_optimizer(params, inner_kernels(self.network))
+        # Before the first step, so that a saved state finds the variables it belongs to.
         self.optimizer.build(self.network.trainable_variables)
         self.loss_model.compile(optimizer=self.optimizer, jit_compile=xla)
         self.predictor = PosePredictor(fused, flip_test=False, decode="taylor", xla=xla)
@@ -107,6 +110,8 @@ class Trainer:
             # Each replica has its own moving statistics; the first one's are what is saved, so
             # that is what all go on with.
             weights = self.network.get_weights()
+            # The last step's loss is taken before its update: it can be finite, and the weights
+            # not.
             if not all(np.isfinite(array).all() for array in weights):
                 raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
             self.network.set_weights(weights)
@@ -118,6 +123,7 @@ class Trainer:
         # Averages are judged and kept, but training goes on from the weights themselves.
         judged = self.network.get_weights()
         self.network.set_weights(weights)
+        # `>`: of equal epochs the first one stays.
         is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
         return TrainingState(
             weights=weights,
@@ -132,6 +138,7 @@ class Trainer:
             self.train_split, self.batch_size, params.augment, params.seed, epoch
         )
         progress = EpochProgress(self, epoch, history)
+        # One epoch a call, as each has a dataset of its own. Keras counts epochs from 0.
         self.loss_model.fit(
             batches,
             initial_epoch=epoch - 1,
@@ -174,6 +181,7 @@ class Trainer:
         # In px of the original pictures, as the evaluate stage counts.
         errors = pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], truth["scale"])
         return {
+            # None where no scored joint is labelled at all.
             "val_pckh": pckh.compute_pckh(errors, truth["joints_vis"], 0.5) or 0.0,
             "val_pckh_0_1": pckh.compute_pckh(errors, truth["joints_vis"], 0.1) or 0.0,
         }
@@ -188,6 +196,7 @@ class Trainer:
             flush=True,
         )
         if tracker:
+            # Peaks near 1, whatever the target's were.
             heatmaps = self.predictor.predict_heatmaps(self.samples) / self.params.target_peak
             tracker.log_epoch(row, self.samples, heatmaps)
 
