@@ -45,9 +45,9 @@ class ParseParams(Section):
 class ShardParams(Section):
     num_train_shards: Annotated[int, Field(ge=1, le=9999)]  # four digits in a file's name
     num_val_shards: Annotated[int, Field(ge=1, le=9999)]
-    crop_size: Annotated[int, Field(ge=0, le=4096)]  # 0: whole pictures
+    crop_size: Annotated[int, Field(ge=0, le=4096)]
     scale_range: Annotated[float, Field(ge=0, lt=1)]  # at 1 a view would shrink to nothing
-    rotation_range: Annotated[float, Field(ge=0, le=180)]  # degrees to either side
+    rotation_range: Annotated[float, Field(ge=0, le=180)]
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     seed: Seed
     max_reject_fraction: Fraction
@@ -92,13 +92,13 @@ class TrainParams(Section):
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "steps", "plateau"]
     warmup_epochs: Annotated[float, Field(ge=0)]
-    decay_epochs: list[Count]  # of "steps" alone
+    decay_epochs: list[Count]
     decay_factor: Annotated[float, Field(gt=0, lt=1)]
     patience: Count
     early_stopping: Annotated[int, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    clip_norm: Annotated[float, Field(ge=0)]  # 0: off
-    ema: Annotated[float, Field(ge=0, lt=1)]  # momentum; 0: off, 1 would never move
+    clip_norm: Annotated[float, Field(ge=0)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
     sigma: Annotated[float, Field(gt=0)]  # heatmap px
     target_peak: Annotated[float, Field(gt=0)]
     foreground: Literal["value", "support"]

@@ -49,7 +49,6 @@ def check_rejects(path, rejects, num_records, parameter, max_fraction, advice):
     for split, number in num_records.items():
         reasons = collections.Counter(r.reason for r in rejects if r.split == split)
         num_rejects = reasons.total()
-        # Some are left, and no more than may be were lost.
         if number > num_rejects <= max_fraction * number:
             continue
         advice = advice.replace("{split}", split)

@@ -54,7 +54,7 @@ def read_lspet(content, image_names):
 
 def _mpii_order(lspet):
     """[N, 14, 3] = x, y, labelled to [N, 16, 3] in the order of MPII."""
-    columns = np.zeros((len(lspet), NUM_JOINTS, 3))  # pelvis and thorax stay to be filled
+    columns = np.zeros((len(lspet), NUM_JOINTS, 3))
     columns[:, [JOINTS.index(name) for name in LSPET_JOINTS]] = lspet
     for name, side in (("pelvis", "hip"), ("thorax", "shoulder")):
         pair = columns[:, [JOINTS.index(f"r_{side}"), JOINTS.index(f"l_{side}")]]  # (N, 2, 3)

@@ -42,14 +42,12 @@ def read_mpii_mat(content, valid_images):
 
     Source: http://human-pose.mpi-inf.mpg.de, README of the annotation release 1.2.
     """
-    # One element a picture, in `annolist` and in `img_train` alike.
     release = load_mat(content, MPII_MAT, "RELEASE")
     pictures = _items(release, "annolist")
     if not pictures:
         raise UserError(f"{MPII_MAT}: RELEASE has no annolist; {DOWNLOAD_AGAIN}")
     # A release without `img_train` is one of training pictures alone.
     is_train = _items(release, "img_train") or [1] * len(pictures)
-    # By picture, as the split is one of pictures.
     by_image = collections.defaultdict(list)
     for picture, picture_is_train in zip(pictures, is_train, strict=False):
         if picture_is_train:

@@ -68,7 +68,6 @@ def save_persons(path, persons):
     """Write `persons` as JSON, one compact record a line, atomically; every float round-trips."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write("[")
-        # A line a person: a diff of two files shows which ones changed.
         for index, person in enumerate(persons):
             line = json.dumps(_as_record(person), separators=(",", ":"))
             file.write(f",\n{line}" if index else f"\n{line}")

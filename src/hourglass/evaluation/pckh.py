@@ -114,7 +114,6 @@ def summarize(errors, joints_vis):
     """
     at_half = {
         "total": compute_pckh(errors, joints_vis, 0.5),
-        # Some papers report the one, some the other, under one name.
         "unweighted": mean_pckh(errors, joints_vis, 0.5, SCORED_JOINTS),
         **{name: mean_pckh(errors, joints_vis, 0.5, group) for name, group in PCKH_GROUPS.items()},
     }

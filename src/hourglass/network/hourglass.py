@@ -112,7 +112,6 @@ def _norm_name(name):
 
 
 def _conv(x, channels, kernel, name, **settings):
-    # Defaults, of which `settings` may replace any.
     settings = {"padding": "same", "kernel_initializer": "he_normal"} | settings
     return layers.Conv2D(channels, kernel, name=name, **settings)(x)
 

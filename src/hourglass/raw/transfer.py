@@ -15,7 +15,7 @@ from hourglass.files import check_free_space, write_json
 from hourglass.raw.progress import byte_bar
 from hourglass.raw.verification import find_fault
 
-CHUNK_BYTES = 1 << 18  # memory does not grow with the file
+CHUNK_BYTES = 1 << 18
 MAX_FAILURES = 5  # tries in a row that bring nothing new
 BACKOFF_SECONDS = 1.0  # doubled at each failure
 MAX_WAIT_SECONDS = 60.0  # also the most that a server's Retry-After is honoured
@@ -126,7 +126,6 @@ def _request_rest(session, part, remote):
             part.restart(response)
         else:
             _refuse(response, part, remote)
-        # Before the body is read: a disk that fills up after hours helps nobody.
         check_free_space(part.path.parent, (part.total or 0) - part.length)
         part.append(response, part.total)
     if part.total and not part.is_whole():

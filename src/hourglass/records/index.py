@@ -24,7 +24,6 @@ def write_index(folder, shards, results, num_persons, params):
             # Read back from the disk: what is stored is what counts, whichever worker wrote it.
             "sha256": file_digest(Path(folder, shard.name)),
         }
-    # What a reader must know of how they were cut.
     crop = params.model_dump(include={"crop_size", "scale_range", "rotation_range"})
     index = {"crop": crop, "splits": splits}
     write_json(Path(folder, INDEX_NAME), index | {"sha256": _index_digest(index)})

@@ -127,7 +127,6 @@ def sample_body(rng, height):
     """
     for _ in range(MAX_TRIES):
         body = _sample_any_body(rng, height)
-        # A label that nothing in the picture tells would only be noise.
         if not body.hides_an_arm:
             break
     return body

@@ -46,7 +46,7 @@ class Muon(AdamW):
         if momentum is None:
             super().update_step(gradient, variable, learning_rate)
             return
-        # The kernel has decayed already: Keras does that for all variables before this.
+        # The kernel has decayed already: Keras does that for all variables that are not excluded.
         gradient = ops.cast(gradient, variable.dtype)
         self.assign(momentum, MOMENTUM * momentum + gradient)
         ahead = gradient + MOMENTUM * momentum  # Nesterov's

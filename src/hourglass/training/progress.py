@@ -69,7 +69,7 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Stop on a loss that is not finite; move the bar."""
-        self.loss = float(logs["loss"])
+        self.loss = float(logs["loss"])  # Keras gives the mean of the epoch so far
         if not math.isfinite(self.loss):
             self.bar.close()
             raise UserError(self.trainer.describe_divergence(self.epoch, batch))
