@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 # `ray start --head` wants a token of everybody where its user has one; Ray sends ours only if told
 # to before its import (a Ray already imported would not do so, but its processes would want one).
 # A head that wants none takes us all the same.
-HAS_TOKEN = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or os.path.exists(
-    os.path.expanduser("~/.ray/auth_token")
-)
-if HAS_TOKEN and os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules:
+if ("ray" not in sys.modules and os.environ.get("RAY_ADDRESS")) and (
+    {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    or os.path.exists(os.path.expanduser("~/.ray/auth_token"))
+):
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
