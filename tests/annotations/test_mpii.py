@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from helpers.annotations import (
     EMPTY,
@@ -40,6 +41,12 @@ def test_mat_struct_arrays_of_one_and_of_many():
     rects = struct_array([make_rect(make_point(3, 4, 5)), {"x1": 1.0}, make_rect(NECK_AND_HEAD[0])])
     train, _ = read_mpii_mat(make_mat([("a.jpg", rects)]), [])
     assert [np.flatnonzero(record["joints_vis"]).tolist() for record in train] == [[3], [8]]
+
+
+@pytest.mark.parametrize("field", ["annopoints", "scale", "objpos"])
+def test_mat_person_without_points_scale_or_place_is_no_record(field):
+    rect = {key: value for key, value in make_rect(NECK_AND_HEAD[0]).items() if key != field}
+    assert read_mpii_mat(make_mat([("a.jpg", rect)]), []) == ([], [])
 
 
 def test_mat_splits_follow_the_list_then_the_file():

@@ -124,6 +124,7 @@ def test_a_cluster_that_turns_us_away_may_want_a_token(monkeypatch):
     ("set_here", "has_file", "mode"),
     [
         ({}, False, None),
+        ({"RAY_ADDRESS": ""}, True, None),
         ({}, True, "token"),
         ({"RAY_AUTH_TOKEN": "x"}, False, "token"),
         ({"RAY_AUTH_MODE": "disabled"}, True, "disabled"),
@@ -133,10 +134,17 @@ def test_a_token_that_is_there_is_used(tmp_path, set_here, has_file, mode):
     if has_file:
         (tmp_path / ".ray").mkdir()
         (tmp_path / ".ray/auth_token").write_text("x")
-    code = "import os, hourglass.cluster.session; print(os.environ.get('RAY_AUTH_MODE'))"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(SOURCE), **set_here}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == str(mode)
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(SOURCE)}
+    environment |= {"RAY_ADDRESS": "head:6379", **set_here}
+    assert mode_after("hourglass.cluster.session", environment) == str(mode)
+    if "RAY_AUTH_MODE" not in set_here:  # too late: half of Ray would go by it
+        assert mode_after("ray, hourglass.cluster.session", environment) == "None"
+
+
+def mode_after(modules, environment):
+    """RAY_AUTH_MODE in a process that has imported `modules`."""
+    code = f"import os, {modules}; print(os.environ.get('RAY_AUTH_MODE'))"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return result.stdout.strip()

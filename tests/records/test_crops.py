@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -13,6 +14,7 @@ from helpers.stored_persons import (
     shard_params,
 )
 from hourglass import geometry
+from hourglass.records.crops import store_person
 from hourglass.records.images import BadImageError
 
 
@@ -72,3 +74,20 @@ def test_a_person_beside_the_picture_is_refused(crop_size):
             blob_jpeg(100, 80, 50, 40),
             shard_params(crop_size=crop_size),
         )
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_whole_picture_is_stored_while_its_square_shows_a_pixel_of_it(axis):
+    params, picture = shard_params(crop_size=0), blob_jpeg(100, 100, 50, 50)
+    person = make_person(scale=0.2)
+    square, _ = geometry.stored_square(*geometry.view_square(person.center, 0.2), 64, 0.25, 30)
+    side = square[2]
+    for start, is_seen in ((-side, False), (1 - side, True), (99, True), (100, False)):
+        center = np.full(2, 50.0)
+        center[axis] = person.center[axis] + start - square[axis]
+        moved = dataclasses.replace(person, center=center)
+        if is_seen:
+            assert store_person(moved, picture, params).encoded == picture
+        else:
+            with pytest.raises(BadImageError, match="lies outside the picture"):
+                store_person(moved, picture, params)

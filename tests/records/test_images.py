@@ -301,6 +301,12 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
     assert not reduced.any()
 
 
+def test_a_picture_of_fractions_is_cut_off_at_black_and_white():
+    levels = np.float32([[-5, 0, 0.5], [127, 255, 300]])
+    pixels = np.asarray(decode_image(file_of(Image.fromarray(levels), "TIFF"))[0])
+    np.testing.assert_array_equal(pixels[..., 0], [[0, 0, 0], [127, 255, 255]])
+
+
 @pytest.mark.parametrize("reduction", [2, 4, 8])
 def test_a_crop_from_the_middle_of_a_reduced_picture_is_that_of_the_whole_one(reduction):
     data = file_of(Image.fromarray(ramps(640, 480)), "JPEG", quality=95, subsampling=0)

@@ -1,11 +1,11 @@
 import csv
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from helpers.paths import ROOT
 from hourglass.params import load_params
 from hourglass.training.tracking import Tracker, overlay_heatmaps, run_name
 
@@ -73,7 +73,7 @@ def test_a_repository_without_a_commit_stops_nothing(outside_git):
 
 
 def test_a_run_is_named_by_what_tells_it_apart():
-    params = load_params(Path(__file__).parents[1] / "demo" / "params.yaml")
+    params = load_params(ROOT / "demo" / "params.yaml")
     name = run_name(params, "3f2a1c9e0b")
     assert name == "synthetic_1x64_96px_muon_lr0.015_16epochs_3f2a1c"
     assert run_name(params, "3f2a1c9e0b") == name != run_name(params, "3f2a1d9e0b")

@@ -3,13 +3,16 @@
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# `ray start --head` wants a token of everybody where its user has one; of us, Ray sends it only if
-# told to before its import. A head that wants none takes us all the same.
-if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or os.path.exists(
-    os.path.expanduser("~/.ray/auth_token")
+# `ray start --head` wants a token of everybody where its user has one; Ray sends ours only if told
+# to before its import (a Ray already imported would not do so, but its processes would want one).
+# A head that wants none takes us all the same.
+if ("ray" not in sys.modules and os.environ.get("RAY_ADDRESS")) and (
+    {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    or os.path.exists(os.path.expanduser("~/.ray/auth_token"))
 ):
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 

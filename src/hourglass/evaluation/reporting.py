@@ -23,7 +23,7 @@ _CURVE_COLOURS = {
 }
 
 
-def write_reports(folder, errors, joints_vis, num_left_out=0):
+def write_reports(folder, errors, joints_vis, num_left_out):
     """Write `metrics.json`, `pckh.md`, `plots/pckh_curve.csv` and `.png` into `folder`.
 
     Args:
@@ -46,7 +46,7 @@ def write_reports(folder, errors, joints_vis, num_left_out=0):
     return table
 
 
-def format_table(metrics, num_left_out=0):
+def format_table(metrics, num_left_out):
     """The `metrics` of `pckh.summarize` as a Markdown table, with what was counted below it."""
     at_half = metrics["pckh"]
     groups = {name: value for name, value in at_half.items() if name not in _MEANS}

@@ -63,15 +63,14 @@ def locate_keypoints(batch, size):
         right joints have changed places.
     """
     to_views = invert_transforms(view_transforms(batch, size))  # stored px to view px
-    keypoints = input_to_heatmap(apply_transforms(to_views, batch["keypoints"]))  # (N, K, 2)
-    joints_vis = batch["joints_vis"]
-    if "draws" not in batch:
-        return keypoints, joints_vis
-    flipped = batch["draws"][:, 2] > 0.5  # (N,)
-    # The transform has mirrored the places. The names must follow, or right arms would be taught as
-    # left ones.
-    keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
-    return keypoints, ops.where(flipped[:, None], swap_sides(joints_vis), joints_vis)
+    keypoints, joints_vis = apply_transforms(to_views, batch["keypoints"]), batch["joints_vis"]
+    if "draws" in batch:
+        flipped = batch["draws"][:, 2] > 0.5  # (N,)
+        # The transform has mirrored the places. The names must follow, or right arms would be
+        # taught as left ones.
+        keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
+        joints_vis = ops.where(flipped[:, None], swap_sides(joints_vis), joints_vis)
+    return input_to_heatmap(keypoints), joints_vis
 
 
 def view_transforms(batch, size):
