@@ -41,7 +41,7 @@ class FusedNorm(layers.Layer):
 
     def call(self, inputs, training=False):
         """Normalise with the batch's statistics and keep them, or with the kept ones."""
-        # In training the operation finds the batch's statistics itself, and replaces the kept ones.
+        # In training the operation must be given no statistics: it finds the batch's own.
         norm = self.norm
         kept = (norm.moving_mean, norm.moving_variance)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(

@@ -79,7 +79,7 @@ def _is_upright(image):
 
 def _to_rgb(image):
     if image.mode.startswith("I"):  # Pillow would clip 16 bits to 8, not scale them
-        levels = np.asarray(image).astype(np.int64) >> 8  # 16 bits to 8
+        levels = np.asarray(image).astype(np.int64) >> 8
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")

@@ -69,7 +69,7 @@ def orthogonalize(matrix):
     # The smaller of the two products x x' and x' x.
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = ops.transpose(matrix) if is_tall else matrix
-    # By the Frobenius norm no singular value is above 1, where the rounds below would diverge.
+    # By the Frobenius norm, so that no singular value is above 1: far above, the rounds diverge.
     x = x / (ops.norm(x) + 1e-7)
     a, b, c = NEWTON_SCHULZ
     for _ in range(NUM_ROUNDS):
