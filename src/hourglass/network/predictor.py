@@ -20,7 +20,7 @@ class PosePredictor(keras.Model):
 
     Its `predict(batches)` takes batches of the input pipeline and returns a dict of arrays:
     `index` [N], `keypoints` float32 [N, K, 2] in px of the original pictures, `scores` [N, K].
-    Source of the flip test: Newell et al., ECCV 2016, section 3.1.
+    Source of the flip test: Newell et al., ECCV 2016, Training Details.
     """
 
     def __init__(self, network, flip_test, decode, xla=False):

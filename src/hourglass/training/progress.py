@@ -45,7 +45,7 @@ class EpochProgress(keras.callbacks.Callback):
     """Sets the learning rate before each step, checks the loss after it, draws the bar.
 
     Attributes:
-        lr: the mean of the epoch's learning rates. loss: of its last step.
+        lr: the mean of the epoch's learning rates. loss: the mean of its steps' losses.
     """
 
     def __init__(self, trainer, epoch, history):

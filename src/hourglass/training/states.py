@@ -1,5 +1,6 @@
 """The state of a run between two epochs: one file outside of DVC's outputs, keyed by all inputs."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -101,6 +102,7 @@ def cache_folder():
 def remove_old_states(folder, key):
     """Remove what no run has touched for STATE_DAYS, of other keys: it was given up."""
     for path in folder.glob("*"):
-        is_old = time.time() - path.stat().st_mtime > STATE_DAYS * 86400
-        if is_old and key not in path.name:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another run was faster
+            is_old = time.time() - path.stat().st_mtime > STATE_DAYS * 86400
+            if is_old and key not in path.name:
+                path.unlink()
