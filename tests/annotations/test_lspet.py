@@ -12,6 +12,7 @@ from hourglass.annotations.checks import check_records
 from hourglass.annotations.lspet import read_lspet
 from hourglass.annotations.mpii import read_mpii_json
 from hourglass.annotations.persons import SPLITS
+from hourglass.errors import UserError
 from hourglass.skeleton import JOINTS
 
 
@@ -40,6 +41,22 @@ def test_lspet_validation_is_the_last_tenth(num_pictures, num_val):
     train, validation = read_lspet(mat_of(joints=make_lspet(60)), names)
     assert [r["image"] for r in train + validation] == sorted(names)
     assert len(validation) == num_val
+
+
+@pytest.mark.parametrize(
+    "joints",
+    [
+        np.ones((14, 3)),
+        np.ones((14, 3, 2, 2)),
+        np.ones((3, 14, 2)),
+        np.ones((14, 2, 2)),
+        np.ones((14, 3, 2), complex),
+    ],
+    ids=lambda joints: f"{joints.shape} {joints.dtype}",
+)
+def test_joints_of_another_shape_or_kind_are_refused(joints):
+    with pytest.raises(UserError, match=r"joints\.mat: joints is .* numbers were expected"):
+        read_lspet(mat_of(joints=joints), {"im00001.jpg"})
 
 
 @needs_data("lspet-mini", "lspet-first60.zip")

@@ -302,6 +302,19 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
 
 
 @pytest.mark.parametrize(
+    ("x", "y", "side"), [(180, 150, 400), (-120, 150, 640), (180, -120, 640), (-200, -300, 1600)]
+)
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_crop_of_a_reduced_picture_keeps_a_blob_in_its_place(x, y, side, factor):
+    size = side // factor
+    image, decoded = decode_image(jpeg_of(blob(1000, 776, 300.3, 250.6, 14)), factor)
+    assert decoded == factor
+    found = find_blob(crop_square(image, factor, (x, y, side), size))
+    in_picture = geometry.apply_transform(geometry.square_transform((x, y, side), size), found)
+    np.testing.assert_allclose(in_picture, [300.3, 250.6], atol=0.3)
+
+
+@pytest.mark.parametrize(
     ("x", "y", "square_side", "size"),
     [
         (60, 40, 120, 300),  # enlarged

@@ -133,7 +133,9 @@ def test_whole_pictures_give_the_same_views_as_crops(
     np.testing.assert_allclose(measure_shifts(crops[0], whole[0], inside), 0, atol=0.1)
 
 
-@pytest.mark.parametrize(("x", "y"), [(-4, -3), (5, 6), (10, 8), (-30, 2), (3, 40)], ids=str)
+@pytest.mark.parametrize(
+    ("x", "y"), [(-4, -3), (5, 6), (10, 8), (-30, 2), (40, 3), (2, -30), (3, 40)], ids=str
+)
 def test_the_square_of_a_whole_picture_is_cut_wherever_it_lies(x, y):
     import tensorflow as tf
 

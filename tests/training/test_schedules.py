@@ -29,6 +29,7 @@ def test_cosine_falls_to_nearly_nothing(tiny_params):
     assert values[35] == pytest.approx(1.0)
     assert 0 < values[-1] < 0.01
     assert values[10:] == sorted(values[10:], reverse=True)
+    assert rates(params, num_epochs=8)[60:] == [0.0] * 20, "it does not rise again"
 
 
 def test_steps_fall_after_the_named_epochs(tiny_params):
