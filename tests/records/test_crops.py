@@ -13,6 +13,7 @@ from helpers.stored_persons import (
     shard_params,
 )
 from hourglass import geometry
+from hourglass.records.crops import store_person
 from hourglass.records.images import BadImageError
 
 
@@ -61,6 +62,17 @@ def test_a_whole_picture_of_another_kind_is_stored_as_an_upright_rgb_jpeg():
         assert (stored.format, stored.mode) == ("JPEG", "RGB")
         assert stored.getexif().get(0x0112, 1) == 1
         assert stored.size == (640, 480)
+
+
+def test_a_whole_jpeg_that_its_reader_refuses_is_encoded_anew(monkeypatch):
+    def refuse(*_, **__):
+        raise tf.errors.InvalidArgumentError(None, None, "Invalid JPEG data")
+
+    monkeypatch.setattr(tf.io, "decode_jpeg", refuse)
+    data = blob_jpeg(640, 480, 300, 200)
+    stored = store_person(make_person(), data, shard_params(crop_size=0))
+    assert stored.encoded != data
+    assert Image.open(io.BytesIO(stored.encoded)).size == (640, 480)
 
 
 @pytest.mark.parametrize("crop_size", [0, 384])

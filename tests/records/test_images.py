@@ -84,6 +84,12 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(kind, dtype):
     np.testing.assert_array_equal(decode(file_of(grey, kind)), expected)
 
 
+@pytest.mark.parametrize(("dtype", "white"), [(np.int32, 65_536), (np.float32, 256)])
+def test_grey_beyond_its_range_is_black_or_white(dtype, white):
+    grey = Image.fromarray(np.array([[-300, white, 40 * white]], dtype))
+    assert decode(file_of(grey, "TIFF"))[0, :, 0].tolist() == [0, 255, 255]
+
+
 def test_sixteen_bit_colour_is_scaled_not_clipped():
     rows = [(row.astype(">u2") * 257).tobytes() for row in quarters()]
     np.testing.assert_array_equal(decode(png_of(48, 32, 16, 2, rows)), quarters())
