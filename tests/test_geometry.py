@@ -77,11 +77,19 @@ def test_a_stored_square_is_whole_pixels_about_the_center_and_never_enlarged():
         assert covered < square_side < 1.03 * covered + 5, "little is stored that no view shows"
 
 
+@pytest.mark.parametrize(
+    ("side", "expected"), [(100.0, ((13, -37, 175), 175)), (1000.0, ((-763, -812, 1726), 384))]
+)
+def test_a_stored_square_stays_what_it_was(side, expected):
+    """Other bytes in every shard would follow from another square."""
+    assert geometry.stored_square((100.2, 50.7), side, 384, 0.25, 30) == expected
+
+
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45, 80, 180])
 def test_the_cover_is_the_upright_box_of_the_turned_square(degrees):
     angles = np.radians(np.linspace(-degrees, degrees, 2001))
     needed = (np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max() * 100 * 1.2
-    assert geometry.cover_side(100, 0.2, degrees) == pytest.approx(needed, rel=1e-3)
+    assert geometry.cover_side(100, 0.2, degrees) == pytest.approx(needed, rel=1e-5)
 
 
 def is_covered(center, side, square, size, draws, input_size):

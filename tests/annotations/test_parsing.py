@@ -81,6 +81,13 @@ def test_mpii_without_json_is_read_from_the_mat(tmp_path, monkeypatch):
     assert splits["train"][0].joints[3].tolist() == [3, 4]
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_mpii_with_the_json_of_one_split_is_read_from_the_mat(tmp_path, monkeypatch, split):
+    write_mpii(tmp_path / "raw", monkeypatch)
+    (tmp_path / "raw" / f"{split}.json").write_text(json.dumps([make_record(image="a.jpg")]))
+    assert parse_dataset(tmp_path / "raw", "mpii")[0]["train"][0].image == "b.jpg"
+
+
 def test_mpii_json_goes_before_the_mat(tmp_path, monkeypatch):
     write_mpii(tmp_path / "raw", monkeypatch)
     for split, image in (("train", "a.jpg"), ("validation", "b.jpg")):
@@ -141,6 +148,16 @@ def test_importing_brings_no_scipy_and_no_tensorflow(tmp_path):
         "print({'scipy', 'tensorflow'} & set(sys.modules))"
     )
     assert run_python("-c", code, cwd=tmp_path).stdout == "set()\n"
+
+
+def test_lspet_is_read_from_its_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "lspet.zip", "w") as archive:
+        archive.writestr("lsp/joints.mat", mat_of(joints=make_lspet(2)))
+        for number in (1, 2):
+            archive.writestr(f"lsp/images/im0000{number}.jpg", b"a picture")
+    splits, rejects = parse_dataset(tmp_path, "lspet")
+    assert [splits[split][0].image for split in splits] == ["im00001.jpg", "im00002.jpg"]
+    assert not rejects
 
 
 @needs_data("lspet-first60.zip")

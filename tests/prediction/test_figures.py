@@ -152,6 +152,18 @@ def test_truth_and_prediction_are_moved_into_the_crop(scene, drawn, tmp_path):
     np.testing.assert_array_equal(visible, ALL)
 
 
+def test_a_larger_picture_is_cut_to_the_persons_view_square(drawn, tmp_path):
+    person = make_person("a.jpg", scale=0.3)
+    rows, columns = np.mgrid[:90, :80].astype(np.uint8)
+    crops = {0: (np.dstack([columns, rows, rows]), np.float32([[2, 0, 10.5], [0, 2, 20.5]]))}
+    render_figures(tmp_path, [("best", 0)], crops, [person], person.joints[None])
+    image, truth, *_ = drawn[0]
+    # Its center (100, 104.5) is (44.75, 42) of the crop, and half its side 18.75 px of it.
+    assert (image.size, image.getpixel((0, 0))) == ((38, 38), (26, 23, 23))
+    moved = truth + np.array([26, 23])
+    np.testing.assert_allclose(moved, (person.joints - (10.5, 20.5)) / 2)
+
+
 def test_the_caption_is_the_persons_own_pckh(scene, drawn, tmp_path):
     persons, keypoints, crops = scene
     keypoints[0, :7] += 100  # 6 of the 14 scored joints; the pelvis is not one of them

@@ -65,6 +65,17 @@ def test_a_whole_picture_of_another_kind_is_stored_as_an_upright_rgb_jpeg():
         assert stored.size == (640, 480)
 
 
+def test_a_whole_jpeg_that_its_reader_refuses_is_encoded_anew(monkeypatch):
+    def refuse(*_, **__):
+        raise tf.errors.InvalidArgumentError(None, None, "Invalid JPEG data")
+
+    monkeypatch.setattr(tf.io, "decode_jpeg", refuse)
+    data = blob_jpeg(640, 480, 300, 200)
+    stored = store_person(make_person(), data, shard_params(crop_size=0))
+    assert stored.encoded != data
+    assert Image.open(io.BytesIO(stored.encoded)).size == (640, 480)
+
+
 @pytest.mark.parametrize("crop_size", [0, 384])
 def test_a_person_beside_the_picture_is_refused(crop_size):
     with pytest.raises(BadImageError, match="lies outside the picture"):

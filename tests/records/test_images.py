@@ -84,6 +84,12 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(kind, dtype):
     np.testing.assert_array_equal(decode(file_of(grey, kind)), expected)
 
 
+@pytest.mark.parametrize(("dtype", "white"), [(np.int32, 65_536), (np.float32, 256)])
+def test_grey_beyond_its_range_is_black_or_white(dtype, white):
+    grey = Image.fromarray(np.array([[-300, white, 40 * white]], dtype))
+    assert decode(file_of(grey, "TIFF"))[0, :, 0].tolist() == [0, 255, 255]
+
+
 def test_sixteen_bit_colour_is_scaled_not_clipped():
     rows = [(row.astype(">u2") * 257).tobytes() for row in quarters()]
     np.testing.assert_array_equal(decode(png_of(48, 32, 16, 2, rows)), quarters())
@@ -315,6 +321,19 @@ def test_a_crop_from_the_middle_of_a_reduced_picture_is_that_of_the_whole_one(re
     assert factor == reduction
     reduced, whole = (crop_square(*p, *stored) for p in ((image, factor), decode_image(data)))
     np.testing.assert_allclose(np.int16(reduced), np.int16(whole), atol=8)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "side"), [(180, 150, 400), (-120, 150, 640), (180, -120, 640), (-200, -300, 1600)]
+)
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_crop_of_a_reduced_picture_keeps_a_blob_in_its_place(x, y, side, factor):
+    size = side // factor
+    image, decoded = decode_image(jpeg_of(blob(1000, 776, 300.3, 250.6, 14)), factor)
+    assert decoded == factor
+    found = find_blob(crop_square(image, factor, (x, y, side), size))
+    in_picture = geometry.apply_transform(geometry.square_transform((x, y, side), size), found)
+    np.testing.assert_allclose(in_picture, [300.3, 250.6], atol=0.3)
 
 
 @pytest.mark.parametrize(
