@@ -218,3 +218,18 @@ def test_a_long_title_widens_the_sheet_and_one_panel_needs_one_column():
     short = draw_contact_sheet([panel], 4, "One")
     assert draw_contact_sheet([panel], 4, "One " * 50).width > short.width
     assert draw_contact_sheet([], 4, "One").width == short.width
+
+
+def test_a_caption_is_centred_under_its_panel():
+    comparison = draw_comparison(grey_image(), STANDING, np.ones(16, bool), STANDING, "PCKh 93 %")
+    below = np.asarray(comparison.convert("L"))[360:]
+    for left in (0, 360 + 6):
+        columns = np.flatnonzero((below[:, left : left + 360] < 128).any(axis=0))
+        assert (columns[0] + columns[-1]) / 2 == pytest.approx(180, abs=2)
+
+
+def test_a_wide_picture_gets_a_lower_panel():
+    comparison = draw_comparison(
+        grey_image((900, 100)), STANDING, np.ones(16, bool), STANDING, "", height=100
+    )
+    assert comparison.size == (200 + 6 + 200, 22 + 30)

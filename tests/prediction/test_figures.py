@@ -171,3 +171,19 @@ def test_the_caption_is_the_persons_own_pckh(scene, drawn, tmp_path):
     persons[1] = Person("b.jpg", persons[1].joints, only_trunk, persons[1].center, 1.0)
     render_figures(tmp_path, CHOSEN, crops, persons, keypoints)
     assert [call[-1] for call in drawn[:3]] == ["best, PCKh 100 %", "middle, PCKh 57 %", "worst"]
+
+
+def test_a_joint_within_half_a_head_is_right_however_near_the_others_are():
+    errors = np.stack([errors_with(1, 0.6, others=0.0), errors_with(14, 0.5)])
+    assert rank_persons(errors, np.tile(ALL, (2, 1))).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("center", "size"),
+    [((-900, 100), (1, 80)), ((900, 100), (1, 80)), ((100, -900), (80, 1)), ((100, 900), (80, 1))],
+)
+def test_a_view_square_beside_the_picture_leaves_its_edge(drawn, tmp_path, center, size):
+    person = Person("a.jpg", make_person("a.jpg").joints, ALL, np.array(center, float), 1.0)
+    crops = {0: (np.zeros((80, 80, 3), np.uint8), np.eye(2, 3))}
+    render_figures(tmp_path, [("best", 0)], crops, [person], person.joints[None])
+    assert drawn[0][0].size == size

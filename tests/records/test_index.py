@@ -1,4 +1,5 @@
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -67,3 +68,10 @@ def test_a_missing_or_damaged_index_says_what_to_do(tmp_path):
     (tmp_path / "index.json").write_text('{"crop": ')
     with pytest.raises(UserError, match=r"index\.json: damaged; delete it"):
         read_index(tmp_path)
+
+
+def test_an_index_written_in_another_order_says_the_same(tmp_path):
+    write_index(tmp_path, [], [], {"train": 3, "validation": 1}, shard_params())
+    index, path = read_index(tmp_path), tmp_path / "index.json"
+    path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items()))))
+    assert read_index(tmp_path) == index
