@@ -80,14 +80,31 @@ def test_a_port_that_takes_connections_and_says_nothing_is_one_line(monkeypatch,
     assert not inits
 
 
-def test_a_cluster_that_answers_is_joined(monkeypatch, inits, server):
+def answer_once(server, reply):
+    """Have `server` answer its first client so."""
+
     def answer():
         with server.accept()[0] as connection:
-            connection.sendall(connection.recv(100))
+            connection.recv(100)
+            connection.sendall(reply)
 
-    address = f"ray://127.0.0.1:{server.getsockname()[1]}"
     thread = threading.Thread(target=answer)
     thread.start()
+    return thread
+
+
+def test_a_server_of_another_kind_is_one_line(monkeypatch, inits, server):
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+    thread = answer_once(server, b"HTTP/1.0 505 HTTP Version Not Supported\r\n\r\n")
+    with pytest.raises(UserError, match=r"no answer \(what answers is not Ray\)"):
+        session.start_ray(None)
+    thread.join()
+    assert not inits
+
+
+def test_a_cluster_that_answers_is_joined(monkeypatch, inits, server):
+    address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+    thread = answer_once(server, session.GREETING[-9:])  # settings of its own
     for name in (address, "auto"):
         monkeypatch.setenv("RAY_ADDRESS", name)
         session.start_ray(None)

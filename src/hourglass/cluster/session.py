@@ -58,7 +58,9 @@ def _check_answers(address):
     try:
         with socket.create_connection(place, CONNECT_SECONDS) as connection:
             connection.sendall(GREETING)
-            connection.recv(1)  # whatever it is; some firewalls take connections and say nothing
+            # Some firewalls take connections and say nothing, and other servers speak HTTP/1.
+            if connection.recv(9)[3:4] != b"\x04":  # HTTP/2 begins with its settings
+                raise ConnectionError("what answers is not Ray")
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(

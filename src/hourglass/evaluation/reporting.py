@@ -97,7 +97,7 @@ def _draw_curves(axes, thresholds, curves):
             thresholds,
             values,
             label=f"{name}  {values[-1]:.1f}",
-            color=_CURVE_COLOURS[name],
+            color=_CURVE_COLOURS.get(name),  # a new group takes one of Matplotlib's own
             linewidth=2.6 if main else 1.4,
             zorder=3 if main else 2,
         )
