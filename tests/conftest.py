@@ -51,23 +51,13 @@ def persons(raw_folder):
 @pytest.fixture(scope="session")
 def write_shards(raw_folder, persons):
     """A function (folder, ShardParams) that writes the shards of `raw_folder`, without Ray."""
-    from hourglass.raw.archives import open_images
+    from helpers import shards as helper
     from hourglass.records.index import write_index
-    from hourglass.records.shards import plan_splits, write_shard
+    from hourglass.records.shards import plan_splits
 
     def write(folder, params):
         shards = plan_splits(persons, params)
-        with open_images(raw_folder / "images.zip") as images:
-            results = [
-                write_shard(
-                    folder / s.name,
-                    s.indices,
-                    [persons[s.split][i] for i in s.indices],
-                    images,
-                    params,
-                )
-                for s in shards
-            ]
+        results = helper.write_shards(folder, shards, persons, raw_folder / "images.zip", params)
         counts = {split: len(people) for split, people in persons.items()}
         write_index(folder, shards, results, counts, params)
         return folder

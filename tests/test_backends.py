@@ -2,14 +2,12 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from helpers.paths import ROOT
+from helpers.processes import run_python
 
 PROGRAM = """
 import json, sys
@@ -54,12 +52,7 @@ PARAMS = ROOT / "params.yaml"
 
 
 def run_on(backend):
-    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, PARAMS], env=environment,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = run_python("-c", PROGRAM, PARAMS, check=True, KERAS_BACKEND=backend, JAX_PLATFORMS="cpu")
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["backend"] == backend
     return result["values"]

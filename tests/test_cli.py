@@ -2,7 +2,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
 from importlib.metadata import version
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.paths import ROOT
+from helpers.processes import run_python
 from hourglass import cli
 from hourglass.network.storage import ABOUT_MEMBER, save_network
 from hourglass.skeleton import JOINTS
@@ -290,10 +289,7 @@ def test_help_loads_no_tensorflow():
         "try: cli.main()\n"
         "except SystemExit: sys.exit('tensorflow' in sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    result = run_python("-c", code)
     assert result.returncode == 0
     text = " ".join(result.stdout.split())
     for default in ("the whole picture", "poses", "models/hourglass.keras", "use both"):

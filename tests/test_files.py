@@ -4,18 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from helpers.archives import names_in
+from helpers.processes import environment, run_python
 from hourglass import files
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, check_free_space, exclusive_lock, write_json, write_text
-
-
-def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
-
 
 # --- atomic_path
 
@@ -84,12 +80,8 @@ def test_what_is_not_json_leaves_the_old_file(tmp_path, value):
 
 def test_text_is_utf_8_in_any_locale(tmp_path):
     code = "from hourglass.files import write_text; write_text('a.txt', '\\u00fc\\u2192\\n')"
-    source = str(Path(files.__file__).parents[1])
-    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path, env={"PYTHONPATH": source, **environment}, check=True,
-    )  # fmt: skip
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run_python("-c", code, cwd=tmp_path, check=True, **plain)
     assert (tmp_path / "a.txt").read_bytes() == "ü→\n".encode()
 
 
@@ -118,10 +110,9 @@ with exclusive_lock(sys.argv[1], "testing"):
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds the lock until its stdin closes or it is killed."""
-    source = str(Path(files.__file__).parents[1])
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "a.lock")],
-        env={"PYTHONPATH": source}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout.readline() == "held\n"
         yield process

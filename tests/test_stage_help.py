@@ -1,14 +1,12 @@
 """Every stage says what it does, and does nothing else when asked or misused."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
 
 from helpers.paths import ROOT
+from helpers.processes import run_python
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # As `python stages/NAME.py`; then says on stderr whether TensorFlow was loaded.
@@ -24,11 +22,7 @@ finally:
 
 def run(stage, argument, folder):
     """Exit code, stdout, lines of stderr, in an empty folder."""
-    command = [sys.executable, "-c", RUN, str(ROOT / "stages" / f"{stage}.py"), argument]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    result = run_python("-c", RUN, ROOT / "stages" / f"{stage}.py", argument, cwd=folder)
     assert not list(folder.iterdir())
     *err, has_tensorflow = result.stderr.splitlines()
     assert has_tensorflow == "False"

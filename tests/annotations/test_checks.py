@@ -88,7 +88,7 @@ def test_summary_adds_up():
     half = make_record(joints_vis=[1] * 8 + [0] * 8)
     persons, rejects = check_records([make_record(), half, 5], None, "train")
     other = [Reject("validation", 0, "", "not an object")]
-    assert summarize_split("train", persons, rejects + other) == (
+    assert summarize_split("train", persons, rejects + 2 * other) == (
         "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored"
     )
 

@@ -63,6 +63,11 @@ def test_mat_splits_follow_the_list_then_the_file():
     assert [record["scale"] for record in train] == [3, 7]
 
 
+def test_mat_without_a_list_of_training_pictures_has_no_others():
+    mat = make_mat([("a.jpg", make_rect(make_point(3, 4, 5)))], img_train=[])
+    assert len(read_mpii_mat(mat, [])[0]) == 1
+
+
 @needs_data("mpii-val")
 def test_real_validation_through_a_mat_gives_the_same_persons():
     """The records packed into a .mat's structs, pictures in another order, and read back."""

@@ -114,6 +114,12 @@ def test_a_scale_in_pixels_is_told_by_the_span_of_the_joints():
     assert reason_of(make_record(scale=37.6, joints_vis=two)) is None
 
 
+@pytest.mark.parametrize(("number", "is_told"), [(2, False), (3, True)])
+def test_two_joints_are_too_few_to_tell_a_scale_by(number, is_told):
+    record = make_record(joints=[[80.0, 40.0]] * 16, joints_vis=[1] * number + [0] * (16 - number))
+    assert (reason_of(record) is not None) == is_told
+
+
 def test_a_joint_far_off_the_person_is_told_by_the_center():
     # 10 heights of 250 px from the center at x = 80.5; both are moved by the same pixel.
     assert reason_of(with_joint(5, [80.5 + 2500, 40.0])) is None

@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 import shutil
 import sys
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from helpers.paths import ROOT
+from helpers.stages import load_stage
 from hourglass.annotations.persons import save_persons
 from hourglass.cluster import shard_tasks
 from hourglass.errors import UserError
@@ -24,10 +23,7 @@ BROKEN = {"train_00003.jpg": b"no picture", "validation_00001.jpg": b""}
 
 @pytest.fixture(scope="module")
 def stage():
-    spec = importlib.util.spec_from_file_location("shard_stage", ROOT / "stages" / "shard.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_stage("shard")
 
 
 @pytest.fixture(scope="module")

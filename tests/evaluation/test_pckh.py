@@ -163,6 +163,7 @@ def test_the_curve_rises_to_the_score_at_half():
     assert all(len(values) == len(thresholds) == 51 for values in curves.values())
     assert (np.diff(curves["total"]) >= 0).all()
     assert curves["total"][-1] == compute_pckh(errors, joints_vis, 0.5)
+    assert curves["total"][-1] == compute_pckh(errors, joints_vis)
     assert curves["head"][10] == compute_pckh(errors, joints_vis, 0.1, [9])
     assert curves["wrist"][10] == mean_pckh(errors, joints_vis, 0.1, [10, 15])
 

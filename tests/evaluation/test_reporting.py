@@ -1,15 +1,13 @@
 import csv
 import hashlib
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from helpers.paths import DATA, ROOT, needs_data
+from helpers.processes import loaded_after, run_python
 from hourglass.annotations.persons import Person, save_persons
 from hourglass.prediction.predictions import save_predictions
 
@@ -25,11 +23,7 @@ KNOWN_SCORES = {
 
 
 def run_evaluate(folder):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, str(ROOT / "stages" / "evaluate.py")]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    return run_python(ROOT / "stages" / "evaluate.py", cwd=folder)
 
 
 def read_json(path):
@@ -228,12 +222,5 @@ def test_missing_annotations_are_one_line(tmp_path):
 
 
 def test_matplotlib_and_tensorflow_are_not_imported_at_the_start():
-    code = "import sys, runpy; runpy.run_path(sys.argv[1]); print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(ROOT / "stages" / "evaluate.py")],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert not {"matplotlib", "tensorflow", "keras", "scipy"} & set(done.stdout.split())
+    code = f"import runpy; runpy.run_path({str(ROOT / 'stages' / 'evaluate.py')!r})"
+    assert not loaded_after(code, "matplotlib", "tensorflow", "keras", "scipy")

@@ -1,15 +1,11 @@
 """`pytest tests/faults --faults-table FILE`: what was tried and what held, as a Markdown table."""
 
-import importlib.util
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from helpers.paths import ROOT
-
-STAGES = ROOT / "stages"
+from helpers.stages import end_stage, load_stage
 
 HEADER = """\
 # Faults
@@ -74,16 +70,9 @@ def run_stage(tmp_path, monkeypatch, capsys):
     """A function that runs a stage in `tmp_path`, in this process: exit code, stdout, stderr."""
 
     def run(name, *arguments):
-        spec = importlib.util.spec_from_file_location(f"{name}_stage", STAGES / f"{name}.py")
-        stage = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(stage)
+        stage = load_stage(name)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
         capsys.readouterr()
-        try:
-            code = stage.main() or 0
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
+        return end_stage(stage, *arguments), *capsys.readouterr()
 
     return run

@@ -1,14 +1,12 @@
 """10,000 mutated pictures and 10,000 mutated annotation files: no crash, no hang, counts add up."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from helpers.paths import DATA, ROOT
+from helpers.paths import DATA
+from helpers.processes import run_python
 
 CORPUS = Path(__file__).with_name("corpus.py")
 REAL = DATA / "lspet-mini" / "images"
@@ -17,11 +15,7 @@ REAL = DATA / "lspet-mini" / "images"
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["pictures", "annotations"])
 def test_every_mutated_file_is_read_or_rejected(tmp_path, kind, count):
-    done = subprocess.run(
-        [sys.executable, CORPUS, kind, str(count), tmp_path, REAL],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_python(CORPUS, kind, count, tmp_path, REAL)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     result = json.loads(done.stdout)
     print(result)

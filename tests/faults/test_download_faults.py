@@ -17,6 +17,7 @@ import yaml
 
 from helpers.archives import md5, names_in, random_bytes, zip_bytes
 from helpers.paths import ROOT
+from helpers.processes import environment
 from helpers.server import BIG, RECORDS, data_params
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock
@@ -106,10 +107,17 @@ def test_next_process_resumes_what_the_last_one_left(site, tmp_path):
     assert names_in(tmp_path) == ["a.bin"]
 
 
-def test_killed_before_the_renaming_asks_for_nothing(site, tmp_path):
-    remote = site.remote("a.bin", BIG)
-    part = transfer._PartFile(tmp_path / "a.bin", remote.url)
-    transfer._complete_part(part, remote)
+def test_killed_before_the_renaming_asks_for_nothing(site, tmp_path, monkeypatch):
+    remote, replace = site.remote("a.bin", BIG), os.replace
+
+    def be_killed(source, target):
+        if source.suffix == ".part":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", be_killed)
+        download_file(remote, tmp_path)
     assert (tmp_path / "a.bin.part").read_bytes() == BIG
     download_file(remote, tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == BIG and len(site.requests) == 1
@@ -475,12 +483,11 @@ def start_stage(site, tmp_path, monkeypatch):
     recipe["data"]["mirror"] = site.url
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(recipe))
     site.files["lspet.zip"] = BIG_LSPET
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
     def start():
         return subprocess.Popen(
             [sys.executable, ROOT / "stages" / "download.py"],
-            cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
+            cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     return start

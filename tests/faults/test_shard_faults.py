@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from helpers.paths import ROOT
+from helpers.processes import environment, run_python, wait_for_none
 from helpers.stages import (
     assert_one_line,
     files_below,
     load_stage,
     run_stage,
-    wait_for_none,
     write_project,
 )
 from hourglass.cluster import shard_tasks
@@ -254,9 +254,7 @@ def spoil_pictures(archive):
 )
 def test_what_all_tasks_find_is_one_line_and_no_index(project, damage, parts):
     damage(Path("data/raw/synthetic/images.zip"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, str(ROOT / "stages" / "shard.py"), "--workers", "2"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = run_python(ROOT / "stages" / "shard.py", "--workers", 2)
     assert_one_line((result.returncode, [], result.stderr.splitlines()), *parts)
     assert not (OUT / "index.json").exists()
 
@@ -266,9 +264,9 @@ def test_what_all_tasks_find_is_one_line_and_no_index(project, damage, parts):
 @pytest.mark.parametrize("victim", ["the stage", "the stage and its workers"])
 def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, victim):
     wanted = {"before the first shard": 0, "after the first": 1, "after the third": 3}[place]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "MARK": str(project)}
+    marked = environment(MARK=str(project))
     command = [sys.executable, str(ROOT / "stages" / "shard.py"), "--workers", "1"]
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=marked, start_new_session=True)
     while not OUT.is_dir() or len(list(OUT.glob("*.tfrecords"))) < wanted:
         assert process.poll() is None
         time.sleep(0.005)
@@ -278,7 +276,7 @@ def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, v
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (OUT / "index.json").exists()
-    subprocess.run(command, env=environment, check=True)
+    subprocess.run(command, env=marked, check=True)
     assert_right_shards(shard_folder)
     # Two agents of Ray's, which write nothing here, look once a minute whether they are needed.
     assert not wait_for_none(project, seconds=100)

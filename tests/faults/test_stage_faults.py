@@ -1,7 +1,6 @@
 """Stages: alone, in the wrong order, twice, two at once, on half-written or foreign input."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,19 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.paths import ROOT
+from helpers.processes import environment, find_processes, wait_for_none
+from helpers.shards import write_shards
 from helpers.stages import (
     assert_one_line,
     files_below,
-    find_processes,
     load_stage,
     run_stage,
-    wait_for_none,
 )
 from hourglass import files
 from hourglass.annotations.persons import Person, load_persons, save_persons
-from hourglass.raw.archives import open_images
-from hourglass.records.shards import write_shard
 
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
 # Training takes seconds to build its graph; one case of it is enough for every day.
@@ -49,21 +45,8 @@ PREDICTIONS = Path("reports/predictions.json")
 def stages():
     """The six stages; the shard stage writes its shards here, without Ray."""
     modules = {name: load_stage(name) for name in STAGES}
-    shard = modules["shard"]
-    shard.start_ray = lambda _: None
-
-    def write_shards(folder, shards, persons, archive, params):
-        folder.mkdir(parents=True, exist_ok=True)
-        with open_images(archive) as images:
-            return [
-                write_shard(
-                    folder / s.name, s.indices, [persons[s.split][i] for i in s.indices], images,
-                    params,
-                )
-                for s in shards
-            ]  # fmt: skip
-
-    shard.write_shards = write_shards
+    modules["shard"].start_ray = lambda _: None
+    modules["shard"].write_shards = write_shards
     return modules
 
 
@@ -205,8 +188,8 @@ if __name__ == "__main__":
 
 def test_a_killed_download_stage_leaves_no_process(tmp_path):
     (tmp_path / "draw.py").write_text(DRAW)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "MARK": str(tmp_path)}
-    process = subprocess.Popen([sys.executable, "draw.py"], cwd=tmp_path, env=environment)
+    marked = environment(MARK=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "draw.py"], cwd=tmp_path, env=marked)
     archive = tmp_path / "raw" / ".images.zip.tmp"
     while not archive.is_file() or archive.stat().st_size == 0:  # the workers draw
         assert process.poll() is None

@@ -60,7 +60,8 @@ def make_mat(pictures, img_train=None):
     """Bytes of a .mat of [(picture's name, annorect)]."""
     annolist = [{"image": {"name": name}, "annorect": rect} for name, rect in pictures]
     release = {"annolist": struct_array(annolist), "version": "1.2"}
-    release["img_train"] = np.array([img_train or [1] * len(pictures)], np.uint8)
+    img_train = [1] * len(pictures) if img_train is None else img_train
+    release["img_train"] = np.array([img_train], np.uint8)
     file = io.BytesIO()
     savemat(file, {"RELEASE": release}, do_compression=True)
     return file.getvalue()

@@ -1,11 +1,9 @@
 """A project folder to run the stages in, in this process."""
 
-import contextlib
 import importlib.util
 import re
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,15 +23,19 @@ def load_stage(name):
     return module
 
 
-def run_stage(stage, capsys, *arguments):
-    """Run a stage in the current folder: exit code, lines of stdout, lines of stderr."""
-    code = 0
+def end_stage(stage, *arguments):
+    """Run a stage in the current folder: its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"{stage.__name__}.py", *arguments])
         try:
-            stage.main()
+            return stage.main() or 0
         except SystemExit as end:
-            code = end.code
+            return end.code
+
+
+def run_stage(stage, capsys, *arguments):
+    """Run a stage in the current folder: exit code, lines of stdout, lines of stderr."""
+    code = end_stage(stage, *arguments)
     out, err = capsys.readouterr()
     # Ray's own notes start with a date; its errors are not among what a user should see.
     notes = re.compile(r"\d{4}-\d\d-\d\d (?!.*ERROR)|\s*$")
@@ -65,20 +67,3 @@ def files_below(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def find_processes(mark):
-    """The processes that have MARK=`mark` in their environment."""
-    text, found = f"MARK={mark}\0".encode(), []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it has just ended
-            found += [path.parent.name] if text in path.read_bytes() else []
-    return found
-
-
-def wait_for_none(mark, seconds=30):
-    """Those of `find_processes` that are still there after so long."""
-    end = time.monotonic() + seconds
-    while (left := find_processes(mark)) and time.monotonic() < end:
-        time.sleep(0.1)
-    return left

@@ -134,6 +134,14 @@ def test_a_quarter_goes_towards_the_higher_neighbour():
     np.testing.assert_array_equal(keypoints[0], [[5.25, 3.75], [4.75, 4.25], [5, 4]])
 
 
+def test_one_pixel_from_the_border_there_is_a_quarter_to_go():
+    heatmap = np.zeros((1, 9, 9, 2))
+    heatmap[0, 1, 1, 0] = heatmap[0, 7, 7, 1] = 1
+    heatmap[0, 1, 2, 0] = heatmap[0, 2, 1, 0] = heatmap[0, 7, 6, 1] = heatmap[0, 6, 7, 1] = 0.5
+    keypoints, _ = decode(heatmap, "quarter")
+    np.testing.assert_array_equal(keypoints[0], [[1.25, 1.25], [6.75, 6.75]])
+
+
 @pytest.mark.parametrize(("x", "y"), [(0, 20), (63, 20), (20, 0), (20, 63), (0, 63)])
 def test_a_quarter_leaves_a_peak_on_the_border_there(x, y):
     """A pixel on the border has no neighbour on the other side to be compared with."""

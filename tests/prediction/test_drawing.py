@@ -142,6 +142,11 @@ def test_lines_grow_with_the_person_but_stay_thin():
     assert small < medium < large < 0.06 * 1600 * 1600
 
 
+def test_lines_of_a_person_larger_than_the_picture_stay_thin():
+    drawn = draw_pose(grey_image(), (STANDING - STANDING[7]) * 50 + (200, 100))
+    assert 0 < changed_pixels(drawn).mean() < 0.06
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "LA"])
 def test_every_mode_becomes_rgb(mode):
     drawn = draw_pose(grey_image(mode=mode), STANDING)

@@ -47,6 +47,11 @@ def test_missing_joints_do_not_count():
     assert rank_persons(errors, joints_vis).tolist() == [0, 1]
 
 
+def test_one_labelled_joint_that_is_right_is_better_than_twelve_of_fourteen():
+    errors = np.stack([errors_with(2), errors_with(0)])
+    assert rank_persons(errors, np.stack([ALL, labels(*range(1, 16))])).tolist() == [1, 0]
+
+
 def test_persons_without_a_scored_joint_have_no_rank():
     errors = np.stack([errors_with(0)] * 3)
     only_trunk = np.isin(np.arange(16), (6, 7))

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from helpers.pictures import file_of
 from helpers.stored_persons import (
     blob_jpeg,
     encode_record,
@@ -39,6 +40,14 @@ def test_a_crop_is_no_larger_than_asked_and_its_square_is_all_of_it():
         width = tf.io.decode_jpeg(record["encoded"]).shape[1]
         assert width == expected
         np.testing.assert_array_equal(record["square"], [0, 0, width])
+
+
+def test_a_crop_that_is_not_shrunk_is_as_sharp_as_the_picture():
+    stripes = np.tile(np.repeat(np.uint8([0, 255]), 4), (480, 80))  # 4 px wide
+    picture = file_of(Image.fromarray(stripes).convert("RGB"), "JPEG", quality=95)
+    stored = store_person(make_person(scale=0.4), picture, shard_params())
+    crop = np.asarray(Image.open(io.BytesIO(stored.encoded)).convert("L"))
+    assert crop.shape == (175, 175) and crop.std() > 110
 
 
 def test_a_whole_plain_jpeg_is_stored_byte_for_byte():

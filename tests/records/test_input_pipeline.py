@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hourglass import geometry
 from hourglass.network.views import locate_keypoints, render_views
 from hourglass.params import AugmentParams
-from hourglass.records import input_pipeline
-from hourglass.records.input_pipeline import eval_batches, train_batches
+from hourglass.records.input_pipeline import crop_whole_picture, eval_batches, train_batches
 from hourglass.records.splits import open_split
 
 
@@ -137,8 +137,6 @@ def test_whole_pictures_give_the_same_views_as_crops(
     ("x", "y"), [(-4, -3), (5, 6), (10, 8), (-30, 2), (3, 40), (3, -15), (40, 3)], ids=str
 )
 def test_the_square_of_a_whole_picture_is_cut_wherever_it_lies(x, y):
-    import tensorflow as tf
-
     picture = np.random.default_rng(1).integers(0, 256, (14, 18, 3), np.uint8)
     side = 10
     record = {
@@ -148,9 +146,27 @@ def test_the_square_of_a_whole_picture_is_cut_wherever_it_lies(x, y):
         "side": tf.constant(8.0),
         "transform": tf.eye(2, 3),
     }
-    crop, moved = input_pipeline.crop_whole_picture(tf.constant(picture), record, side)
+    crop, moved = crop_whole_picture(tf.constant(picture), record, side)
     wide = np.pad(picture, [(60, 60), (60, 60), (0, 0)])
     np.testing.assert_array_equal(crop, wide[60 + y : 70 + y, 60 + x : 70 + x])
     np.testing.assert_allclose(moved["keypoints"], [[2, 3]], atol=1e-5)
     np.testing.assert_allclose(moved["center"], [4, 5], atol=1e-5)
     np.testing.assert_allclose(moved["transform"], [[1, 0, x], [0, 1, y]], atol=1e-5)
+
+
+def test_from_a_smaller_crop_of_a_whole_picture_there_is_a_way_back():
+    places, center = np.float32([[12.5, 4.25], [3, 9]]), np.float32([8, 7])
+    record = {
+        "square": tf.constant([2, -3, 10]),
+        "keypoints": tf.constant(places),
+        "center": tf.constant(center),
+        "side": tf.constant(8.0),
+        "transform": tf.eye(2, 3),
+    }
+    _, moved = crop_whole_picture(tf.zeros((14, 18, 3), tf.uint8), record, 5)
+    assert moved["side"] == 4
+    for value, original in (("keypoints", places), ("center", center)):
+        back = geometry.apply_transform(moved["transform"].numpy(), moved[value].numpy())
+        np.testing.assert_allclose(back, original, atol=1e-5)
+    corner = geometry.apply_transform(moved["transform"].numpy(), [-0.5, -0.5])
+    np.testing.assert_allclose(corner, [1.5, -3.5], atol=1e-5)

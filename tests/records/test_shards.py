@@ -1,16 +1,8 @@
-import importlib
-import importlib.util
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.paths import DATA, needs_data
-from helpers.stored_persons import Folder, blob_jpeg, people, read_record, shard_params, to_picture
-from hourglass.annotations.checks import check_records
+from helpers.stored_persons import Folder, blob_jpeg, people, shard_params
 from hourglass.records.schema import parse_record
 from hourglass.records.shards import (
     Shard,
@@ -21,8 +13,6 @@ from hourglass.records.shards import (
     write_shard,
 )
 from hourglass.rejects import Reject
-
-TUTORIAL = DATA.parent / "reference" / "action-stickers-tutorial.ko.md"
 
 
 def test_shards_have_the_tutorials_names():
@@ -113,73 +103,6 @@ def test_a_shard_may_be_empty(tmp_path, pictures):
     path = tmp_path / "s.tfrecords"
     assert write_shard(path, [], [], pictures, shard_params()) == []
     assert list(tf.data.TFRecordDataset(str(path))) == []
-
-
-@pytest.fixture
-def tutorial(tmp_path, monkeypatch):
-    """Its `preprocess` and `train` modules, rebuilt from its text."""
-    tool = DATA.parent / "tools" / "extract_tutorial.py"
-    names = ("preprocess", "hourglass104", "train")
-    folder = tmp_path / "tutorial"
-    subprocess.run([sys.executable, tool, TUTORIAL, folder], check=True, capture_output=True)
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.syspath_prepend(folder)
-    yield importlib.import_module("preprocess"), importlib.import_module("train")
-    for name in names:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def lspet_shards(tmp_path):
-    """24 real persons over 4 shards: the shards' glob pattern, and the persons by index."""
-    raw = json.loads((DATA / "lspet-mini" / "train.json").read_text())
-    persons, _ = check_records(raw[:60], None, "train")
-    persons = persons[:24]
-    images = Folder(
-        {p.image: (DATA / "lspet-mini" / "images" / p.image).read_bytes() for p in persons}
-    )
-    for shard in plan_shards("train", "train", len(persons), 4, seed=1):
-        people = [persons[k] for k in shard.indices]
-        path = tmp_path / shard.name
-        assert not write_shard(path, shard.indices, people, images, shard_params())
-    return str(tmp_path / "train_*_of_0004.tfrecords"), persons
-
-
-@needs_data("lspet-mini", "../reference", "../tools")
-def test_the_tutorials_parser_finds_the_joints_where_they_are(tutorial, lspet_shards):
-    preprocess, _ = tutorial
-    pattern, persons = lspet_shards
-    parse = preprocess.Preprocessor().parse_tfexample
-    seen = []
-    for serialized in tf.data.TFRecordDataset(tf.io.gfile.glob(pattern)):
-        theirs, ours = parse(serialized), read_record(serialized)
-        x, y, v = (tf.sparse.to_dense(theirs[f"image/object/parts/{k}"]).numpy() for k in "xyv")
-        person = persons[ours["index"]]
-        np.testing.assert_array_equal(v > 0, person.joints_vis)
-        joints = to_picture(ours, np.stack([x, y], axis=1))
-        distance = np.linalg.norm(joints - person.joints, axis=1)[person.joints_vis]
-        assert distance.max() <= 1
-        assert theirs["image/filename"].numpy().decode() == person.image
-        seen.append(int(ours["index"]))
-    assert sorted(seen) == list(range(24))
-
-
-@needs_data("lspet-mini", "../reference", "../tools")
-def test_the_tutorials_dataset_reads_every_record(tutorial, lspet_shards):
-    _, train = tutorial
-    pattern, persons = lspet_shards
-    num_pictures = num_peaks = 0
-    for pictures, heatmaps in train.create_dataset(pattern, 8, 16, is_train=False):
-        assert pictures.shape[1:] == (256, 256, 3)
-        assert heatmaps.shape[1:] == (64, 64, 16)
-        assert np.abs(pictures).max() <= 1
-        num_pictures += len(pictures)
-        num_peaks += (np.max(heatmaps, axis=(1, 2)) == 12).sum()  # its Gaussians' peak
-    assert num_pictures == 24
-    num_labelled = sum(person.joints_vis.sum() for person in persons)
-    # It loses a Gaussian now and then, on the border of its own crop.
-    assert 0.9 * num_labelled < num_peaks <= num_labelled
 
 
 def test_rejects_come_in_the_order_of_the_annotations():

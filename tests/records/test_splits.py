@@ -16,6 +16,12 @@ def test_open_split_counts_records(train_split, val_split):
     assert train_split.crop_size == 64 and not train_split.holds_whole_pictures
 
 
+def test_whole_pictures_are_cut_at_the_size_that_a_view_can_need(whole_folder):
+    split = open_split(whole_folder, "validation", 32)
+    assert split.holds_whole_pictures
+    assert split.crop_size - 1 < geometry.cover_side(32, 0.25, 30) <= split.crop_size
+
+
 def copy_shards(folder, target):
     return shutil.copytree(folder, target / "tfrecords")
 

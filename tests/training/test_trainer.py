@@ -1,9 +1,6 @@
 import csv
 import json
-import os
 import pickle
-import subprocess
-import sys
 import warnings
 
 import keras
@@ -12,9 +9,8 @@ import pytest
 import tensorflow as tf
 
 from helpers.changes import change_train
-from helpers.paths import ROOT
+from helpers.processes import run_python
 from hourglass.errors import UserError
-from hourglass.files import exclusive_lock
 from hourglass.records.splits import open_split
 from hourglass.training import (
     tracking,
@@ -220,7 +216,7 @@ def test_a_finished_run_is_not_trained_again(renew, monkeypatch):
     trainer = renew(epochs=1)
     history = trainer.run()
     expected = weights_of(trainer)
-    monkeypatch.setattr(Trainer, "_run_epoch", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(trainer.loss_model, "fit", lambda *_, **__: pytest.fail("trained again"))
     assert renew(scrambled=True, epochs=1).run() == history
     assert weights_of(trainer) == expected
 
@@ -233,17 +229,20 @@ def scripted(renew, monkeypatch):
     """A function that runs epochs with given scores; after epoch n all weights are n."""
 
     def run(scores, **values):
-        def fit(self, epoch, history):
-            self.network.set_weights([np.full_like(w, epoch) for w in self.network.get_weights()])
-            return {"epoch": epoch, "lr": 0.1, "loss": 1.0}
+        trainer = renew(epochs=len(scores), **values)
+
+        def fit(batches, epochs, callbacks, **_):
+            callbacks[0].loss = 1.0
+            trainer.network.set_weights(
+                [np.full_like(w, epochs) for w in trainer.network.get_weights()]
+            )
 
         def validate(self):
             epoch = self.network.get_weights()[0].flat[0]
             return {"val_pckh": scores[int(epoch) - 1], "val_pckh_0_1": 0.0}
 
-        monkeypatch.setattr(Trainer, "_fit", fit)
+        monkeypatch.setattr(trainer.loss_model, "fit", fit)
         monkeypatch.setattr(Trainer, "validate", validate)
-        trainer = renew(epochs=len(scores), **values)
         return trainer.run(), trainer.network.get_weights()[0].flat[0]
 
     return run
@@ -406,31 +405,6 @@ def test_first_weights_are_used(tiny_params, splits, model_file, network, tmp_pa
         np.testing.assert_array_equal(new, old)
 
 
-def test_a_second_trainer_is_refused(tmp_path):
-    lock = tmp_path / ".train.lock"
-    code = (
-        "import sys; from hourglass.files import exclusive_lock\n"
-        "from hourglass.errors import exit_on_user_error\n"
-        "@exit_on_user_error\n"
-        "def main():\n"
-        "    with exclusive_lock(sys.argv[1], 'training here'): print('got it')\n"
-        "main()"
-    )
-
-    def second():
-        return subprocess.run(
-            [sys.executable, "-c", code, lock], env={"PYTHONPATH": str(ROOT / "src")},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    with exclusive_lock(lock, "training here"):
-        refused = second()
-    assert refused.returncode == 1 and not refused.stdout
-    line = f"error: process {os.getpid()} is training here: wait for it, or end it\n"
-    assert refused.stderr == line
-    assert second().stdout == "got it\n"
-
-
 def test_history_is_written_in_full(tmp_path, plain_run):
     history = plain_run[0]
     write_history(tmp_path / "history.csv", history)
@@ -441,11 +415,7 @@ def test_history_is_written_in_full(tmp_path, plain_run):
 def test_two_devices_train_as_one(tmp_path, tiny_params, shard_folder):
     # Five validation records in batches of four: the last has nothing for the second device.
     (tmp_path / "job.pkl").write_bytes(pickle.dumps((tiny_params, shard_folder, tmp_path)))
-    result = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", TWO_DEVICES, tmp_path / "job.pkl"],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    result = run_python("-W", "error::UserWarning", "-c", TWO_DEVICES, tmp_path / "job.pkl")
     assert result.returncode == 0, result.stderr[-3000:]
     one_device, two_devices = json.loads((tmp_path / "histories.json").read_text())
     assert len(one_device) == 3 and one_device[2]["loss"] < one_device[0]["loss"]
