@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_erosion, map_coordinates
 
+from helpers.drawings import draw_coverage
 from hourglass.synthetic import cartoons
+from hourglass.synthetic.canvas import Canvas
 
 SEED = 7
 
@@ -15,13 +17,6 @@ def sample_figures(count, height=200.0):
     """`count` figures in the middle of a square of twice their height."""
     rngs = [np.random.default_rng((SEED, index)) for index in range(count)]
     return [cartoons.sample_figure(rng, height).move((height, height)) for rng in rngs]
-
-
-def draw_coverage(size, draw):
-    """How much of each pixel, 0..1, `draw(canvas)` covers in black or nearly so."""
-    canvas = cartoons.Canvas(Image.new("RGB", size, "white"))
-    draw(canvas)
-    return 1 - np.asarray(canvas.finish().convert("L"), float) / 255
 
 
 def draw_black(figure, draw):
@@ -38,15 +33,6 @@ def profile_offset(coverage, start, end):
     x, y = (start + end)[:, None] / 2 + np.outer((-along[1], along[0]), offsets)
     values = map_coordinates(coverage, (y, x), order=1)
     return (offsets * values).sum() / values.sum()
-
-
-@pytest.mark.parametrize("center", [(20.0, 20.0), (20.5, 21.25), (18.1, 22.9)])
-def test_disc_lies_where_it_is_asked_for(center):
-    coverage = draw_coverage((40, 44), lambda canvas: canvas.fill_hull([(*center, 6.0)], (0, 0, 0)))
-    rows, columns = np.indices(coverage.shape)
-    centroid = [(coverage * axis).sum() / coverage.sum() for axis in (columns, rows)]
-    assert centroid == pytest.approx(center, abs=0.1)
-    assert coverage.sum() == pytest.approx(np.pi * 6**2, rel=0.1)
 
 
 @pytest.mark.parametrize("kind", ["arm", "leg"])
@@ -79,7 +65,7 @@ def test_only_a_face_toward_the_viewer_has_eyes():
     for figure in sample_figures(60):
         if abs(figure.head_axes[2, 2]) < 0.5:
             continue
-        canvas = cartoons.Canvas(Image.new("RGB", (400, 400), "white"))
+        canvas = Canvas(Image.new("RGB", (400, 400), "white"))
         cartoons.draw_head(canvas, figure)
         eyes = (np.asarray(canvas.finish()) == cartoons.EYE).all(axis=2).sum()
         assert (eyes > 2) == figure.faces_viewer
@@ -103,7 +89,7 @@ def test_trim_is_on_the_front_alone(striped):
             continue
         front = bool(facing > 0)
         trim = (1, 255, 2)
-        canvas = cartoons.Canvas(Image.new("RGB", (400, 400), "white"))
+        canvas = Canvas(Image.new("RGB", (400, 400), "white"))
         look = replace(figure.look, striped=striped, trim=trim)
         cartoons.draw_trunk(canvas, replace(figure, look=look))
         assert (count_colour(canvas, trim) > 20) == front
@@ -115,7 +101,7 @@ def test_longer_sleeves_cover_more():
     figure = sample_figures(1)[0]
     cloth = []
     for sleeves in (0.0, 0.5, 1.4, 2.0):
-        canvas = cartoons.Canvas(Image.new("RGB", (400, 400), "white"))
+        canvas = Canvas(Image.new("RGB", (400, 400), "white"))
         look = replace(figure.look, skin=(255, 255, 255), top=(0, 0, 0), sleeves=sleeves)
         cartoons.draw_limb(canvas, replace(figure, look=look), side="l", kind="arm")
         cloth.append(count_colour(canvas, (0, 0, 0)))
@@ -126,28 +112,10 @@ def test_longer_sleeves_cover_more():
 def test_near_arm_is_over_the_trunk():
     figure = next(f for f in sample_figures(60) if f.depth("r_wrist", "r_elbow") > 40)
     figure = replace(figure, look=replace(figure.look, sleeves=2.0, top=(1, 255, 2)))
-    whole, arm = (cartoons.Canvas(Image.new("RGB", (400, 400), "white")) for _ in range(2))
+    whole, arm = (Canvas(Image.new("RGB", (400, 400), "white")) for _ in range(2))
     cartoons.draw_figure(whole, figure)
     cartoons.draw_limb(arm, figure, side="r", kind="arm")
     arm, whole = np.asarray(arm.finish()), np.asarray(whole.finish())
     inside = binary_erosion((arm != 255).any(axis=2), iterations=2)
     assert inside.sum() > 100
     assert np.array_equal(arm[inside], whole[inside])
-
-
-def test_occluder_hides_a_joint():
-    figure = sample_figures(1)[0]
-    for index in range(20):
-        canvas = cartoons.Canvas(Image.new("RGB", (400, 400), "white"))
-        cartoons.draw_occluder(canvas, np.random.default_rng((SEED, index)), figure)
-        picture = np.asarray(canvas.finish())
-        x, y = figure.keypoints.round().astype(int).T
-        assert (picture[y, x] < 250).any()
-
-
-def test_backdrop_has_the_size_asked_for_and_quiet_colours():
-    for index in range(20):
-        picture = cartoons.paint_backdrop(np.random.default_rng((SEED, index)), (60, 40))
-        assert picture.size == (60, 40)
-        red, green, blue = np.asarray(picture, float).mean(axis=(0, 1))
-        assert max(red, green, blue) - min(red, green, blue) < 0.3 * 255

@@ -1,1 +1,1 @@
-"""Drawn people with exact joints: bodies in three dimensions, cartoons of them, pictures."""
+"""Drawn people with exact joints: bodies in space, cartoons of them, scenery, pictures."""

@@ -1,20 +1,13 @@
-"""Cartoons: dressed bodies and what stands around them, drawn as hulls of circles.
+"""Cartoons: dressed bodies, drawn as hulls of circles."""
 
-Circles are (x, y, radius) in 0-based pixels of the picture.
-"""
-
-import colorsys
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from hourglass.synthetic.bodies import Body, sample_body
-
-SUPERSAMPLING = 3
-POLE_REACH = 480  # px to either side of what the pole hides
+from hourglass.synthetic.canvas import box, circle, interpolate, sample_colour
 
 
 class Limb(NamedTuple):
@@ -37,10 +30,7 @@ LIMBS = {
 SKINS = ((255, 224, 196), (241, 194, 150), (224, 172, 118), (198, 134, 84), (141, 85, 48))
 HAIRS = ((40, 32, 30), (78, 50, 34), (122, 76, 40), (196, 148, 74), (168, 74, 36), (150, 146, 144))
 # fmt: on
-OUTLINE, EYE, LIP = (38, 32, 40), (24, 22, 30), (160, 62, 62)
-QUIET = (0.03, 0.24), (0.5, 0.95)  # bounds of a backdrop colour's saturation and value
-LEAF = ((0, 0.002), (0.07, 0.022), (0.13, 0.002))  # circles along a leaf: distance, radius
-DIRECTIONS = np.array([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 49)[:-1]])
+EYE, LIP = (24, 22, 30), (160, 62, 62)
 
 
 @dataclass(frozen=True)
@@ -74,52 +64,13 @@ class Figure(Body):
 
     def circle(self, name, radius):
         """A circle of `radius` px about a named point."""
-        return _circle(self.points[name], radius)
+        return circle(self.points[name], radius)
 
     def shade(self, colour, name):
         """`colour`, darker where the named point is behind the pelvis: the near limb stands out."""
         behind = (self.points["pelvis"] - self.points[name])[2] / self.height
         light = np.clip(1 - 1.6 * behind, 0.68, 1.06)
         return tuple(round(min(255, channel * light)) for channel in colour)
-
-
-class Canvas:
-    """A picture drawn at SUPERSAMPLING times its size; coordinates are its own 0-based pixels."""
-
-    def __init__(self, base):
-        self.size = base.size
-        large = [SUPERSAMPLING * side for side in base.size]
-        self._image = base.resize(large, Image.Resampling.NEAREST)
-        self._pen = ImageDraw.Draw(self._image)
-        self._glaze = ImageDraw.Draw(self._image, "RGBA")
-
-    def fill_polygon(self, points, colour):
-        """Fill a polygon [N, 2]; a colour of four values is translucent."""
-        # Pixel x is made of columns S x ... S x + S - 1. Pillow drops fractions, hence the rint.
-        large = np.rint(SUPERSAMPLING * np.asarray(points) + (SUPERSAMPLING - 1) / 2)
-        pen = self._pen if len(colour) == 3 else self._glaze
-        pen.polygon(large.ravel().tolist(), fill=colour)
-
-    def fill_hull(self, circles, colour, grow=0.0):
-        """Fill the convex hull of circles [N, 3] (x, y, radius), each grown by `grow` px."""
-        circles = np.add(circles, (0.0, 0.0, grow))
-        # How far each circle reaches in each direction; where the farthest one ends is on the hull.
-        reach = circles[:, :2] @ DIRECTIONS.T + circles[:, 2:]  # (N, directions)
-        touched = circles[reach.argmax(axis=0)]  # (directions, 3)
-        self.fill_polygon(touched[:, :2] + touched[:, 2:] * DIRECTIONS, colour)
-
-    def fill_shapes(self, shapes, outline):
-        """Fill shapes, (circles, colour) each, over one common outline `outline` px wide."""
-        # All outlines before all fills, or they would cross the shapes where these meet.
-        for circles, _ in shapes:
-            self.fill_hull(circles, OUTLINE, outline)
-        for circles, colour in shapes:
-            self.fill_hull(circles, colour)
-
-    def finish(self):
-        """The picture in its own size."""
-        # The mean of each block: smooth edges.
-        return self._image.reduce(SUPERSAMPLING)
 
 
 def sample_figure(rng, height):
@@ -132,48 +83,17 @@ def _sample_look(rng):
     return Look(
         skin=SKINS[rng.integers(len(SKINS))],
         hair=HAIRS[rng.integers(len(HAIRS))],
-        top=_sample_colour(rng, (0.45, 0.85), (0.4, 0.85)),
-        trim=_sample_colour(rng, (0.0, 0.15), (0.92, 1.0)),
+        top=sample_colour(rng, (0.45, 0.85), (0.4, 0.85)),
+        trim=sample_colour(rng, (0.0, 0.15), (0.92, 1.0)),
         striped=bool(rng.random() < 0.4),
-        bottom=_sample_colour(rng, (0.2, 0.7), (0.25, 0.75)),
-        shoe=_sample_colour(rng, (0.0, 0.8), (0.2, 0.95)),
+        bottom=sample_colour(rng, (0.2, 0.7), (0.25, 0.75)),
+        shoe=sample_colour(rng, (0.0, 0.8), (0.2, 0.95)),
         sleeves=rng.choice([0.0, 0.5, 1.4, 2.0], p=[0.15, 0.4, 0.1, 0.35]),
         trousers=rng.choice([0.55, 1.2, 2.0], p=[0.3, 0.1, 0.6]),
         skirt=bool(rng.random() < 0.18),
         long_hair=bool(rng.random() < 0.4),
         girth=rng.uniform(0.88, 1.2),
     )
-
-
-def _sample_colour(rng, saturation, value):
-    rgb = colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
-    return tuple(round(255 * channel) for channel in rgb)
-
-
-# --- circles ----------------------------------------------------------------------------------
-
-
-def _circle(point, radius):
-    return np.array((point[0], point[1], radius))
-
-
-def _box(center, half_size):
-    """An upright box as a hull: four small circles."""
-    corners = np.array(((-1, -1), (1, -1), (1, 1), (-1, 1))) * half_size
-    return [_circle(center + corner, 1) for corner in corners]
-
-
-def _interpolate(start, end, part):
-    """The circle `part` of the way from `start` (0) to `end` (1)."""
-    return start + part * (end - start)
-
-
-def _cut_segment(start, end, part):
-    """The first `part` of the segment between two circles, as two circles."""
-    return [start, _interpolate(start, end, min(part, 1.0))]
-
-
-# --- a figure ---------------------------------------------------------------------------------
 
 
 def draw_figure(canvas, figure):
@@ -200,7 +120,7 @@ def _draw_seat(canvas, figure):
     unit, points = figure.height, figure.points
     x, y = points["pelvis"][0], points["pelvis"][1] + 0.05 * unit
     half = np.array((0.11 * unit, max(0.1 * unit, points["r_heel"][1] - y) / 2))
-    canvas.fill_shapes([(_box((x, y + half[1]), half), figure.look.shoe)], figure.outline)
+    canvas.fill_shapes([(box((x, y + half[1]), half), figure.look.shoe)], figure.outline)
 
 
 def draw_limb(canvas, figure, side, kind):
@@ -227,21 +147,26 @@ def draw_limb(canvas, figure, side, kind):
     canvas.fill_hull(patch, cloth if covered > 1 else skin)
 
 
+def _cut_segment(start, end, part):
+    """The first `part` of the segment between two circles, as two circles."""
+    return [start, interpolate(start, end, min(part, 1.0))]
+
+
 def draw_trunk(canvas, figure):
     """Draw chest, waist, hips and what clothes them."""
     look, points = figure.look, figure.points
     unit = figure.height * look.girth
     hips = [figure.circle(f"{side}_hip", 0.054 * unit) for side in "rl"]
     across = (points["l_hip"] - points["r_hip"]) * 0.42
-    waist = [_circle(points["waist"] + side * across, 0.056 * unit) for side in (-1, 1)]
+    waist = [circle(points["waist"] + side * across, 0.056 * unit) for side in (-1, 1)]
     shoulders = [figure.circle(f"{side}_shoulder", 0.038 * unit) for side in "rl"]
-    chest = _circle(0.65 * points["thorax"] + 0.35 * points["waist"], 0.072 * unit)
-    belt = [_interpolate(*pair, 0.4) for pair in zip(hips, waist, strict=True)]
+    chest = circle(0.65 * points["thorax"] + 0.35 * points["waist"], 0.072 * unit)
+    belt = [interpolate(*pair, 0.4) for pair in zip(hips, waist, strict=True)]
     shapes = [([*hips, *belt], look.bottom), ([*waist, *belt], look.top)]
     shapes.append(([*shoulders, chest, *waist], look.top))
     if look.skirt:
         knees = [figure.circle(f"{side}_knee", 0.07 * unit) for side in "rl"]
-        hem = [_interpolate(*pair, 0.6) for pair in zip(hips, knees, strict=True)]
+        hem = [interpolate(*pair, 0.6) for pair in zip(hips, knees, strict=True)]
         shapes.insert(0, ([*belt, *hips, *hem], look.bottom))
     canvas.fill_shapes(shapes, figure.outline)
     _draw_front(canvas, figure, shoulders, waist)
@@ -266,10 +191,10 @@ def _draw_front(canvas, figure, shoulders, waist):
 
 def _draw_stripes(canvas, colour, shoulders, waist):
     for part in (0.3, 0.6, 0.9):
-        a, b = (_interpolate(*pair, part) for pair in zip(shoulders, waist, strict=True))
+        a, b = (interpolate(*pair, part) for pair in zip(shoulders, waist, strict=True))
         along = (b - a)[:2] / max(1.0, np.hypot(*(b - a)[:2]))
         ends = (a[:2] - 0.65 * a[2] * along, b[:2] + 0.65 * b[2] * along)
-        canvas.fill_hull([_circle(end, 0.25 * a[2]) for end in ends], colour)
+        canvas.fill_hull([circle(end, 0.25 * a[2]) for end in ends], colour)
 
 
 def draw_head(canvas, figure):
@@ -309,57 +234,4 @@ def _place_on_head(figure, x, y, z, size):
     top, axes = figure.points["head_top"], figure.head_axes
     radius = 0.37 * np.linalg.norm(top - figure.points["upper_neck"])
     center = top + axes[:, 1] * radius
-    return _circle(center + axes @ (x, y, z) * radius, size * radius)
-
-
-# --- what stands around it --------------------------------------------------------------------
-
-
-def paint_backdrop(rng, size):
-    """A picture of `size` in one pale or dim tint: a gradient, soft clouds or a rough wall."""
-    cells, spread = ((1, 16), (3, 9), (40, 4))[rng.integers(3)]
-    light = rng.normal(0, spread, (cells + 1, cells + 1, 1))
-    grid = _sample_colour(rng, *QUIET) + light + rng.normal(0, spread / 4, light.shape)
-    grid = Image.fromarray(np.clip(grid, 0, 255).astype(np.uint8))
-    return grid.resize(size, Image.Resampling.BICUBIC)
-
-
-def draw_scenery(canvas, rng, main):
-    """Draw ground, clutter and lines like limbs, then the shadow of the figure `main`."""
-    width, height = canvas.size
-    feet = max(main.points["l_heel"][1], main.points["r_heel"][1])
-    if rng.random() < 0.6:
-        horizon = feet - rng.uniform(0.05, 0.3) * main.height
-        floor = [(0, horizon), (width, horizon), (width, height), (0, height)]
-        canvas.fill_polygon(floor, _sample_colour(rng, *QUIET))
-    for _ in range(rng.integers(0, 9)):
-        _draw_clutter(canvas, rng)
-    x = (main.points["l_ankle"][0] + main.points["r_ankle"][0]) / 2
-    # Three faint layers: a shadow with a soft edge.
-    for spread in (0.2, 0.16, 0.12):
-        reach = spread * main.height
-        canvas.fill_polygon((x, feet) + DIRECTIONS * (reach, 0.2 * reach), (0, 0, 0, 26))
-
-
-def _draw_clutter(canvas, rng):
-    """Draw a disc, a box or a bar in a quiet colour anywhere in the picture."""
-    place, span = rng.uniform(0, canvas.size), rng.uniform(0.03, 0.15) * canvas.size[0]
-    end = place + rng.uniform(-4, 4, 2) * span
-    bar = [_circle(place, 0.15 * span), _circle(end, 0.1 * span)]
-    shapes = ([_circle(place, span)], _box(place, rng.uniform(0.4, 2, 2) * span), bar)
-    canvas.fill_hull(shapes[rng.integers(3)], _sample_colour(rng, *QUIET))
-
-
-def draw_occluder(canvas, rng, main):
-    """Draw a pole, a box or leaves over one of the joints of the figure `main`."""
-    joint, unit = rng.choice(main.keypoints), main.height
-    lean = np.array((rng.uniform(-0.1, 0.1), 1)) * POLE_REACH
-    pole = [_circle(joint - lean, 0.03 * unit), _circle(joint + lean, 0.03 * unit)]
-    box = _box(joint, rng.uniform(0.04, 0.1, 2) * unit)
-    leaves = [
-        [_circle(joint + reach * unit * direction, radius * unit) for reach, radius in LEAF]
-        for direction in DIRECTIONS[rng.integers(len(DIRECTIONS), size=6)]
-    ]
-    hulls = ([pole], [box], leaves)[rng.integers(3)]
-    colour = _sample_colour(rng, (0.2, 0.7), (0.3, 0.85))
-    canvas.fill_shapes([(hull, colour) for hull in hulls], main.outline)
+    return circle(center + axes @ (x, y, z) * radius, size * radius)

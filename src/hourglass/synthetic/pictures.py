@@ -16,14 +16,9 @@ from tqdm import tqdm
 
 from hourglass.files import atomic_path, write_json
 from hourglass.skeleton import PERSON_HEIGHT
-from hourglass.synthetic.cartoons import (
-    Canvas,
-    draw_figure,
-    draw_occluder,
-    draw_scenery,
-    paint_backdrop,
-    sample_figure,
-)
+from hourglass.synthetic.canvas import Canvas
+from hourglass.synthetic.cartoons import draw_figure, sample_figure
+from hourglass.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
 
 JPEG_QUALITY = 92
 MIN_SIDE, MAX_SIDE = 240, 480  # px of a picture
