@@ -19,45 +19,41 @@ from hourglass.prediction.predictions import save_predictions
 @exit_on_user_error
 def main():
     stage_parser(__doc__).parse_args()
-    from hourglass.network.storage import load_network  # TensorFlow: not for `--help`
-    from hourglass.prediction.folding import prepare_network
-    from hourglass.records.splits import check_persons, name_damage, open_split
+    predict(load_params().predict)
 
-    params = load_params()
-    network = prepare_network(load_network("models/hourglass.keras"), params.predict.precision)
+
+def predict(params):
+    # TensorFlow: not for `--help`
+    from hourglass.network.predictor import PosePredictor, predict_split
+    from hourglass.network.storage import load_network
+    from hourglass.prediction.folding import prepare_network
+    from hourglass.records.input_pipeline import eval_batches
+    from hourglass.records.splits import check_persons, name_damage, open_split, read_crops
+
+    network = prepare_network(load_network("models/hourglass.keras"), params.precision)
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
     with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
         check_persons(split, persons)
-        predict(params.predict, network, persons, split)
+        predictor = PosePredictor(network, params.flip_test, params.decode)
+        batches = eval_batches(split, params.batch_size)
+        keypoints, scores, is_predicted = predict_split(
+            predictor, batches, len(persons), params.batch_size
+        )
+        save_predictions(
+            "reports/predictions.json",
+            [person.image for person in persons],
+            [k if ok else None for k, ok in zip(keypoints, is_predicted, strict=True)],
+            scores,
+        )
+        chosen = choose_persons(persons, keypoints, is_predicted, params.num_figures)
+        crops = read_crops(split, [person for _, person in chosen])
+        figures.render_figures("reports/figures", chosen, crops, persons, keypoints)
 
 
-def predict(params, network, persons, split):
-    from hourglass.network.predictor import PosePredictor, predict_split
-    from hourglass.records.input_pipeline import eval_batches
-
-    predictor = PosePredictor(network, params.flip_test, params.decode)
-    batch_size = params.batch_size
-    keypoints, scores, is_predicted = predict_split(
-        predictor, eval_batches(split, batch_size), len(persons), batch_size
-    )
-    save_predictions(
-        "reports/predictions.json",
-        [person.image for person in persons],
-        [k if ok else None for k, ok in zip(keypoints, is_predicted, strict=True)],
-        scores,
-    )
-    render(params, persons, split, keypoints, is_predicted)
-
-
-def render(params, persons, split, keypoints, is_predicted):
-    from hourglass.records.splits import read_crops
-
-    errors, joints_vis = score_persons(persons, keypoints)
-    ranking = figures.rank_persons(errors, joints_vis)
-    chosen = figures.choose_persons(ranking[is_predicted[ranking]], params.num_figures)
-    crops = read_crops(split, [person for _, person in chosen])
-    figures.render_figures("reports/figures", chosen, crops, persons, keypoints)
+def choose_persons(persons, keypoints, is_predicted, num_figures):
+    ranking = figures.rank_persons(*score_persons(persons, keypoints))
+    return figures.choose_persons(ranking[is_predicted[ranking]], num_figures)
 
 
 if __name__ == "__main__":

@@ -50,24 +50,24 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json_list(path, fix):
+def read_json_list(path, advice):
     """The list in a JSON file, in UTF-8 with or without a byte order mark.
 
     A number of any length becomes a float: one absurd record must not cost the whole file.
 
     Raises:
         UserError: the file is missing, not UTF-8, not JSON (with the place), holds anything else,
-            or would fill the memory; it ends with `fix`, what to do.
+            or would fill the memory; it ends with `advice`, what to do.
     """
     try:
         check_free_memory(path, JSON_MEMORY_FACTOR * Path(path).stat().st_size)
         values = json.loads(Path(path).read_bytes().decode("utf-8-sig"), parse_int=float)
     except FileNotFoundError:
-        raise UserError(f"{path}: not found; {fix}") from None
+        raise UserError(f"{path}: not found; {advice}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: {_describe_json_fault(error)}; {fix}") from None
+        raise UserError(f"{path}: {_describe_json_fault(error)}; {advice}") from None
     if not isinstance(values, list):
-        raise UserError(f"{path}: line 1: a list of records was expected; {fix}")
+        raise UserError(f"{path}: line 1: a list of records was expected; {advice}")
     return values
 
 

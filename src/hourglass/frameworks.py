@@ -32,8 +32,8 @@ def compile_on_cpu(function):
     if keras.backend.backend() != "tensorflow":
         return function
 
-    @functools.cache
     # At the first call: importing this module looks for no device.
+    @functools.cache
     def choose():
         has_gpu = tf.config.list_physical_devices("GPU")
         return function if has_gpu else tf.function(function, jit_compile=True)

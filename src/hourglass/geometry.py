@@ -51,9 +51,8 @@ def stored_square(center, side, max_size, scale_range, rotation_range):
         size: its side, stored px.
     """
     covered = cover_side(side, scale_range, rotation_range)  # px of the picture
-    # Bilinear sampling reads one stored pixel further than the view's last pixel centre.
-    # Two of them on each side, which leaves max_size - 4 for what is covered; 1 where nothing is
-    # shrunk.
+    # Bilinear sampling reads one stored pixel further than the view's last pixel centre. Two on
+    # each side, which leaves max_size - 4 for what is covered.
     margin = 2 * max(1.0, covered / (max_size - 4))
     square_side = math.ceil(covered + 2 * margin)
     x, y = (math.floor(c + 0.5 - square_side / 2) for c in center)

@@ -1,8 +1,16 @@
-"""The tiny splits that tests of records read."""
+"""The pictures that tests of records cut crops from, and the tiny splits that they read."""
 
 import pytest
 
+from helpers.stored_persons import Folder, blob_jpeg
 from hourglass.records.splits import open_split
+
+
+@pytest.fixture
+def pictures():
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    whole = {name: blob_jpeg(640, 480, 200 + 50 * k, 220) for k, name in enumerate(names)}
+    return Folder(whole | {"broken.jpg": whole["a.jpg"][:1500], "text.jpg": b"hello"})
 
 
 @pytest.fixture(scope="module")

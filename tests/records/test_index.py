@@ -4,23 +4,11 @@ import json
 import numpy as np
 import pytest
 
-from helpers.stored_persons import (
-    Folder,
-    blob_jpeg,
-    people,
-    shard_params,
-)
+from helpers.stored_persons import people, shard_params
 from hourglass import files
 from hourglass.errors import UserError
 from hourglass.records.index import read_index, write_index
 from hourglass.records.shards import plan_shards, write_shard
-
-
-@pytest.fixture
-def pictures():
-    names = ("a.jpg", "b.jpg", "c.jpg")
-    whole = {name: blob_jpeg(640, 480, 200 + 50 * k, 220) for k, name in enumerate(names)}
-    return Folder(whole | {"broken.jpg": whole["a.jpg"][:1500], "text.jpg": b"hello"})
 
 
 def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pictures):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.stored_persons import Folder, blob_jpeg, people, shard_params
+from helpers.stored_persons import Folder, people, shard_params
 from hourglass.records.schema import parse_record
 from hourglass.records.shards import (
     Shard,
@@ -48,13 +48,6 @@ def test_the_order_follows_from_the_seed_alone():
     assert order(1) != order(2)
     assert order(1) != list(range(50))
     assert order(0) != list(range(50)), "0 is a seed too"
-
-
-@pytest.fixture
-def pictures():
-    names = ("a.jpg", "b.jpg", "c.jpg")
-    whole = {name: blob_jpeg(640, 480, 200 + 50 * k, 220) for k, name in enumerate(names)}
-    return Folder(whole | {"broken.jpg": whole["a.jpg"][:1500], "text.jpg": b"hello"})
 
 
 def test_the_same_persons_give_the_same_bytes(tmp_path, pictures):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from hourglass.annotations.persons import RecordFault, person_from_record
-from hourglass.rejects import Reject
+from hourglass.rejects import Reject, count_rejects
 from hourglass.skeleton import NUM_JOINTS, SCORED_JOINTS
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -13,7 +13,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 def summarize_split(split, persons, rejects):
     """One line: records in = kept + rejected, labelled joints, and those that PCKh scores."""
-    num_rejected = sum(reject.split == split for reject in rejects)
+    num_rejected = count_rejects(rejects)[split]
     joints_vis = sum((p.joints_vis for p in persons), np.zeros(NUM_JOINTS, int))
     return (
         f"{split}: {len(persons) + num_rejected:,} records = {len(persons):,} kept"

@@ -54,13 +54,13 @@ def load_persons(path):
     Raises:
         UserError: the file is missing or damaged, with the place.
     """
-    fix = "run `dvc repro parse`"
+    advice = "run `dvc repro parse`"
     persons = []
-    for index, record in enumerate(read_json_list(path, fix)):
+    for index, record in enumerate(read_json_list(path, advice)):
         try:
             persons.append(person_from_record(record, origin=0))
         except RecordFault as fault:
-            raise UserError(f"{path}: record {index}: {fault}; {fix}") from None
+            raise UserError(f"{path}: record {index}: {fault}; {advice}") from None
     return persons
 
 

@@ -2,8 +2,8 @@
 
 Each record's view - zoom, turn, flip, colour - is drawn from (seed, epoch, record) alone, so it
 does not depend on batch order, workers or on how often training was stopped. One warp makes the
-view; the keypoints go through the same transform. Letters: N pictures, K
-joints, D stored px, S input px.
+view; the keypoints go through the same transform. Letters: N pictures, K joints, D stored px,
+S input px.
 """
 
 import numpy as np

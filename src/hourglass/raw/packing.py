@@ -13,8 +13,6 @@ from hourglass.files import atomic_path, check_free_space, read_json_list
 from hourglass.raw.archives import picture_name
 from hourglass.raw.datasets import ANNOTATIONS
 
-CHUNK_BYTES = 1 << 18
-
 
 def pack_folder(source, folder):
     """Copy the user's `images/`, train.json and validation.json in `source` into `folder`.
@@ -77,4 +75,4 @@ def _write_zip(path, pictures):
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             info.file_size = source.stat().st_size  # zip64 where it must be
             with open(source, "rb") as file, archive.open(info, "w") as member:
-                shutil.copyfileobj(file, member, CHUNK_BYTES)
+                shutil.copyfileobj(file, member)

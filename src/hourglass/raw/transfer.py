@@ -67,10 +67,10 @@ def download_file(remote, folder):
     raise _failure(remote, fault, "set data.mirror to a good copy")
 
 
-def _failure(remote, reason, fix="check data.mirror"):
+def _failure(remote, reason, advice="check data.mirror"):
     # Without user names and passwords.
     return DownloadError(
-        re.sub(r"//[^/@\s]*@", "//", f"{remote.url}: {reason.rstrip('.?')}; {fix}")
+        re.sub(r"//[^/@\s]*@", "//", f"{remote.url}: {reason.rstrip('.?')}; {advice}")
     )
 
 
