@@ -1,16 +1,17 @@
 """The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`."""
 
 import argparse
+import contextlib
 import re
 import sys
 import warnings
 from importlib import metadata
 from pathlib import Path
 
+from tqdm import tqdm
+
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
-from hourglass.files import atomic_path, write_json
-from hourglass.prediction.drawing import draw_pose
-from hourglass.skeleton import JOINTS
+from hourglass.prediction.photos import predict_files
 
 MODEL = Path("models/hourglass.keras")
 OTHER_MODELS = (Path("demo") / MODEL, Path("lspet") / MODEL)
@@ -108,19 +109,32 @@ def run_predict(options):
     check_no_overwrite(outputs, options.out)
     predictor = load_predictor(options.model or find_model(), not options.no_flip_test)
     options.out.mkdir(parents=True, exist_ok=True)
+    files = [(photo, options.out / name) for photo, name in outputs]
     failed = 0
-    with warnings.catch_warnings():
+    with (
+        warnings.catch_warnings(),
+        contextlib.closing(predict_files(predictor, files, options.box)) as results,
+    ):
         warnings.simplefilter("ignore")  # Pillow's on odd files: what matters is an error
-        for photo, name in outputs:
-            try:
-                predict_file(predictor, photo, options.box, options.out / name)
-            except UserError as error:
-                failed += 1
-                print(f"error: {show_path(photo)}: {error}", file=sys.stderr)
+        bar = tqdm(results, "predict", len(files), unit="image", disable=None, leave=False)
+        for (photo, _), result in zip(files, bar, strict=True):
+            failed += isinstance(result, UserError)
+            report(photo, result)
     if failed and len(outputs) == 1:
         sys.exit(1)
     if failed:
         raise UserError(f"{failed} of {len(outputs)} files could not be used")
+
+
+def report(photo, result):
+    """Say on stdout what was written, or on stderr what is wrong with the photograph."""
+    # tqdm's own, which leaves the bar in its place.
+    if isinstance(result, UserError):
+        tqdm.write(f"error: {show_path(photo)}: {result}", file=sys.stderr)
+        return
+    picture, record, score = result
+    shown = ", ".join(map(show_path, (picture, record)))
+    tqdm.write(f"{show_path(photo)}: {shown}, mean score {score:.2f}")
 
 
 def find_model():
@@ -141,18 +155,23 @@ def find_model():
 
 def load_predictor(path, flip_test):
     """The network in `path`, ready; warns of one that has seen no photograph."""
-    from hourglass.network.predictor import PosePredictor  # TensorFlow: not for `--help`
+    # TensorFlow: not for `--help`
+    from hourglass.network.devices import choose_strategy, grow_memory
+    from hourglass.network.predictor import PosePredictor
     from hourglass.network.storage import load_network, read_trained_on
     from hourglass.prediction.folding import prepare_network
 
-    network = prepare_network(load_network(path), "float32")
+    grow_memory()
+    with choose_strategy().scope():
+        network = prepare_network(load_network(path), "float32")
+        predictor = PosePredictor(network, flip_test, "taylor")
     if read_trained_on(path) == "synthetic":
         print(
             f"warning: {show_path(path)} was trained on drawn figures alone: on photographs "
             "neither its joints nor its scores mean anything",
             file=sys.stderr,
         )
-    return PosePredictor(network, flip_test, "taylor")
+    return predictor
 
 
 def find_photos(paths):
@@ -199,36 +218,6 @@ def check_no_overwrite(outputs, folder):
         target = folder / f"{name}.png"
         if target.resolve() in photos:
             raise UserError(f"{target}: is a photograph to predict; choose another --out")
-
-
-def predict_file(predictor, photo, box, target):
-    """Predict one photograph; write `target`.png and `target`.json.
-
-    Raises:
-        UserError: the file cannot be read or decoded, or the box lies outside of the picture.
-    """
-    from hourglass.prediction.photos import predict_photo
-
-    if photo.exists() and not photo.is_file():
-        raise UserError("is a device or a pipe, not a file")
-    try:
-        data = photo.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}") from None
-    image, keypoints, scores = predict_photo(predictor, data, box)
-    joints = {
-        name: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(score), 4)}
-        for name, (x, y), score in zip(JOINTS, keypoints, scores, strict=True)
-    }
-    picture, record = (
-        target.with_name(f"{target.name}.png"),
-        target.with_name(f"{target.name}.json"),
-    )
-    with atomic_path(picture) as temporary:
-        draw_pose(image, keypoints).save(temporary, format="PNG")
-    write_json(record, {"image": str(photo), "box": box, "joints": joints})
-    shown = ", ".join(map(show_path, (picture, record)))
-    print(f"{show_path(photo)}: {shown}, mean score {scores.mean():.2f}")
 
 
 def show_path(path):

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from hourglass import cli
+from hourglass.prediction import photos
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
 
@@ -197,13 +198,13 @@ def test_a_folder_that_changes_while_it_is_read(hourglass, monkeypatch):
     Path("photos").mkdir()
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         Path("photos", name).write_bytes(encode())
-    predict_file = cli.predict_file
+    read_photo = photos.read_photo
 
-    def predict_and_remove(predictor, photo, *rest):
-        predict_file(predictor, photo, *rest)
+    def remove_and_read(file, **options):
         Path("photos/b.jpg").unlink(missing_ok=True)
+        return read_photo(file, **options)
 
-    monkeypatch.setattr(cli, "predict_file", predict_and_remove)
+    monkeypatch.setattr(photos, "read_photo", remove_and_read)
     code, out, err = hourglass("photos")
     assert (code, len(out)) == (1, 2)
     assert err[0] == "error: photos/b.jpg: cannot be read: No such file or directory"

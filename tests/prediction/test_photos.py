@@ -6,14 +6,24 @@ from PIL import Image
 
 from helpers.fake_networks import SIZE, make_predictor
 from hourglass.errors import UserError
+from hourglass.geometry import apply_transform
 from hourglass.network.views import heatmap_to_input
-from hourglass.prediction.photos import predict_photo
+from hourglass.prediction.photos import cut_view
+from hourglass.records.images import decode_image
 
 
 def encode(image, kind="PNG"):
     buffer = io.BytesIO()
     image.save(buffer, kind)
     return buffer.getvalue()
+
+
+def predict_photo(predictor, data, box=None):
+    """What `predict_files` does with a file, eagerly: picture, keypoints in its px, scores."""
+    image, _ = decode_image(data)
+    view, to_picture = cut_view(image, box, predictor.size)
+    keypoints, scores = predictor.find_keypoints(view[None].astype(np.float32))
+    return image, apply_transform(to_picture, keypoints[0]), np.asarray(scores[0])
 
 
 def picture_with_dot(size, dot, radius):

@@ -1,9 +1,12 @@
 """The network with all that surrounds it: from stored crops to keypoints of original pictures."""
 
+import functools
+
 import numpy as np
 from tqdm import tqdm
 
-from hourglass.frameworks import keras, ops
+from hourglass.frameworks import keras, ops, tf
+from hourglass.network.devices import share_batch
 from hourglass.network.heatmaps import decode_heatmaps
 from hourglass.network.views import (
     apply_transforms,
@@ -34,13 +37,34 @@ class PosePredictor(keras.Model):
 
     def call(self, batch):
         """Keypoints of one batch."""
-        heatmaps = self.predict_heatmaps(render_views(batch, self.size))  # (N, H, W, K)
-        keypoints, scores = decode_heatmaps(heatmaps, self.decode)  # heatmap px
-        # From heatmap px back to the picture: view, stored crop, original.
+        keypoints, scores = self.find_keypoints(render_views(batch, self.size))
+        # From the view back to the picture: stored crop, original.
         to_stored = view_transforms(batch, self.size)  # (N, 2, 3), view px to stored px
-        keypoints = apply_transforms(to_stored, heatmap_to_input(keypoints))  # stored px
+        keypoints = apply_transforms(to_stored, keypoints)  # stored px
         keypoints = apply_transforms(batch["transform"], keypoints)  # original px
         return {"index": batch["index"], "keypoints": keypoints, "scores": scores}
+
+    def find_keypoints(self, views):
+        """Keypoints [N, K, 2], px of the views [N, S, S, 3], 0..255; scores [N, K]."""
+        heatmaps = self.predict_heatmaps(views)  # (N, H, W, K)
+        keypoints, scores = decode_heatmaps(heatmaps, self.decode)  # heatmap px
+        return heatmap_to_input(keypoints), scores
+
+    @functools.cached_property
+    def predict_views(self):
+        """`find_keypoints` of uint8 views, compiled once for batches of any size.
+
+        All devices share a batch: it holds at least one view for each.
+        """
+        # Keras would compile anew for another size of batch, which takes a second or more.
+        views = tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)
+
+        @tf.function(input_signature=[views], autograph=False)
+        def predict(views):
+            find = self.find_keypoints
+            return share_batch(self.distribute_strategy, find, ops.cast(views, "float32"))
+
+        return predict
 
     def predict_heatmaps(self, pictures):
         """Heatmaps [N, H, W, K] of pictures [N, S, S, 3], 0..255, of the last stack."""

@@ -35,23 +35,20 @@ def draw_pose(image, keypoints, joints_vis=None):
     Returns:
         PIL image, RGB, of the same size.
     """
-    pixels = np.array(image.convert("RGB"), np.float32)  # (H, W, 3)
     keypoints = np.asarray(keypoints, np.float64)
     drawn = np.isfinite(keypoints).all(axis=1)
     if joints_vis is not None:
         drawn &= np.asarray(joints_vis, bool)
     keypoints = np.clip(keypoints, -_FAR, _FAR)
     radius = _line_radius(image.size, keypoints[drawn])
-    outline = max(1.25, 0.4 * radius)
-    bones = [bone for bone in BONES if drawn[list(bone)].all()]
     # Later ones lie on top: the trunk, the limbs, then all joints.
-    for start, end in sorted(bones, key=_drawing_order):
-        colour = SIDE_COLOURS[bone_side((start, end))]
-        _paint_outlined(pixels, keypoints[[start, end]], radius, outline, colour)
-    for joint in np.flatnonzero(drawn):
-        colour = SIDE_COLOURS[joint_side(joint)]
-        _paint_outlined(pixels, keypoints[[joint, joint]], 1.6 * radius, outline, colour)
-    return Image.fromarray(np.rint(pixels).astype(np.uint8))
+    bones = [bone for bone in sorted(BONES, key=_drawing_order) if drawn[list(bone)].all()]
+    lines = [(keypoints[list(bone)], radius, SIDE_COLOURS[bone_side(bone)]) for bone in bones]
+    lines += [  # a joint is a line of no length
+        (keypoints[[joint, joint]], 1.6 * radius, SIDE_COLOURS[joint_side(joint)])
+        for joint in np.flatnonzero(drawn)
+    ]
+    return _paint_lines(image.convert("RGB"), lines, outline=max(1.25, 0.4 * radius))
 
 
 def draw_legend(font_size=15):
@@ -130,32 +127,73 @@ def _line_radius(size, keypoints):
     return min(max(0.006 * person, 0.8, 0.0015 * picture), 0.006 * picture)
 
 
-def _paint_outlined(pixels, ends, radius, outline, colour):
-    _paint_capsule(pixels, *ends, radius + outline, _OUTLINE)
-    _paint_capsule(pixels, *ends, radius, colour)
+def _paint_lines(image, lines, outline):
+    """The image with lines of round ends and dark outlines, their edges one pixel soft.
 
+    Each pixel is covered by as much as the distance of its centre says, which is smooth at any size
+    and needs no larger canvas.
 
-def _paint_capsule(pixels, start, end, radius, colour):
-    """Paint all within `radius` of the segment, in place, with an edge one pixel soft.
-
-    `pixels` is float [H, W, 3]. Each pixel is covered by as much as the signed distance of its
-    centre says, which is smooth at any size and needs no larger canvas.
+    Args:
+        image: PIL, RGB.
+        lines: L of (ends [2, 2] px, half the width px, RGB); the later ones lie on top.
+        outline: px.
     """
-    height, width = pixels.shape[:2]
-    low, high = np.minimum(start, end) - radius - 1, np.maximum(start, end) + radius + 1
-    x0, y0 = np.clip(np.floor(low), 0, (width, height)).astype(int)  # only this window is touched
-    x1, y1 = np.clip(np.ceil(high) + 1, 0, (width, height)).astype(int)
-    if x0 >= x1 or y0 >= y1:
-        return
-    dx, dy = np.subtract(end, start)
-    x = np.arange(x0, x1) - start[0]  # (w,)
-    y = (np.arange(y0, y1) - start[1])[:, None]  # (h, 1)
-    # Where on the segment the nearest point is, 0..1: (h, w). A joint is a segment of no length.
-    along = np.clip((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-12), 0, 1)
-    distance = np.hypot(x - along * dx, y - along * dy)  # (h, w), px
-    coverage = np.clip(radius + 0.5 - distance, 0, 1)[..., None].astype(np.float32)
-    window = pixels[y0:y1, x0:x1]  # a view into `pixels`
-    window += coverage * (np.array(colour, np.float32) - window)
+    if not lines:
+        return image.copy()
+    ends, radii, colours = (np.array(values) for values in zip(*lines, strict=True))
+    pixels = np.array(image)  # (H, W, 3)
+    line, place, distance = _find_near(image.size, ends, radii + outline + 1)
+    # One row for the outline, one for what is painted over it: (2, P, 1).
+    half_widths = np.stack([radii + outline, radii])[:, line]
+    coverage = np.clip(half_widths + 0.5 - distance, 0, 1).astype(np.float32)[..., None]
+    # Rounded once, when all are painted. Of this canvas only the pixels near to lines are used.
+    flat, canvas = pixels.reshape(-1, 3), np.empty((pixels.size // 3, 3), np.float32)
+    canvas[place] = flat[place]
+    for number, colour in enumerate(colours):
+        own = slice(*np.searchsorted(line, (number, number + 1)))
+        painted = canvas[place[own]]  # (p, 3)
+        for cover, paint in zip(coverage[:, own], (_OUTLINE, colour), strict=True):
+            painted += cover * (np.array(paint, np.float32) - painted)
+        canvas[place[own]] = painted
+    flat[place] = np.rint(canvas[place])
+    return Image.fromarray(pixels)
+
+
+def _find_near(size, ends, reaches):
+    """The pixels that lines may touch, line by line: each row's between two bounds.
+
+    Args:
+        size: width, height of the picture.
+        ends: [L, 2, 2], px. reaches: [L], how far from the line a pixel can be, px.
+
+    Returns:
+        line: [P], rising; place: [P], of the pixel in the flattened picture; distance: [P], px.
+    """
+    width, height = size
+    start, (dx, dy) = ends[:, 0], (ends[:, 1] - ends[:, 0]).T
+    around = np.stack([-reaches, reaches])  # (2, L)
+    low, high = np.sort(ends[..., 1].T, axis=0) + around
+    low, high = (np.clip(y, 0, height).astype(int) for y in (low, high + 1))
+    line, row = _count_up(low, high)  # (R,)
+    # A row is near to what the line has within reach above and below: from there to there on it,
+    # 0..1; of a level line, to all.
+    slope = np.where(dy == 0, 1e-12, dy)
+    part = np.clip((row - start[line, 1] + around[:, line]) / slope[line], 0, 1)
+    left, right = np.sort(start[line, 0] + part * dx[line], axis=0) + around[:, line]
+    left, right = (np.clip(x, 0, width).astype(int) for x in (left, right + 1))
+    span, column = _count_up(left, right)  # (P,)
+    line, row = line[span], row[span]
+    x, y, dx, dy = column - start[line, 0], row - start[line, 1], dx[line], dy[line]
+    # Where on the line the nearest point is, 0..1. A joint is a line of no length.
+    along = np.clip((x * dx + y * dy) / np.maximum(dx * dx + dy * dy, 1e-12), 0, 1)
+    return line, row * width + column, np.hypot(x - along * dx, y - along * dy)
+
+
+def _count_up(first, last):
+    """The numbers from each `first` up to its `last`, in one row; and which of them each is of."""
+    counts = last - first
+    which = np.repeat(np.arange(len(counts)), counts)
+    return which, np.arange(len(which)) + (first - np.cumsum(counts) + counts)[which]
 
 
 def _join(images, gap):
@@ -173,11 +211,11 @@ def _draw_legend_entry(side, font_size):
     font = ImageFont.load_default(font_size)
     sample, height = 2 * font_size, 2 * font_size
     text_x = sample + font_size // 2
-    pixels = np.full((height, text_x + math.ceil(font.getlength(side)), 3), _BACKGROUND, np.float32)
+    size = (text_x + math.ceil(font.getlength(side)), height)
     radius = font_size / 6
-    ends = (2 * radius, height / 2), (sample - 2 * radius, height / 2)
-    _paint_outlined(pixels, ends, radius, 1, SIDE_COLOURS[side])
-    entry = Image.fromarray(np.rint(pixels).astype(np.uint8))
+    ends = np.array([(2 * radius, height / 2), (sample - 2 * radius, height / 2)])
+    line = (ends, radius, SIDE_COLOURS[side])
+    entry = _paint_lines(Image.new("RGB", size, _BACKGROUND), [line], outline=1)
     at = (text_x, height / 2)
     ImageDraw.Draw(entry).text(at, side, fill=_TEXT, font=font, anchor="lm")
     return entry

@@ -2,18 +2,17 @@
 
 from hourglass.errors import UserError
 from hourglass.frameworks import keras, tf
+from hourglass.network.devices import choose_strategy, grow_memory
 
 
 def prepare_devices(params):
     """Memory growth on each GPU, deterministic kernels, precision; gives the strategy to use."""
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:  # others may want some of its memory
-        tf.config.experimental.set_memory_growth(gpu, True)
+    gpus = grow_memory()
     keras.utils.set_random_seed(params.seed)  # the initial weights follow from it
     if not (len(gpus) == 1 and params.xla):  # XLA has no deterministic max pooling on GPUs
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    return choose_strategy()
 
 
 def check_replicas(params, number):
