@@ -24,21 +24,27 @@ def main():
 
 def predict(params):
     # TensorFlow: not for `--help`
+    from hourglass.network.devices import choose_strategy, grow_memory, round_up_batch
     from hourglass.network.predictor import PosePredictor, predict_split
     from hourglass.network.storage import load_network
     from hourglass.prediction.folding import prepare_network
     from hourglass.records.input_pipeline import eval_batches
     from hourglass.records.splits import check_persons, name_damage, open_split, read_crops
 
-    network = prepare_network(load_network("models/hourglass.keras"), params.precision)
+    grow_memory()
+    strategy = choose_strategy()
+    with strategy.scope():  # a copy of the weights on each device
+        network = prepare_network(load_network("models/hourglass.keras"), params.precision)
+        predictor = PosePredictor(network, params.flip_test, params.decode)
+    batch_size = round_up_batch(params.batch_size, strategy)
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
     with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
         check_persons(split, persons)
-        predictor = PosePredictor(network, params.flip_test, params.decode)
-        batches = eval_batches(split, params.batch_size)
+        # Filled up where devices share it; alone, one batch more would cost its time for nothing.
+        batches = eval_batches(split, batch_size, fill_last=strategy.num_replicas_in_sync > 1)
         keypoints, scores, is_predicted = predict_split(
-            predictor, batches, len(persons), params.batch_size
+            predictor, batches, len(persons), batch_size
         )
         save_predictions(
             "reports/predictions.json",

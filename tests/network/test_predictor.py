@@ -3,11 +3,36 @@ import pytest
 from keras import ops
 
 from helpers.fake_networks import SIZE, FakeNetwork, make_predictor
+from helpers.networks import random_pictures
+from helpers.processes import run_python
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.views import swap_sides
 from hourglass.records.input_pipeline import eval_batches
 from hourglass.records.splits import open_split
 from hourglass.skeleton import FLIP_ORDER
+
+# In a process of its own: logical devices must be there before TensorFlow starts.
+TWO_DEVICES = """
+import sys
+import numpy as np, tensorflow as tf
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+from hourglass.network.predictor import PosePredictor, predict_split
+from hourglass.network.storage import load_network
+from hourglass.records.input_pipeline import eval_batches
+from hourglass.records.splits import open_split
+
+shards, model, views, folder = sys.argv[1:]
+split, views = open_split(shards, "validation", 32), np.load(views)
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for strategy in (tf.distribute.get_strategy(), mirrored):
+    with strategy.scope():
+        predictor = PosePredictor(load_network(model), True, "taylor")
+    found = predict_split(predictor, eval_batches(split, 4, fill_last=True), 5, 4)
+    numbers = (len(views), 2)
+    shared = [array for n in numbers for array in predictor.predict_views(views[:n])]
+    np.savez(f"{folder}/{strategy.num_replicas_in_sync}.npz", *found, *shared)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +121,26 @@ def test_with_flip_test_a_mirrored_picture_gives_the_mirrored_pose(network):
 def test_swap_sides_is_its_own_inverse():
     joints = np.arange(16)[None]
     assert np.asarray(swap_sides(swap_sides(joints))).tolist() == joints.tolist()
+
+
+def test_two_devices_predict_as_one(tmp_path, shard_folder, model_file):
+    # Five records in batches of four, five views for two: neither comes out even.
+    np.save(tmp_path / "views.npy", random_pictures(5).astype(np.uint8))
+    arguments = (shard_folder, model_file, tmp_path / "views.npy", tmp_path)
+    run_python("-W", "error::UserWarning", "-c", TWO_DEVICES, *arguments, check=True)
+    with np.load(tmp_path / "1.npz") as one, np.load(tmp_path / "2.npz") as two:
+        assert len(one.files) == 7 and one["arr_2"].all() and two["arr_2"].all()
+        for name in one.files:
+            np.testing.assert_allclose(two[name], one[name], atol=1e-3)
+
+
+def test_views_in_batches_of_any_size_are_found_as_alone(network):
+    predictor = PosePredictor(network, flip_test=True, decode="taylor")
+    views = random_pictures(5).astype(np.uint8)
+    together = predictor.predict_views(views)
+    for size in (1, 2, 5):
+        parts = [predictor.predict_views(views[k : k + size]) for k in range(0, 5, size)]
+        for number, whole in enumerate(together):
+            apart = np.concatenate([part[number] for part in parts])
+            np.testing.assert_allclose(apart, whole, atol=1e-3)
+    assert predictor.predict_views.experimental_get_tracing_count() == 1

@@ -20,6 +20,12 @@ def choose_strategy():
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
+def round_up_batch(batch_size, strategy):
+    """The size of a whole batch that has as many records for each device."""
+    devices = strategy.num_replicas_in_sync
+    return -(-batch_size // devices) * devices
+
+
 def share_batch(strategy, function, batch):
     """What `function` gives of a batch, each device of the strategy working on a share of it.
 
