@@ -4,7 +4,9 @@ import io
 import json
 import os
 import shutil
+import signal
 import struct
+import subprocess
 import sys
 import warnings
 import zipfile
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.processes import environment
 from hourglass import cli
 from hourglass.prediction import photos
 
@@ -344,3 +347,25 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_picture(hourglass):
     assert (code, out, len(err)) == (1, [], 1)
     assert "photo.png: No space left on device" in err[0]
     assert find_targets() == set()
+
+
+def test_an_interrupt_leaves_whole_files_alone(tmp_path, model_file):
+    Path(tmp_path, "photos").mkdir()
+    for number in range(3000):
+        Path(tmp_path, "photos", f"{number}.jpg").write_bytes(encode())
+    arguments = ["predict", "photos", "--model", model_file]
+    command = [sys.executable, "-c", "from hourglass.cli import main; main()", *arguments]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), text=True, bufsize=1,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.readline()  # the first one is done
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "interrupted\n")
+    assert 0 < len(find_targets(tmp_path / "poses")) < 3000
+    for path in Path(tmp_path, "poses").iterdir():
+        if path.suffix == ".png":
+            Image.open(path).load()
+        else:
+            json.loads(path.read_text())

@@ -1,4 +1,5 @@
 import io
+import json
 
 import numpy as np
 import pytest
@@ -7,8 +8,10 @@ from PIL import Image
 from helpers.fake_networks import SIZE, make_predictor
 from hourglass.errors import UserError
 from hourglass.geometry import apply_transform
+from hourglass.network.predictor import PosePredictor
 from hourglass.network.views import heatmap_to_input
-from hourglass.prediction.photos import cut_view
+from hourglass.prediction import photos
+from hourglass.prediction.photos import cut_view, predict_files
 from hourglass.records.images import decode_image
 
 
@@ -130,3 +133,64 @@ def test_argmax_gives_the_middle_of_a_heatmap_pixel():
     expected = np.asarray(heatmap_to_input(np.array([5.0, 3.0])))
     np.testing.assert_allclose(keypoints, np.tile(expected, (16, 1)), atol=1e-4)
     assert expected.tolist() == [21.5, 13.5]
+
+
+@pytest.fixture(scope="module")
+def predictor(network):
+    return PosePredictor(network, flip_test=True, decode="taylor")
+
+
+def save_pictures(folder, number):
+    """Pictures of noise, each of a size of its own; their paths in order."""
+    rng = np.random.default_rng(1)
+    paths = [folder / f"{k:02d}.png" for k in range(number)]
+    for k, path in enumerate(paths):
+        Image.fromarray(rng.integers(0, 256, (40 + k, 50, 3), np.uint8)).save(path)
+    return paths
+
+
+def read_joints(target):
+    joints = json.loads(target.with_name(f"{target.name}.json").read_text())["joints"]
+    return np.array([[joint[key] for key in ("x", "y", "score")] for joint in joints.values()])
+
+
+def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, predictor):
+    paths = save_pictures(tmp_path, 2 * photos.BATCH_SIZE + 3)
+    files = [(path, tmp_path / "all" / path.stem) for path in paths]
+    results = list(predict_files(predictor, files))
+    for (path, target), (picture, record, score) in zip(files, results, strict=True):
+        assert [picture.stem, record.stem] == [path.stem] * 2  # in order
+        alone = tmp_path / "alone" / path.stem
+        ((_, _, alone_score),) = predict_files(predictor, [(path, alone)])
+        assert alone_score == pytest.approx(score, abs=1e-5)
+        # Rounded to 0.01 px and 0.0001, to either side.
+        np.testing.assert_allclose(read_joints(target), read_joints(alone), atol=0.0101)
+        with Image.open(picture) as drawn, Image.open(path) as photo:
+            assert drawn.size == photo.size
+
+
+def test_bad_files_keep_their_places_among_good_ones(tmp_path, predictor):
+    paths = save_pictures(tmp_path, 20)
+    bad = [0, 7, 8, 19]
+    for k in bad:
+        paths[k].write_bytes(b"no picture")
+    files = [(path, tmp_path / "out" / path.stem) for path in paths]
+    results = list(predict_files(predictor, files))
+    assert [k for k, result in enumerate(results) if isinstance(result, UserError)] == bad
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    good = [path.stem for k, path in enumerate(paths) if k not in bad]
+    assert written == [f"{stem}.{kind}" for stem in good for kind in ("json", "png")]
+
+
+def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, predictor):
+    (path,) = save_pictures(tmp_path, 1)
+    taken = []
+
+    def files():
+        for number in range(200):
+            taken.append(number)
+            yield path, tmp_path / "out" / str(number)
+
+    for given, _ in enumerate(predict_files(predictor, files()), start=1):
+        # A batch being read, one in the network, one being written.
+        assert len(taken) <= given + 3 * photos.BATCH_SIZE

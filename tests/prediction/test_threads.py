@@ -1,0 +1,59 @@
+import threading
+import time
+
+import pytest
+
+from hourglass.errors import UserError
+from hourglass.prediction.threads import map_ahead, open_pool
+
+
+def test_results_are_in_order_though_the_first_takes_longest():
+    def square(number):
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        return number * number
+
+    with open_pool() as pool:
+        assert list(map_ahead(pool, square, range(50), 8)) == [k * k for k in range(50)]
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_no_more_is_taken_than_may_be_under_way(number):
+    taken = []
+
+    def items():
+        for item in range(40):
+            taken.append(item)
+            yield item
+
+    with open_pool() as pool:
+        for given, _ in enumerate(map_ahead(pool, str, items(), number), start=1):
+            assert len(taken) < given + number
+
+
+def test_a_user_error_takes_its_items_place_and_goes_through():
+    def halve(number):
+        if number % 2:
+            raise UserError(f"{number} is odd")
+        return number // 2
+
+    with open_pool() as pool:
+        first = map_ahead(pool, halve, [8, 3, 4], 2)
+        results = list(map_ahead(pool, halve, first, 2))
+    assert (results[0], results[2]) == (2, 1) and str(results[1]) == "3 is odd"
+
+
+def test_a_defect_ends_the_row_and_nothing_more_is_begun():
+    begun, go_on = [], threading.Event()
+
+    def work(number):
+        begun.append(number)
+        if number == 0:
+            raise ZeroDivisionError
+        go_on.wait(10)  # all threads are busy, so that the others wait for one
+
+    with pytest.raises(ZeroDivisionError), open_pool() as pool:
+        try:
+            list(map_ahead(pool, work, range(1000), 1000))
+        finally:
+            threading.Timer(0.1, go_on.set).start()
+    assert len(begun) < 1000
