@@ -42,7 +42,7 @@ repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, hours
 	dvc repro
 
 bench: setup ## measured speed, against the tutorial's scripts with BASELINE=their folder
-	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE)) $(if $(ONLY),--only $(ONLY))
+	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE)) $(if $(ONLY),--only $(ONLY)) $(if $(BEFORE),--before $(BEFORE))
 
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
 	rm -rf build $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses dvc_plots data/annotations \

@@ -1,11 +1,12 @@
 """One table of speed and size, ours against the tutorial's own scripts, in one run.
 
-usage: make bench [BASELINE=DIR] [ONLY=input,shard]
+usage: make bench [BASELINE=DIR] [ONLY=input,shard] [BEFORE=DIR]
 
 BASELINE is a folder with the train.py, preprocess.py, hourglass104.py and tfrecords_mpii.py of the
 "action stickers" tutorial. Both do the same work on the same pictures and take turns, A B A B; a
 figure is the median over the rounds, a ratio the median of the rounds' own ratios. The table is
-printed and written to benchmarks/results.md.
+printed and written to benchmarks/results.md. BEFORE is another checkout of this project, held
+against this one where photographs are predicted.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import input_rows
 import network_rows
+import photo_rows
 import samples
 import stage_rows
 from measure import CLOCKS, measure_rates, table
@@ -26,8 +28,11 @@ from tutorial import Tutorial
 from hourglass.frameworks import keras, tf
 
 LARGE, SMALL = (">= 30x", ">= 6x"), (">= 20x", ">= 5x")  # targets: host side, all of it
-GROUPS = ("input", "small", "photographs", "cores", "shard", "train", "predict", "idle", "start")
-PHOTOGRAPHS = stage_rows.ROOT.parent / "shared" / "data" / "lspet-mini"
+GROUPS = (
+    "input", "small", "photographs", "cores", "shard", "train", "predict", "files", "idle", "start",
+)  # fmt: skip
+DATA = Path(os.environ.get("HOURGLASS_TEST_DATA") or stage_rows.ROOT.parent / "shared" / "data")
+NUM_FILES = 200
 RESULTS = Path(__file__).with_name("results.md")
 
 
@@ -51,12 +56,13 @@ def read_options():
     options.add_argument(
         "--only", type=lambda text: text.split(","), default=GROUPS, help=",".join(GROUPS)
     )
+    options.add_argument("--before", type=Path, metavar="DIR")
     options.add_argument("--num-pictures", type=int, default=250)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: machine is busy")
     options.add_argument("--repeats", type=int, nargs="+", default=(1, 4), metavar="TIMES")
     options.add_argument("--precisions", nargs="+", default=("float32", "mixed_bfloat16"))
-    options.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR")
+    options.add_argument("--photographs", type=Path, default=DATA / "lspet-mini", metavar="DIR")
     return options.parse_args()
 
 
@@ -79,7 +85,7 @@ def make_rows(options, tutorial, folder):
             SMALL,
         ),
         "photographs": lambda place: photograph_rows(options, place, tutorial, measure),
-        "cores": lambda place: input_rows.core_rows(drawn(), place, rounds),
+        "cores": lambda place: input_rows.core_rows(*mpii_sample(drawn), place, rounds),
         "shard": lambda place: stage_rows.shard_rows(
             drawn(), place, options.baseline, few_rounds, options.repeats
         ),
@@ -89,6 +95,7 @@ def make_rows(options, tutorial, folder):
         "predict": lambda place: network_rows.predict_rows(
             drawn(), place, tutorial, measure, options.precisions
         ),
+        "files": lambda place: file_rows(options, place, few_rounds),
         "idle": lambda place: stage_rows.idle_rows(place, rounds),
         "start": lambda _: stage_rows.start_rows(rounds),
     }
@@ -104,6 +111,29 @@ def photograph_rows(options, folder, tutorial, measure):
     yield from input_rows.speed_rows(
         "photographs enlarged by 4", sample, folder, tutorial, measure, LARGE
     )
+
+
+def mpii_sample(drawn):
+    """MPII's own photographs in words and as a sample, and drawn ones where there are none."""
+    folder = DATA / "mpii-samples"
+    if not folder.is_dir():
+        return "drawn pictures, for want of photographs", drawn()
+    return "photographs of MPII", samples.read_photographs(folder)
+
+
+def file_rows(options, folder, rounds):
+    """Photographs as they are and enlarged; drawn pictures where there are none."""
+    pictures = {"drawn pictures": lambda: samples.draw_sample(NUM_FILES).pictures}
+    if options.photographs.is_dir():
+        pictures = {
+            "small photographs": lambda: samples.read_pictures(options.photographs, NUM_FILES),
+            "photographs enlarged by 4": lambda: (
+                samples.enlarge_photographs(options.photographs, NUM_FILES).pictures
+            ),
+        }
+    for what, read in pictures.items():
+        place = folder / what.replace(" ", "_")
+        yield from photo_rows.command_rows(what, read(), place, options.before, rounds)
 
 
 def describe_machine():

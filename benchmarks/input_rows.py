@@ -122,13 +122,18 @@ def byte_row(name, num_persons, folder):
     )
 
 
-def core_rows(sample, folder, rounds):
-    """The host side alone on one core and on two, each in a process of its own."""
+def core_rows(what, sample, folder, rounds):
+    """The host side alone on one core and on two, each in a process of its own.
+
+    Args:
+        what: the pictures, in words.
+    """
     samples.write_split(folder / "crops", sample, PARAMS.shard)
     rates = {count: host_rate(folder / "crops", count, rounds) for count in (1, 2)}
     for count, rate in rates.items():
         yield Row(
-            f"input, host side alone, {count} core{'s' * (count > 1)}", f"{rate:.0f} images/s"
+            f"input, host side alone, crops of {what}, {count} core{'s' * (count > 1)}",
+            f"{rate:.0f} images/s",
         )
     yield Row(
         "the same at 16 cores, by arithmetic: 16 times the lesser rate of one core",

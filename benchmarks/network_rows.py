@@ -14,8 +14,9 @@ from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.network.norms import fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.prediction import folding
-from hourglass.prediction.photos import predict_photo
+from hourglass.prediction.photos import cut_view
 from hourglass.records import input_pipeline
+from hourglass.records.images import decode_image
 from hourglass.training.losses import LossModel
 from hourglass.training.optimizers import build_optimizer
 
@@ -144,6 +145,13 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
         if tutorial:
             what = f"the same, {name}, {precision}, both on our network"
             yield rate_row(what, values, same_rates)
+
+
+def predict_photo(predictor, data):
+    """The keypoints on one photograph, from the file's bytes."""
+    view, _ = cut_view(decode_image(data)[0], None, predictor.size)
+    keypoints, _ = predictor.predict_views(view[None])
+    return keypoints.numpy()
 
 
 def predict_once(predict, network, data):

@@ -18,6 +18,7 @@ from hourglass.synthetic.pictures import draw_picture
 
 MPII_WIDTH = 1280  # px, as most of MPII's
 ENLARGED = 4  # lspet-mini becomes as large as MPII
+REPEATED = 250  # records that a few photographs are repeated to
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,24 @@ def enlarge_photographs(folder, number):
         (record, Image.open(folder / "images" / record["image"]).convert("RGB"), ENLARGED)
         for record in records
     )
+
+
+def read_pictures(folder, number):
+    """The first pictures of a folder in MPII's form, as they are: {name: bytes}."""
+    paths = sorted((folder / "images").iterdir())[:number]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def read_photographs(folder):
+    """The photographs of a folder's validation split, as they are, some hundred times over.
+
+    Shards want more records than MPII's samples are.
+    """
+    records = json.loads((folder / "validation.json").read_text())
+    persons, rejects = check_records(records, image_names=None)
+    assert not rejects, rejects[0]
+    pictures = {person.image: (folder / "images" / person.image).read_bytes() for person in persons}
+    return repeat_sample(Sample(persons, pictures), -(-REPEATED // len(persons)))
 
 
 def _make_sample(items):
