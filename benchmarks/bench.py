@@ -133,7 +133,9 @@ def file_rows(options, folder, rounds):
         }
     for what, read in pictures.items():
         place = folder / what.replace(" ", "_")
-        yield from photo_rows.command_rows(what, read(), place, options.before, rounds)
+        yield from photo_rows.command_rows(
+            what, read(), place, options.before, rounds, options.clock
+        )
 
 
 def describe_machine():

@@ -1,5 +1,6 @@
 """`hourglass predict` as a command on a folder of photographs, beside the same of other code."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -17,40 +18,53 @@ MODEL = ROOT / "demo" / "models" / "hourglass.keras"
 COMMAND = "from hourglass.cli import main; main()"
 
 
-def command_rows(what, pictures, folder, before, rounds):
+def command_rows(what, pictures, folder, before, rounds, clock):
     """Images a second of the whole command, and without its start; megabytes written.
-
-    The start is what one photograph takes.
 
     Args:
         what: the photographs, in words.
         pictures: {name: bytes}.
         before: the folder of another checkout, or None.
+        clock: "cpu" counts the seconds of all threads.
     """
-    photos, model = folder / "photos", find_model(folder)
+    photos, model, number = folder / "photos", find_model(folder), len(pictures)
     photos.mkdir(parents=True)
     for name, data in pictures.items():
         (photos / name).write_bytes(data)
-    first, number = photos / next(iter(pictures)), len(pictures)
-    checkouts = {"ours": ROOT} | ({"before": before.resolve()} if before else {})
-    rates = {(name, part): [] for name in checkouts for part in ("whole", "warm")}
-    starts = {name: [] for name in checkouts}
-    for _ in range(rounds):
-        for name, checkout in checkouts.items():
-            start = run_command(checkout, first, folder / name, model)
-            seconds = run_command(checkout, photos, folder / name, model)
-            starts[name].append(1 / start)
-            rates[name, "whole"].append(number / seconds)
-            rates[name, "warm"].append((number - 1) / (seconds - start))
-    theirs = [rates.get(("before", part)) for part in ("whole", "warm")]
+    first = photos / next(iter(pictures))
+    commands = {
+        name: functools.partial(run_command, checkout, folder / name, model, clock)
+        for name, checkout in (("ours", ROOT), ("before", before))
+        if checkout
+    }
+    times = measure_times(commands, first, photos, rounds)
+    theirs = times.get("before")
     what = f"hourglass predict, {number} {what}"
-    yield rate_row(what, rates["ours", "whole"], theirs[0], ">= 3x")
-    yield rate_row(f"{what}, without its start", rates["ours", "warm"], theirs[1], ">= 3x")
-    yield rate_row("hourglass predict, one of them", starts["ours"], starts.get("before"), ">= 1x")
-    sizes = {name: sum(f.stat().st_size for f in (folder / name).iterdir()) for name in checkouts}
+    for part, images in zip(times["ours"], (number, number - 1, 1), strict=True):
+        rates = (
+            [images / t for t in side[part]] if side else None for side in (times["ours"], theirs)
+        )
+        yield rate_row(f"{what}{part}", *rates, ">= 1x" if images == 1 else ">= 3x")
+    sizes = {name: sum(f.stat().st_size for f in (folder / name).iterdir()) for name in commands}
     text = {name: f"{size / 1e6:.1f} MB" for name, size in sizes.items()}
     ratio = f"{sizes['ours'] / sizes['before']:.2f}x" if before else ""
     yield Row(f"{what}: written", text["ours"], text.get("before", ""), ratio)
+
+
+def measure_times(commands, first, photos, rounds):
+    """Seconds a round, in turns: of all photographs, of these without the start, and of one.
+
+    The start is what one photograph takes.
+    """
+    times = {name: {"": [], ", without the start": [], ": one alone": []} for name in commands}
+    for run in commands.values():  # once for nothing: code and network are read into memory
+        run(first)
+    for _ in range(rounds):
+        for name, run in commands.items():
+            one, whole = run(first), run(photos)
+            for part, seconds in zip(times[name], (whole, whole - one, one), strict=True):
+                times[name][part].append(seconds)
+    return times
 
 
 def find_model(folder):
@@ -63,11 +77,20 @@ def find_model(folder):
     return folder / "random.keras"
 
 
-def run_command(checkout, photos, out, model):
+def run_command(checkout, out, model, clock, photos):
     """Seconds of `hourglass predict` by the code of a checkout."""
     arguments = ["predict", photos, "--out", out, "--model", model]
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
-    start = time.perf_counter()
+    environment = os.environ | {"PYTHONPATH": str(checkout.resolve() / "src")}
+    start = CLOCKS[clock]()
     subprocess.run(command, env=environment, check=True, capture_output=True)
-    return time.perf_counter() - start
+    return CLOCKS[clock]() - start
+
+
+def children_seconds():
+    """CPU time of all threads of the programs that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+CLOCKS = {"wall": time.perf_counter, "cpu": children_seconds}

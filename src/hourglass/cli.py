@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
-from hourglass.prediction.photos import predict_files
+from hourglass.prediction.photos import BATCH_SIZE, predict_files
 
 MODEL = Path("models/hourglass.keras")
 OTHER_MODELS = (Path("demo") / MODEL, Path("lspet") / MODEL)
@@ -107,7 +107,8 @@ def run_predict(options):
     """
     outputs = list(name_outputs(find_photos(options.photos)))
     check_no_overwrite(outputs, options.out)
-    predictor = load_predictor(options.model or find_model(), not options.no_flip_test)
+    model = options.model or find_model()
+    predictor = load_predictor(model, not options.no_flip_test, len(outputs))
     options.out.mkdir(parents=True, exist_ok=True)
     files = [(photo, options.out / name) for photo, name in outputs]
     failed = 0
@@ -153,8 +154,8 @@ def find_model():
     )
 
 
-def load_predictor(path, flip_test):
-    """The network in `path`, ready; warns of one that has seen no photograph."""
+def load_predictor(path, flip_test, num_photos):
+    """The network in `path`, ready for so many; warns of one that has seen no photograph."""
     # TensorFlow: not for `--help`
     from hourglass.network.devices import choose_strategy, grow_memory
     from hourglass.network.predictor import PosePredictor
@@ -162,7 +163,9 @@ def load_predictor(path, flip_test):
     from hourglass.prediction.folding import prepare_network
 
     grow_memory()
-    with choose_strategy().scope():
+    # One batch is for one device.
+    scope = choose_strategy().scope() if num_photos > BATCH_SIZE else contextlib.nullcontext()
+    with scope:
         network = prepare_network(load_network(path), "float32")
         predictor = PosePredictor(network, flip_test, "taylor")
     if read_trained_on(path) == "synthetic":

@@ -16,7 +16,7 @@ from hourglass.prediction.threads import map_ahead, open_pool
 from hourglass.records.images import BadImageError, crop_square, decode_image
 from hourglass.skeleton import JOINTS
 
-BATCH_SIZE = 16  # photographs a device; more are no faster on a CPU
+BATCH_SIZE = 16  # photographs a device
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ def predict_files(predictor, files, box=None):
         why it cannot be used.
     """
     batch_size = BATCH_SIZE * predictor.distribute_strategy.num_replicas_in_sync
-
     read = functools.partial(read_photo, box=box, size=predictor.size)
     write = functools.partial(write_pose, box=box)
     with open_pool() as pool:
