@@ -5,12 +5,12 @@ from hourglass.frameworks import keras, tf
 
 
 def prepare_devices(params):
-    """Memory growth on each GPU, deterministic kernels, precision; gives the strategy to use."""
+    """Memory growth on each GPU, determinism, precision; gives the strategy to use."""
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:  # others may want some of its memory
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(params.seed)  # the initial weights follow from it
-    if not (len(gpus) == 1 and params.xla):  # XLA has no deterministic max pooling on GPUs
+    if params.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
