@@ -11,6 +11,9 @@ import tensorflow as tf
 from helpers.changes import change_train
 from helpers.processes import run_python
 from hourglass.errors import UserError
+from hourglass.network.hourglass import scale_heatmaps
+from hourglass.network.storage import save_network
+from hourglass.records.input_pipeline import eval_batches, train_batches
 from hourglass.records.splits import open_split
 from hourglass.training import tracking
 from hourglass.training.devices import prepare_devices
@@ -373,8 +376,6 @@ def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
 def test_coordinates_keep_their_precision_whatever_the_network_has(
     precision, tiny_params, splits, tmp_path
 ):
-    from hourglass.records.input_pipeline import eval_batches, train_batches
-
     params = change_train(tiny_params, precision=precision)
     try:
         trainer = make_trainer(params, splits, tmp_path / "state.npz")
@@ -394,6 +395,27 @@ def test_first_weights_are_used(tiny_params, splits, model_file, network, tmp_pa
     trainer = make_trainer(params, splits, tmp_path / "state.npz")
     for new, old in zip(trainer.network.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+def test_a_network_of_another_peak_starts_with_the_loss_of_its_own(
+    tiny_params, splits, tmp_path, network
+):
+    # Two files of one network: as it is, and trained towards peaks of 12 in the same heatmaps.
+    batch = next(iter(train_batches(splits[0], 2, tiny_params.train.augment, 1, 1)))
+    losses = []
+    for peak in (1.0, 12.0):
+        trained = keras.models.clone_model(network)
+        trained.set_weights(network.get_weights())
+        scale_heatmaps(trained, peak)
+        scale_heatmaps(trained, 1 / peak)  # as the stage does before it saves
+        save_network(trained, tmp_path / f"{peak}.keras", "synthetic")
+        for target_peak in (1.0, 12.0):
+            params = change_train(
+                tiny_params, init_weights=str(tmp_path / f"{peak}.keras"), target_peak=target_peak
+            )
+            trainer = make_trainer(params, splits, tmp_path / "state.npz")
+            losses.append(float(trainer.step.compute_loss(batch)) / target_peak**2)
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
 
 
 def test_history_is_written_in_full(tmp_path, plain_run):

@@ -14,7 +14,7 @@ import numpy as np
 from hourglass.errors import UserError
 from hourglass.evaluation import pckh
 from hourglass.frameworks import tf
-from hourglass.network.hourglass import build_hourglass, inner_kernels
+from hourglass.network.hourglass import build_hourglass, inner_kernels, scale_heatmaps
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
 from hourglass.network.views import render_views
@@ -50,6 +50,7 @@ class Trainer:
             self.network = build_hourglass(params.model)
             if self.params.init_weights:
                 load_weights(self.network, self.params.init_weights)
+                scale_heatmaps(self.network, self.params.target_peak)
             trained = self.network.trainable_variables
             self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
             self.step = TrainStep(self.network, self.optimizer, self.params, strategy)
