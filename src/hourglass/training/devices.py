@@ -1,6 +1,5 @@
 """The devices of this machine, made ready for training."""
 
-from hourglass.errors import UserError
 from hourglass.frameworks import keras, tf
 
 
@@ -14,17 +13,6 @@ def prepare_devices(params):
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
-
-
-def check_replicas(params, number):
-    """Raise `UserError` for what Keras does to each replica's gradients before it sums them."""
-    if number > 1 and params.precision == "mixed_float16":
-        raise UserError(
-            "params.yaml: train.precision: mixed_float16 is for one GPU; for several set "
-            "mixed_bfloat16"
-        )
-    if number > 1 and params.clip_norm:
-        raise UserError("params.yaml: train.clip_norm: is for one GPU; set it to 0 for several")
 
 
 def describe_devices():

@@ -20,7 +20,7 @@ from hourglass.network.storage import load_weights
 from hourglass.network.views import render_views
 from hourglass.records.input_pipeline import eval_batches, train_batches
 from hourglass.records.splits import read_truth
-from hourglass.training.devices import check_replicas, describe_devices
+from hourglass.training.devices import describe_devices
 from hourglass.training.optimizers import Optimizer
 from hourglass.training.progress import EpochProgress
 from hourglass.training.schedules import is_finished, learning_rate
@@ -37,7 +37,6 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.truth = read_truth(val_split)
         self.state_path = Path(state_path)
-        check_replicas(self.params, strategy.num_replicas_in_sync)
         self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync  # over all
         self.steps = train_split.num_records // self.batch_size
         if not self.steps:
