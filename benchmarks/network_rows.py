@@ -11,14 +11,13 @@ from measure import Row, rate_row
 
 from hourglass.frameworks import keras, tf
 from hourglass.network.hourglass import build_hourglass, inner_kernels
-from hourglass.network.norms import fuse_norms
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.prediction import folding
 from hourglass.prediction.photos import cut_view
 from hourglass.records import input_pipeline
 from hourglass.records.images import decode_image
-from hourglass.training.losses import LossModel
-from hourglass.training.optimizers import build_optimizer
+from hourglass.training.optimizers import Optimizer
+from hourglass.training.steps import TrainStep
 
 TRAIN_BATCH = 8
 PREDICT_BATCH, PREDICT_BATCHES = 8, 4
@@ -52,13 +51,13 @@ def our_step(batch, precision):
     """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     network = build_hourglass(PARAMS.model)
-    trainer = LossModel(fuse_norms(network), PARAMS.train)
-    optimizer = build_optimizer(PARAMS.train, inner_kernels(network))
-    trainer.compile(optimizer=optimizer, jit_compile=precision.endswith("XLA"))
+    params = PARAMS.train.model_copy(update={"xla": precision.endswith("XLA")})
+    optimizer = Optimizer(params, network.trainable_variables, inner_kernels(network))
+    step = TrainStep(network, optimizer, params, tf.distribute.get_strategy())
     keras.config.set_dtype_policy("float32")
 
     def run():
-        trainer.train_on_batch(batch)
+        step(batch, params.lr, 0).numpy()
         return TRAIN_BATCH
 
     return run

@@ -141,7 +141,6 @@ def run_variant(name, seed, options):
     from hourglass.params import Params
     from hourglass.records.splits import open_split
     from hourglass.training.devices import prepare_devices
-    from hourglass.training.optimizers import write_averages
     from hourglass.training.states import TrainingState
     from hourglass.training.trainer import Trainer
 
@@ -169,7 +168,7 @@ def run_variant(name, seed, options):
         history = trainer.run()
         trainer.network.set_weights(TrainingState.load(folder / "state.npz").weights)
         if params.train.ema:
-            write_averages(trainer.optimizer, trainer.network.trainable_variables)
+            trainer.optimizer.write_averages()
     result = {
         "name": name, "seed": seed, "history": history, "scores": judge(trainer, splits[1]),
         "minutes": (time.monotonic() - start) / 60,

@@ -47,8 +47,8 @@ def train(params):
     ):
         trainer = Trainer(params, *splits, strategy, state, Path("logs", run_name(params, key)))
         history = trainer.run()
-        network = scale_heatmaps(trainer.network, 1 / params.train.target_peak)
-        save_network(network, "models/hourglass.keras", params.data.dataset)
+        scale_heatmaps(trainer.network, 1 / params.train.target_peak)
+        save_network(trainer.network, "models/hourglass.keras", params.data.dataset)
         write_history("reports/plots/history.csv", history)
         state.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The network, its losses and the decoding on Keras' JAX backend, where JAX is installed."""
+"""The network, its loss, the steps and the decoding on Keras' JAX backend, where it is there."""
 
 import importlib.util
 import json
@@ -16,8 +16,8 @@ from hourglass.network.views import locate_keypoints, render_views
 from hourglass.frameworks import keras, ops
 from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
 from hourglass.training.losses import heatmap_loss
-from hourglass.network.hourglass import build_hourglass, inner_kernels
-from hourglass.training.optimizers import build_optimizer
+from hourglass.network.hourglass import build_hourglass
+from hourglass.training.groups import AdamWGroup, MuonGroup
 from hourglass.params import ModelParams, load_params
 
 network = build_hourglass(ModelParams(num_stacks=2, num_channels=8, num_levels=2, input_size=32))
@@ -34,14 +34,16 @@ batch = {
 pictures, (keypoints, joints_vis) = render_views(batch, 32), locate_keypoints(batch, 32)
 target = encode_heatmaps(keypoints, 8, 1.0)
 heatmaps = [output for output in network(pictures, training=True)]
-train = load_params(sys.argv[1]).train.model_copy(update={"optimizer": "muon"})
-loss = heatmap_loss(heatmaps, keypoints, joints_vis, train)
+loss = heatmap_loss(heatmaps, keypoints, joints_vis, load_params(sys.argv[1]).train)
 decoded, scores = decode_heatmaps(target, "taylor")
-variables = network.trainable_variables
-optimizer = build_optimizer(train, inner_kernels(network))
-optimizer.apply([0.1 + 0 * v + ops.square(v) for v in variables], variables)
-kernel = network.get_layer("stack1_residual_conv2").kernel
-values = [pictures, keypoints, target, *heatmaps, loss, decoded, scores, kernel]
+kernels = [network.get_layer(f"stack{stack}_residual_conv2").kernel for stack in (1, 2)]
+moved = []
+for group in (AdamWGroup(kernels, decays=True), MuonGroup(kernels)):
+    gradient = group.gather([0.1 + ops.square(kernel) for kernel in kernels])
+    states = [0.5 + ops.zeros(shape) for shape in group.state_shapes]
+    direction, states = group.direction(gradient, states, ops.cast(3, "float32"))
+    moved += [*group.scatter(direction), *states]
+values = [pictures, keypoints, target, *heatmaps, loss, decoded, scores, *moved]
 print(json.dumps({
     "backend": keras.backend.backend(),
     "values": [np.ravel(ops.convert_to_numpy(value)).tolist() for value in values],

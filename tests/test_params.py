@@ -162,7 +162,7 @@ def test_a_missing_section_or_key_is_named_in_full(tmp_path, name):
         ("epochs", "0b11", 3),
         ("epochs", "1_000", 1_000),
         ("epochs", "+7", 7),
-        ("xla", "True", True),
+        ("deterministic", "True", True),
         ("init_weights", "'7e-4'", "7e-4"),
         ("init_weights", "1:30", "1:30"),
         ("init_weights", "0o8", "0o8"),
@@ -200,6 +200,11 @@ def test_augmentation_beyond_the_stored_crop_is_refused(load, asked, value, stor
     assert f"{asked} {value:g} asks for pixels that the shards do not hold" in text
     assert f"raise {stored} from" in text
     assert load({asked: value, stored: value}), "the fix that the line names"
+
+
+def test_xla_and_determinism_exclude_each_other(load):
+    assert "train: xla has no deterministic max pooling" in fault(load, {"train.xla": True})
+    assert load({"train.xla": True, "train.deterministic": False}).train.xla
 
 
 @pytest.mark.parametrize("size", [255, 96, 32])

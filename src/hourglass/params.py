@@ -105,9 +105,18 @@ class TrainParams(Section):
     foreground_weight: Annotated[float, Field(ge=0)]
     augment: AugmentParams
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    deterministic: bool
     xla: bool
     init_weights: str
     seed: Seed
+
+    @model_validator(mode="after")
+    def check_determinism(self):
+        if self.xla and self.deterministic:
+            raise ValueError(
+                "xla has no deterministic max pooling on GPUs: set xla or deterministic to false"
+            )
+        return self
 
 
 class PredictParams(Section):

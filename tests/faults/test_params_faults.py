@@ -136,6 +136,7 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
         ("schedule", "cosin", "train.schedule: Input should be 'constant', 'cosine', 'steps' or"),
         ("precision", "float16", "train.precision: Input should be 'float32', 'mixed_bfloat16' "),
         ("scale_range", "0.2", "train.augment.scale 0.25 asks for pixels that the shards do not"),
+        ("xla", "true", "train: xla has no deterministic max pooling on GPUs: set xla or "),
         ("rotation_range", "20", "train.augment.rotation 30 asks for pixels that the shards do"),
     ],
     ids=lambda value: value[:12] if len(value) < 21 or value.isdecimal() else "",

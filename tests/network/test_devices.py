@@ -20,7 +20,7 @@ def test_memory_grows_on_every_gpu(monkeypatch):
     monkeypatch.setattr(
         tf.config.experimental, "set_memory_growth", lambda *asked: grown.append(asked)
     )
-    assert devices.grow_memory() == ["GPU:0", "GPU:1"]
+    devices.grow_memory()
     assert grown == [("GPU:0", True), ("GPU:1", True)]
 
 

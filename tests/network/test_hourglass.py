@@ -4,11 +4,6 @@ import pytest
 
 from helpers.networks import make_params, random_pictures
 from hourglass.network.hourglass import build_hourglass, scale_heatmaps
-from hourglass.network.storage import (
-    load_network,
-    load_weights,
-    save_network,
-)
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +71,17 @@ def test_mixed_precision_keeps_float32_heatmaps():
     assert [output.dtype for output in network.outputs] == ["float32"] * 2
 
 
-def test_scaled_heatmaps_share_the_weights_and_survive_saving(tmp_path, two_stacks):
-    scaled = scale_heatmaps(two_stacks, 0.25)
+@pytest.mark.parametrize("factor", [0.25, 12])
+def test_every_heatmap_is_scaled_and_nothing_else(factor, two_stacks):
+    scaled = keras.models.clone_model(two_stacks)
+    rng = np.random.default_rng(3)  # biases that are not 0
+    weights = [w + rng.uniform(0.05, 0.3, w.shape) for w in two_stacks.get_weights()]
+    two_stacks.set_weights(weights)
+    scaled.set_weights(weights)
+    scale_heatmaps(scaled, factor)
     pictures = random_pictures()
-    for plain, quarter in zip(two_stacks(pictures), scaled(pictures), strict=True):
-        np.testing.assert_allclose(quarter, np.asarray(plain) / 4, rtol=1e-6)
-    save_network(scaled, tmp_path / "scaled.keras", "synthetic")
-    loaded = load_network(tmp_path / "scaled.keras")
-    np.testing.assert_array_equal(loaded(pictures)[-1], scaled(pictures)[-1])
-    load_weights(two_stacks, tmp_path / "scaled.keras")  # it can be trained on
-    assert scale_heatmaps(two_stacks, 1) is two_stacks
+    for plain, found in zip(two_stacks(pictures), scaled(pictures), strict=True):
+        np.testing.assert_allclose(found, factor * np.asarray(plain), rtol=1e-4)
+    scale_heatmaps(scaled, 1 / factor)
+    for weight, back in zip(weights, scaled.get_weights(), strict=True):
+        np.testing.assert_allclose(back, weight, rtol=1e-6)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from hourglass.network.hourglass import build_hourglass, scale_heatmaps
+from hourglass.network.hourglass import build_hourglass
 from hourglass.network.norms import FusedNorm, fuse_norms
 from hourglass.prediction.folding import prepare_network
 
@@ -22,19 +22,17 @@ def count_norms(network):
     return sum(isinstance(layer, norms) for layer in network.layers)
 
 
-@pytest.mark.parametrize("factor", [1, 12])
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.1)])
-def test_a_prepared_network_gives_the_same_heatmaps(trained, factor, precision, tolerance):
-    network = scale_heatmaps(trained, factor)
-    weights = network.get_weights()
-    prepared = prepare_network(network, precision)
+def test_a_prepared_network_gives_the_same_heatmaps(trained, precision, tolerance):
+    weights = trained.get_weights()
+    prepared = prepare_network(trained, precision)
     pictures = np.random.default_rng(3).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
-    for ours, expected in zip(prepared(pictures), network(pictures), strict=True):
+    for ours, expected in zip(prepared(pictures), trained(pictures), strict=True):
         assert ours.dtype == "float32"
         scale = np.abs(expected).max()
         np.testing.assert_allclose(ours / scale, expected / scale, atol=tolerance)
-    assert 0 < count_norms(prepared) < count_norms(network) / 2
-    for left, before in zip(network.get_weights(), weights, strict=True):
+    assert 0 < count_norms(prepared) < count_norms(trained) / 2
+    for left, before in zip(trained.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(left, before)
 
 
@@ -45,7 +43,6 @@ def test_a_network_that_was_fused_for_training_is_prepared_as_before(trained):
 
 
 def test_only_the_heads_of_a_prepared_network_are_exact(trained):
-    prepared = prepare_network(scale_heatmaps(trained, 12), "mixed_bfloat16")
+    prepared = prepare_network(trained, "mixed_bfloat16")
     exact = {layer.name for layer in prepared.layers if layer.compute_dtype == "float32"}
-    heads = {f"stack{k}_{what}" for k in (1, 2) for what in ("heatmaps", "scaled")}
-    assert exact - {"pictures"} == heads
+    assert exact - {"pictures"} == {"stack1_heatmaps", "stack2_heatmaps"}

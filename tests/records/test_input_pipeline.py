@@ -44,7 +44,7 @@ def test_train_batches_have_the_promised_shapes(train_split, tiny_params):
     assert {key: (value.dtype.name, tuple(value.shape)) for key, value in batch.items()} == {
         "crops": ("uint8", (4, 64, 64, 3)),
         "keypoints": ("float32", (4, 16, 2)),
-        "joints_vis": ("uint8", (4, 16)),
+        "joints_vis": ("bool", (4, 16)),
         "center": ("float32", (4, 2)),
         "side": ("float32", (4,)),
         "draws": ("float32", (4, 6)),

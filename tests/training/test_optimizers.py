@@ -1,16 +1,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from helpers.changes import change_train
 from hourglass.network.hourglass import inner_kernels
-from hourglass.training.optimizers import (
-    AdamW,
-    Muon,
-    build_optimizer,
-    orthogonalize,
-    write_averages,
-)
+from hourglass.training.groups import MuonGroup
+from hourglass.training.optimizers import FIRST_SCALE, GOOD_STEPS, Optimizer
 
 KINDS = ("adamw", "muon")
 
@@ -21,7 +17,14 @@ def make_network():
     x = keras.layers.Conv2D(4, 3, name="stem_conv")(pictures)
     x = keras.layers.BatchNormalization(name="norm")(x)
     x = keras.layers.Conv2D(6, 3, name="inner")(x)
+    x = keras.layers.Conv2D(4, 1, name="inner2")(x)
+    x = keras.layers.Conv2D(6, 3, padding="same", name="inner3")(x)
     return keras.Model(pictures, keras.layers.Conv2D(16, 1, name="stack1_heatmaps")(x))
+
+
+def make_optimizer(tiny_params, network, **values):
+    params = change_train(tiny_params, **values).train
+    return Optimizer(params, network.trainable_variables, inner_kernels(network))
 
 
 def random_like(variables, seed):
@@ -29,104 +32,121 @@ def random_like(variables, seed):
     return [rng.normal(size=v.shape).astype(np.float32) for v in variables]
 
 
-def run_steps(optimizer, network, number=3):
-    """Steps along gradients that are the same for each optimizer."""
-    variables = network.trainable_variables
-    optimizer.build(variables)
+def values_of(network):
+    return {v.path: np.asarray(v) for v in network.trainable_variables}
+
+
+def run_steps(optimizer, network, number=3, lr=0.01, factor=1.0):
+    """Steps along gradients that are the same for each optimizer; the weights after each."""
     values = []
-    for seed in range(number):
-        optimizer.apply(random_like(variables, seed), variables)
-        values.append([np.asarray(v) for v in variables])
+    for step in range(number):
+        gradients = [tf.constant(g * factor) for g in random_like(optimizer.trained, step)]
+        optimizer.apply(gradients, lr, float(step))
+        values.append(values_of(network))
     return values
 
 
-def params_of(tiny_params, **values):
-    return change_train(tiny_params, **values).train
+def assert_same(ours, theirs, **tolerance):
+    assert ours.keys() == theirs.keys()
+    for path, value in ours.items():
+        np.testing.assert_allclose(value, theirs[path], err_msg=path, **tolerance)
 
 
-@pytest.mark.parametrize("shape", [(9, 4), (4, 9), (6, 6), (36, 6)])
-def test_orthogonalize_brings_singular_values_near_one_and_keeps_the_vectors(shape):
-    matrix = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    found = np.asarray(orthogonalize(matrix))
-    left, values, right = np.linalg.svd(matrix, full_matrices=False)
-    inside = left.T @ found @ right.T  # diagonal where the vectors are the same
-    np.testing.assert_allclose(inside, np.diag(np.diag(inside)), atol=1e-4)
-    # The polynomial's fixed band, of the post that it comes from; the smallest values are slowest.
-    large = np.diag(inside)[values > 0.1 * values[0]]
-    assert (large > 0.6).all() and (large < 1.25).all()
+@pytest.mark.parametrize("clip_norm", [0.0, 2.0])
+def test_adamw_is_that_of_keras(tiny_params, clip_norm):
+    network, theirs = make_network(), make_network()
+    optimizer = make_optimizer(
+        tiny_params, network, optimizer="adamw", weight_decay=0.1, clip_norm=clip_norm
+    )
+    peer = keras.optimizers.AdamW(0.01, weight_decay=0.1, global_clipnorm=clip_norm or None)
+    peer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    for step, values in enumerate(run_steps(optimizer, network, number=4)):
+        peer.apply(random_like(theirs.trainable_variables, step), theirs.trainable_variables)
+        assert_same(values, values_of(theirs), rtol=1e-5, atol=1e-6)
 
 
 def test_muon_moves_all_but_the_inner_kernels_as_adamw_does(tiny_params):
-    params = params_of(tiny_params, weight_decay=0.0)
-    results = {}
+    results = []
     for kind in KINDS:
         network = make_network()
-        optimizer = build_optimizer(
-            params.model_copy(update={"optimizer": kind}), inner_kernels(network)
-        )
-        results[kind] = run_steps(optimizer, network)[-1]
-    names = [v.path for v in network.trainable_variables]
-    same = [np.array_equal(*pair) for pair in zip(*results.values(), strict=True)]
-    assert [name for name, is_same in zip(names, same, strict=True) if not is_same] == [
-        "inner/kernel"
-    ]
+        run_steps(make_optimizer(tiny_params, network, optimizer=kind), network)
+        results.append(values_of(network))
+    adamw, muon = results
+    different = [path for path in adamw if not np.allclose(adamw[path], muon[path], atol=1e-7)]
+    assert different == ["inner/kernel", "inner2/kernel", "inner3/kernel"]
 
 
-def test_a_step_of_muon_by_hand(tiny_params):
-    params = params_of(tiny_params, optimizer="muon", weight_decay=0.0, lr=0.01)
+def test_muon_keeps_one_momentum_of_its_kernels_and_adamw_two_moments_of_the_others(tiny_params):
     network = make_network()
-    before = np.asarray(network.get_layer("inner").kernel)
-    run_steps(build_optimizer(params, inner_kernels(network)), network, number=2)
-    index = [v.path for v in network.trainable_variables].index("inner/kernel")
-    first, second = (random_like(network.trainable_variables, seed)[index] for seed in (0, 1))
-    for ahead in (1.95 * first, second + 0.95 * (0.95 * first + second)):
-        step = np.asarray(orthogonalize(ahead.reshape(36, 6))).reshape(before.shape)
-        before = before - 0.01 * 0.2 * 6 * step
-    np.testing.assert_allclose(network.get_layer("inner").kernel, before, atol=1e-6)
+    inner = sum(kernel.numpy().size for kernel in inner_kernels(network))
+    optimizer = make_optimizer(tiny_params, network, optimizer="muon")
+    kept = sum(variable.numpy().size for variable in optimizer.variables)
+    assert kept == inner + 2 * (network.count_params() - 8 - inner)  # 8: the norm's statistics
 
 
-def test_muons_step_has_the_size_of_adamws(tiny_params):
-    params = params_of(tiny_params, optimizer="muon", weight_decay=0.0, lr=0.01)
+def test_a_group_of_muon_is_its_kernels_of_one_shape(tiny_params):
     network = make_network()
-    before = np.asarray(network.get_layer("inner").kernel)
-    run_steps(build_optimizer(params, inner_kernels(network)), network, number=1)
-    step = before - np.asarray(network.get_layer("inner").kernel)
-    # 0.2 is the root mean square of AdamW's steps, as a fraction of its learning rate.
-    assert np.sqrt(np.mean(step**2)) == pytest.approx(0.2 * 0.01, rel=0.25)
+    groups = make_optimizer(tiny_params, network, optimizer="muon").groups
+    muon = [group for group in groups if isinstance(group, MuonGroup)]
+    names = [[variable.path for variable in group.variables] for group in muon]
+    assert names == [["inner/kernel", "inner3/kernel"], ["inner2/kernel"]]
+    assert sum(len(group.variables) for group in groups) == len(network.trainable_variables)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_kernels_decay(kind, tiny_params):
-    params = params_of(tiny_params, optimizer=kind, weight_decay=0.5, lr=0.1)
     network = make_network()
-    optimizer = build_optimizer(params, inner_kernels(network))
-    before = [np.asarray(v) for v in network.trainable_variables]
-    optimizer.build(network.trainable_variables)
-    optimizer.apply([np.zeros_like(v) for v in before], network.trainable_variables)
-    for variable, old in zip(network.trainable_variables, before, strict=True):
-        factor = 1 - 0.5 * 0.1 if variable.name == "kernel" else 1
-        np.testing.assert_allclose(variable, factor * old, rtol=1e-6)
+    optimizer = make_optimizer(tiny_params, network, optimizer=kind, weight_decay=0.5)
+    before = values_of(network)
+    optimizer.apply([tf.zeros(v.shape) for v in optimizer.trained], 0.1, 0.0)
+    for path, value in values_of(network).items():
+        factor = 1 - 0.5 * 0.1 if path.endswith("kernel") else 1
+        np.testing.assert_allclose(value, factor * before[path], rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_averages_are_written_when_asked_for_and_not_before(kind, precision, tiny_params):
-    params = params_of(tiny_params, optimizer=kind, ema=0.6, precision=precision)
+def test_averages_are_written_when_asked_for_and_not_before(kind, tiny_params):
     network = make_network()
-    optimizer = build_optimizer(params, inner_kernels(network))
-    values = run_steps(optimizer, network)
-    variables = network.trainable_variables
-    optimizer.finalize_variable_values(variables)  # what `fit` does at its end
-    for variable, last in zip(variables, values[-1], strict=True):
-        np.testing.assert_array_equal(variable, last)
-    write_averages(optimizer, variables)
-    for variable, (first, second, third) in zip(variables, zip(*values, strict=True), strict=True):
-        average = 0.6 * (0.6 * first + 0.4 * second) + 0.4 * third
-        np.testing.assert_allclose(variable, average, atol=1e-6)
+    optimizer = make_optimizer(tiny_params, network, optimizer=kind, ema=0.6)
+    first, second, third = run_steps(optimizer, network)
+    assert_same(values_of(network), third, rtol=0)
+    optimizer.write_averages()
+    for path, value in values_of(network).items():
+        average = 0.6 * (0.6 * first[path] + 0.4 * second[path]) + 0.4 * third[path]
+        np.testing.assert_allclose(value, average, atol=1e-6)
 
 
-def test_each_name_is_its_optimizer(tiny_params):
-    assert type(build_optimizer(params_of(tiny_params, optimizer="adamw"), [])) is AdamW
-    assert type(build_optimizer(params_of(tiny_params, optimizer="muon"), [])) is Muon
-    scaled = build_optimizer(params_of(tiny_params, precision="mixed_float16"), [])
-    assert isinstance(scaled, keras.optimizers.LossScaleOptimizer)
+@pytest.mark.parametrize("kind", KINDS)
+def test_float16_takes_the_same_steps_along_scaled_gradients(kind, tiny_params):
+    network, scaled = make_network(), make_network()
+    expected = run_steps(make_optimizer(tiny_params, network, optimizer=kind), network)
+    optimizer = make_optimizer(tiny_params, scaled, optimizer=kind, precision="mixed_float16")
+    assert float(optimizer.scale_loss(2.0)) == 2 * FIRST_SCALE
+    found = run_steps(optimizer, scaled, factor=FIRST_SCALE)
+    assert_same(found[-1], expected[-1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_float16_skips_a_step_that_is_not_finite_and_halves_the_scale(bad, tiny_params):
+    network = make_network()
+    optimizer = make_optimizer(tiny_params, network, precision="mixed_float16")
+    before, states = values_of(network), [v.numpy() for v in optimizer.variables]
+    gradients = random_like(optimizer.trained, 1)
+    gradients[2].flat[1] = bad
+    optimizer.apply([tf.constant(g) for g in gradients], 0.01, 0.0)
+    assert_same(values_of(network), before, rtol=0)
+    assert float(optimizer.scale_loss(1.0)) == FIRST_SCALE / 2
+    for variable, old in zip(optimizer.variables[:-2], states[:-2], strict=True):
+        np.testing.assert_array_equal(variable, old)
+
+
+def test_float16_doubles_the_scale_after_enough_good_steps(tiny_params):
+    network = make_network()
+    optimizer = make_optimizer(tiny_params, network, precision="mixed_float16")
+    optimizer.loss_scale.num_good.assign(GOOD_STEPS - 2)
+    gradients = [tf.zeros(v.shape) for v in optimizer.trained]
+    scales = []
+    for step in range(3):
+        optimizer.apply(gradients, 0.01, float(step))
+        scales.append(float(optimizer.scale_loss(1.0)) / FIRST_SCALE)
+    assert scales == [1, 2, 2]

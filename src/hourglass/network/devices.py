@@ -4,14 +4,12 @@ from hourglass.frameworks import tf
 
 
 def grow_memory():
-    """Let TensorFlow take each GPU's memory as it needs it; gives the GPUs.
+    """Let TensorFlow take each GPU's memory as it needs it: others may want some of it.
 
     To be called before anything runs on a device: afterwards TensorFlow refuses.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:  # others may want some of its memory
+    for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    return gpus
 
 
 def choose_strategy():

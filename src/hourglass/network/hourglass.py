@@ -49,7 +49,7 @@ def build_hourglass(params):
         features = _conv_norm_relu(features, channels, 1, f"{name}_linear")
         heatmaps.append(_head(features, _head_name(stack)))
         if stack < params.num_stacks:
-            x = _merge(x, features, heatmaps[-1], name)
+            x = _merge(x, features, heatmaps[-1], stack)
     return keras.Model(pictures, heatmaps, name="stacked_hourglass")
 
 
@@ -84,15 +84,15 @@ def _residual(x, channels, name):
     return layers.Add(name=f"{name}_add")([identity, x])
 
 
-def _merge(x, features, heatmaps, name):
+def _merge(x, features, heatmaps, stack):
     """What the next stack sees: the last one's input, features and heatmaps."""
     channels = x.shape[-1]
-    return layers.Add(name=f"{name}_merge")(
+    return layers.Add(name=f"stack{stack}_merge")(
         [
             x,
-            _conv(features, channels, 1, f"{name}_merge_features"),
+            _conv(features, channels, 1, f"stack{stack}_merge_features"),
             # From K channels to C, so that they can be added.
-            _conv(heatmaps, channels, 1, f"{name}_merge_heatmaps"),
+            _conv(heatmaps, channels, 1, _merge_name(stack)),
         ]
     )
 
@@ -126,29 +126,29 @@ def _head_name(stack):
     return f"stack{stack}_heatmaps"
 
 
-def _scaled_name(stack):
-    return f"stack{stack}_scaled"
+def _merge_name(stack):
+    return f"stack{stack}_merge_heatmaps"
 
 
 # What others must know of the layers; by their names, since a network that was loaded has no more.
 
 
 def scale_heatmaps(network, factor):
-    """The same network with its heatmaps multiplied by `factor`; the weights are shared."""
-    # After training to peaks other than 1, for example: what is saved has peaks near 1.
-    if factor == 1:
-        return network
-    scaled = [
-        layers.Rescaling(factor, dtype="float32", name=_scaled_name(stack))(output)
-        for stack, output in enumerate(network.outputs, start=1)
-    ]
-    return keras.Model(network.input, scaled, name=network.name)
+    """Multiply the heatmaps of a network by `factor`, in place; each stack sees what it saw."""
+    # Between training towards peaks other than 1 and the network's file, whose peaks are near 1.
+    num_stacks = len(network.outputs)
+    for stack in range(1, num_stacks + 1):
+        head = network.get_layer(_head_name(stack))
+        head.set_weights([weight * factor for weight in head.get_weights()])
+        if stack < num_stacks:  # the heatmaps are handed on to the next stack
+            merge = network.get_layer(_merge_name(stack))
+            kernel, bias = merge.get_weights()
+            merge.set_weights([kernel / factor, bias])
 
 
 def head_names(network):
-    """The names of the layers that make the heatmaps, and of those that scale them."""
-    stacks = range(1, len(network.outputs) + 1)
-    return {name(stack) for stack in stacks for name in (_head_name, _scaled_name)}
+    """The names of the layers that make the heatmaps."""
+    return {_head_name(stack) for stack in range(1, len(network.outputs) + 1)}
 
 
 def folded_norms(network):

@@ -40,19 +40,17 @@ class FusedNorm(layers.Layer):
         self.built = True  # the variables are the norm's, built with it
 
     def call(self, inputs, training=False):
-        """Normalise with the batch's statistics and keep them, or with the kept ones."""
-        # In training the operation must be given no statistics: it finds the batch's own.
+        """Normalise with the batch's statistics and move the kept ones, or with the kept ones."""
         norm = self.norm
-        kept = (norm.moving_mean, norm.moving_variance)
+        # In training the operation gives the moved statistics. As PyTorch, and unlike Keras, it
+        # keeps an estimate of the whole's variance: the batch's times M / (M - 1) of M = N H W.
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, norm.gamma, norm.beta, *(() if training else kept),
+            inputs, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance,
             epsilon=norm.epsilon, is_training=bool(training),
+            # The share of the new value; Keras' momentum is that of the old one.
+            exponential_avg_factor=1 - norm.momentum if training else 1.0,
         )  # fmt: skip
         if training:
-            # Keras keeps the variance of the batch, TensorFlow's operation estimates the whole's.
-            number = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)  # N * H * W
-            # As Keras counts it, momentum is the share of the old value; PyTorch's is that of the
-            # new.
-            for variable, value in zip(kept, (mean, variance * (number - 1) / number), strict=True):
-                variable.assign(variable * norm.momentum + value * (1 - norm.momentum))
+            norm.moving_mean.assign(mean)
+            norm.moving_variance.assign(variance)
         return outputs

@@ -26,10 +26,10 @@ class PosePredictor(keras.Model):
     Source of the flip test: Newell et al., ECCV 2016, Training Details.
     """
 
-    def __init__(self, network, flip_test, decode, xla=False):
+    def __init__(self, network, flip_test, decode):
         # Keras would round the coordinates to the precision of the network, by pixels.
         super().__init__(name="pose_predictor", dtype="float32")
-        self.compile(jit_compile=xla)  # Keras would choose XLA by itself
+        self.compile(jit_compile=False)  # Keras would choose XLA by itself
         self.network = network
         self.size = network.input_shape[1]  # S
         self.flip_test = flip_test

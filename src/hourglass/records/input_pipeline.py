@@ -24,8 +24,8 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     """One epoch of full batches in an order of its own, each record with its drawn view.
 
     Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `center` [N, 2] and
-    `side` [N], stored px; `joints_vis` uint8 [N, 16], 0 or 1; `draws` [N, NUM_DRAWS]; `index` [N]
-    in the annotations.
+    `side` [N], stored px; `joints_vis` bool [N, 16]; `draws` [N, NUM_DRAWS]; `index` [N] in the
+    annotations.
 
     Args:
         batch_size: over all replicas. A last batch that would be smaller is left out; as the order
@@ -51,8 +51,6 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
         record = _add_crop(parse_record(serialized), split)
         # The place in the epoch plays no part: a record's view is the same in any order.
         record["draws"] = tf.gather(draws, record["index"])
-        # Over several GPUs Keras averages the first batch, and fails on booleans.
-        record["joints_vis"] = tf.cast(record["joints_vis"], tf.uint8)
         return {key: record[key] for key in TRAIN_KEYS}
 
     return _batched(records.map(decode, **_PARALLEL), batch_size, drop_remainder=True)

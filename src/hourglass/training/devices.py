@@ -1,29 +1,17 @@
 """The devices of this machine, made ready for training."""
 
-from hourglass.errors import UserError
 from hourglass.frameworks import keras, tf
 from hourglass.network.devices import choose_strategy, grow_memory
 
 
 def prepare_devices(params):
-    """Memory growth on each GPU, deterministic kernels, precision; gives the strategy to use."""
-    gpus = grow_memory()
+    """Memory growth on each GPU, determinism, precision; gives the strategy to use."""
+    grow_memory()
     keras.utils.set_random_seed(params.seed)  # the initial weights follow from it
-    if not (len(gpus) == 1 and params.xla):  # XLA has no deterministic max pooling on GPUs
+    if params.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
     return choose_strategy()
-
-
-def check_replicas(params, number):
-    """Raise `UserError` for what Keras does to each replica's gradients before it sums them."""
-    if number > 1 and params.precision == "mixed_float16":
-        raise UserError(
-            "params.yaml: train.precision: mixed_float16 is for one GPU; for several set "
-            "mixed_bfloat16"
-        )
-    if number > 1 and params.clip_norm:
-        raise UserError("params.yaml: train.clip_norm: is for one GPU; set it to 0 for several")
 
 
 def describe_devices():

@@ -1,106 +1,138 @@
-"""Optimizers: AdamW and Muon, each with averaged weights as an option. Keras only."""
+"""The optimizer: AdamW, or Muon for the inner kernels, with averaged weights as an option."""
 
-from hourglass.frameworks import keras, ops
+import itertools
 
-MOMENTUM = 0.95  # as Jordan et al.
-# Coefficients of the polynomial that takes singular values near 1, and its number of rounds.
-NEWTON_SCHULZ, NUM_ROUNDS = (3.4445, -4.7750, 2.0315), 5
+from hourglass.frameworks import tf
+from hourglass.training.groups import AdamWGroup, MuonGroup
 
-
-class AdamW(keras.optimizers.AdamW):
-    """Keras' AdamW whose averaged weights wait until they are asked for."""
-
-    def finalize_variable_values(self, var_list):
-        """Nothing: Keras would go on with the averages after each `fit`, that is each epoch."""
-
-    def write_averages(self, variables):
-        """Replace `variables` by their moving averages over the steps."""
-        super().finalize_variable_values(variables)
+# Keras' names of the variables of norms and of biases.
+NEVER_DECAYED = ("gamma", "beta", "bias")
+# The loss scale of float16: what it starts with, and the steps after which it is doubled.
+FIRST_SCALE, GOOD_STEPS = 2.0**15, 2000
 
 
-class Muon(AdamW):
-    """AdamW, with orthogonalized momentum as the step of the inner kernels.
+class Optimizer:
+    """Moves all trainable variables of a network; to be made in the strategy's scope.
 
-    A kernel [h, w, in, out] is taken as a matrix [h w in, out]. Its step has the size of an AdamW
-    step, so that one learning rate serves both.
-    Source: Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/, 2024; the size: Liu et
-    al., Muon is Scalable for LLM Training, arXiv 2502.16982, equation 4.
+    Attributes:
+        variables: list of tf.Variable, all that it keeps from one step to the next.
     """
 
-    def __init__(self, *arguments, inner_kernels, **settings):
-        super().__init__(*arguments, **settings)
-        self.inner_kernels = inner_kernels
+    def __init__(self, params, trained, inner_kernels):
+        """For TrainParams.
 
-    def build(self, variables):
-        """Add a momentum to each inner kernel."""
-        if not self.built:
-            super().build(variables)
-            self.kernel_momentums = {}
-            for kernel in self.inner_kernels:
-                momentum = self.add_variable_from_reference(kernel, name="kernel_momentum")
-                self.kernel_momentums |= {id(copy): momentum for copy in _copies(kernel)}
+        Args:
+            trained: the network's trainable variables.
+            inner_kernels: those of them that Muon moves (`network.hourglass.inner_kernels`).
+        """
+        self.params, self.trained = params, trained
+        self.groups = group_variables(trained, inner_kernels if params.optimizer == "muon" else [])
+        self.states = [[_new_state(shape) for shape in g.state_shapes] for g in self.groups]
+        self.averages = [_new_state(v.shape) for v in trained] if params.ema else []
+        self.loss_scale = LossScale() if params.precision == "mixed_float16" else None
+        scale = self.loss_scale.variables if self.loss_scale else []
+        self.variables = [*itertools.chain(*self.states), *self.averages, *scale]
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Move one variable."""
-        momentum = self.kernel_momentums.get(id(variable))
-        if momentum is None:
-            super().update_step(gradient, variable, learning_rate)
-            return
-        # The kernel has decayed already: Keras does that for all variables that are not excluded.
-        gradient = ops.cast(gradient, variable.dtype)
-        self.assign(momentum, MOMENTUM * momentum + gradient)
-        ahead = gradient + MOMENTUM * momentum  # Nesterov's
-        matrix = orthogonalize(ops.reshape(ahead, (-1, variable.shape[-1])))
-        # An orthogonal matrix has entries of about 1 / sqrt(longer side); AdamW's are about 0.2.
-        size = 0.2 * max(matrix.shape) ** 0.5
-        step = ops.cast(learning_rate, variable.dtype) * size * matrix
-        self.assign_sub(variable, ops.reshape(step, variable.shape))
+    def scale_loss(self, loss):
+        """The loss whose gradients `apply` takes."""
+        return loss * self.loss_scale.factor if self.loss_scale else loss
+
+    def apply(self, gradients, learning_rate, number):
+        """Move all variables by one step, in a replica's context.
+
+        Args:
+            gradients: the replica's share, one a trained variable; they are summed over all.
+            number: the step's, from 0; float32.
+        """
+        by_variable = {id(v): g for v, g in zip(self.trained, gradients, strict=True)}
+        gathered = [
+            group.gather([by_variable[id(v)] for v in group.variables]) for group in self.groups
+        ]
+        gathered = tf.distribute.get_replica_context().all_reduce("sum", gathered)
+        is_finite = None
+        if self.loss_scale:
+            gathered, is_finite = self.loss_scale.unscale(gathered)
+        if self.params.clip_norm:
+            gathered, _ = tf.clip_by_global_norm(gathered, self.params.clip_norm)
+        for group, state, gradient in zip(self.groups, self.states, gathered, strict=True):
+            direction, new_state = group.direction(gradient, state, number)
+            if group.decays:
+                values = [tf.convert_to_tensor(v.value) for v in group.variables]
+                direction += self.params.weight_decay * group.gather(values)
+            step = learning_rate * direction
+            if is_finite is not None:
+                step = tf.where(is_finite, step, 0.0)
+                new_state = [
+                    tf.where(is_finite, *pair) for pair in zip(new_state, state, strict=True)
+                ]
+            _subtract(group.variables, group.scatter(step))
+            for variable, value in zip(state, new_state, strict=True):
+                variable.assign(value)
+        self._average(number)
+
+    def _average(self, number):
+        # The first average is what the first step has made.
+        momentum = self.params.ema * tf.cast(number > 0, tf.float32)
+        for average, variable in zip(self.averages, self.trained, strict=False):
+            average.assign(momentum * average + (1 - momentum) * variable)
+
+    def write_averages(self):
+        """Replace the trained variables by their moving averages over the steps."""
+        for average, variable in zip(self.averages, self.trained, strict=True):
+            variable.assign(average)
 
 
-def _copies(variable):
-    """What stands for a Keras variable in `update_step`: on TensorFlow its own, one a device."""
-    if keras.backend.backend() != "tensorflow":
-        return [variable]
-    return getattr(variable.value, "values", [variable.value])
+class LossScale:
+    """A factor of the loss that keeps small gradients above 0 in float16, as large as it can be.
 
-
-def orthogonalize(matrix):
-    """The matrix [M, N] with all its singular values brought near 1."""
-    # The smaller of the two products x x' and x' x.
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    x = ops.transpose(matrix) if is_tall else matrix
-    # By the Frobenius norm, so that no singular value is above 1: far above, the rounds diverge.
-    x = x / (ops.norm(x) + 1e-7)
-    a, b, c = NEWTON_SCHULZ
-    for _ in range(NUM_ROUNDS):
-        square = ops.matmul(x, ops.transpose(x))  # (shorter side, shorter side)
-        # a s + b s^3 + c s^5 on each singular value s, without ever computing one.
-        x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
-    return ops.transpose(x) if is_tall else x
-
-
-def build_optimizer(params, inner_kernels):
-    """The optimizer that TrainParams ask for; norms and biases do not decay.
-
-    Args:
-        inner_kernels: those that Muon moves its own way (network.hourglass.inner_kernels).
+    Source: Micikevicius et al., Mixed Precision Training, arXiv 1710.03740, section 3.2.
     """
-    settings = {
-        "weight_decay": params.weight_decay, "global_clipnorm": params.clip_norm or None,
-        "use_ema": params.ema > 0, "ema_momentum": params.ema,
-    }  # fmt: skip
-    if params.optimizer == "muon":
-        optimizer = Muon(params.lr, inner_kernels=inner_kernels, **settings)
-    else:
-        optimizer = AdamW(params.lr, **settings)
-    # The variables of the norms and the biases, by the names that Keras gives them.
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    if params.precision == "mixed_float16":
-        # Small gradients would be 0 in float16.
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
+
+    def __init__(self):
+        self.factor, self.num_good = _new_state((), FIRST_SCALE), _new_state(())
+        self.variables = [self.factor, self.num_good]
+
+    def unscale(self, gradients):
+        """The gradients without the factor, and whether they are finite: else skip the step."""
+        is_finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+        unscaled = [gradient / self.factor for gradient in gradients]
+        num_good = tf.where(is_finite, self.num_good + 1, 0.0)
+        is_time = num_good >= GOOD_STEPS
+        change = tf.where(is_finite, tf.where(is_time, 2.0, 1.0), 0.5)
+        self.factor.assign(self.factor * change)
+        self.num_good.assign(tf.where(is_time, 0.0, num_good))
+        return unscaled, is_finite
 
 
-def write_averages(optimizer, variables):
-    """Replace `variables` by their moving averages; `optimizer` is of `build_optimizer`."""
-    getattr(optimizer, "inner_optimizer", optimizer).write_averages(variables)
+def group_variables(variables, inner_kernels):
+    """The groups in which variables are moved: the inner kernels by shape, the others by decay."""
+    inner, groups = {id(kernel) for kernel in inner_kernels}, {}
+    for variable in variables:
+        is_inner = id(variable) in inner
+        key = tuple(variable.shape) if is_inner else variable.name not in NEVER_DECAYED
+        groups.setdefault((is_inner, key), []).append(variable)
+    return [
+        MuonGroup(members) if is_inner else AdamWGroup(members, decays=key)
+        for (is_inner, key), members in groups.items()
+    ]
+
+
+def _new_state(shape, value=0.0):
+    # Each device moves a copy of its own: they stay the same, as the gradients are.
+    return tf.Variable(
+        tf.fill(shape, value), trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )  # fmt: skip
+
+
+def _subtract(variables, steps):
+    """Subtract a step from each variable, on each device that has a copy of it."""
+
+    def update(strategy, steps):
+        for variable, step in zip(variables, steps, strict=True):
+            strategy.extended.update(
+                variable.value, lambda copy, step: copy.assign_sub(step), args=(step,), group=False
+            )
+
+    tf.distribute.get_replica_context().merge_call(update, args=(steps,))

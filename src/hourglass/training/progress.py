@@ -1,17 +1,16 @@
 """What is seen of a run on the terminal: a bar, and the time it will take."""
 
 import math
+import statistics
 import sys
 import time
 
 from tqdm import tqdm
 
 from hourglass.errors import UserError
-from hourglass.frameworks import keras, tf
-from hourglass.training.schedules import learning_rate
+from hourglass.frameworks import tf
 
-# Steps whose time tells how long a run takes; the first of a process, which compiles, is not one.
-PROBE_STEPS = 5
+LOOK_EVERY = 8  # steps
 LONG_HOURS = 1
 
 
@@ -41,52 +40,54 @@ def report_time(rate, num_left):
     tqdm.write(text, file=sys.stderr)
 
 
-class EpochProgress(keras.callbacks.Callback):
-    """Sets the learning rate before each step, checks the loss after it, draws the bar.
+class EpochProgress:
+    """The bar of one epoch, and a look at its losses every few steps.
+
+    A look waits until the device has done all that it was given: after each step it would stand
+    still while the host prepares the next one.
 
     Attributes:
-        lr: the mean of the epoch's learning rates. loss: the mean of its steps' losses.
+        losses: those that were looked at, in the order of the steps.
     """
 
-    def __init__(self, trainer, epoch, history):
-        super().__init__()
-        self.trainer, self.epoch, self.history = trainer, epoch, history
-        self.lr, self.loss = 0.0, math.nan
-        total = trainer.params.epochs
+    def __init__(self, trainer, epoch):
+        self.trainer, self.epoch = trainer, epoch
+        self.losses, self.pending = [], []
         self.bar = tqdm(
-            total=trainer.steps * trainer.batch_size,
-            desc=f"epoch {epoch}/{total}", unit="image", disable=None, leave=False,
+            total=trainer.steps * trainer.batch_size, desc=f"epoch {epoch}/{trainer.params.epochs}",
+            unit="image", disable=None, leave=False,
         )  # fmt: skip
 
-    def on_train_batch_begin(self, batch, logs=None):
-        """Set the step's learning rate."""
-        trainer = self.trainer
-        step = (self.epoch - 1) * trainer.steps + batch
-        lr = learning_rate(trainer.params, step, trainer.steps, self.history)
-        # Assigned to a variable: the compiled step reads it, and is not compiled again.
-        trainer.optimizer.learning_rate = lr
-        self.lr += lr / trainer.steps
+    def __enter__(self):
+        return self
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Stop on a loss that is not finite; move the bar."""
-        self.loss = float(logs["loss"])  # Keras gives the mean of the epoch so far
-        if not math.isfinite(self.loss):
-            self.bar.close()
-            raise UserError(self.trainer.describe_divergence(self.epoch, batch))
-        self.bar.update(self.trainer.batch_size)
-        self.bar.set_postfix(loss=f"{self.loss:.5f}", refresh=False)
-        self._probe_time(batch)
-
-    def _probe_time(self, batch):
-        trainer = self.trainer
-        if batch == 0:
-            self.started = time.monotonic()
-        elif batch == min(PROBE_STEPS, trainer.steps - 1) and not trainer.time_told:
-            trainer.time_told = True
-            rate = batch * trainer.batch_size / (time.monotonic() - self.started)
-            steps = (trainer.params.epochs - self.epoch + 1) * trainer.steps - (batch + 1)
-            report_time(rate, steps * trainer.batch_size)
-
-    def on_train_end(self, logs=None):
-        """Close the bar."""
+    def __exit__(self, *_):
         self.bar.close()
+
+    def add(self, loss):
+        """Count a step; its loss is a tensor that need not be there yet."""
+        self.pending.append(loss)
+        self.bar.update(self.trainer.batch_size)
+        step = len(self.losses) + len(self.pending) - 1  # from 0
+        if step % LOOK_EVERY == 0 or step == self.trainer.steps - 1:
+            self._look()
+            self._probe_time(step)
+
+    def _look(self):
+        """Fetch the losses; stop on one that is not finite."""
+        for loss in tf.stack(self.pending).numpy().tolist():
+            if not math.isfinite(loss):
+                raise UserError(self.trainer.describe_divergence(self.epoch, len(self.losses)))
+            self.losses.append(loss)
+        self.pending = []
+        self.bar.set_postfix(loss=f"{statistics.fmean(self.losses):.5f}", refresh=False)
+
+    def _probe_time(self, step):
+        trainer = self.trainer
+        if step == 0:
+            self.started = time.monotonic()  # the first step of a process compiles
+        elif not trainer.time_told:
+            trainer.time_told = True
+            rate = step * trainer.batch_size / (time.monotonic() - self.started)
+            steps = (trainer.params.epochs - self.epoch + 1) * trainer.steps - (step + 1)
+            report_time(rate, steps * trainer.batch_size)

@@ -6,6 +6,7 @@ from the epoch's number and the history, so a resumed run ends with the same byt
 """
 
 import functools
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,18 @@ import numpy as np
 from hourglass.errors import UserError
 from hourglass.evaluation import pckh
 from hourglass.frameworks import tf
-from hourglass.network.hourglass import build_hourglass, inner_kernels
-from hourglass.network.norms import fuse_norms
+from hourglass.network.hourglass import build_hourglass, inner_kernels, scale_heatmaps
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
 from hourglass.network.views import render_views
 from hourglass.records.input_pipeline import eval_batches, train_batches
 from hourglass.records.splits import read_truth
-from hourglass.training.devices import check_replicas, describe_devices
-from hourglass.training.losses import LossModel
-from hourglass.training.optimizers import build_optimizer, write_averages
+from hourglass.training.devices import describe_devices
+from hourglass.training.optimizers import Optimizer
 from hourglass.training.progress import EpochProgress
-from hourglass.training.schedules import is_finished
+from hourglass.training.schedules import is_finished, learning_rate
 from hourglass.training.states import TrainingState
+from hourglass.training.steps import TrainStep
 from hourglass.training.tracking import NUM_SAMPLES, Tracker
 
 
@@ -37,7 +37,6 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.truth = read_truth(val_split)
         self.state_path = Path(state_path)
-        check_replicas(self.params, strategy.num_replicas_in_sync)
         self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync  # over all
         self.steps = train_split.num_records // self.batch_size
         if not self.steps:
@@ -50,22 +49,13 @@ class Trainer:
             self.network = build_hourglass(params.model)
             if self.params.init_weights:
                 load_weights(self.network, self.params.init_weights)
-            self._build(strategy)
+                scale_heatmaps(self.network, self.params.target_peak)
+            trained = self.network.trainable_variables
+            self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
+            self.step = TrainStep(self.network, self.optimizer, self.params, strategy)
+            self.predictor = PosePredictor(self.step.network, flip_test=False, decode="taylor")
         self.log_folder = log_folder
         self.time_told = False
-
-    def _build(self, strategy):
-        params = self.params
-        # XLA cannot compile a step of MirroredStrategy.
-        xla = params.xla and not isinstance(strategy, tf.distribute.MirroredStrategy)
-        # It shares all variables with `network`: to train the one is to train the other.
-        fused = fuse_norms(self.network)
-        self.loss_model = LossModel(fused, params, strategy.num_replicas_in_sync)
-        self.optimizer = build_optimizer(params, inner_kernels(self.network))
-        # Before the first step, so that a saved state finds the variables it belongs to.
-        self.optimizer.build(self.network.trainable_variables)
-        self.loss_model.compile(optimizer=self.optimizer, jit_compile=xla)
-        self.predictor = PosePredictor(fused, flip_test=False, decode="taylor", xla=xla)
 
     def run(self):
         """Train to the end, or to early stopping; the network ends with the best weights.
@@ -106,7 +96,7 @@ class Trainer:
     def _run_epoch(self, state):
         """The state after one more epoch."""
         try:
-            row = self._fit(len(state.history) + 1, state.history)
+            row = self._train_epoch(len(state.history) + 1, state.history)
             # Each replica has its own moving statistics; the first one's are what is saved, so
             # that is what all go on with.
             weights = self.network.get_weights()
@@ -116,7 +106,7 @@ class Trainer:
                 raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
             self.network.set_weights(weights)
             if self.params.ema:
-                write_averages(self.optimizer, self.network.trainable_variables)
+                self.optimizer.write_averages()
             row |= self.validate()
         except tf.errors.ResourceExhaustedError:
             raise UserError(self._describe_memory()) from None
@@ -132,31 +122,26 @@ class Trainer:
             history=[*state.history, row],
         )
 
-    def _fit(self, epoch, history):
+    def _train_epoch(self, epoch, history):
+        """All steps of an epoch; gives the means of its learning rates and of its losses."""
+        lrs = []
+        with EpochProgress(self, epoch) as progress:
+            for batch in self._batches(epoch):
+                number = (epoch - 1) * self.steps + len(lrs)
+                lrs.append(learning_rate(self.params, number, self.steps, history))
+                progress.add(self.step(batch, lrs[-1], number))
+        return {
+            "epoch": epoch, "lr": statistics.fmean(lrs), "loss": statistics.fmean(progress.losses)
+        }  # fmt: skip
+
+    def _batches(self, epoch):
         params = self.params
-        batches = train_batches(
-            self.train_split, self.batch_size, params.augment, params.seed, epoch
-        )
-        progress = EpochProgress(self, epoch, history)
-        # One epoch a call, as each has a dataset of its own. Keras counts epochs from 0.
-        self.loss_model.fit(
-            batches,
-            initial_epoch=epoch - 1,
-            epochs=epoch,
-            shuffle=False,
-            verbose=0,
-            callbacks=[progress],
-        )
-        return {"epoch": epoch, "lr": progress.lr, "loss": progress.loss}
+        return train_batches(self.train_split, self.batch_size, params.augment, params.seed, epoch)
 
     def describe_divergence(self, epoch, step):
         """Where the loss or the weights stopped being finite, in one line; step from 0."""
-        params = self.params
-        batches = train_batches(
-            self.train_split, self.batch_size, params.augment, params.seed, epoch
-        )
         # The same epoch again: its order follows from its number, so the batch is the same too.
-        batch = next(iter(batches.skip(step).take(1)))
+        batch = next(iter(self._batches(epoch).skip(step).take(1)))
         return (
             f"params.yaml: train.lr: the loss is not finite in epoch {epoch}, step {step + 1}, on "
             f"train records {sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at "
