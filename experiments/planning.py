@@ -1,8 +1,7 @@
 """The least time and cost of training on MPII, by arithmetic: `python experiments/planning.py`.
 
 An upper bound of the rate: a step takes no less than its FLOP at the GPU's peak, than the launches
-of its operations, than the decoding of its pictures. Never measured: a step of this recipe on any
-GPU, and so what share of a peak it gets, what determinism costs, what GPUs lose to each other.
+of its operations, than the decoding of its pictures.
 """
 
 import argparse
@@ -20,6 +19,10 @@ LAUNCH_SECONDS = 2e-6  # assumed: the least that CUDA takes for one
 CORE_RATE = 1_700  # crops of MPII's photographs that a core decodes a second (ONLY=cores)
 CORES = 16
 NUM_GPUS = (1, 8)
+UNKNOWN = (
+    "Never measured: a step of this recipe on any GPU; so what share of a peak it gets, what "
+    "determinism costs, what GPUs lose to each other. All of it makes training slower than this."
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def main():
                 rate, hours, dollars, limit = plan(gpu, num_gpus, params, peak, options)
                 time = f"{hours:.2f} h, ${dollars:.2f}"
                 print(f"| {num_gpus} {gpu.name} | {peak} | {rate:,.0f} | {time} | {limit} |")
+    print(f"\ndeterministic: {str(params.deterministic).lower()}. {UNKNOWN}")
 
 
 if __name__ == "__main__":
