@@ -9,6 +9,12 @@ from tensorflow.core.framework import kernel_def_pb2, node_def_pb2
 
 from helpers.paths import ROOT
 from hourglass.frameworks import tf
+from hourglass.network.heatmaps import decode_heatmaps
+from hourglass.network.views import locate_keypoints, render_views
+from hourglass.records.input_pipeline import eval_batches, train_batches
+from hourglass.records.splits import Split
+
+SPLIT = Split(("",), ("",), 64, 64, 48, False)  # never opened
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +122,29 @@ def test_the_graph_is_inlined_with_all_that_it_changes(gpu_graphs):
     (relu,) = (operation for operation in operations if operation.kind == "Relu")
     assert relu.types == ("float32",)
     assert relu.host_bytes == 5 * 8 * 8 * 4 * 4, "without a kernel all is on the host"
+
+
+def trace_views(params):
+    batches = train_batches(SPLIT, 16, params.train.augment, 1, 1)
+
+    def make_views(batch):
+        return render_views(batch, 32), locate_keypoints(batch, 32)
+
+    return tf.function(make_views).get_concrete_function(batches.element_spec)
+
+
+def trace_decoding(params):
+    center = eval_batches(SPLIT, 16).element_spec["center"]
+    spec = tf.TensorSpec((center.shape[0], 24, 24, 16), tf.float32)
+    return tf.function(lambda x: decode_heatmaps(x, "taylor")).get_concrete_function(spec)
+
+
+@pytest.mark.parametrize("trace", [trace_views, trace_decoding])
+def test_views_and_decoding_stay_on_a_gpu(gpu_graphs, tiny_params, trace):
+    """TensorFlow gathers no uint8 there, and computes with int32 on the host."""
+    operations = gpu_graphs.list_operations(trace(tiny_params), batch_size=16)
+    gathers = {operation.types[:2] for operation in operations if operation.kind == "GatherV2"}
+    assert gathers and gathers <= {("float32", "int64"), ("bool", "int64")}
+    computing = [op for op in operations if op.kind not in ("Cast", "Placeholder")]
+    on_host = [op for op in computing if set(op.types) == {"int32"} and op.host_bytes > 64]
+    assert not on_host, "more than one number for each picture"
