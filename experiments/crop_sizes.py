@@ -147,7 +147,7 @@ def compare_with_smoothed(sample, params, size, reduction):
     return np.mean(found, axis=(0, 2))
 
 
-def time_decoding(sample, params, size, times=20):
+def time_decoding(sample, params, size, times=100):
     """CPU milliseconds a record of the input pipeline, host side."""
     many = dataclasses.replace(sample, persons=sample.persons * times)
     with tempfile.TemporaryDirectory() as folder:
