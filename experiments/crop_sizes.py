@@ -57,6 +57,12 @@ def load_sample(folder):
     return Sample(persons, folder / "images")
 
 
+def choose_large(sample, side):
+    """Those persons whose view squares have at least `side` px of the picture."""
+    persons = [p for p in sample.persons if geometry.view_square(p.center, p.scale)[1] >= side]
+    return dataclasses.replace(sample, persons=persons)
+
+
 def store_sample(sample, params, folder, size):
     """The sample as one validation shard in `folder`, opened for a network of `size` px."""
     shards = plan_shards("validation", "val", len(sample.persons), 1)
@@ -99,8 +105,8 @@ def smoothed_views(batch, size):
     """Views [N, S, S, 3] out of stored crops by a resize that smooths: what the warp should be."""
     views = []
     for crop, center, side in zip(batch["crops"], batch["center"], batch["side"], strict=True):
-        left, top = np.clip(center + 0.5 - side / 2, 0, None)
-        box = (left, top, *np.minimum((left + side, top + side), len(crop)))
+        left, top = center + 0.5 - side / 2
+        box = (left, top, left + side, top + side)
         views.append(np.asarray(Image.fromarray(crop).resize((size, size), BICUBIC, box)))
     return np.stack(views).astype(np.float32)
 
@@ -131,9 +137,6 @@ def compare_with_direct(sample, params, size):
 
 def compare_with_smoothed(sample, params, size, reduction):
     """Of crops whose views are shrunk so much: sharpness and difference against smoothed views."""
-    persons = [p for p in sample.persons
-               if geometry.view_square(p.center, p.scale)[1] > 1.02 * reduction * size]  # fmt: skip
-    sample = dataclasses.replace(sample, persons=persons)
     cover = geometry.cover_side(reduction * size, params.scale_range, params.rotation_range)
     params = params.model_copy(update={"crop_size": round(cover) + 2 * geometry.MARGIN})
     batch, _ = read_sample(sample, params, size)
@@ -179,6 +182,7 @@ def print_sizes(sample, params, size):
 
 
 def print_reductions(sample, params, size):
+    sample = choose_large(sample, max(REDUCTIONS) * size)  # else the persons differ by row
     print(f"\n| stored px to a view px, {size} px | sharpness | difference |\n|---|---:|---:|")
     for reduction in REDUCTIONS:
         sharpness, difference = compare_with_smoothed(sample, params, size, reduction)

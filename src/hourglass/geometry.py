@@ -17,8 +17,7 @@ CENTER_SHIFT = 15.0
 # Bilinear sampling reads one stored pixel further than the view's last pixel centre: two on each
 # side of what is covered.
 MARGIN = 2
-# The square of a whole picture is resized by its reader, to a size no smaller than this, which
-# gives its margin.
+# A whole picture is cropped by its reader, at a size of its own: the square has the margin of this.
 WHOLE_SIZE = 64
 # Stored px to a view px, at most: the warp does not smooth what it shrinks, and beyond this its
 # views are further from smoothed ones than its own blur takes them (experiments/README.md).
@@ -79,8 +78,8 @@ def fitting_sizes(input_size, scale_range, rotation_range):
         input_size: px. scale_range, rotation_range: the largest augmentation.
 
     Returns:
-        least: a person of many pixels is not enlarged, unaugmented.
-        greatest: nor shrunk by more than `MAX_REDUCTION`, augmented.
+        least: the unaugmented view of a person of many pixels is not enlarged.
+        greatest: the augmented view that shows most is shrunk by `MAX_REDUCTION` at most.
     """
     least = math.ceil(cover_side(input_size, scale_range, rotation_range)) + 2 * MARGIN
     finest = input_size * MAX_REDUCTION / (1 + scale_range)  # stored px of the unaugmented view
