@@ -389,6 +389,21 @@ def test_a_fault_in_params_is_one_line_before_any_work(project, stage, fault):
 
 
 @pytest.mark.parametrize(
+    ("crop_size", "warning"),
+    [
+        (40, "stores 21.08 px of a person's view, enlarged to model.input_size 32; 59 would do"),
+        (200, "lower it to 69"),
+    ],
+)
+def test_crops_that_do_not_suit_the_network_are_said_so_once(project, crop_size, warning):
+    change_params("shard", crop_size=crop_size)
+    code, _, err = project("shard")
+    assert code == 0 and len(err) == 1, err
+    assert err[0].startswith(f"warning: params.yaml: shard.crop_size {crop_size} stores ")
+    assert err[0].endswith(warning)
+
+
+@pytest.mark.parametrize(
     "text", ["", "[]", "train: [", "\tdata: 1", "just words", "\ufeff", "data: &a [*a]"], ids=ascii
 )
 def test_a_params_file_that_is_none_is_one_line(project, text):

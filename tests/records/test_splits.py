@@ -16,10 +16,10 @@ def test_open_split_counts_records(train_split, val_split):
     assert train_split.crop_size == 64 and not train_split.holds_whole_pictures
 
 
-def test_whole_pictures_are_cut_at_the_size_that_a_view_can_need(whole_folder):
+def test_whole_pictures_are_read_at_a_size_that_suits_the_input(whole_folder):
     split = open_split(whole_folder, "validation", 32)
     assert split.holds_whole_pictures
-    assert split.crop_size - 1 < geometry.cover_side(32, 0.25, 30) <= split.crop_size
+    assert split.crop_size == geometry.whole_size(32, 0.25, 30)
 
 
 def copy_shards(folder, target):

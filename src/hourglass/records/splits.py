@@ -35,7 +35,7 @@ def open_split(folder, split, input_size):
     """Find the shards of a split and hold each against the index that was written with them.
 
     Args:
-        input_size: of the network; crops of whole pictures are decoded at about its resolution.
+        input_size: of the network; whole pictures are read at a size that suits it.
 
     Raises:
         UserError: a shard is missing or damaged, or there are no records.
@@ -45,14 +45,15 @@ def open_split(folder, split, input_size):
     num_records = sum(shard["num_records"] for shard in entry["shards"].values())
     if not num_records:
         raise UserError(f"{folder}: the {split} shards hold no records; run `dvc repro shard`")
-    # Whole pictures are cropped while they are read, to what a view can need at most.
-    covering = geometry.cover_side(input_size, crop["scale_range"], crop["rotation_range"])
+    size = crop["crop_size"] or geometry.whole_size(
+        input_size, crop["scale_range"], crop["rotation_range"]
+    )
     opened = Split(
         paths=tuple(str(Path(folder, name)) for name in entry["shards"]),
         digests=tuple(shard["sha256"] for shard in entry["shards"].values()),
         num_records=num_records,
         num_persons=entry["num_persons"],
-        crop_size=crop["crop_size"] or int(np.ceil(covering)),
+        crop_size=size,
         holds_whole_pictures=crop["crop_size"] == 0,
     )
     # Before the first batch: damage found in the middle of an epoch would cost that epoch.
