@@ -159,7 +159,7 @@ def run_annotations(count, folder, _):
     from hourglass.annotations.persons import load_persons, save_persons
     from hourglass.errors import UserError
     from hourglass.params import SyntheticParams
-    from hourglass.rejects import write_rejects
+    from hourglass.rejects import read_rejects, write_rejects
     from hourglass.synthetic.pictures import write_dataset
 
     write_dataset(folder, SyntheticParams(num_train=4, num_val=2, seed=5))
@@ -179,6 +179,7 @@ def run_annotations(count, folder, _):
         num_records = len(json.loads(data.decode("utf-8-sig"), parse_int=float))
         assert len(splits["train"]) + len(rejects) == num_records, number
         write_rejects(folder / "rejects.csv", rejects)
+        assert read_rejects(folder / "rejects.csv", "") == rejects, number
         save_persons(folder / "persons.json", splits["train"])
         assert len(load_persons(folder / "persons.json")) == len(splits["train"]), number
         num_read += 1
