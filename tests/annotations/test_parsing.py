@@ -130,9 +130,8 @@ def test_stage_stops_on_too_many_rejects_and_leaves_rejects_csv(tmp_path):
     assert "data/annotations/rejects.csv" in result.stderr
     assert os.listdir(tmp_path / "data" / "annotations") == ["rejects.csv"]
     rows = (tmp_path / "data" / "annotations" / "rejects.csv").read_text().splitlines()
-    assert rows[1:] == [
-        f"train,{index},a.jpg,picture is not among the images,{'1' * 16}" for index in (0, 1)
-    ]
+    reason = "picture is not among the images"
+    assert rows[1:] == [f"train,{index},a.jpg,{reason},{'1' * 16}" for index in (0, 1)]
 
 
 def test_importing_brings_no_scipy_and_no_tensorflow():

@@ -82,19 +82,12 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(ray_runs):
 
 
 def test_broken_pictures_are_rejected_by_name(ray_runs, persons):
-    lost = {
-        s: encode_joints(persons[s][k].joints_vis) for s, k in (("train", 3), ("validation", 1))
-    }
     rejects = list(csv.DictReader(ray_runs[0]["rejects.csv"].decode().splitlines()))
+    people = persons["train"][3], persons["validation"][1]
+    lost = [encode_joints(person.joints_vis) for person in people]
     assert [tuple(reject.values()) for reject in rejects] == [
-        ("train", "3", "train_00003.jpg", "cannot be decoded: not a picture", lost["train"]),
-        (
-            "validation",
-            "1",
-            "validation_00001.jpg",
-            "cannot be decoded: empty file",
-            lost["validation"],
-        ),
+        ("train", "3", "train_00003.jpg", "cannot be decoded: not a picture", lost[0]),
+        ("validation", "1", "validation_00001.jpg", "cannot be decoded: empty file", lost[1]),
     ]
 
 

@@ -27,9 +27,9 @@ LSPET_JOINTS = (
 LSPET_MARGIN = 1.1  # person height over the longer side of the box around the labelled joints
 
 ROUGHNESS_SEED = 1
-# Measured on the 2,017 of MPII's 2,958 validation persons with all 16 joints labelled: how far its
-# center lies from the middle of the joints' box, in heights (200 px * its scale), and its scale from
-# that of the box. The scale's long tail is bent persons, of whom the box knows no height.
+# Measured on the 2,017 of MPII's 2,958 validation persons with all 16 joints labelled: how far the
+# center lies from the middle of the joints' box, in heights (200 px * scale), and the logarithm of
+# the scale to the box's. Its long tail is bent persons, whose height the box does not show.
 ROUGHNESS_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 ROUGHNESS = {
     "center x": (-0.127, -0.088, -0.038, 0.004, 0.043, 0.090, 0.126),
@@ -77,7 +77,7 @@ def roughen_person(person):
     """The person with center and scale as far off the labels' box as MPII's are.
 
     Drawn by the picture's name alone from MPII's own quantiles, each of the three for itself (their
-    correlations are below 0.25), until the labelled joints are all in view. The head size stays as it is.
+    correlations are below 0.25), until the labelled joints are all in view. The head size stays.
 
     Args:
         person: `persons.Person` whose center and scale are those of the box.

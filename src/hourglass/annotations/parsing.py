@@ -1,7 +1,7 @@
 """The annotations of every dataset to one checked form, and what was left out and why.
 
 Each reader yields raw records in MPII's JSON form, 1-based pixels; `check_records` judges them and
-makes `Person`s, 0-based, with their head sizes. That is the one place where 1-based becomes 0-based.
+makes `Person`s with a head size, 0-based. That is the one place where 1-based becomes 0-based.
 """
 
 from pathlib import Path
@@ -13,7 +13,6 @@ from hourglass.annotations.mpii import MPII_MAT, read_mpii_json, read_mpii_mat
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN, open_images, read_member
 from hourglass.raw.datasets import ANNOTATIONS, DATASETS, MPII_ZIP
-
 
 # Their scale is made of the head's size; that of the others is not.
 SCALED_BY_HEAD = ("mpii", "synthetic")
