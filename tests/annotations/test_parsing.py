@@ -3,6 +3,7 @@ import json
 import os
 import zipfile
 
+import numpy as np
 import pytest
 
 from helpers.annotations import (
@@ -43,6 +44,18 @@ def test_lspet_is_read_from_the_mat_in_its_archive(tmp_path):
     splits, rejects = parse_dataset(tmp_path, "lspet")
     assert (len(splits["train"]), len(splits["validation"]), rejects) == (18, 2, [])
     assert splits["validation"][-1].image == "im00020.jpg"
+    for person in (*splits["train"], *splits["validation"]):
+        # Neither lies where the labels say, and the head is that of the labels.
+        low, high = person.joints.min(axis=0), person.joints.max(axis=0)
+        assert (np.abs(person.center - (low + high) / 2) > 1e-6).all()
+        assert person.scale != pytest.approx(1.1 * (high - low).max() / 200)
+        neck, top = person.joints[[8, 9]]
+        assert person.head_size == pytest.approx(0.75 * np.hypot(*(neck - top)))
+
+
+def test_the_heads_of_drawn_people_are_of_their_scale(persons):
+    people = [*persons["train"], *persons["validation"]]
+    assert [p.head_size for p in people] == [25 * p.scale for p in people]
 
 
 def test_picture_in_both_splits_costs_the_train_record(tmp_path):
