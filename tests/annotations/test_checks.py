@@ -119,7 +119,7 @@ def test_summary_adds_up():
     other = [Reject("validation", 0, "", "not an object", "")]
     assert summarize_split("train", persons, rejects + 2 * other) == (
         "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored; head sizes: "
-        "1 0.75 x |upper neck - head top|, 1 25 x scale"
+        "1 by 0.75 x |upper neck - head top|, 1 by 25 x scale"
     )
 
 

@@ -55,7 +55,7 @@ def describe_heads(persons):
     counts = collections.Counter(person.head_source for person in persons)
     words = {
         GIVEN: "as given",
-        SEGMENT: f"{HEAD_SIZE_PER_SEGMENT:g} x |upper neck - head top|",
-        SCALE: f"{HEAD_SIZE_PER_SCALE:g} x scale",
+        SEGMENT: f"by {HEAD_SIZE_PER_SEGMENT:g} x |upper neck - head top|",
+        SCALE: f"by {HEAD_SIZE_PER_SCALE:g} x scale",
     }
     return ", ".join(f"{counts[source]:,} {words[source]}" for source in SOURCES if counts[source])
