@@ -111,7 +111,7 @@ def run_pictures(count, folder, real):
         path = folder / "mutated.tfrecords"
         params = shard.model_copy(update={"crop_size": crop_size})
         rejects = write_shard(path, range(first, last), persons[first:last], images, params)
-        reasons += [reason for _, _, reason in rejects]
+        reasons += [reason for _, _, reason, _ in rejects]
         for raw in tf.data.TFRecordDataset(str(path)):
             signal.alarm(LIMIT_SECONDS)
             tf.io.decode_jpeg(parse_record(raw)["encoded"], channels=3)  # as train does
@@ -163,7 +163,8 @@ def run_annotations(count, folder, _):
     from hourglass.synthetic.pictures import write_dataset
 
     write_dataset(folder, SyntheticParams(num_train=4, num_val=2, seed=5))
-    good = (folder / "train.json").read_bytes()
+    records = json.loads((folder / "train.json").read_text())
+    good = json.dumps([record | {"head_size": 25 * record["scale"]} for record in records]).encode()
     donor = (folder / "validation.json").read_bytes() + b'{"scale": NaN, 1e999, "\\ud800\xff", -[]'
     num_read, reasons, record_reasons = 0, [], set()
     for number in range(count):

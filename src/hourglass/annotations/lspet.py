@@ -2,9 +2,10 @@
 
 The set has joints alone, so a person's center and scale come of the labels that are to be found: to
 the pixel they would tell where the outermost joints lie. `roughen_person` moves them as far as
-MPII's, which annotators gave, lie off the same box. What is left of the leak: the box still is the
-truth's, with MPII's noise on it; and a person whose joints would leave the view is drawn again, so
-that every label is in view, which a box that is given by hand or by a detector does not promise.
+MPII's, a center by hand and a scale made of the head's box, lie off the same box. What is left of
+the leak: the box still is the truth's, with MPII's noise on it; and a person whose joints would
+leave the view is drawn again, so that every label is in view, which a box that is given by hand or
+by a detector does not promise.
 """
 
 import dataclasses

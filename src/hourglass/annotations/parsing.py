@@ -43,7 +43,9 @@ def parse_dataset(raw, dataset):
     )
     # By picture, not by person: two persons of one picture may not be torn apart.
     held_out = {person.image for person in val_persons}
-    train_persons, train_rejects = check_records(train, image_names, "train", held_out, head)
+    train_persons, train_rejects = check_records(
+        train, image_names, "train", held_out, measure_head=head
+    )
     splits = {"train": train_persons, "validation": val_persons}
     if dataset == "lspet":
         splits = {split: list(map(roughen_person, people)) for split, people in splits.items()}
