@@ -30,11 +30,6 @@ def view_square(center, scale):
     return np.array([x, y + CENTER_SHIFT * scale]), CROP_FACTOR * PERSON_HEIGHT * scale
 
 
-def view_scale(side):
-    """The scale of a person whose view square has this side: the inverse of `view_square`."""
-    return side / (CROP_FACTOR * PERSON_HEIGHT)
-
-
 def cover_side(side, scale_range, rotation_range):
     """Side of the upright square that holds every augmented view of a square of `side`.
 

@@ -107,10 +107,10 @@ def read_truth(split):
 
     Returns:
         dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `joints_vis` bool [N, 16]
-        and `scale` float64 [N] (person height / 200 original px).
+        and `head_size` float64 [N] (original px).
     """
     records = open_records(split).map(parse_record)
-    truth = {"index": [], "joints": [], "joints_vis": [], "scale": []}
+    truth = {"index": [], "joints": [], "joints_vis": [], "head_size": []}
     for record in records.as_numpy_iterator():
         transform = record["transform"].astype(np.float64)  # stored to original px
         truth["index"].append(record["index"])
@@ -118,7 +118,7 @@ def read_truth(split):
         truth["joints"].append(geometry.apply_transform(transform, record["keypoints"]))
         truth["joints_vis"].append(record["joints_vis"])
         # A crop is neither turned nor squashed: its zoom is any one of the diagonal.
-        truth["scale"].append(geometry.view_scale(record["side"] * transform[0, 0]))
+        truth["head_size"].append(record["head_size"] * transform[0, 0])
     # N records first: (N,), (N, 16, 2), (N, 16), (N,).
     return {key: np.array(values) for key, values in truth.items()}
 
