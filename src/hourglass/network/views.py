@@ -125,7 +125,10 @@ def _render(crops, transforms, gains, size):
 
 
 def warp_pictures(crops, transforms, size):
-    """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside."""
+    """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside.
+
+    Nothing is smoothed: harmless while no view px is wider than `geometry.MAX_REDUCTION` stored px.
+    """
     stored = crops.shape[1]
     # Where each pixel of the view lies in the stored crop: x, y float32 [N, S, S].
     axis = ops.cast(ops.arange(size), "float32")
