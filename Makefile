@@ -9,9 +9,12 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 # CUDA's libraries are 3 GB: only where there is a driver for them.
 LOCK := requirements/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).txt
 
-.PHONY: help setup demo test faults lint repro bench clean lock
+# The CUDA wheel of TensorFlow before that of the environment: kernels can be asked for without CUDA.
+GPU_WHEEL := .venv-gpu
+
+.PHONY: help setup demo test faults lint repro bench gpu-check clean lock
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/installed ## install everything into .venv (Python 3.10-3.13)
 
@@ -44,10 +47,20 @@ repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, hours
 bench: setup ## measured speed, against the tutorial's scripts with BASELINE=their folder
 	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE)) $(if $(ONLY),--only $(ONLY)) $(if $(BEFORE),--before $(BEFORE))
 
+gpu-check: setup $(GPU_WHEEL)/installed ## whether a GPU has a kernel for every step; needs none, downloads 600 MB
+	PYTHONPATH=$(GPU_WHEEL) TF_CPP_MIN_LOG_LEVEL=3 python benchmarks/gpu_check.py
+
+$(GPU_WHEEL)/installed: requirements/gpu.txt | setup
+	rm -rf $(GPU_WHEEL) && mkdir $(GPU_WHEEL)
+	awk '/^[a-z]/ {keep = /^tensorflow==/} keep' $< > $(GPU_WHEEL)/tensorflow.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--target $(GPU_WHEEL) -r $(GPU_WHEEL)/tensorflow.txt
+	@touch $@
+
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
 	rm -rf build $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses dvc_plots data/annotations \
 		data/tfrecords models/*.keras reports/figures reports/predictions.json))
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 LOCKED := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --no-header pyproject.toml --extra dev

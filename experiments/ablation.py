@@ -1,11 +1,13 @@
 """What each part of the training recipe brings: one small network, one budget, one line each.
 
-usage: python experiments/ablation.py DATA [--baseline DIR] [--jobs 2] [--only NAME ...]
+usage: python experiments/ablation.py DATA [--baseline DIR] [--rough] [--jobs 2] [--only NAME ...]
 
 DATA holds images/, train.json and validation.json, as `data.dataset: folder` reads them; BASELINE
 is a folder with the "action stickers" tutorial's train.py and preprocess.py. Each run is 1 stack of
-64 channels on 128 px, 6 epochs where nothing else is said; scores are PCKh on leak-free crops, at
-the end of training. Runs are kept in --work: a second call goes on where the first was stopped.
+64 channels on 128 px, 6 epochs where nothing else is said. Scores are PCKh at the end of training
+on crops by center and scale, by the records' head sizes and by 25 x scale beside them. Where center
+and scale come of the labels, as LSPET's do, crops tell of the truth: --rough moves them as for the
+lspet dataset. Runs are kept in --work: a second call goes on where the first was stopped.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
+import numpy as np
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--baseline", type=Path, metavar="DIR")
+    parser.add_argument("--rough", action="store_true", help="center and scale as rough as MPII's")
     parser.add_argument("--work", type=Path, default=Path("ablation"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a CPU core each")
     parser.add_argument("--seeds", type=int, help="of each variant (1; 2 of those that matter)")
@@ -75,6 +79,11 @@ def main():
     if options.run:
         run_variant(options.run[0], int(options.run[1]), options)
         return
+    options.work /= "rough" if options.rough else "plain"
+    if options.rough:
+        from rough_copy import write_rough_copy
+
+        options.data = write_rough_copy(options.data, options.work / "data")
     write_shards(options)
     names = [name for name in VARIANTS if name in options.only]
     names = [name for name in names if options.baseline or "tutorial" not in VARIANTS[name]]
@@ -170,7 +179,8 @@ def run_variant(name, seed, options):
         if params.train.ema:
             trainer.optimizer.write_averages()
     result = {
-        "name": name, "seed": seed, "history": history, "scores": judge(trainer, splits[1]),
+        "name": name, "seed": seed, "history": history,
+        "scores": judge(trainer, splits[1], read_scales(options.work / kind)),
         "minutes": (time.monotonic() - start) / 60,
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(result))
@@ -213,24 +223,39 @@ def train_as_the_tutorial(trainer, params, options):
     return history
 
 
-def judge(trainer, split):
-    """PCKh@0.5 and @0.1 of the network as it is, by decoding, without and with flip test."""
+def read_scales(folder):
+    """The scales of the validation persons, in the order of the annotations."""
+    from hourglass.annotations.persons import load_persons
+
+    persons = load_persons(folder / "data" / "annotations" / "validation.json")
+    return np.array([person.scale for person in persons])
+
+
+def judge(trainer, split, scales):
+    """The scores of the network as it is, by decoding, without and with flip test.
+
+    Each is four numbers: PCKh@0.5 and @0.1 by the records' head sizes, and by 25 x scale.
+    """
+    from hourglass.annotations.heads import HEAD_SIZE_PER_SCALE
     from hourglass.evaluation import pckh
     from hourglass.network.predictor import PosePredictor, predict_split
     from hourglass.records.input_pipeline import eval_batches
 
     truth, scores = trainer.truth, {}
+    head_sizes = truth["head_size"], HEAD_SIZE_PER_SCALE * scales[truth["index"]]
     for flip_test in (False, True):
         for decode in DECODES:
             predictor = PosePredictor(trainer.network, flip_test, decode)
             keypoints, _, _ = predict_split(
                 predictor, eval_batches(split, 16, fill_last=True), split.num_persons, 16
             )
-            errors = pckh.normalized_errors(
-                keypoints[truth["index"]], truth["joints"], truth["scale"]
-            )
+            errors = [
+                pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], sizes)
+                for sizes in head_sizes
+            ]
             scores[f"{decode}{', flip test' if flip_test else ''}"] = [
-                pckh.compute_pckh(errors, truth["joints_vis"], threshold)
+                pckh.compute_pckh(e, truth["joints_vis"], threshold)
+                for e in errors
                 for threshold in (0.5, 0.1)
             ]
     return scores
@@ -242,11 +267,15 @@ def print_tables(work, seeds):
     for name in seeds:
         paths = [run_folder(work, name, seed) / "result.json" for seed in seeds[name]]
         results[name] = [json.loads(path.read_text()) for path in paths]
-    print("| recipe | PCKh@0.5 | @0.1 | with flip test |\n|---|---:|---:|---:|")
+    columns = ("PCKh@0.5", "@0.1", "with flip test")
+    print("| recipe |", " | ".join([*columns, *(f"by 25 x scale: {c}" for c in columns)]), "|")
+    print("|---|" + "---:|" * 2 * len(columns))
     for name, runs in results.items():
         plain = [run["scores"]["taylor"] for run in runs]
         flipped = [run["scores"]["taylor, flip test"] for run in runs]
-        print(f"| {name} | {join(plain, 0)} | {join(plain, 1)} | {join(flipped, 0)} |")
+        cells = [cell for k in (0, 2)
+                 for cell in (join(plain, k), join(plain, k + 1), join(flipped, k))]  # fmt: skip
+        print(f"| {name} |", " | ".join(cells), "|")
     first = results[next(iter(results))]
     print(f"\n| decoding of {first[0]['name']} | PCKh@0.5 | @0.1 |\n|---|---:|---:|")
     for key in first[0]["scores"]:

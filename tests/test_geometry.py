@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from helpers.paths import DATA, needs_data
+from helpers.paths import DATA, ROOT, needs_data
 from hourglass import geometry
 from hourglass.network.views import view_transforms
+from hourglass.params import load_params
 
 
 def random_transforms(rng, count):
@@ -35,7 +36,6 @@ def test_the_view_square_is_the_standard_crop():
     center, side = geometry.view_square(np.array([100.0, 200.0]), 2.0)
     np.testing.assert_array_equal(center, [100, 230])
     assert side == 500
-    assert geometry.view_scale(side) == 2.0
 
 
 @needs_data("mpii-val")
@@ -83,6 +83,43 @@ def test_a_stored_square_is_whole_pixels_about_the_center_and_never_enlarged():
 def test_a_stored_square_stays_what_it_was(side, expected):
     """Other bytes in every shard would follow from another square."""
     assert geometry.stored_square((100.2, 50.7), side, 384, 0.25, 30) == expected
+
+
+def stored_views(sides, max_size):
+    """Stored px of the view squares of these sides."""
+    stored = [geometry.stored_square((0, 0), side, max_size, 0.25, 30) for side in sides]
+    return sides * [size / square[2] for square, size in stored]
+
+
+@pytest.mark.parametrize(("input_size", "expected"), [(256, (442, 528)), (96, (168, 200))])
+def test_the_sizes_that_suit_an_input_neither_enlarge_nor_alias(input_size, expected):
+    least, greatest = geometry.fitting_sizes(input_size, 0.25, 30)
+    assert (least, greatest) == expected
+    sides = np.array([3000.0, 10_000.0])
+    assert (stored_views(sides, least) >= input_size).all()
+    assert (stored_views(sides, least - 1) < input_size).all()
+    most = geometry.MAX_REDUCTION * input_size / 1.25
+    assert (stored_views(sides, greatest) <= most).all()
+    assert (stored_views(sides, greatest + 1) > most).all()
+    np.testing.assert_allclose(
+        stored_views(sides, greatest), geometry.stored_view(greatest, 0.25, 30), rtol=1e-3
+    )
+
+
+def test_where_augmentation_is_wide_to_enlarge_none_comes_first():
+    least, greatest = geometry.fitting_sizes(256, 0.9, 30)
+    assert least == greatest and geometry.stored_view(least, 0.9, 30) >= 256
+
+
+@needs_data("mpii-val")
+def test_no_person_of_mpii_with_enough_pixels_is_enlarged():
+    records = json.loads((DATA / "mpii-val" / "validation.json").read_text())
+    sides = np.array([geometry.view_square((0, 0), record["scale"])[1] for record in records])
+    large = sides >= 256
+    assert round(100 * large.mean(), 1) == 97.1
+    assert stored_views(sides[large], 384).max() < 223, "what the crops of 384 px had"
+    shard = load_params(ROOT / "params.yaml").shard
+    assert stored_views(sides[large], shard.crop_size).min() >= 256
 
 
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45, 80, 180])
@@ -142,8 +179,8 @@ def test_the_stored_crop_covers_every_augmented_view():
 def test_the_square_of_a_whole_picture_covers_every_augmented_view():
     """Its reader cuts it out at a size of its own, about the network's resolution."""
     for center, side, ranges, _, input_size, draws in random_persons(3, 200):
-        square, _ = geometry.stored_square(center, side, 64, *ranges)
-        size = int(np.ceil(geometry.cover_side(input_size, *ranges)))
+        square, _ = geometry.stored_square(center, side, geometry.WHOLE_SIZE, *ranges)
+        size = geometry.whole_size(input_size, *ranges)
         assert is_covered(center, side, square, size, draws, input_size), (side, ranges)
 
 

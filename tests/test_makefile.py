@@ -1,4 +1,4 @@
-"""The Makefile's own logic: a setup that any folder stands."""
+"""The Makefile's own logic: environments that any folder stands."""
 
 import shutil
 import subprocess
@@ -13,17 +13,34 @@ echo "${0##*/} $*" >> calls
 """
 
 
-def test_setup_runs_in_a_folder_with_spaces_and_only_once(tmp_path):
-    folder = tmp_path / "my own  folder"
+def prepare_folder(folder):
+    """A folder with what `make setup` reads, and a Python that only writes down its calls."""
     (folder / "requirements").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "requirements/cpu.txt", "requirements/gpu.txt"):
         shutil.copy(ROOT / name, folder / name)
     python = folder / "python"
     python.write_text(RECORDER)
     python.chmod(0o755)
+    return f"PYTHON={python}"
+
+
+def test_setup_runs_in_a_folder_with_spaces_and_only_once(tmp_path):
+    folder = tmp_path / "my own  folder"
+    python = prepare_folder(folder)
     for _ in range(2):
-        subprocess.run(["make", "setup", f"PYTHON={python}"], cwd=folder, check=True)
+        subprocess.run(["make", "setup", python], cwd=folder, check=True)
     calls = (folder / "calls").read_text().splitlines()
     assert calls[0] == "python -m venv .venv"
     assert [call.split()[:2] for call in calls[1:]] == [["pip", "install"]] * 2
     assert calls[1].split()[-2:] in (["-r", f"requirements/{kind}.txt"] for kind in ("cpu", "gpu"))
+
+
+def test_the_gpu_check_adds_one_wheel_to_the_environment(tmp_path):
+    folder = tmp_path / "my own  folder"
+    python = prepare_folder(folder)
+    subprocess.run(["make", ".venv-gpu/installed", python], cwd=folder, check=True)
+    call = (folder / "calls").read_text().splitlines()[-1]
+    assert "--no-deps --require-hashes --target .venv-gpu -r .venv-gpu/tensorflow.txt" in call
+    lines = (folder / ".venv-gpu" / "tensorflow.txt").read_text().splitlines()
+    assert lines[0].startswith("tensorflow==") and len(lines) > 2
+    assert all(line.startswith("    ") for line in lines[1:]), "no other package"

@@ -93,8 +93,8 @@ def test_all_stages_run_and_leave_their_files(project):
     folder, output = project
     assert stages_run(output) == STAGES
     metrics = json.loads((folder / "reports/metrics.json").read_text())
-    assert metrics["num_persons"] == 6
-    assert set(metrics) == {"pckh", "pckh_0.1", "auc", "num_persons", "num_joints"}
+    assert (metrics["num_persons"], metrics["num_left_out"], metrics["num_unreadable"]) == (6, 0, 0)
+    assert {"pckh", "pckh_0.1", "auc", "num_joints"} < set(metrics)
     shards = sorted(path.name for path in (folder / "data/tfrecords").glob("*.tfrecords"))
     assert shards == [f"train_000{k}_of_0003.tfrecords" for k in (1, 2, 3)] + [
         f"val_000{k}_of_0002.tfrecords" for k in (1, 2)

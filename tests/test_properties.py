@@ -95,7 +95,8 @@ def test_saved_persons_come_back_bit_for_bit(tmp_path_factory, records):
     loaded = load_persons(path)
     assert len(loaded) == len(persons)
     for person, other in zip(persons, loaded, strict=True):
-        assert (person.image, person.scale) == (other.image, other.scale)
+        for name in ("image", "scale", "head_size", "head_source"):
+            assert getattr(person, name) == getattr(other, name)
         for name in ("joints", "joints_vis", "center"):
             assert getattr(person, name).tobytes() == getattr(other, name).tobytes()
 
@@ -138,9 +139,9 @@ def test_a_stored_square_holds_the_turned_and_widened_view(center, side, max_siz
 
 @repeated
 @given(points(-1e4, 1e4), numbers(1e-3, 1e3))
-def test_a_view_square_tells_its_scale(center, scale):
+def test_a_view_square_lies_below_the_center(center, scale):
     middle, side = geometry.view_square(center, scale)
-    assert geometry.view_scale(side) == pytest.approx(scale)
+    assert side == pytest.approx(250 * scale)
     np.testing.assert_allclose(middle, center + np.array([0, 15 * scale]))
 
 
@@ -188,15 +189,15 @@ def cases(draw):
     num = draw(st.integers(1, 4))
     joints = draw(points(-500, 500, num, NUM_JOINTS))
     offsets = draw(points(-60, 60, num, NUM_JOINTS))
-    scale = draw(arrays.arrays(np.float64, num, elements=numbers(0.1, 10)))
-    return joints + offsets, joints, scale, draw(flags(num, NUM_JOINTS))
+    head_sizes = draw(arrays.arrays(np.float64, num, elements=numbers(2.5, 250)))
+    return joints + offsets, joints, head_sizes, draw(flags(num, NUM_JOINTS))
 
 
 @repeated
 @given(cases())
 def test_scores_are_shares_that_rise_with_the_threshold(case):
-    keypoints, joints, scale, joints_vis = case
-    errors = normalized_errors(keypoints, joints, scale)
+    keypoints, joints, head_sizes, joints_vis = case
+    errors = normalized_errors(keypoints, joints, head_sizes)
     _, curves = pckh_curve(errors, joints_vis)
     for values in curves.values():
         known = [value for value in values if value is not None]
@@ -210,29 +211,29 @@ def test_scores_are_shares_that_rise_with_the_threshold(case):
 @repeated
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_score_knows_no_order_and_nothing_unlabelled(case, random):
-    keypoints, joints, scale, joints_vis = case
-    order = list(range(len(scale)))
+    keypoints, joints, head_sizes, joints_vis = case
+    order = list(range(len(head_sizes)))
     random.shuffle(order)
     garbage = np.where(joints_vis[..., None], joints, np.nan)
-    expected = summarize(normalized_errors(keypoints, joints, scale), joints_vis)
-    shuffled = normalized_errors(keypoints[order], garbage[order], scale[order])
+    expected = summarize(normalized_errors(keypoints, joints, head_sizes), joints_vis)
+    shuffled = normalized_errors(keypoints[order], garbage[order], head_sizes[order])
     assert summarize(shuffled, joints_vis[order]) == expected
 
 
 @repeated
 @given(cases(), st.integers(-8, 8), numbers(0.1, 10))
 def test_the_score_knows_no_place_and_no_resolution(case, shift, zoom):
-    keypoints, joints, scale, _ = case
-    errors = normalized_errors(keypoints, joints, scale)
-    zoomed = normalized_errors(keypoints * zoom, joints * zoom, scale * zoom)
+    keypoints, joints, head_sizes, _ = case
+    errors = normalized_errors(keypoints, joints, head_sizes)
+    zoomed = normalized_errors(keypoints * zoom, joints * zoom, head_sizes * zoom)
     np.testing.assert_allclose(zoomed, errors, atol=1e-9)
-    moved = normalized_errors(keypoints + shift, joints + shift, scale)
+    moved = normalized_errors(keypoints + shift, joints + shift, head_sizes)
     np.testing.assert_allclose(moved, errors, atol=1e-9)
 
 
 @repeated
 @given(cases())
 def test_the_truth_scores_everything(case):
-    _, joints, scale, joints_vis = case
-    score = compute_pckh(normalized_errors(joints, joints, scale), joints_vis, 0)
+    _, joints, head_sizes, joints_vis = case
+    score = compute_pckh(normalized_errors(joints, joints, head_sizes), joints_vis, 0)
     assert score in (100, None)

@@ -1,15 +1,25 @@
 import csv
 
+import numpy as np
 import pytest
 
 from hourglass.errors import UserError
-from hourglass.rejects import Reject, check_rejects, count_rejects, write_rejects
+from hourglass.rejects import (
+    NO_JOINTS,
+    Reject,
+    check_rejects,
+    count_rejects,
+    decode_joints,
+    encode_joints,
+    read_rejects,
+    write_rejects,
+)
 
 REJECTS = [
-    Reject("train", 1, "a.jpg", "bad"),
-    Reject("train", 4, "", "worse"),
-    Reject("train", 6, "c.jpg", "worse"),
-    Reject("validation", 0, "v.jpg", "worse"),
+    Reject("train", 1, "a.jpg", "bad", "0011110000111111"),
+    Reject("train", 4, "", "worse", ""),
+    Reject("train", 6, "c.jpg", "worse", NO_JOINTS),
+    Reject("validation", 0, "v.jpg", "worse", "1" * 16),
 ]
 
 ADVICE = "fix {split}.json"
@@ -22,7 +32,10 @@ def check(num_records, max_fraction, rejects=REJECTS):
 
 
 def test_rejects_are_csv_that_any_reader_takes(tmp_path):
-    values = {"split": "train", "index": 0, "image": '../"a",\ufffd.jpg', "reason": "no,\nno"}
+    values = {
+        "split": "train", "index": 0, "image": '../"a",\ufffd.jpg', "reason": "no,\nno",
+        "lost_joints": "",
+    }  # fmt: skip
     write_rejects(tmp_path / "rejects.csv", [Reject(**values)])
     with open(tmp_path / "rejects.csv", newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
@@ -31,7 +44,19 @@ def test_rejects_are_csv_that_any_reader_takes(tmp_path):
 
 def test_no_rejects_leave_the_header_alone(tmp_path):
     write_rejects(tmp_path / "rejects.csv", [])
-    assert (tmp_path / "rejects.csv").read_text() == "split,index,image,reason\n"
+    assert (tmp_path / "rejects.csv").read_text() == "split,index,image,reason,lost_joints\n"
+
+
+def test_rejects_come_back_as_they_were(tmp_path):
+    write_rejects(tmp_path / "rejects.csv", REJECTS)
+    assert read_rejects(tmp_path / "rejects.csv", "again") == REJECTS
+
+
+def test_joints_are_text_in_their_order_and_come_back():
+    joints_vis = np.arange(16) % 3 == 0
+    assert encode_joints(joints_vis) == "1001001001001001"
+    np.testing.assert_array_equal(decode_joints("1001001001001001"), joints_vis)
+    assert not decode_joints(NO_JOINTS).any()
 
 
 def test_the_count_is_by_split():

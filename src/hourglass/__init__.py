@@ -20,7 +20,7 @@ Words, one for each thing:
     joints_vis   bool [16], the labelled joints, occluded ones too; never a test of coordinates
     keypoints    [16, 2] joints as they are predicted, or taken to another frame
     center       [2] about the middle of a person; scale: the person's height / 200 px
-    head size    25 * scale px, what PCKh measures errors by
+    head size    px of the original picture, what PCKh measures errors by; MPII: 25 * scale
     view         the square that the network sees of a person, 1.25 heights wide, or augmented
     square       x, y, side: whole pixels of a picture to cut out; box: a user's x, y, width, height
     stored       of the pictures in the TFRecords; original: of the dataset's pictures

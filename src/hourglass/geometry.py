@@ -14,17 +14,20 @@ from hourglass.skeleton import PERSON_HEIGHT
 # (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
 CROP_FACTOR = 1.25
 CENTER_SHIFT = 15.0
+# Bilinear sampling reads one stored pixel further than the view's last pixel centre: two on each
+# side of what is covered.
+MARGIN = 2
+# A whole picture is cropped by its reader, at a size of its own: the square has the margin of this.
+WHOLE_SIZE = 64
+# Stored px to a view px, at most: the warp does not smooth what it shrinks, and beyond this its
+# views are further from smoothed ones than its own blur takes them (experiments/README.md).
+MAX_REDUCTION = 1.5
 
 
 def view_square(center, scale):
     """The square a person is seen in: its center [2] and side, px of the original picture."""
     x, y = center
     return np.array([x, y + CENTER_SHIFT * scale]), CROP_FACTOR * PERSON_HEIGHT * scale
-
-
-def view_scale(side):
-    """The scale of a person whose view square has this side: the inverse of `view_square`."""
-    return side / (CROP_FACTOR * PERSON_HEIGHT)
 
 
 def cover_side(side, scale_range, rotation_range):
@@ -51,12 +54,40 @@ def stored_square(center, side, max_size, scale_range, rotation_range):
         size: its side, stored px.
     """
     covered = cover_side(side, scale_range, rotation_range)  # px of the picture
-    # Bilinear sampling reads one stored pixel further than the view's last pixel centre. Two on
-    # each side, which leaves max_size - 4 for what is covered.
-    margin = 2 * max(1.0, covered / (max_size - 4))
+    # What is covered has the size less both margins to itself.
+    margin = MARGIN * max(1.0, covered / (max_size - 2 * MARGIN))
     square_side = math.ceil(covered + 2 * margin)
     x, y = (math.floor(c + 0.5 - square_side / 2) for c in center)
     return (x, y, square_side), min(max_size, square_side)
+
+
+def stored_view(max_size, scale_range, rotation_range):
+    """Stored px a side of a view square that `stored_square` has shrunk to `max_size`."""
+    return (max_size - 2 * MARGIN) / cover_side(1, scale_range, rotation_range)
+
+
+def fitting_sizes(input_size, scale_range, rotation_range):
+    """The least and the greatest `max_size` of `stored_square` that suit a network's input.
+
+    Args:
+        input_size: px. scale_range, rotation_range: the largest augmentation.
+
+    Returns:
+        least: the unaugmented view of a person of many pixels is not enlarged.
+        greatest: the augmented view that shows most is shrunk by `MAX_REDUCTION` at most.
+    """
+    least = math.ceil(cover_side(input_size, scale_range, rotation_range)) + 2 * MARGIN
+    finest = input_size * MAX_REDUCTION / (1 + scale_range)  # stored px of the unaugmented view
+    greatest = math.floor(cover_side(finest, scale_range, rotation_range)) + 2 * MARGIN
+    return least, max(least, greatest)
+
+
+def whole_size(input_size, scale_range, rotation_range):
+    """The size at which the square of a whole picture is read: views as fine as the warp stands."""
+    ranges = scale_range, rotation_range
+    _, greatest = fitting_sizes(input_size, *ranges)
+    # The same square has more margin than a crop of that size.
+    return math.ceil(WHOLE_SIZE * stored_view(greatest, *ranges) / stored_view(WHOLE_SIZE, *ranges))
 
 
 def square_transform(square, size):

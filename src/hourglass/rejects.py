@@ -2,13 +2,21 @@
 
 import collections
 import csv
-from dataclasses import dataclass
+import dataclasses
+import re
 
-from hourglass.errors import UserError
+import numpy as np
+
+from hourglass.errors import UserError, one_line
 from hourglass.files import atomic_path
+from hourglass.skeleton import NUM_JOINTS
+
+COLUMNS = ("split", "index", "image", "reason", "lost_joints")
+NO_JOINTS = "0" * NUM_JOINTS
+_INDEX, _JOINTS = re.compile("[0-9]{1,9}"), re.compile(f"([01]{{{NUM_JOINTS}}})?")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Reject:
     """A record that was left out: `index` counts the split's records from 0."""
 
@@ -16,17 +24,53 @@ class Reject:
     index: int
     image: str  # "" where the record has no name
     reason: str
+    lost_joints: str  # its labelled joints, as of `encode_joints`; "" where they cannot be read
+
+
+def encode_joints(joints_vis):
+    """`joints_vis`, bool [16], as text of 0 and 1, for example 0011110111111111."""
+    return "".join("01"[int(is_labelled)] for is_labelled in joints_vis)
+
+
+def decode_joints(text):
+    """The bool [16] that `encode_joints` wrote."""
+    return np.array([character == "1" for character in text])
 
 
 def write_rejects(path, rejects):
-    """Write `rejects` as CSV `split,index,image,reason`, atomically; the header alone for none."""
+    """Write `rejects` as CSV of `COLUMNS`, atomically; the header alone for none."""
     with (
         atomic_path(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("split", "index", "image", "reason"))
-        writer.writerows((r.split, r.index, r.image, r.reason) for r in rejects)
+        writer.writerow(COLUMNS)
+        writer.writerows(dataclasses.astuple(reject) for reject in rejects)
+
+
+def read_rejects(path, advice):
+    """Read what `write_rejects` wrote.
+
+    Args:
+        advice: what to do about a file that is missing or damaged.
+
+    Raises:
+        UserError: it is, with the line.
+    """
+    try:
+        # What is no UTF-8 is replaced: names play no part, and all else is checked.
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(csv.reader(file))
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise UserError(f"{path}: cannot be read: {reason}; {advice}") from None
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise UserError(f"{path}: the first line is not {','.join(COLUMNS)}; {advice}")
+    for number, row in enumerate(rows[1:], start=2):
+        is_whole = len(row) == len(COLUMNS)
+        if not (is_whole and _INDEX.fullmatch(row[1]) and _JOINTS.fullmatch(row[-1])):
+            raise UserError(f"{path}: row {number} is no reject; {advice}")
+    return [Reject(split, int(index), *rest) for split, index, *rest in rows[1:]]
 
 
 def count_rejects(rejects):

@@ -1,5 +1,4 @@
 import copy
-import csv
 import os
 
 import numpy as np
@@ -15,7 +14,7 @@ from helpers.paths import DATA, needs_data
 from hourglass.annotations.checks import check_records, summarize_split
 from hourglass.annotations.mpii import read_mpii_json
 from hourglass.annotations.persons import KEYS, load_persons, save_persons
-from hourglass.rejects import Reject, write_rejects
+from hourglass.rejects import NO_JOINTS, Reject, read_rejects, write_rejects
 from hourglass.skeleton import SCORED_JOINTS
 
 
@@ -39,7 +38,38 @@ def test_exact_duplicate_is_rejected_but_not_a_second_person_of_the_picture():
     records = [make_record(), make_record(scale=1.26), make_record()]
     persons, rejects = check_records(records, None, "train")
     assert [person.scale for person in persons] == [1.25, 1.26]
-    assert rejects == [Reject("train", 2, "a.jpg", "exact duplicate of an earlier record")]
+    assert rejects == [
+        Reject("train", 2, "a.jpg", "exact duplicate of an earlier record", NO_JOINTS)
+    ]
+
+
+FLAGS = [0, 1] * 8
+
+
+@pytest.mark.parametrize(
+    ("record", "lost"),
+    [
+        (make_record(joints_vis=FLAGS, scale=0), "01" * 8),
+        (make_record(joints_vis=FLAGS, joints=None), "01" * 8),
+        (make_record(joints_vis=FLAGS, image="gone.jpg"), "01" * 8),
+        ({"joints_vis": FLAGS}, "01" * 8),
+        (make_record(joints_vis=[0] * 16), NO_JOINTS),
+        (make_record(joints_vis=[2] * 16), ""),
+        (make_record(joints_vis=None), ""),
+        ({"image": "a.jpg"}, ""),
+        ([make_record()], ""),
+        (None, ""),
+    ],
+)
+def test_a_reject_tells_its_labels_where_they_can_be_read(record, lost):
+    _, (reject,) = check_records([record], {"a.jpg"})
+    assert reject.lost_joints == lost
+
+
+def test_a_name_without_end_is_told_in_part(tmp_path):
+    _, rejects = check_records([make_record(image="a" * 200_000, scale=0)], None)
+    write_rejects(tmp_path / "rejects.csv", rejects)
+    assert read_rejects(tmp_path / "rejects.csv", "")[0].image == "a" * 1000
 
 
 JSON_VALUES = st.recursive(
@@ -80,16 +110,16 @@ def test_any_json_gives_a_person_or_a_reject(tmp_path_factory, records):
     write_rejects(folder / "any.csv", rejects)
     save_persons(folder / "any.json", persons)
     assert len(load_persons(folder / "any.json")) == len(persons)
-    with open(folder / "any.csv", newline="", encoding="utf-8") as file:
-        assert len(list(csv.reader(file))) == len(rejects) + 1
+    assert read_rejects(folder / "any.csv", "") == rejects
 
 
 def test_summary_adds_up():
     half = make_record(joints_vis=[1] * 8 + [0] * 8)
     persons, rejects = check_records([make_record(), half, 5], None, "train")
-    other = [Reject("validation", 0, "", "not an object")]
+    other = [Reject("validation", 0, "", "not an object", "")]
     assert summarize_split("train", persons, rejects + 2 * other) == (
-        "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored"
+        "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored; head sizes: "
+        "1 by 0.75 x |upper neck - head top|, 1 by 25 x scale"
     )
 
 

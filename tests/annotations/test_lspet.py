@@ -3,13 +3,16 @@ import zipfile
 import numpy as np
 import pytest
 
-from helpers.annotations import (
-    make_lspet,
-    mat_of,
-)
+from helpers.annotations import assert_same, make_lspet, mat_of
 from helpers.paths import DATA, needs_data
+from hourglass import geometry
 from hourglass.annotations.checks import check_records
-from hourglass.annotations.lspet import read_lspet
+from hourglass.annotations.lspet import (
+    ROUGHNESS,
+    ROUGHNESS_QUANTILES,
+    read_lspet,
+    roughen_person,
+)
 from hourglass.annotations.mpii import read_mpii_json
 from hourglass.annotations.persons import SPLITS
 from hourglass.errors import UserError
@@ -51,6 +54,61 @@ def test_lspet_validation_is_the_last_tenth(num_pictures, num_val):
 def test_joints_of_another_form_are_refused(joints):
     with pytest.raises(UserError, match=r"joints\.mat: joints is .* numbers were expected"):
         read_lspet(mat_of(joints=joints), {"im00001.jpg"})
+
+
+def box_persons(num_pictures=40):
+    """Checked, with the center and scale of their joints' box."""
+    names = [f"im{number:05}.jpg" for number in range(1, num_pictures + 1)]
+    train, validation = read_lspet(mat_of(joints=make_lspet(num_pictures)), names)
+    return check_records(train + validation, None)[0]
+
+
+def test_center_and_scale_are_roughened_by_the_picture_alone():
+    persons = box_persons()
+    rough = [roughen_person(person) for person in persons]
+    changes = [new.scale / old.scale for old, new in zip(persons, rough, strict=True)]
+    assert len(set(changes)) == len(persons)
+    for person, other in zip(reversed(persons), reversed(rough), strict=True):
+        assert_same(roughen_person(person), other)  # in any order, with or without the others
+        assert (person.head_size, person.head_source) == (other.head_size, other.head_source)
+        np.testing.assert_array_equal(person.joints, other.joints)
+
+
+def test_every_labelled_joint_stays_in_view():
+    for person in map(roughen_person, box_persons()):
+        center, side = geometry.view_square(person.center, person.scale)
+        assert (np.abs(person.joints[person.joints_vis] - center) <= side / 2).all()
+
+
+def measure_roughness(persons, boxes):
+    """How far center and scale of `persons` lie off those of `boxes`, (center, scale) each."""
+    return np.array([
+        (*(person.center - center) / (200 * person.scale), np.log(person.scale / scale))
+        for person, (center, scale) in zip(persons, boxes, strict=True)
+    ])  # fmt: skip
+
+
+@needs_data("mpii-val")
+def test_the_roughness_is_that_of_mpii():
+    records = read_mpii_json(DATA / "mpii-val" / "validation.json", "validation")
+    persons = [p for p in check_records(records, None)[0] if p.joints_vis.all()]
+    assert len(persons) == 2017
+    boxes = [(p.joints.min(0) / 2 + p.joints.max(0) / 2, 1.1 * np.ptp(p.joints, 0).max() / 200)
+             for p in persons]  # fmt: skip
+    found = np.quantile(measure_roughness(persons, boxes), ROUGHNESS_QUANTILES, axis=0)
+    np.testing.assert_allclose(found.T, list(ROUGHNESS.values()), atol=0.0006)
+
+
+def test_drawn_roughness_has_its_quantiles_but_for_those_out_of_view():
+    persons = box_persons(1000)
+    boxes = [(person.center, person.scale) for person in persons]
+    found = measure_roughness(map(roughen_person, persons), boxes)
+    quartiles = np.quantile(found, (0.25, 0.5, 0.75), axis=0)  # (quartiles, x y scale)
+    aims = np.transpose(list(ROUGHNESS.values()))[2:5]
+    np.testing.assert_allclose(quartiles[:, :2], aims[:, :2], atol=0.01)
+    # A zoom that is too near is drawn again, so that the scales lie a little higher.
+    assert (quartiles[:, 2] - aims[:, 2] > 0).all()
+    np.testing.assert_allclose(quartiles[:, 2], aims[:, 2], atol=0.1)
 
 
 @needs_data("lspet-mini", "lspet-first60.zip")

@@ -3,6 +3,7 @@ import json
 import os
 import zipfile
 
+import numpy as np
 import pytest
 
 from helpers.annotations import (
@@ -43,6 +44,18 @@ def test_lspet_is_read_from_the_mat_in_its_archive(tmp_path):
     splits, rejects = parse_dataset(tmp_path, "lspet")
     assert (len(splits["train"]), len(splits["validation"]), rejects) == (18, 2, [])
     assert splits["validation"][-1].image == "im00020.jpg"
+    for person in (*splits["train"], *splits["validation"]):
+        # Neither lies where the labels say, and the head is that of the labels.
+        low, high = person.joints.min(axis=0), person.joints.max(axis=0)
+        assert (np.abs(person.center - (low + high) / 2) > 1e-6).all()
+        assert person.scale != pytest.approx(1.1 * (high - low).max() / 200)
+        neck, top = person.joints[[8, 9]]
+        assert person.head_size == pytest.approx(0.75 * np.hypot(*(neck - top)))
+
+
+def test_the_heads_of_drawn_people_are_of_their_scale(persons):
+    people = [*persons["train"], *persons["validation"]]
+    assert [p.head_size for p in people] == [25 * p.scale for p in people]
 
 
 def test_picture_in_both_splits_costs_the_train_record(tmp_path):
@@ -130,7 +143,8 @@ def test_stage_stops_on_too_many_rejects_and_leaves_rejects_csv(tmp_path):
     assert "data/annotations/rejects.csv" in result.stderr
     assert os.listdir(tmp_path / "data" / "annotations") == ["rejects.csv"]
     rows = (tmp_path / "data" / "annotations" / "rejects.csv").read_text().splitlines()
-    assert rows[1:] == [f"train,{index},a.jpg,picture is not among the images" for index in (0, 1)]
+    reason = "picture is not among the images"
+    assert rows[1:] == [f"train,{index},a.jpg,{reason},{'1' * 16}" for index in (0, 1)]
 
 
 def test_importing_brings_no_scipy_and_no_tensorflow():

@@ -139,6 +139,32 @@ def test_scale_must_be_a_person_height(scale):
     assert reason_of(make_record(scale=scale)).startswith("scale is not a number from")
 
 
+def saved_record(**changes):
+    return make_record(head_size=30.5, head_source="given", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"head_size": None}, "head_size is not a number"),
+        ({"head_size": 1e-3}, "head_size is not a number"),
+        ({"head_source": "guessed"}, "head_source is not one of given, segment, scale"),
+        ({"head_source": ["given"]}, "head_source is not one of"),
+    ],
+)
+def test_a_checked_record_says_its_head_size_and_where_it_is_from(tmp_path, changes, fault):
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps([saved_record()]))
+    (person,) = load_persons(path)
+    assert (person.head_size, person.head_source) == (30.5, "given")
+    path.write_text(json.dumps([saved_record() | changes]))
+    with pytest.raises(UserError, match=f"train.json: record 0: {fault}.*dvc repro parse"):
+        load_persons(path)
+    path.write_text(json.dumps([make_record()]))
+    with pytest.raises(UserError, match="record 0: no 'head_size'; run `dvc repro parse`"):
+        load_persons(path)
+
+
 def random_persons(num_persons, seed=0):
     rng = np.random.default_rng(seed)
     records = [

@@ -13,7 +13,7 @@ from helpers.stages import load_stage
 from hourglass.annotations.persons import save_persons
 from hourglass.cluster import shard_tasks
 from hourglass.errors import UserError
-from hourglass.rejects import Reject
+from hourglass.rejects import NO_JOINTS, Reject, encode_joints
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 
@@ -81,11 +81,13 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(ray_runs):
     assert two == one
 
 
-def test_broken_pictures_are_rejected_by_name(ray_runs):
+def test_broken_pictures_are_rejected_by_name(ray_runs, persons):
     rejects = list(csv.DictReader(ray_runs[0]["rejects.csv"].decode().splitlines()))
+    people = persons["train"][3], persons["validation"][1]
+    lost = [encode_joints(person.joints_vis) for person in people]
     assert [tuple(reject.values()) for reject in rejects] == [
-        ("train", "3", "train_00003.jpg", "cannot be decoded: not a picture"),
-        ("validation", "1", "validation_00001.jpg", "cannot be decoded: empty file"),
+        ("train", "3", "train_00003.jpg", "cannot be decoded: not a picture", lost[0]),
+        ("validation", "1", "validation_00001.jpg", "cannot be decoded: empty file", lost[1]),
     ]
 
 
@@ -109,7 +111,10 @@ def test_without_ray_the_good_shards_are_the_same(ray_runs, shard_folder):
 
 def test_the_counts_add_up_and_too_many_stop_the_stage(stage, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rejects = [Reject("train", 2, "a.jpg", "bad"), Reject("validation", 3, "v.jpg", "empty file")]
+    rejects = [
+        Reject("train", 2, "a.jpg", "bad", NO_JOINTS),
+        Reject("validation", 3, "v.jpg", "empty file", NO_JOINTS),
+    ]
     params = SimpleNamespace(max_reject_fraction=0.1)
     stage.report_rejects(rejects, {"train": 20, "validation": 10}, params)
     assert capsys.readouterr().out.splitlines() == [

@@ -23,26 +23,26 @@ RIGHT, WRONG = 0.2, 0.8
 def random_case(seed, num_persons=23):
     rng = np.random.default_rng(seed)
     joints = rng.uniform(-20, 500, (num_persons, NUM_JOINTS, 2))
-    scale = rng.uniform(0.5, 5, num_persons)
-    spread = 8 * scale[:, None, None]
+    head_sizes = rng.uniform(12, 125, num_persons)
+    spread = 0.3 * head_sizes[:, None, None]
     keypoints = joints + rng.normal(0, 1, joints.shape) * spread
     joints_vis = rng.random((num_persons, NUM_JOINTS)) < 0.8
     joints[~joints_vis] = np.nan
-    return keypoints, joints, scale, joints_vis
+    return keypoints, joints, head_sizes, joints_vis
 
 
 def count_right(case, threshold, scored):
     """The definition, spelled out one joint at a time."""
-    keypoints, joints, scale, joints_vis = case
+    keypoints, joints, head_sizes, joints_vis = case
     right = total = 0
-    for n in range(len(scale)):
+    for n in range(len(head_sizes)):
         for k in scored:
             if not joints_vis[n, k]:
                 continue
             dx = keypoints[n, k, 0] - joints[n, k, 0]
             dy = keypoints[n, k, 1] - joints[n, k, 1]
             total += 1
-            right += (dx * dx + dy * dy) ** 0.5 / (25 * scale[n]) <= threshold
+            right += (dx * dx + dy * dy) ** 0.5 / head_sizes[n] <= threshold
     return 100 * right / total
 
 
@@ -76,10 +76,10 @@ def test_all_numbers_agree_with_the_definition_spelled_out(seed):
     assert metrics["num_joints"] == case[3][:, scored].sum()
 
 
-def test_the_head_size_is_25_times_the_scale():
-    joints = np.zeros((1, NUM_JOINTS, 2))
-    errors = normalized_errors(joints + np.array([30.0, 40.0]), joints, [2.0])
-    np.testing.assert_array_equal(errors, 1.0)
+def test_errors_are_distances_in_head_sizes_of_each_person():
+    joints = np.zeros((2, NUM_JOINTS, 2))
+    errors = normalized_errors(joints + np.array([30.0, 40.0]), joints, [50.0, 25.0])
+    np.testing.assert_array_equal(errors, [[1.0] * NUM_JOINTS, [2.0] * NUM_JOINTS])
 
 
 def test_an_error_on_the_threshold_is_right_and_one_above_is_wrong():
@@ -156,8 +156,8 @@ def test_without_any_label_every_score_is_null_and_json_holds_no_nan():
 
 
 def test_the_curve_rises_to_the_score_at_half():
-    keypoints, joints, scale, joints_vis = random_case(7)
-    errors = normalized_errors(keypoints, joints, scale)
+    keypoints, joints, head_sizes, joints_vis = random_case(7)
+    errors = normalized_errors(keypoints, joints, head_sizes)
     thresholds, curves = pckh_curve(errors, joints_vis)
     assert list(curves) == ["total", *PCKH_GROUPS]
     assert all(len(values) == len(thresholds) == 51 for values in curves.values())
@@ -174,14 +174,14 @@ def test_the_area_of_a_flat_curve_is_its_height():
     assert area_under_curve(errors, np.ones((4, NUM_JOINTS), bool)) == pytest.approx(75)
 
 
-def test_persons_are_scored_in_order_by_their_own_scale_and_labels():
-    keypoints, joints, scale, joints_vis = random_case(3)
+def test_persons_are_scored_in_order_by_their_own_head_size_and_labels():
+    keypoints, joints, head_sizes, joints_vis = random_case(3)
     persons = [
-        SimpleNamespace(joints=joints[n], joints_vis=joints_vis[n], scale=scale[n])
+        SimpleNamespace(joints=joints[n], joints_vis=joints_vis[n], head_size=head_sizes[n])
         for n in range(23)
     ]
     errors, found = score_persons(persons, keypoints)
-    np.testing.assert_array_equal(errors, normalized_errors(keypoints, joints, scale))
+    np.testing.assert_array_equal(errors, normalized_errors(keypoints, joints, head_sizes))
     np.testing.assert_array_equal(found, joints_vis)
 
 

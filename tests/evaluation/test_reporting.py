@@ -8,8 +8,13 @@ from PIL import Image
 
 from helpers.paths import DATA, ROOT, needs_data
 from helpers.processes import loaded_after, run_python
+from hourglass.annotations.checks import check_records
+from hourglass.annotations.heads import head_of_scale
+from hourglass.annotations.mpii import read_mpii_json
 from hourglass.annotations.persons import Person, save_persons
+from hourglass.evaluation.pckh import score_persons
 from hourglass.prediction.predictions import save_predictions
+from hourglass.rejects import NO_JOINTS, Reject, write_rejects
 
 REPORTS = ("metrics.json", "pckh.md", "plots/pckh_curve.csv", "plots/pckh_curve.png")
 
@@ -37,12 +42,14 @@ def make_persons(num_persons, seed=1):
         joints = rng.uniform(50, 450, (16, 2))
         joints_vis = rng.random(16) < 0.9
         joints[~joints_vis] = -1
-        persons.append(Person(f"{n}.jpg", joints, joints_vis, np.array([250.0, 250.0]), 2.0))
+        center = np.array([250.0, 250.0])
+        persons.append(Person(f"{n}.jpg", joints, joints_vis, center, 2.0, 50.0, "scale"))
     return persons
 
 
-def write_inputs(folder, persons, keypoints):
+def write_inputs(folder, persons, keypoints, rejects=()):
     save_persons(folder / "data" / "annotations" / "validation.json", persons)
+    write_rejects(folder / "data" / "annotations" / "rejects.csv", rejects)
     images = [person.image for person in persons]
     scores = [np.ones(16)] * len(persons)
     save_predictions(folder / "reports" / "predictions.json", images, keypoints, scores)
@@ -66,41 +73,94 @@ def read_published(name):
 
 
 def read_mpii_persons():
-    """The validation records, from 1-based pixels to 0-based."""
-    return [
-        Person(
-            record["image"],
-            np.array(record["joints"], np.float64) - 1,
-            np.array(record["joints_vis"], bool),
-            np.array(record["center"], np.float64) - 1,
-            record["scale"],
-        )
-        for record in read_json(DATA / "mpii-val" / "validation.json")
+    """The validation records as the parse stage makes them."""
+    records = read_mpii_json(DATA / "mpii-val" / "validation.json", "validation")
+    return check_records(records, None, measure_head=head_of_scale)[0]
+
+
+def write_published(folder, name):
+    """What the stage reads, in full precision: two decimals move PCKh@0.1 by up to 0.02."""
+    persons, keypoints = read_mpii_persons(), read_published(name) - 1
+    write_inputs(folder, persons, [None] * len(persons))
+    entries = [
+        {"image": person.image, "keypoints": pairs.tolist(), "scores": [1.0] * 16}
+        for person, pairs in zip(persons, keypoints, strict=True)
     ]
+    write_entries(folder, entries)
+    return persons, entries
+
+
+def write_entries(folder, entries):
+    (folder / "reports" / "predictions.json").write_text(json.dumps(entries))
+
+
+def score(folder):
+    done = run_evaluate(folder)
+    assert done.returncode == 0, done.stderr
+    return read_json(folder / "reports" / "metrics.json"), done
 
 
 @needs_data("mpii-val")
 @pytest.mark.parametrize("name", KNOWN_SCORES)
 def test_published_predictions_get_their_known_scores(tmp_path, name):
-    persons = read_mpii_persons()
-    write_inputs(tmp_path, persons, [None] * len(persons))
-    keypoints = read_published(name) - 1
-    # In full precision: two decimals move PCKh@0.1 by up to 0.02.
-    entries = [
-        {"image": person.image, "keypoints": pairs.tolist(), "scores": [1.0] * 16}
-        for person, pairs in zip(persons, keypoints, strict=True)
-    ]
-    (tmp_path / "reports" / "predictions.json").write_text(json.dumps(entries))
-    done = run_evaluate(tmp_path)
-    assert done.returncode == 0, done.stderr
-    metrics = read_json(tmp_path / "reports" / "metrics.json")
+    write_published(tmp_path, name)
+    metrics, done = score(tmp_path)
     groups = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     scores = [metrics["pckh"][key] for key in (*groups, "total", "unweighted")]
     scores += [metrics["pckh_0.1"]["total"], metrics["auc"]]
     assert tuple(round(score, 2) for score in scores) == KNOWN_SCORES[name]
     assert (metrics["num_persons"], metrics["num_joints"]) == (2958, 38430)
-    for score in KNOWN_SCORES[name]:
-        assert f" {score:.2f} |" in done.stdout
+    for value in KNOWN_SCORES[name]:
+        assert f" {value:.2f} |" in done.stdout
+    assert "Head sizes: 2,958 by 25 x scale." in done.stdout
+
+
+@needs_data("mpii-val")
+@pytest.mark.parametrize("left_out", [0, 1234])
+def test_a_published_prediction_taken_out_costs_that_persons_joints(tmp_path, left_out):
+    persons, entries = write_published(tmp_path, "bearpaw-hg_s1_b1.mat")
+    errors, joints_vis = score_persons(persons, np.array([e["keypoints"] for e in entries]))
+    is_right = (errors <= 0.5) & joints_vis
+    is_right[:, [6, 7]] = False
+    num_right, num_lost = int(is_right.sum()), int(is_right[left_out].sum())
+    assert num_lost > 0 and score(tmp_path)[0]["pckh"]["total"] == round(num_right / 384.30, 4)
+    entries[left_out] |= {"keypoints": None, "scores": None}
+    write_entries(tmp_path, entries)
+    metrics, _ = score(tmp_path)
+    assert metrics["pckh"]["total"] == round((num_right - num_lost) / 384.30, 4)
+    assert (metrics["num_persons"], metrics["num_joints"]) == (2958, 38430)
+    assert (metrics["num_left_out"], metrics["num_unreadable"]) == (1, 0)
+
+
+def count_scored(joints_vis):
+    return int(np.delete(np.asarray(joints_vis, bool), [6, 7], axis=-1).sum())
+
+
+def test_all_that_no_stage_could_use_counts_as_wrong_where_its_labels_are_known(tmp_path):
+    persons = make_persons(6)
+    rejects = [
+        Reject("validation", 2, "no.jpg", "picture is not among the images", "1" * 6 + "0" * 10),
+        Reject("validation", 4, "7.jpg", "scale is not a number", "0" * 6 + "1" * 10),
+        Reject("validation", 5, "0.jpg", "exact duplicate of an earlier record", NO_JOINTS),
+        Reject("validation", 8, "", "not an object", ""),
+        Reject("train", 3, "t.jpg", "no labelled joint", "1" * 16),
+        Reject("train", 4, "", "not an object", ""),
+    ]
+    keypoints = [person.joints for person in persons]
+    keypoints[3] = None
+    write_inputs(tmp_path, persons, keypoints, rejects)
+    metrics, done = score(tmp_path)
+    # By hand: labels 0..5, and 8..15 without pelvis and thorax.
+    num_right = count_scored([p.joints_vis for k, p in enumerate(persons) if k != 3])
+    num_joints = num_right + count_scored(persons[3].joints_vis) + 6 + 8
+    assert metrics["num_joints"] == num_joints
+    for value in (metrics["pckh"]["total"], metrics["pckh_0.1"]["total"]):
+        assert value == round(100 * num_right / num_joints, 4)
+    assert (metrics["num_persons"], metrics["num_left_out"]) == (8, 3)
+    assert metrics["num_unreadable"] == 1
+    for text in (done.stdout, (tmp_path / "reports" / "pckh.md").read_text()):
+        assert "3 of the persons were left out and count as wrong" in text
+        assert "1 record is not counted, since no labels can be read." in text
 
 
 @pytest.fixture(scope="module")
@@ -122,19 +182,24 @@ def test_the_stage_writes_its_reports_and_nothing_else(evaluated):
     assert done.stderr == ""
 
 
-def test_an_unread_picture_is_left_out_and_said(evaluated):
+def test_an_unread_picture_counts_and_is_said(evaluated):
     folder, done = evaluated
     metrics = read_json(folder / "reports" / "metrics.json")
-    assert metrics["num_persons"] == 11
-    joints_vis = np.array([person.joints_vis for person in make_persons(12)[1:]])
-    assert metrics["num_joints"] == np.delete(joints_vis, [6, 7], axis=1).sum()
+    assert (metrics["num_persons"], metrics["num_left_out"]) == (12, 1)
+    assert metrics["num_joints"] == count_scored([p.joints_vis for p in make_persons(12)])
     for text in (done.stdout, (folder / "reports" / "pckh.md").read_text()):
-        assert "1 more was left out, as data/tfrecords/rejects.csv says." in text
+        assert (
+            "1 of the persons was left out and counts as wrong: `data/annotations/rejects.csv` and "
+            "`data/tfrecords/rejects.csv` say why." in text
+        )
+        assert "no labels can be read" not in text
 
 
 def test_metrics_have_the_promised_form(evaluated):
     metrics = read_json(evaluated[0] / "reports" / "metrics.json")
-    assert list(metrics) == ["pckh", "pckh_0.1", "auc", "num_persons", "num_joints"]
+    assert list(metrics) == [
+        "pckh", "pckh_0.1", "auc", "num_persons", "num_joints", "num_left_out", "num_unreadable",
+    ]  # fmt: skip
     assert list(metrics["pckh"]) == [
         "total", "unweighted", "head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle",
     ]  # fmt: skip

@@ -111,7 +111,7 @@ def run_pictures(count, folder, real):
         path = folder / "mutated.tfrecords"
         params = shard.model_copy(update={"crop_size": crop_size})
         rejects = write_shard(path, range(first, last), persons[first:last], images, params)
-        reasons += [reason for _, _, reason in rejects]
+        reasons += [reason for _, _, reason, _ in rejects]
         for raw in tf.data.TFRecordDataset(str(path)):
             signal.alarm(LIMIT_SECONDS)
             tf.io.decode_jpeg(parse_record(raw)["encoded"], channels=3)  # as train does
@@ -159,11 +159,12 @@ def run_annotations(count, folder, _):
     from hourglass.annotations.persons import load_persons, save_persons
     from hourglass.errors import UserError
     from hourglass.params import SyntheticParams
-    from hourglass.rejects import write_rejects
+    from hourglass.rejects import read_rejects, write_rejects
     from hourglass.synthetic.pictures import write_dataset
 
     write_dataset(folder, SyntheticParams(num_train=4, num_val=2, seed=5))
-    good = (folder / "train.json").read_bytes()
+    records = json.loads((folder / "train.json").read_text())
+    good = json.dumps([record | {"head_size": 25 * record["scale"]} for record in records]).encode()
     donor = (folder / "validation.json").read_bytes() + b'{"scale": NaN, 1e999, "\\ud800\xff", -[]'
     num_read, reasons, record_reasons = 0, [], set()
     for number in range(count):
@@ -179,6 +180,7 @@ def run_annotations(count, folder, _):
         num_records = len(json.loads(data.decode("utf-8-sig"), parse_int=float))
         assert len(splits["train"]) + len(rejects) == num_records, number
         write_rejects(folder / "rejects.csv", rejects)
+        assert read_rejects(folder / "rejects.csv", "") == rejects, number
         save_persons(folder / "persons.json", splits["train"])
         assert len(load_persons(folder / "persons.json")) == len(splits["train"]), number
         num_read += 1

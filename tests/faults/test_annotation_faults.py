@@ -25,7 +25,7 @@ from hourglass import files
 from hourglass.annotations.checks import check_records
 from hourglass.annotations.lspet import read_lspet
 from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
-from hourglass.annotations.persons import KEYS, load_persons
+from hourglass.annotations.persons import RAW_KEYS, load_persons
 from hourglass.errors import UserError
 from hourglass.raw.datasets import DATASETS
 
@@ -152,13 +152,14 @@ SCALE_IN_PIXELS = (
     "the joints span less than 0.02 person heights: is scale in pixels? it is the person's height "
     "/ 200 px"
 )
+NO_HEAD = "head_size is not a number from 0.005 to 3 person heights (200 px * scale); it is in px"
 FAR_OFF = "a labelled joint is over 10 person heights (200 px * scale) off center"
 FAULTS = {
     "null": (None, "not an object"),
     "a number": (7, "not an object"),
     "a list": ([make_record()], "not an object"),
     "empty object": ({}, "no 'image'"),
-    **{f"no {key}": (without(key), f"no '{key}'") for key in KEYS},
+    **{f"no {key}": (without(key), f"no '{key}'") for key in RAW_KEYS},
     "image null": (make_record(image=None), "image is not a name"),
     "image empty": (make_record(image=""), "image is not a name"),
     "image absolute": (make_record(image="/etc/passwd"), "image is not a plain relative name"),
@@ -204,6 +205,16 @@ FAULTS = {
     "center of strings": (make_record(center=["1", "2"]), "center is not a pair of numbers"),
     "scale in pixels": (make_record(scale=250.0), SCALE_IN_PIXELS),
     "joint of another picture": (make_record(joints=[[4_000.0, 7.0], *JOINTS[1:]]), FAR_OFF),
+    "head_size 0": (make_record(head_size=0), NO_HEAD),
+    "head_size negative": (make_record(head_size=-30), NO_HEAD),
+    "head_size a string": (make_record(head_size="30"), NO_HEAD),
+    "head_size a list": (make_record(head_size=[30]), NO_HEAD),
+    "head_size true": (make_record(head_size=True), NO_HEAD),
+    "head_size null": (make_record(head_size=None), NO_HEAD),
+    "head_size NaN": (make_record(head_size=float("nan")), NO_HEAD),
+    "head_size 1e400": (make_record(head_size=7e77), NO_HEAD),
+    "head_size in heights": (make_record(head_size=0.125), NO_HEAD),
+    "head_size in micrometres": (make_record(head_size=30_000), NO_HEAD),
     "duplicate": (GOOD[17], "exact duplicate of an earlier record"),
 }
 

@@ -201,7 +201,7 @@ REJECTED = {
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("data", "reason"), REJECTED.values(), ids=REJECTED)
 def test_a_bad_picture_is_set_aside_with_its_reason(store, data, reason):
-    for ((index, name, told),), records in store(data() if callable(data) else data):
+    for ((index, name, told, _),), records in store(data() if callable(data) else data):
         assert (index, name, records) == (7, "a.jpg", [])
         assert reason in told and len(told.splitlines()) == 1 and len(told) < 200
 
@@ -212,7 +212,7 @@ def test_a_bad_picture_is_set_aside_with_its_reason(store, data, reason):
 )  # fmt: skip
 def test_a_person_outside_of_the_picture_is_set_aside(store, x, y):
     person = dataclasses.replace(make_person("a.jpg"), center=np.array([x, y]))
-    for ((_, _, told),), _ in store(jpeg_of(PIXELS), person=person):
+    for ((_, _, told, _),), _ in store(jpeg_of(PIXELS), person=person):
         assert told == "the person lies outside the picture: fix center or scale"
 
 

@@ -140,7 +140,7 @@ def run_with_fault(shard_stage, project, monkeypatch, capsys):
 
 def assert_right_shards(shard_folder):
     found = files_below(OUT)
-    assert found.pop("rejects.csv") == b"split,index,image,reason\n"
+    assert found.pop("rejects.csv") == b"split,index,image,reason,lost_joints\n"
     assert found == files_below(shard_folder)
 
 

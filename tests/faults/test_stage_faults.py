@@ -1,5 +1,6 @@
 """Stages: alone, in the wrong order, twice, two at once, on half-written or foreign input."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from helpers.stages import (
     run_stage,
 )
 from hourglass import files
-from hourglass.annotations.persons import Person, load_persons, save_persons
+from hourglass.annotations.persons import load_persons, save_persons
 
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
 # Training takes seconds to build its graph; one case of it is enough for every day.
@@ -36,6 +37,7 @@ OUTS = {
 }
 RAW = Path("data/raw/synthetic")
 ANNOTATIONS = Path("data/annotations")
+REJECTS = ANNOTATIONS / "rejects.csv"
 SHARDS = Path("data/tfrecords")
 MODEL = Path("models/hourglass.keras")
 PREDICTIONS = Path("reports/predictions.json")
@@ -276,8 +278,13 @@ def drop_shards(pattern):
 
 def use_other_persons(count):
     people = load_persons(ANNOTATIONS / "validation.json")
-    others = [Person(f"other_{p.image}", p.joints, p.joints_vis, p.center, p.scale) for p in people]
+    others = [dataclasses.replace(p, image=f"other_{p.image}") for p in people]
     save_persons(ANNOTATIONS / "validation.json", (others * 2)[:count])
+
+
+def write_reject(lost_joints, index="0"):
+    header = "split,index,image,reason,lost_joints\n"
+    REJECTS.write_text(f"{header}validation,{index},a.jpg,bad,{lost_joints}\n")
 
 
 def change_params(section, **values):
@@ -341,6 +348,37 @@ HALF_WRITTEN = {
     ("evaluate", "annotations cut"): (
         lambda: cut(ANNOTATIONS / "validation.json"), "validation.json",
     ),
+    ("evaluate", "annotations without head sizes"): (
+        lambda: edit_json(ANNOTATIONS / "validation.json", lambda v: v[2].pop("head_size")),
+        "validation.json: record 2: no 'head_size'; run `dvc repro parse`",
+    ),
+    ("evaluate", "no rejects.csv"): (
+        REJECTS.unlink, "rejects.csv: cannot be read: No such file or directory; run `dvc repro",
+    ),
+    ("evaluate", "rejects.csv empty"): (
+        lambda: REJECTS.write_text(""), "rejects.csv: the first line is not split,index,",
+    ),
+    ("evaluate", "rejects.csv without what is lost"): (
+        lambda: REJECTS.write_text("split,index,image,reason\n"), "rejects.csv: the first line is",
+    ),
+    ("evaluate", "rejects.csv cut in a row"): (
+        lambda: write_reject("0011001"), "rejects.csv: row 2 is no reject; run `dvc repro parse`",
+    ),
+    ("evaluate", "rejects.csv with other flags"): (
+        lambda: write_reject("2" * 16), "rejects.csv: row 2 is no reject; run `dvc repro parse`",
+    ),
+    ("evaluate", "rejects.csv with a column more"): (
+        lambda: write_reject("1" * 16 + ",7"), "rejects.csv: row 2 is no reject",
+    ),
+    ("evaluate", "rejects.csv without a number"): (
+        lambda: write_reject("1" * 16, index="one"), "rejects.csv: row 2 is no reject",
+    ),
+    ("evaluate", "rejects.csv of zeros"): (
+        lambda: REJECTS.write_bytes(b"\0" * 5_000), "rejects.csv: ",
+    ),
+    ("evaluate", "rejects.csv with a cell without end"): (
+        lambda: write_reject("1" * 500_000), "rejects.csv: cannot be read: field larger than",
+    ),
 }  # fmt: skip
 
 
@@ -386,6 +424,21 @@ def test_a_fault_in_params_is_one_line_before_any_work(project, stage, fault):
     PARAMS[fault](params)
     Path("params.yaml").write_text(yaml.safe_dump(params))
     assert_one_line(run_unchanged(project, stage), "error: params.yaml: ")
+
+
+@pytest.mark.parametrize(
+    ("crop_size", "warning"),
+    [
+        (40, "stores 21.08 px of a person's view, enlarged to model.input_size 32; 59 would do"),
+        (200, "lower it to 69"),
+    ],
+)
+def test_crops_that_do_not_suit_the_network_are_said_so_once(project, crop_size, warning):
+    change_params("shard", crop_size=crop_size)
+    code, _, err = project("shard")
+    assert code == 0 and len(err) == 1, err
+    assert err[0].startswith(f"warning: params.yaml: shard.crop_size {crop_size} stores ")
+    assert err[0].endswith(warning)
 
 
 @pytest.mark.parametrize(

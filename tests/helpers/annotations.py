@@ -27,7 +27,8 @@ def reason_of(record, image_names=None):
 
 
 def assert_same(person, other):
-    assert (person.image, person.scale) == (other.image, other.scale)
+    for name in ("image", "scale", "head_size", "head_source"):
+        assert getattr(person, name) == getattr(other, name)
     for name in ("joints", "joints_vis", "center"):
         mine, theirs = getattr(person, name), getattr(other, name)
         assert mine.dtype == theirs.dtype

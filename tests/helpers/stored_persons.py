@@ -35,7 +35,7 @@ def make_person(seed=0, scale=1.3, image="a.jpg"):
     joints[9] = 310.123, -4.567
     joints_vis = np.ones(16, bool)
     joints[3], joints_vis[3] = -1, False
-    return Person(image, joints, joints_vis, np.array([320.4, 238.7]), scale)
+    return Person(image, joints, joints_vis, np.array([320.4, 238.7]), scale, 24.6 * scale, "given")
 
 
 def encode_record(person, index, data, params):

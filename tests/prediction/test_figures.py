@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -84,7 +86,7 @@ def test_few_figures_are_named_for_what_they_show():
 
 def make_person(image, scale=1.0):
     joints = np.stack([np.linspace(20, 180, 16), np.linspace(30, 170, 16)], axis=1)
-    return Person(image, joints, ALL.copy(), np.array([100.0, 100.0]), scale)
+    return Person(image, joints, ALL.copy(), np.array([100.0, 100.0]), scale, 25 * scale, "scale")
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ def test_the_caption_is_the_persons_own_pckh(scene, drawn, tmp_path):
     persons, keypoints, crops = scene
     keypoints[0, :7] += 100  # 6 of the 14 scored joints; the pelvis is not one of them
     only_trunk = np.isin(np.arange(16), (6, 7))
-    persons[1] = Person("b.jpg", persons[1].joints, only_trunk, persons[1].center, 1.0)
+    persons[1] = dataclasses.replace(persons[1], joints_vis=only_trunk)
     render_figures(tmp_path, CHOSEN, crops, persons, keypoints)
     assert [call[-1] for call in drawn[:3]] == ["best, PCKh 100 %", "middle, PCKh 57 %", "worst"]
 
@@ -188,7 +190,7 @@ def test_a_joint_within_half_a_head_is_right_however_near_the_others_are():
     [((-900, 100), (1, 80)), ((900, 100), (1, 80)), ((100, -900), (80, 1)), ((100, 900), (80, 1))],
 )
 def test_a_view_square_beside_the_picture_leaves_its_edge(drawn, tmp_path, center, size):
-    person = Person("a.jpg", make_person("a.jpg").joints, ALL, np.array(center, float), 1.0)
+    person = dataclasses.replace(make_person("a.jpg"), center=np.array(center, float))
     crops = {0: (np.zeros((80, 80, 3), np.uint8), np.eye(2, 3))}
     render_figures(tmp_path, [("best", 0)], crops, [person], person.joints[None])
     assert drawn[0][0].size == size

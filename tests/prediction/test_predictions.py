@@ -28,6 +28,7 @@ def test_what_is_saved_is_loaded_but_for_the_rounding(tmp_path):
     save_predictions(path, [f"{n}.jpg" for n in range(5)], [*keypoints[:4], None], scores)
     loaded = load_predictions(path, make_persons(5))
     assert loaded.predicted.tolist() == [True] * 4 + [False]
+    assert np.isnan(loaded.keypoints[4]).all() and np.isnan(loaded.scores[4]).all()
     np.testing.assert_allclose(loaded.keypoints[:4], keypoints[:4], rtol=0, atol=0.000501)
     np.testing.assert_allclose(loaded.scores[:4], scores[:4], rtol=0, atol=0.0000501)
 

@@ -17,14 +17,13 @@ def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pic
         *plan_shards("train", "train", 3, 2),
         *plan_shards("validation", "val", 1, 1),
     ]
+    params = shard_params(crop_size=384)
     results = [
-        write_shard(
-            tmp_path / s.name, s.indices, [persons[k] for k in s.indices], pictures, shard_params()
-        )
+        write_shard(tmp_path / s.name, s.indices, [persons[k] for k in s.indices], pictures, params)
         for s in shards
     ]
     counts = {"train": 3, "validation": 1}
-    write_index(tmp_path, shards, results, counts, shard_params())
+    write_index(tmp_path, shards, results, counts, params)
     index = read_index(tmp_path)
     assert index["crop"] == {"crop_size": 384, "scale_range": 0.25, "rotation_range": 30}
     assert {split: entry["num_persons"] for split, entry in index["splits"].items()} == counts

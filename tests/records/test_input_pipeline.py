@@ -1,12 +1,16 @@
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from hourglass import geometry
 from hourglass.network.views import locate_keypoints, render_views
 from hourglass.params import AugmentParams
 from hourglass.records.input_pipeline import crop_whole_picture, eval_batches, train_batches
-from hourglass.records.splits import open_split
+from hourglass.records.schema import parse_record
+from hourglass.records.splits import open_records, open_split
 
 
 def indices(batches):
@@ -120,7 +124,7 @@ def test_whole_pictures_give_the_same_views_as_crops(
 ):
     # Both are decoded at the same resolution, so that only the way of cutting differs.
     size = 64
-    crop_size = int(np.ceil(geometry.cover_side(size, 0.25, 30)))
+    _, crop_size = geometry.fitting_sizes(size, 0.25, 30)
     params = tiny_params.shard.model_copy(update={"crop_size": crop_size, "jpeg_quality": 98})
     crops = views_of(write_shards(tmp_path, params), size)
     whole = views_of(whole_folder, size)
@@ -152,6 +156,20 @@ def test_the_square_of_a_whole_picture_is_cut_wherever_it_lies(x, y):
     np.testing.assert_allclose(moved["keypoints"], [[2, 3]], atol=1e-5)
     np.testing.assert_allclose(moved["center"], [4, 5], atol=1e-5)
     np.testing.assert_allclose(moved["transform"], [[1, 0, x], [0, 1, y]], atol=1e-5)
+
+
+def test_views_of_whole_pictures_are_as_fine_as_the_warp_stands(whole_folder):
+    split = open_split(whole_folder, "validation", 64)
+    (batch,) = eval_batches(split, 5)
+    np.testing.assert_allclose(batch["side"], geometry.MAX_REDUCTION * 64 / 1.25, atol=1)
+
+
+def test_crops_are_decoded_as_pillow_decodes_them(val_split):
+    (batch,) = eval_batches(val_split, 5)
+    records = open_records(val_split).map(parse_record).as_numpy_iterator()
+    for record, crop in zip(records, batch["crops"].numpy(), strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(record["encoded"]))).astype(int)
+        assert np.abs(pixels - crop).max() <= 1
 
 
 def test_from_a_smaller_crop_of_a_whole_picture_there_is_a_way_back():

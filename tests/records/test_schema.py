@@ -42,6 +42,8 @@ def test_a_record_comes_back_as_it_was(crop_size, scale):
     center, side = geometry.view_square(person.center, person.scale)
     np.testing.assert_allclose(to_picture(record, record["center"]), center, atol=0.01)
     assert record["side"] * record["transform"][0, 0] == pytest.approx(side, rel=1e-5)
+    head_size = record["head_size"] * record["transform"][0, 0]
+    assert head_size == pytest.approx(person.head_size, rel=1e-6)
     assert (record["index"], record["filename"]) == (17, b"a.jpg")
 
 

@@ -12,7 +12,7 @@ from hourglass.records.shards import (
     shard_name,
     write_shard,
 )
-from hourglass.rejects import Reject
+from hourglass.rejects import Reject, encode_joints
 
 
 def test_shards_have_the_tutorials_names():
@@ -72,6 +72,8 @@ def test_broken_pictures_are_set_aside_with_the_reason(tmp_path, pictures):
     ]  # fmt: skip
     reasons = [reject[2] for reject in rejects]
     assert "truncated" in reasons[0]
+    lost = [reject[3] for reject in rejects]
+    assert lost == [encode_joints(persons[k].joints_vis) for k in (1, 3, 4)]
     assert reasons[1:] == ["cannot be decoded: not a picture", "gone.jpg: not in the archive"]
     records = tf.data.TFRecordDataset(str(path)).map(parse_record)
     assert [int(record["index"]) for record in records] == [10, 12]
@@ -100,11 +102,15 @@ def test_a_shard_may_be_empty(tmp_path, pictures):
 
 def test_rejects_come_in_the_order_of_the_annotations():
     shards = [Shard(split, "", range(5)) for split in ("validation", "train", "train")]
-    results = [[(0, "v.jpg", "worse")], [(7, "b.jpg", "bad")], [(2, "a.jpg", "bad")]]
+    results = [
+        [(0, "v.jpg", "worse", "1" * 16)],
+        [(7, "b.jpg", "bad", "01" * 8)],
+        [(2, "a.jpg", "bad", "10" * 8)],
+    ]
     assert collect_rejects(shards, results) == [
-        Reject("train", 2, "a.jpg", "bad"),
-        Reject("train", 7, "b.jpg", "bad"),
-        Reject("validation", 0, "v.jpg", "worse"),
+        Reject("train", 2, "a.jpg", "bad", "10" * 8),
+        Reject("train", 7, "b.jpg", "bad", "01" * 8),
+        Reject("validation", 0, "v.jpg", "worse", "1" * 16),
     ]
 
 

@@ -16,10 +16,10 @@ def test_open_split_counts_records(train_split, val_split):
     assert train_split.crop_size == 64 and not train_split.holds_whole_pictures
 
 
-def test_whole_pictures_are_cut_at_the_size_that_a_view_can_need(whole_folder):
+def test_whole_pictures_are_read_at_a_size_that_suits_the_input(whole_folder):
     split = open_split(whole_folder, "validation", 32)
     assert split.holds_whole_pictures
-    assert split.crop_size - 1 < geometry.cover_side(32, 0.25, 30) <= split.crop_size
+    assert split.crop_size == geometry.whole_size(32, 0.25, 30)
 
 
 def copy_shards(folder, target):
@@ -71,19 +71,19 @@ def test_records_must_be_of_the_annotations_of_now(val_split, persons):
 def test_read_truth_is_the_annotations(val_split, persons):
     truth, people = read_truth(val_split), persons["validation"]
     assert truth["index"].tolist() == [0, 1, 2, 3, 4]
-    for joints, joints_vis, scale, person in zip(
-        truth["joints"], truth["joints_vis"], truth["scale"], people, strict=True
+    for joints, joints_vis, head_size, person in zip(
+        truth["joints"], truth["joints_vis"], truth["head_size"], people, strict=True
     ):
         np.testing.assert_array_equal(joints_vis, person.joints_vis)
         np.testing.assert_allclose(joints[joints_vis], person.joints[joints_vis], atol=1e-3)
-        assert scale == pytest.approx(person.scale, rel=1e-5)
+        assert head_size == pytest.approx(person.head_size, rel=1e-6)
 
 
 def test_read_truth_of_whole_pictures_is_the_same(val_split, whole_folder):
     crops, whole = read_truth(val_split), read_truth(open_split(whole_folder, "validation", 32))
     joints_vis = crops["joints_vis"]
     np.testing.assert_allclose(whole["joints"][joints_vis], crops["joints"][joints_vis], atol=1e-3)
-    np.testing.assert_allclose(whole["scale"], crops["scale"], rtol=1e-5)
+    np.testing.assert_allclose(whole["head_size"], crops["head_size"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -4,25 +4,34 @@ import re
 
 import numpy as np
 
-from hourglass.annotations.persons import RecordFault, person_from_record
-from hourglass.rejects import Reject, count_rejects
+from hourglass.annotations.heads import describe_heads, head_of_labels
+from hourglass.annotations.persons import RecordFault, person_from_record, read_joints_vis
+from hourglass.rejects import NO_JOINTS, Reject, count_rejects, encode_joints
 from hourglass.skeleton import NUM_JOINTS, SCORED_JOINTS
 
+MAX_NAME = 1000  # characters of a reject's name that are told
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
+class _DuplicateFault(RecordFault):
+    """The record is there already."""
+
+
 def summarize_split(split, persons, rejects):
-    """One line: records in = kept + rejected, labelled joints, and those that PCKh scores."""
+    """One line: records in = kept + rejected, labelled joints, those that PCKh scores, heads."""
     num_rejected = count_rejects(rejects)[split]
     joints_vis = sum((p.joints_vis for p in persons), np.zeros(NUM_JOINTS, int))
     return (
         f"{split}: {len(persons) + num_rejected:,} records = {len(persons):,} kept"
         f" + {num_rejected:,} rejected; {joints_vis.sum():,} labelled joints,"
-        f" {joints_vis[list(SCORED_JOINTS)].sum():,} scored"
+        f" {joints_vis[list(SCORED_JOINTS)].sum():,} scored;"
+        f" head sizes: {describe_heads(persons) or 'none'}"
     )
 
 
-def check_records(records, image_names, split="", held_out=frozenset()):
+def check_records(
+    records, image_names, split="", held_out=frozenset(), measure_head=head_of_labels
+):
     """Judge raw records in MPII's JSON form, 1-based, and move them to 0-based pixels.
 
     Missing is `joints_vis` 0 and nothing else: a labelled joint may lie outside the picture, and
@@ -33,6 +42,7 @@ def check_records(records, image_names, split="", held_out=frozenset()):
         image_names: the pictures there are; None: any.
         split: name that the rejects carry.
         held_out: pictures of the other split, not to be used here.
+        measure_head: for records without `head_size`, as of `persons.person_from_record`.
 
     Returns:
         list of `Person`, list of `Reject`; their lengths add up to that of `records`.
@@ -40,7 +50,7 @@ def check_records(records, image_names, split="", held_out=frozenset()):
     persons, rejects, seen = [], [], set()
     for index, record in enumerate(records):
         try:
-            person = person_from_record(record, origin=1)
+            person = person_from_record(record, 1, measure_head)
             if image_names is not None and person.image not in image_names:
                 raise RecordFault("picture is not among the images")
             if person.image in held_out:  # it would leak: other persons of the same picture
@@ -48,7 +58,9 @@ def check_records(records, image_names, split="", held_out=frozenset()):
             # Last: the twin of a rejected record is counted under the same reason.
             _check_is_new(person, seen)
         except RecordFault as fault:
-            rejects.append(Reject(split, index, _printable_name(record), str(fault)))
+            # Nothing is lost with the twin of a record that is kept.
+            lost = NO_JOINTS if isinstance(fault, _DuplicateFault) else _labelled_joints(record)
+            rejects.append(Reject(split, index, _printable_name(record), str(fault), lost))
         else:
             persons.append(person)
     return persons, rejects
@@ -57,13 +69,21 @@ def check_records(records, image_names, split="", held_out=frozenset()):
 def _check_is_new(person, seen):
     # Bytes, since arrays cannot be hashed; unlabelled joints are all (-1, -1) by now.
     arrays = (person.joints, person.joints_vis, person.center)
-    identity = (person.image, person.scale, *(array.tobytes() for array in arrays))
+    numbers = (person.scale, person.head_size)
+    identity = (person.image, *numbers, *(array.tobytes() for array in arrays))
     if identity in seen:
-        raise RecordFault("exact duplicate of an earlier record")
+        raise _DuplicateFault("exact duplicate of an earlier record")
     seen.add(identity)
+
+
+def _labelled_joints(record):
+    """What `Reject` says of a record's labels, whatever else is wrong with it."""
+    joints_vis = read_joints_vis(record)
+    return "" if joints_vis is None else encode_joints(joints_vis)
 
 
 def _printable_name(record):
     image = record.get("image") if isinstance(record, dict) else None
-    # Lone surrogates, which JSON can hold, cannot be written as UTF-8.
-    return _UNPRINTABLE.sub("\ufffd", image) if isinstance(image, str) else ""
+    # Lone surrogates, which JSON can hold, cannot be written as UTF-8; nor can a CSV reader take a
+    # name without end.
+    return _UNPRINTABLE.sub("\ufffd", image[:MAX_NAME]) if isinstance(image, str) else ""

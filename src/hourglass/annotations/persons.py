@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hourglass.annotations.heads import GIVEN, MAX_HEAD, MIN_HEAD, SOURCES
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, read_json_list
 from hourglass.skeleton import NUM_JOINTS, PERSON_HEIGHT
 
 SPLITS = ("train", "validation")
-KEYS = ("image", "joints", "joints_vis", "center", "scale")
+RAW_KEYS = ("image", "joints", "joints_vis", "center", "scale")
+KEYS = (*RAW_KEYS, "head_size", "head_source")
 MAX_COORDINATE = 1e5  # px; no camera makes such a picture
 
 # A person of 0.2 px leaves no crop to cut, one of 200,000 px fits no picture.
@@ -39,6 +41,8 @@ class Person:
     joints_vis: np.ndarray  # bool [16], labelled (occluded joints too); never test coordinates
     center: np.ndarray  # float64 [2], 0-based px
     scale: float  # person height / 200 px
+    head_size: float  # px of the original picture, what PCKh measures errors by
+    head_source: str  # one of heads.SOURCES
 
 
 class RecordFault(Exception):
@@ -81,11 +85,17 @@ def _as_record(person):
         "joints_vis": person.joints_vis.astype(int).tolist(),
         "center": person.center.tolist(),
         "scale": person.scale,
+        "head_size": person.head_size,
+        "head_source": person.head_source,
     }
 
 
-def person_from_record(record, origin):
+def person_from_record(record, origin, measure_head=None):
     """A `Person` of anything that JSON can hold, its first pixel at `origin`.
+
+    Args:
+        measure_head: of a raw record, which may lack `head_size` and has no `head_source`: one of
+            `heads.head_of_scale` and `head_of_labels`. None: a record of `save_persons`.
 
     Raises:
         RecordFault: it is no record of a person.
@@ -93,7 +103,7 @@ def person_from_record(record, origin):
     # The proportions come last: they need all of the others.
     if not isinstance(record, dict):
         raise RecordFault("not an object")
-    for key in KEYS:
+    for key in RAW_KEYS if measure_head else KEYS:
         if key not in record:
             raise RecordFault(f"no '{key}'")
     image = _check_image(record["image"])
@@ -102,7 +112,12 @@ def person_from_record(record, origin):
     center = _check_center(record["center"], origin)
     scale = _check_scale(record["scale"])
     _check_proportions(joints[joints_vis], center, PERSON_HEIGHT * scale)
-    return Person(image, joints, joints_vis, center, scale)
+    if measure_head and "head_size" not in record:
+        head = measure_head(joints, joints_vis, scale)
+    else:
+        source = GIVEN if measure_head else _check_head_source(record["head_source"])
+        head = _check_head_size(record["head_size"], PERSON_HEIGHT * scale), source
+    return Person(image, joints, joints_vis, center, scale, *head)
 
 
 def _check_image(image):
@@ -111,6 +126,14 @@ def _check_image(image):
     if _UNSAFE_NAME.search(image):
         raise RecordFault("image is not a plain relative name")
     return image
+
+
+def read_joints_vis(record):
+    """Which joints a record labels, bool [16], or None: what can be read of one with any fault."""
+    try:
+        return _check_joints_vis(record["joints_vis"])
+    except (RecordFault, TypeError, LookupError):
+        return None
 
 
 def _check_joints_vis(flags):
@@ -148,6 +171,22 @@ def _check_scale(number):
     if scale is None or not MIN_SCALE <= scale[0] <= MAX_SCALE:
         raise RecordFault(f"scale is not a number from {MIN_SCALE:g} to {MAX_SCALE:g}")
     return float(scale[0])
+
+
+def _check_head_size(number, person_height):
+    head_size = _as_floats([number])
+    if head_size is None or not MIN_HEAD <= head_size[0] / person_height <= MAX_HEAD:
+        raise RecordFault(
+            f"head_size is not a number from {MIN_HEAD:g} to {MAX_HEAD:g} person heights (200 px *"
+            " scale); it is in px"
+        )
+    return float(head_size[0])
+
+
+def _check_head_source(source):
+    if source not in SOURCES:
+        raise RecordFault(f"head_source is not one of {', '.join(SOURCES)}")
+    return source
 
 
 def _check_proportions(joints, center, person_height):

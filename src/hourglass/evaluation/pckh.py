@@ -11,42 +11,40 @@ import numpy as np
 
 from hourglass.skeleton import PCKH_GROUPS, SCORED_JOINTS
 
-# The head size is 0.6 x the diagonal of the head box, and MPII's `scale` is made from the same
-# diagonal: over all 2,958 validation persons the two agree to 6e-5 px.
-HEAD_SIZE_PER_SCALE = 25.0
-
 # i / 100 is the double nearest to the threshold as written; sums of 0.01 are not.
 CURVE_THRESHOLDS = np.arange(51) / 100
 
 
-def normalized_errors(keypoints, joints, scale):
+def normalized_errors(keypoints, joints, head_sizes):
     """Distances of the prediction from the truth, as fractions of the head size.
 
     Args:
         keypoints: predicted [N, K, 2], px of the original image.
         joints: ground truth [N, K, 2], same frame.
-        scale: [N], MPII person scale (person height / 200 px).
+        head_sizes: [N], px of the same frame (`annotations.heads`).
 
     Returns:
         float64 [N, K]; infinity, hence wrong at every threshold, where a distance is not a number.
     """
     # float64: a distance at the threshold must not be decided by rounding.
     offsets = np.asarray(keypoints, np.float64) - np.asarray(joints, np.float64)
-    head_sizes = HEAD_SIZE_PER_SCALE * np.asarray(scale, np.float64)  # (N,), original px
-    errors = np.hypot(offsets[..., 0], offsets[..., 1]) / head_sizes[:, None]
+    errors = np.hypot(offsets[..., 0], offsets[..., 1])
+    errors /= np.asarray(head_sizes, np.float64)[:, None]
     return np.where(np.isnan(errors), np.inf, errors)  # not a number is not right
 
 
 def score_persons(persons, keypoints):
     """Errors and labels of `persons` against their predicted `keypoints` [N, K, 2].
 
+    Keypoints of NaN are wrong: a person whom nothing was predicted of counts like any other.
+
     Returns:
         errors float64 [N, K] as of `normalized_errors`, and joints_vis bool [N, K].
     """
     joints = np.stack([person.joints for person in persons])  # (N, K, 2)
     joints_vis = np.stack([person.joints_vis for person in persons])
-    scale = np.array([person.scale for person in persons])  # (N,)
-    return normalized_errors(keypoints, joints, scale), joints_vis
+    head_sizes = np.array([person.head_size for person in persons])  # (N,)
+    return normalized_errors(keypoints, joints, head_sizes), joints_vis
 
 
 def compute_pckh(errors, joints_vis, threshold=0.5, joints=SCORED_JOINTS):

@@ -8,6 +8,7 @@ from hourglass.evaluation.pckh import pckh_curve, summarize
 from hourglass.files import atomic_path, write_json, write_text
 
 _MEANS = ("total", "unweighted")
+_REJECTS = "`data/annotations/rejects.csv` and `data/tfrecords/rejects.csv`"
 
 # Paul Tol's "muted" scheme for the groups, told apart with every kind of colour vision:
 # https://personal.sron.nl/~pault/
@@ -23,22 +24,24 @@ _CURVE_COLOURS = {
 }
 
 
-def write_reports(folder, errors, joints_vis, num_left_out):
+def write_reports(folder, errors, joints_vis, counts, head_sizes):
     """Write `metrics.json`, `pckh.md`, `plots/pckh_curve.csv` and `.png` into `folder`.
 
     Args:
         folder: where the reports go.
-        errors: [N, 16], fractions of the head size, of the persons that have a prediction.
+        errors: [N, 16], fractions of the head size; infinite for persons who were left out.
         joints_vis: bool [N, 16].
-        num_left_out: persons without a prediction, who are in none of the numbers.
+        counts: `num_left_out`, of the N persons those without a prediction, and `num_unreadable`,
+            records whose labels cannot be read, which are in none of the numbers.
+        head_sizes: where they are from, in words.
 
     Returns:
         The text of the table.
     """
     folder = Path(folder)
-    metrics = summarize(errors, joints_vis)
+    metrics = summarize(errors, joints_vis) | counts
     thresholds, curves = pckh_curve(errors, joints_vis)
-    table = format_table(metrics, num_left_out)
+    table = format_table(metrics, head_sizes)
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "pckh.md", f"# PCKh on the validation persons\n\n{table}")
     write_text(folder / "plots" / "pckh_curve.csv", format_curve(thresholds, curves))
@@ -46,8 +49,8 @@ def write_reports(folder, errors, joints_vis, num_left_out):
     return table
 
 
-def format_table(metrics, num_left_out):
-    """The `metrics` of `pckh.summarize` as a Markdown table, with what was counted below it."""
+def format_table(metrics, head_sizes):
+    """The content of `metrics.json` as a Markdown table, with what was counted below it."""
     at_half = metrics["pckh"]
     groups = {name: value for name, value in at_half.items() if name not in _MEANS}
     columns = {
@@ -61,7 +64,7 @@ def format_table(metrics, num_left_out):
     widths = [max(len(name), len(cell)) for name, cell in zip(columns, cells, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
     lines = [_format_row(row, widths) for row in (columns, rule, cells)]
-    return "\n".join([*lines, "", _describe_counts(metrics, num_left_out), ""])
+    return "\n".join([*lines, "", _describe_counts(metrics, head_sizes), ""])
 
 
 def format_curve(thresholds, curves):
@@ -114,12 +117,15 @@ def _format_row(cells, widths):
     return f"| {' | '.join(padded)} |"
 
 
-def _describe_counts(metrics, num_left_out):
+def _describe_counts(metrics, head_sizes):
     text = (
         f"Per cent. {metrics['num_persons']:,} persons, {metrics['num_joints']:,} labelled joints "
-        "(pelvis and thorax are not scored)."
+        f"(pelvis and thorax are not scored). Head sizes: {head_sizes}."
     )
-    if num_left_out:
-        verb = "was" if num_left_out == 1 else "were"
-        text += f" {num_left_out:,} more {verb} left out, as data/tfrecords/rejects.csv says."
+    if num := metrics["num_left_out"]:
+        verb = "was left out and counts" if num == 1 else "were left out and count"
+        text += f" {num:,} of the persons {verb} as wrong: {_REJECTS} say why."
+    if num := metrics["num_unreadable"]:
+        verb = "record is" if num == 1 else "records are"
+        text += f" {num:,} {verb} not counted, since no labels can be read."
     return text

@@ -4,6 +4,8 @@ Letters: N pictures, K joints, H, W heatmap pixels. Coordinates are (x, y) in he
 pixel centres at integers.
 """
 
+import numpy as np
+
 from hourglass.frameworks import ops
 
 
@@ -45,21 +47,27 @@ def decode_heatmaps(heatmaps, method):
     """
     height, width = heatmaps.shape[1:3]
     flat = ops.reshape(heatmaps, (-1, height * width, heatmaps.shape[3]))  # (N, H * W, K)
-    best = ops.argmax(flat, axis=1)  # (N, K), row * W + column
     scores = ops.max(flat, axis=1)  # (N, K)
-    x, y = best % width, best // width  # (N, K) each, whole heatmap px
-    peak = ops.cast(ops.stack([x, y], axis=-1), "float32")  # (N, K, 2)
+    # On GPUs, TensorFlow computes with int32 in the host's memory. So the highest pixel is looked
+    # for among truths, as Keras takes the bits of floats for int32 to find negative zeros; and
+    # pixels are counted in float32, which is exact for so few.
+    best = ops.argmax(ops.equal(flat, scores[:, None]), axis=1)  # (N, K), row * W + column
+    best = ops.cast(best, "float32")
+    y = ops.floor(best / width)
+    x = best - y * width  # (N, K) each, whole heatmap px
+    peak = ops.stack([x, y], axis=-1)  # (N, K, 2)
     if method == "argmax":
         return peak, scores
     # The stencil stays inside the heatmap; a peak on the border is reached from one pixel in.
     column, row = ops.clip(x, 1, width - 2), ops.clip(y, 1, height - 2)
+    offsets = np.float32([dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    index = (row * width + column)[:, None] + offsets[:, None]  # (N, 9, K)
+    stencil = ops.take_along_axis(flat, ops.cast(index, "int32"), axis=1)  # each of its own heatmap
 
-    def at(dx, dy):
-        # The value [N, K] of a neighbour, each joint's out of its own heatmap.
-        index = (row + dy) * width + column + dx
-        return ops.take_along_axis(flat, index[:, None], axis=1)[:, 0]
+    def at(dx, dy):  # the value [N, K] of a neighbour
+        return stencil[:, 3 * (dy + 1) + dx + 1]
 
-    middle = ops.cast(ops.stack([column, row], axis=-1), "float32")  # `peak` except on the border
+    middle = ops.stack([column, row], axis=-1)  # `peak` except on the border
     if method == "quarter":
         step = ops.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], axis=-1)  # (N, K, 2)
         # By axis: a peak on the left border still moves up or down.

@@ -13,6 +13,8 @@ from hourglass.skeleton import FLIP_ORDER, HEATMAP_STRIDE
 
 # Columns of a draw: zoom, turn (radians), flip (0 or 1), gain of red, green and blue.
 NUM_DRAWS = 6
+# Of pixels' numbers: on GPUs, TensorFlow computes with int32 in the host's memory.
+_INDEX = "uint32"
 
 
 def draw_views(params, seed, epoch, num_records):
@@ -59,11 +61,12 @@ def locate_keypoints(batch, size):
         batch: the same, with `keypoints` float32 [N, K, 2], stored px, and `joints_vis` [N, K].
 
     Returns:
-        keypoints: float32 [N, K, 2], heatmap px; joints_vis: [N, K]. In a flipped view left and
-        right joints have changed places.
+        keypoints: float32 [N, K, 2], heatmap px; joints_vis: bool [N, K]. In a flipped view left
+        and right joints have changed places.
     """
     to_views = invert_transforms(view_transforms(batch, size))  # stored px to view px
-    keypoints, joints_vis = apply_transforms(to_views, batch["keypoints"]), batch["joints_vis"]
+    keypoints = apply_transforms(to_views, batch["keypoints"])
+    joints_vis = ops.cast(batch["joints_vis"], "bool")  # a GPU cannot gather uint8
     if "draws" in batch:
         flipped = batch["draws"][:, 2] > 0.5  # (N,)
         # The transform has mirrored the places. The names must follow, or right arms would be
@@ -122,7 +125,10 @@ def _render(crops, transforms, gains, size):
 
 
 def warp_pictures(crops, transforms, size):
-    """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside."""
+    """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside.
+
+    Nothing is smoothed: harmless while no view px is wider than `geometry.MAX_REDUCTION` stored px.
+    """
     stored = crops.shape[1]
     # Where each pixel of the view lies in the stored crop: x, y float32 [N, S, S].
     axis = ops.cast(ops.arange(size), "float32")
@@ -130,24 +136,32 @@ def warp_pictures(crops, transforms, size):
     x = x + axis[None, :, None] * transforms[:, 0, 1, None, None] + transforms[:, 0, 2, None, None]
     y = axis[None, None, :] * transforms[:, 1, 0, None, None]
     y = y + axis[None, :, None] * transforms[:, 1, 1, None, None] + transforms[:, 1, 2, None, None]
-    # The four stored pixels around it, and how far it is from the upper left one of them.
-    left, top = ops.floor(x), ops.floor(y)
-    right_part, lower_part = (x - left)[..., None], (y - top)[..., None]
+    # The stored pixel before each of them and the one after, and what share each has of it.
+    (left, left_share), (right, right_share) = _neighbours(x, stored)
+    (top, top_share), (bottom, bottom_share) = _neighbours(y, stored)
     # One row of three channels a gather, out of all crops at once: 4 times as fast as by picture.
-    rows = ops.reshape(crops, (-1, 3))  # (N * D * D, 3)
-    first = ops.arange(ops.shape(crops)[0])[:, None, None] * (stored * stored)
+    # TensorFlow has no gather of uint8 for GPUs.
+    pixels = ops.cast(ops.reshape(crops, (-1, 3)), "float32")  # (N * D * D, 3)
+    first = ops.cast(ops.arange(ops.shape(crops)[0]), _INDEX)[:, None, None] * (stored * stored)
+    upper_row, lower_row = first + top * stored, first + bottom * stored
 
-    def at(dx, dy):
-        # Whole numbers after the floor: the cast alone would round -0.5 to 0.
-        column, row = ops.cast(left, "int32") + dx, ops.cast(top, "int32") + dy
-        inside = (column >= 0) & (column < stored) & (row >= 0) & (row < stored)
-        # Outside of the crop any pixel is read, number 0, and taken times 0.
-        pixels = ops.take(rows, ops.where(inside, first + row * stored + column, 0), axis=0)
-        return ops.cast(pixels, "float32") * ops.cast(inside, "float32")[..., None]
+    def at(row, column):
+        return ops.take(pixels, ops.cast(row + column, "int64"), axis=0)  # (N, S, S, 3)
 
-    upper = at(0, 0) * (1 - right_part) + at(1, 0) * right_part  # (N, S, S, 3)
-    lower = at(0, 1) * (1 - right_part) + at(1, 1) * right_part
-    return upper * (1 - lower_part) + lower * lower_part
+    upper = at(upper_row, left) * left_share + at(upper_row, right) * right_share
+    lower = at(lower_row, left) * left_share + at(lower_row, right) * right_share
+    return upper * top_share + lower * bottom_share
+
+
+def _neighbours(places, stored):
+    """The pixels [N, S, S] before and after places of one axis, with their shares [N, S, S, 1]."""
+    before = ops.floor(places)
+    part = places - before
+    for pixel, share in (before, 1 - part), (before + 1, part):
+        # Outside of the crop the pixel on its border is read, and counts for nothing.
+        inside = ops.clip(pixel, 0, stored - 1)
+        share_inside = ops.where(ops.equal(inside, pixel), share, 0.0)
+        yield ops.cast(inside, _INDEX), share_inside[..., None]
 
 
 def input_to_heatmap(keypoints):

@@ -24,8 +24,8 @@ class Predictions:
     Attributes:
         keypoints: float64 [N, 16, 2], 0-based px of the original image.
         scores: float64 [N, 16].
-        predicted: bool [N], false where the entry is null; the two arrays hold zeros
-            there.
+        predicted: bool [N], false where the entry is null; the two arrays hold NaN there, whose
+            errors are infinite.
     """
 
     keypoints: np.ndarray
@@ -73,7 +73,7 @@ def load_predictions(path, persons):
     predicted = np.array([values is not None for values in decoded], bool)
     if not predicted.any():
         raise UserError(f"{path}: no person was predicted; data/tfrecords/rejects.csv says why")
-    absent = np.zeros((NUM_JOINTS, 3))  # never looked at: `predicted` says so
+    absent = np.full((NUM_JOINTS, 3), np.nan)
     values = np.stack([absent if values is None else values for values in decoded])  # (N, 16, 3)
     return Predictions(values[..., :2], values[..., 2], predicted)
 

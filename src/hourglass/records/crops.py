@@ -1,6 +1,7 @@
 """What is stored of a person's picture: a crop that covers every augmented view, or all of it."""
 
 import numpy as np
+from PIL import Image
 
 from hourglass import geometry
 from hourglass.records.images import (
@@ -13,8 +14,28 @@ from hourglass.records.images import (
 )
 from hourglass.records.schema import StoredPicture
 
-# A whole picture is cropped by its reader, at a size of its own: no smaller than this.
-WHOLE_MARGIN_SIZE = 64
+
+def advise_crop_size(params, input_size):
+    """What to change where the crops' size does not suit a network's input, in one line; or None.
+
+    Args:
+        params: ShardParams. input_size: px.
+    """
+    if not params.crop_size:  # whole pictures are read at a size that does
+        return None
+    ranges = params.scale_range, params.rotation_range
+    least, greatest = geometry.fitting_sizes(input_size, *ranges)
+    view = geometry.stored_view(params.crop_size, *ranges)
+    stored = f"shard.crop_size {params.crop_size} stores {view:.4g} px of a person's view"
+    if params.crop_size < least:
+        return f"{stored}, enlarged to model.input_size {input_size}; {least} would do"
+    if params.crop_size > greatest:
+        shrunk = view * (1 + params.scale_range) / input_size
+        return (
+            f"{stored}, shrunk by up to {shrunk:.2f} to model.input_size {input_size} without "
+            f"smoothing, which adds false detail; lower it to {greatest}"
+        )
+    return None
 
 
 def store_person(person, data, params):
@@ -40,10 +61,12 @@ def _store_crop(data, center, side, params):
     )
     # The JPEG decoder may leave out what the crop would shrink away.
     image, factor = decode_image(data, reduction=square[2] / size)
-    crop = encode_jpeg(crop_square(image, factor, square, size), params.jpeg_quality)
+    # The warp will blur it a little, so by the sharpest filter.
+    crop = crop_square(image, factor, square, size, Image.Resampling.LANCZOS)
     to_original = geometry.square_transform(square, size)
     # The crop is exactly the square that holds every view.
-    return StoredPicture(crop, size, size, (0, 0, size), to_original)
+    encoded = encode_jpeg(crop, params.jpeg_quality)
+    return StoredPicture(encoded, size, size, (0, 0, size), to_original)
 
 
 def _store_whole(data, center, side, params):
@@ -53,7 +76,7 @@ def _store_whole(data, center, side, params):
     if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
         data = encode_jpeg(image, params.jpeg_quality)
     square, _ = geometry.stored_square(
-        center, side, WHOLE_MARGIN_SIZE, params.scale_range, params.rotation_range
+        center, side, geometry.WHOLE_SIZE, params.scale_range, params.rotation_range
     )
     # A cropped person outside of the picture is found by `crop_square`; here nothing is cropped.
     x, y, square_side = square

@@ -90,13 +90,14 @@ def _to_rgb(image):
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def crop_square(image, factor, square, size):
+def crop_square(image, factor, square, size, resample=Image.Resampling.BICUBIC):
     """Cut a square out of a picture and resize it; what lies outside the picture is black.
 
     Args:
         image: RGB, decoded at 1 / `factor` of the picture's size.
         square: (x, y, side), px of the picture at full size; it may reach outside.
         size: the side of the result, px.
+        resample: one of Pillow's filters; all smooth what they shrink.
 
     Raises:
         BadImageError: the square does not touch the picture.
@@ -117,7 +118,7 @@ def crop_square(image, factor, square, size):
         min((y + bottom * ratio) / factor, image.height),
     )
     # `box` takes fractions: the part keeps its exact place, to less than a pixel.
-    part = image.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=bounds)
+    part = image.resize((right - left, bottom - top), resample, box=bounds)
     canvas = Image.new("RGB", (size, size))
     canvas.paste(part, (left, top))
     return canvas

@@ -13,7 +13,7 @@ from hourglass.network.views import draw_views
 from hourglass.records.schema import parse_record
 from hourglass.records.splits import open_records, with_cardinality
 
-SHUFFLE_RECORDS = 4096  # encoded crops of 20 kB; the persons were spread over the shards already
+SHUFFLE_RECORDS = 4096  # encoded crops of 30 kB; the persons were spread over the shards already
 INTERLEAVED_SHARDS = 8
 TRAIN_KEYS = ("crops", "keypoints", "joints_vis", "center", "side", "draws", "index")
 EVAL_KEYS = ("crops", "center", "side", "index", "transform")
@@ -94,7 +94,8 @@ def _without_tuning():
 def _add_crop(record, split):
     """Replace `encoded` by `crops` uint8 [D, D, 3]."""
     size = split.crop_size
-    picture = tf.io.decode_jpeg(record.pop("encoded"), channels=3)  # (height, width, 3)
+    # (height, width, 3), by the transform that the writer used: the default's is a rough one.
+    picture = tf.io.decode_jpeg(record.pop("encoded"), 3, dct_method="INTEGER_ACCURATE")
     if split.holds_whole_pictures:
         picture, record = crop_whole_picture(picture, record, size)
     # Persons smaller than a crop are stored as they are: black to the right and below.
@@ -113,8 +114,8 @@ def crop_whole_picture(picture, record, size):
     above, before = tf.clip_by_value(-y, 0, side), tf.clip_by_value(-x, 0, side)
     below, after = side - above - (bottom - top), side - before - (right - left)
     part = tf.pad(part, [[above, below], [before, after], [0, 0]])
-    # Bilinear, and smoothed first where it shrinks: thin lines would else alias.
-    crop = tf.image.resize(part, (size, size), antialias=True)
+    # As stored crops are made; smoothed where it shrinks, since thin lines would else alias.
+    crop = tf.image.resize(part, (size, size), "lanczos3", antialias=True)
     crop = tf.cast(tf.clip_by_value(tf.round(crop), 0, 255), tf.uint8)
     ratio = tf.cast(side, tf.float32) / size  # px of the picture to one of the crop
     # Both frames have their corner at -0.5, half a pixel before the first centre.

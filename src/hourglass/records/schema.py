@@ -1,8 +1,8 @@
 """The schema of a record: its features, its writer and its reader, side by side.
 
 A record has the tutorial's eleven features, so that its reader reads our shards, and what a reader
-without its rounding needs. Every coordinate in a record is in pixels of the stored picture, which
-`transform` takes to the original one.
+without its rounding needs. Every coordinate and length in a record is in pixels of the stored
+picture, which `transform` takes to the original one.
 """
 
 import dataclasses
@@ -30,6 +30,7 @@ FEATURES = {
     "image/filename": ("string", []),
     # Beyond the tutorial: nothing rounded, the way back, and the place in the annotations.
     "image/object/keypoints": ("float32", [NUM_JOINTS, 2]),
+    "image/object/head_size": ("float32", []),
     "image/object/view": ("float32", [3]),
     "image/object/box": ("int64", [3]),
     "image/object/index": ("int64", []),
@@ -80,6 +81,7 @@ def serialize_record(person, index, stored):
         "image/encoded": [stored.encoded],
         "image/filename": [person.image.encode()],
         "image/object/keypoints": keypoints.ravel(),  # (16, 2), row by row
+        "image/object/head_size": [person.head_size * zoom],  # stored px
         "image/object/view": [*view_center, side * zoom],  # x, y, side
         "image/object/box": stored.square,
         "image/object/index": [index],  # results find their way back by it
@@ -95,6 +97,7 @@ def parse_record(serialized):
         encoded: string, JPEG, RGB.
         keypoints: float32 [16, 2], stored px. joints_vis: bool [16].
         center: float32 [2] and side: float32, the person's view square, stored px.
+        head_size: float32, stored px.
         square: int32 [3], x, y, side of the one that holds every view, stored px.
         index: int32. transform: float32 [2, 3], stored to original px. filename: string.
     """
@@ -111,6 +114,7 @@ def parse_record(serialized):
         "joints_vis": record["image/object/parts/v"] > 0,
         "center": record["image/object/view"][:2],
         "side": record["image/object/view"][2],
+        "head_size": record["image/object/head_size"],
         "square": tf.cast(record["image/object/box"], tf.int32),  # an Example has int64 alone
         "index": tf.cast(record["image/object/index"], tf.int32),
         "transform": record["image/transform"],

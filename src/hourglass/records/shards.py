@@ -9,7 +9,7 @@ from hourglass.files import atomic_path
 from hourglass.records.crops import store_person
 from hourglass.records.schema import serialize_record
 from hourglass.records.tfrecord_format import write_record
-from hourglass.rejects import Reject
+from hourglass.rejects import Reject, encode_joints
 
 PREFIXES = {"train": "train", "validation": "val"}  # the tutorial's file names
 
@@ -65,7 +65,7 @@ def write_shard(path, indices, persons, images, params):
         params: ShardParams.
 
     Returns:
-        The persons left out: [(index, picture, reason)].
+        The persons left out: [(index, picture, reason, labelled joints)], as in `Reject`.
 
     Raises:
         OSError: the disk is full or cannot be written; nothing of the shard is left.
@@ -81,7 +81,8 @@ def write_shard(path, indices, persons, images, params):
             # One bad picture costs one person, not the shard. A full disk is an OSError and goes on
             # up.
             except UserError as error:
-                rejects.append((int(index), person.image, str(error)))
+                lost = encode_joints(person.joints_vis)
+                rejects.append((int(index), person.image, str(error), lost))
     return rejects
 
 

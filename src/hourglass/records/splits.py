@@ -35,7 +35,7 @@ def open_split(folder, split, input_size):
     """Find the shards of a split and hold each against the index that was written with them.
 
     Args:
-        input_size: of the network; crops of whole pictures are decoded at about its resolution.
+        input_size: of the network; whole pictures are read at a size that suits it.
 
     Raises:
         UserError: a shard is missing or damaged, or there are no records.
@@ -45,14 +45,15 @@ def open_split(folder, split, input_size):
     num_records = sum(shard["num_records"] for shard in entry["shards"].values())
     if not num_records:
         raise UserError(f"{folder}: the {split} shards hold no records; run `dvc repro shard`")
-    # Whole pictures are cropped while they are read, to what a view can need at most.
-    covering = geometry.cover_side(input_size, crop["scale_range"], crop["rotation_range"])
+    size = crop["crop_size"] or geometry.whole_size(
+        input_size, crop["scale_range"], crop["rotation_range"]
+    )
     opened = Split(
         paths=tuple(str(Path(folder, name)) for name in entry["shards"]),
         digests=tuple(shard["sha256"] for shard in entry["shards"].values()),
         num_records=num_records,
         num_persons=entry["num_persons"],
-        crop_size=crop["crop_size"] or int(np.ceil(covering)),
+        crop_size=size,
         holds_whole_pictures=crop["crop_size"] == 0,
     )
     # Before the first batch: damage found in the middle of an epoch would cost that epoch.
@@ -106,10 +107,10 @@ def read_truth(split):
 
     Returns:
         dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `joints_vis` bool [N, 16]
-        and `scale` float64 [N] (person height / 200 original px).
+        and `head_size` float64 [N] (original px).
     """
     records = open_records(split).map(parse_record)
-    truth = {"index": [], "joints": [], "joints_vis": [], "scale": []}
+    truth = {"index": [], "joints": [], "joints_vis": [], "head_size": []}
     for record in records.as_numpy_iterator():
         transform = record["transform"].astype(np.float64)  # stored to original px
         truth["index"].append(record["index"])
@@ -117,7 +118,7 @@ def read_truth(split):
         truth["joints"].append(geometry.apply_transform(transform, record["keypoints"]))
         truth["joints_vis"].append(record["joints_vis"])
         # A crop is neither turned nor squashed: its zoom is any one of the diagonal.
-        truth["scale"].append(geometry.view_scale(record["side"] * transform[0, 0]))
+        truth["head_size"].append(record["head_size"] * transform[0, 0])
     # N records first: (N,), (N, 16, 2), (N, 16), (N,).
     return {key: np.array(values) for key, values in truth.items()}
 

@@ -33,12 +33,12 @@ class AdamWGroup:
 
     def gather(self, tensors):
         """One tensor for all variables, of a tensor of each."""
-        return ops.concatenate([ops.reshape(tensor, (-1,)) for tensor in tensors])
+        return ops.concatenate([_reshape(tensor, (-1,)) for tensor in tensors])
 
     def scatter(self, vector):
         """The inverse of `gather`."""
         *parts, _ = ops.split(vector, np.cumsum(self.sizes))  # after the last one nothing is left
-        return [ops.reshape(p, v.shape) for p, v in zip(parts, self.variables, strict=True)]
+        return [_reshape(p, v.shape) for p, v in zip(parts, self.variables, strict=True)]
 
     def direction(self, gradient, state, number):
         """The step for a learning rate of 1, and the new state; `number` counts steps from 0."""
@@ -49,6 +49,11 @@ class AdamWGroup:
         number = number + 1
         factor = ops.sqrt(1 - BETA2**number) / (1 - BETA1**number)
         return factor * mean / (ops.sqrt(square) + EPSILON), [mean, square]
+
+
+def _reshape(tensor, shape):
+    """The tensor in this shape, by no operation where vectors stay vectors: most variables are."""
+    return tensor if len(tensor.shape) == len(shape) == 1 else ops.reshape(tensor, shape)
 
 
 class MuonGroup:

@@ -158,13 +158,17 @@ class Trainer:
         )
 
     def validate(self):
-        """PCKh in per cent of all validation records, on leak-free crops, without flip test."""
+        """PCKh in per cent of the validation records, on crops by center and scale, no flip test.
+
+        Persons whom the shards lack are not counted here; the evaluate stage counts them as wrong.
+        """
         size, num_persons = self.batch_size, self.val_split.num_persons
         batches = eval_batches(self.val_split, size, fill_last=True)
         keypoints, _, _ = predict_split(self.predictor, batches, num_persons, size)
         truth = self.truth
         # In px of the original pictures, as the evaluate stage counts.
-        errors = pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], truth["scale"])
+        keypoints = keypoints[truth["index"]]
+        errors = pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"])
         return {
             # None where no scored joint is labelled at all.
             "val_pckh": pckh.compute_pckh(errors, truth["joints_vis"], 0.5) or 0.0,
