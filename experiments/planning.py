@@ -12,11 +12,10 @@ from hourglass.params import load_params
 
 TRAIN, VALIDATION = 22_246, 2_958  # persons
 FORWARD, STEP = 29.4e9, 88.2e9  # FLOP a picture (`make bench`)
-# Operations of a train step, each a kernel to launch: the graph's, about, before TensorFlow shrinks
-# it; `make gpu-check` prints how many are left.
-NUM_LAUNCHES = 21_000
+# Operations of a train step after grappler, each a kernel to launch (`make gpu-check`).
+NUM_LAUNCHES = 7_067
 LAUNCH_SECONDS = 2e-6  # assumed: the least that CUDA takes for one
-CORE_RATE = 1_700  # crops of MPII's photographs that a core decodes a second (ONLY=cores)
+CORE_RATE = 1_300  # crops of MPII's photographs that a core decodes a second (ONLY=cores)
 CORES = 16
 NUM_GPUS = (1, 8)
 UNKNOWN = (
