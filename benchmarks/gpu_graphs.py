@@ -93,7 +93,9 @@ def list_operations(concrete, batch_size, num_gpus=1):
             _make_source(node, "Placeholder", node.attr["T"].type, tf.TensorShape(sizes))
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(optimized, name="")
-    return [_describe(operation) for operation in graph.get_operations()]
+    # The handles of variables are the step's arguments: they run nothing.
+    run = [operation for operation in graph.get_operations() if operation.type != "VarHandleOp"]
+    return [_describe(operation) for operation in run]
 
 
 def lay_on_gpus(concrete):
