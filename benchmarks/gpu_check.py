@@ -4,13 +4,15 @@ usage: make gpu-check
 
 Traces the train step and the predict step of params.yaml in each precision, training on one device
 and on two, runs none of them, and prints what each would be on GPUs (`gpu_graphs`): its nodes
-before and after grappler, operations without a GPU kernel, what waits in host memory, operations
-that are not deterministic. Ends with 1, naming them, where there is a fault.
+before and after grappler, the kernels that they launch, operations without a GPU kernel, what waits
+in host memory, operations that are not deterministic. Ends with 1, naming them, where there is a
+fault.
 
 What this cannot know: whether a kernel runs, and how fast; which algorithms cuDNN chooses; memory.
 Two CPUs reduce their gradients by the operation that GPUs use, over a ring in the place of NCCL.
-What surrounds the step is left out: tf.data, the way of the uint8 crops to the GPU, and the
-runtime's placer, which goes by the same kernels.
+What surrounds the step is left out: tf.data, the way of the uint8 crops to the GPU, the split of a
+batch among GPUs, photographs (`predict_views`), and the runtime's placer, which goes by the same
+kernels.
 """
 
 import argparse
@@ -36,7 +38,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # Shapes and axes are smaller, and so is a number for each picture; one for each joint is not.
 HOST_BYTES = 1024
 COLUMNS = (
-    "step", "precision", "GPUs", "nodes", "after grappler", "no GPU kernel",
+    "step", "precision", "GPUs", "nodes", "after grappler", "kernels", "no GPU kernel",
     "largest in host memory", "not deterministic",
 )  # fmt: skip
 # Its shards are never opened: only the shapes of their batches are asked for.
@@ -70,7 +72,8 @@ class Step:
         faults = self.faults()
         return (
             self.name, self.precision, self.num_gpus, f"{self.num_traced:,}",
-            f"{len(self.operations):,}", count_kinds(faults.get("no GPU kernel", [])),
+            f"{len(self.operations):,}", f"{sum(op.is_launched for op in self.operations):,}",
+            count_kinds(faults.get("no GPU kernel", [])),
             f"{largest.host_bytes:,} B, {largest.kind}",
             count_kinds(faults.get("not deterministic", [])),
         )  # fmt: skip
@@ -98,7 +101,7 @@ def main():
 
 
 def make_devices(number):
-    """CPUs that stand for GPUs, as train's own devices are prepared."""
+    """CPUs that stand for GPUs; with determinism on, whatever train.deterministic says."""
     (cpu,) = tf.config.list_physical_devices("CPU")
     devices = [tf.config.LogicalDeviceConfiguration()] * number
     tf.config.set_logical_device_configuration(cpu, devices)

@@ -56,6 +56,13 @@ ON_HOST = {
 }
 
 
+# These hand on what is there: they launch no kernel.
+NOT_LAUNCHED = {
+    "AssignVariableOp", "Const", "ExpandDims", "Identity", "IdentityN", "NoOp", "Placeholder",
+    "ReadVariableOp", "Reshape", "Shape", "ShapeN", "Squeeze", "StopGradient",
+}  # fmt: skip
+
+
 @dataclasses.dataclass(frozen=True)
 class Operation:
     """A node after grappler.
@@ -70,6 +77,11 @@ class Operation:
     has_kernel: bool
     is_deterministic: bool
     host_bytes: int
+
+    @property
+    def is_launched(self):
+        """Whether it is a kernel to launch, one at least."""
+        return self.kind not in NOT_LAUNCHED
 
 
 def list_operations(concrete, batch_size, num_gpus=1):

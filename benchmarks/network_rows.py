@@ -51,7 +51,8 @@ def our_step(batch, precision):
     """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     network = build_hourglass(PARAMS.model)
-    params = PARAMS.train.model_copy(update={"xla": precision.endswith("XLA")})
+    changes = {"xla": precision.endswith("XLA"), "precision": precision.removesuffix(", XLA")}
+    params = PARAMS.train.model_copy(update=changes)
     optimizer = Optimizer(params, network.trainable_variables, inner_kernels(network))
     step = TrainStep(network, optimizer, params, tf.distribute.get_strategy())
     keras.config.set_dtype_policy("float32")

@@ -2,10 +2,9 @@
 
 reads   data/raw/<dataset>, data/annotations; the environment variable RAY_ADDRESS: a cluster to use
 writes  data/tfrecords
-params  data.dataset, shard, model.input_size
+params  data.dataset, shard
 """
 
-import sys
 from pathlib import Path
 
 from hourglass.annotations.persons import load_persons
@@ -15,7 +14,6 @@ from hourglass.errors import UserError, exit_on_user_error, stage_parser
 from hourglass.files import exclusive_lock
 from hourglass.params import load_params
 from hourglass.raw.datasets import DATASETS
-from hourglass.records.crops import advise_crop_size
 from hourglass.records.index import write_index
 from hourglass.records.shards import PREFIXES, collect_rejects, plan_splits
 from hourglass.rejects import check_rejects, count_rejects, write_rejects
@@ -33,8 +31,6 @@ def main():
     if num_workers is not None and num_workers < 1:
         raise UserError(f"--workers {num_workers}: must be 1 or more")
     params = load_params()
-    if advice := advise_crop_size(params.shard, params.model.input_size):
-        print(f"warning: params.yaml: {advice}", file=sys.stderr)
     archive = Path("data/raw", params.data.dataset, DATASETS[params.data.dataset].images).resolve()
     persons = {split: load_persons(f"data/annotations/{split}.json") for split in PREFIXES}
     num_persons = {split: len(people) for split, people in persons.items()}

@@ -5,12 +5,13 @@ writes  models/hourglass.keras, reports/plots/history.csv; curves for TensorBoar
 params  data.dataset, model, train
 """
 
+import sys
 from pathlib import Path
 
 from hourglass.errors import exit_on_user_error, stage_parser
 from hourglass.files import exclusive_lock, file_digest
 from hourglass.params import load_params
-from hourglass.records.index import INDEX_NAME
+from hourglass.records.index import INDEX_NAME, read_index
 
 SHARDS = Path("data/tfrecords")
 # What a stage ends with whose `dvc repro` was killed, DVC does not know of.
@@ -25,9 +26,8 @@ def main():
 
 def train(params):
     # TensorFlow: not for `--help`
-    from hourglass.network.hourglass import scale_heatmaps
     from hourglass.network.storage import save_network
-    from hourglass.records.splits import name_damage, open_split
+    from hourglass.records.splits import advise_crop_size, name_damage, open_split
     from hourglass.training.devices import prepare_devices
     from hourglass.training.states import cache_folder, remove_old_states, state_key
     from hourglass.training.tracking import run_name, write_history
@@ -36,6 +36,8 @@ def train(params):
     splits = [
         open_split(SHARDS, split, params.model.input_size) for split in ("train", "validation")
     ]
+    if advice := advise_crop_size(read_index(SHARDS)["crop"], params.model.input_size):
+        print(f"warning: params.yaml: {advice}", file=sys.stderr)
     strategy = prepare_devices(params.train)
     key = state_key(params, file_digest(SHARDS / INDEX_NAME))
     remove_old_states(cache_folder(), key)
@@ -47,7 +49,6 @@ def train(params):
     ):
         trainer = Trainer(params, *splits, strategy, state, Path("logs", run_name(params, key)))
         history = trainer.run()
-        scale_heatmaps(trainer.network, 1 / params.train.target_peak)
         save_network(trainer.network, "models/hourglass.keras", params.data.dataset)
         write_history("reports/plots/history.csv", history)
         state.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ network.set_weights([rng.uniform(0.05, 0.2, w.shape) for w in network.get_weight
 batch = {
     "crops": rng.integers(0, 255, (2, 48, 48, 3), np.uint8),
     "keypoints": rng.uniform(0, 48, (2, 16, 2)).astype(np.float32),
-    "joints_vis": np.ones((2, 16), np.uint8),
+    "joints_vis": np.ones((2, 16), bool),
     "center": np.full((2, 2), 23.5, np.float32),
     "side": np.full(2, 30, np.float32),
     "draws": np.array([(1, 0, 0, 1, 1, 1), (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),

@@ -74,7 +74,8 @@ def fitting_sizes(input_size, scale_range, rotation_range):
 
     Returns:
         least: the unaugmented view of a person of many pixels is not enlarged.
-        greatest: the augmented view that shows most is shrunk by `MAX_REDUCTION` at most.
+        greatest: the augmented view that shows most is shrunk by `MAX_REDUCTION` at most; where the
+            zoom is so wide that no size does both, it is the least.
     """
     least = math.ceil(cover_side(input_size, scale_range, rotation_range)) + 2 * MARGIN
     finest = input_size * MAX_REDUCTION / (1 + scale_range)  # stored px of the unaugmented view

@@ -67,7 +67,7 @@ def read_rejects(path, advice):
     if not rows or tuple(rows[0]) != COLUMNS:
         raise UserError(f"{path}: the first line is not {','.join(COLUMNS)}; {advice}")
     for number, row in enumerate(rows[1:], start=2):
-        is_whole = len(row) == len(COLUMNS)
+        is_whole = len(row) == len(COLUMNS) and row[0] in ("train", "validation")
         if not (is_whole and _INDEX.fullmatch(row[1]) and _JOINTS.fullmatch(row[-1])):
             raise UserError(f"{path}: row {number} is no reject; {advice}")
     return [Reject(split, int(index), *rest) for split, index, *rest in rows[1:]]

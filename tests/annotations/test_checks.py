@@ -67,7 +67,7 @@ def test_a_reject_tells_its_labels_where_they_can_be_read(record, lost):
 
 
 def test_a_name_without_end_is_told_in_part(tmp_path):
-    _, rejects = check_records([make_record(image="a" * 200_000, scale=0)], None)
+    _, rejects = check_records([make_record(image="a" * 200_000, scale=0)], None, "train")
     write_rejects(tmp_path / "rejects.csv", rejects)
     assert read_rejects(tmp_path / "rejects.csv", "")[0].image == "a" * 1000
 

@@ -14,7 +14,7 @@ from hourglass.annotations.lspet import (
     roughen_person,
 )
 from hourglass.annotations.mpii import read_mpii_json
-from hourglass.annotations.persons import SPLITS
+from hourglass.annotations.persons import SPLITS, load_persons, save_persons
 from hourglass.errors import UserError
 from hourglass.skeleton import JOINTS
 
@@ -72,6 +72,19 @@ def test_center_and_scale_are_roughened_by_the_picture_alone():
         assert_same(roughen_person(person), other)  # in any order, with or without the others
         assert (person.head_size, person.head_source) == (other.head_size, other.head_source)
         np.testing.assert_array_equal(person.joints, other.joints)
+
+
+@pytest.mark.parametrize("size", [0.2, 190_000])
+def test_a_person_at_the_limits_of_a_record_stays_within_them(size, tmp_path):
+    joints = make_lspet(20)
+    joints[:, :2] = (joints[:, :2] - joints[:, :2].min()) * (size / np.ptp(joints[:, :2]))
+    joints[:, :2] -= 0.49 * (size > 1) * size
+    names = {f"im{number:05}.jpg" for number in range(1, 21)}
+    train, validation = read_lspet(mat_of(joints=joints), names)
+    persons, _ = check_records(train + validation, None)
+    assert persons
+    save_persons(tmp_path / "a.json", [roughen_person(person) for person in persons])
+    assert len(load_persons(tmp_path / "a.json")) == len(persons)
 
 
 def test_every_labelled_joint_stays_in_view():

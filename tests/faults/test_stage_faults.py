@@ -282,9 +282,9 @@ def use_other_persons(count):
     save_persons(ANNOTATIONS / "validation.json", (others * 2)[:count])
 
 
-def write_reject(lost_joints, index="0"):
+def write_reject(lost_joints, index="0", split="validation"):
     header = "split,index,image,reason,lost_joints\n"
-    REJECTS.write_text(f"{header}validation,{index},a.jpg,bad,{lost_joints}\n")
+    REJECTS.write_text(f"{header}{split},{index},a.jpg,bad,{lost_joints}\n")
 
 
 def change_params(section, **values):
@@ -373,6 +373,9 @@ HALF_WRITTEN = {
     ("evaluate", "rejects.csv without a number"): (
         lambda: write_reject("1" * 16, index="one"), "rejects.csv: row 2 is no reject",
     ),
+    ("evaluate", "rejects.csv of another split"): (
+        lambda: write_reject("1" * 16, split="val"), "rejects.csv: row 2 is no reject",
+    ),
     ("evaluate", "rejects.csv of zeros"): (
         lambda: REJECTS.write_bytes(b"\0" * 5_000), "rejects.csv: ",
     ),
@@ -424,21 +427,6 @@ def test_a_fault_in_params_is_one_line_before_any_work(project, stage, fault):
     PARAMS[fault](params)
     Path("params.yaml").write_text(yaml.safe_dump(params))
     assert_one_line(run_unchanged(project, stage), "error: params.yaml: ")
-
-
-@pytest.mark.parametrize(
-    ("crop_size", "warning"),
-    [
-        (40, "stores 21.08 px of a person's view, enlarged to model.input_size 32; 59 would do"),
-        (200, "lower it to 69"),
-    ],
-)
-def test_crops_that_do_not_suit_the_network_are_said_so_once(project, crop_size, warning):
-    change_params("shard", crop_size=crop_size)
-    code, _, err = project("shard")
-    assert code == 0 and len(err) == 1, err
-    assert err[0].startswith(f"warning: params.yaml: shard.crop_size {crop_size} stores ")
-    assert err[0].endswith(warning)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from helpers.paths import ROOT
 from helpers.pictures import file_of
 from helpers.stored_persons import (
     blob_jpeg,
@@ -16,8 +15,7 @@ from helpers.stored_persons import (
     shard_params,
 )
 from hourglass import geometry
-from hourglass.params import load_params
-from hourglass.records.crops import advise_crop_size, store_person
+from hourglass.records.crops import store_person
 from hourglass.records.images import BadImageError
 
 
@@ -113,42 +111,3 @@ def test_a_whole_picture_is_stored_while_its_square_shows_a_pixel_of_it(axis):
         else:
             with pytest.raises(BadImageError, match="lies outside the picture"):
                 store_person(moved, picture, params)
-
-
-# The size of crops and the network's input
-
-
-@pytest.mark.parametrize(
-    ("crop_size", "advice"),
-    [
-        (384, "shard.crop_size 384 stores 222.5 px of a person's view, enlarged to "
-              "model.input_size 256; 442 would do"),
-        (441, "442 would do"),
-        (529, "shrunk by up to 1.50 to model.input_size 256 without smoothing, which adds false "
-              "detail; lower it to 528"),
-        (1024, "shard.crop_size 1024 stores 597.4 px of a person's view, shrunk by up to 2.92 to"),
-    ],
-)  # fmt: skip
-def test_a_crop_size_that_does_not_suit_the_input_is_advised_against(crop_size, advice):
-    text = advise_crop_size(shard_params(crop_size=crop_size), 256)
-    assert advice in text and "\n" not in text
-
-
-@pytest.mark.parametrize("crop_size", [442, 512, 528, 0])
-def test_a_crop_size_that_suits_the_input_needs_no_advice(crop_size):
-    assert advise_crop_size(shard_params(crop_size=crop_size), 256) is None
-
-
-@pytest.mark.parametrize("scale_range", [0.0, 0.25, 0.9])
-@pytest.mark.parametrize(("crop_size", "input_size"), [(64, 256), (4096, 32)])
-def test_the_advice_can_be_taken(crop_size, input_size, scale_range):
-    params = shard_params(crop_size=crop_size, scale_range=scale_range)
-    text = advise_crop_size(params, input_size)
-    size = int(text.removesuffix(" would do").split()[-1])
-    assert advise_crop_size(params.model_copy(update={"crop_size": size}), input_size) is None
-
-
-@pytest.mark.parametrize("folder", [".", "demo", "lspet"])
-def test_the_crops_of_each_recipe_suit_its_network(folder):
-    params = load_params(ROOT / folder / "params.yaml")
-    assert advise_crop_size(params.shard, params.model.input_size) is None

@@ -3,11 +3,20 @@ import shutil
 import numpy as np
 import pytest
 
+from helpers.paths import ROOT
+from helpers.stored_persons import shard_params
 from hourglass import geometry
 from hourglass.errors import UserError
+from hourglass.params import load_params
 from hourglass.records.index import write_index
 from hourglass.records.shards import Shard, write_shard
-from hourglass.records.splits import check_persons, open_split, read_crops, read_truth
+from hourglass.records.splits import (
+    advise_crop_size,
+    check_persons,
+    open_split,
+    read_crops,
+    read_truth,
+)
 
 
 def test_open_split_counts_records(train_split, val_split):
@@ -106,3 +115,46 @@ def test_read_crops_gives_the_wanted_pictures_and_their_way_back(
 
 def test_read_crops_of_nobody_is_empty(val_split):
     assert read_crops(val_split, []) == {}
+
+
+# The size of crops and the network's input
+
+
+def crop_of(**values):
+    return shard_params(**values).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("crop_size", "advice"),
+    [
+        (384, "shard.crop_size 384 stores 222.5 px of a person's view, enlarged to "
+              "model.input_size 256; 442 would do"),
+        (441, "442 would do"),
+        (529, "shrunk by up to 1.50 to model.input_size 256 without smoothing, which adds false "
+              "detail; lower it to 528"),
+        (1024, "shard.crop_size 1024 stores 597.4 px of a person's view, shrunk by up to 2.92 to"),
+    ],
+)  # fmt: skip
+def test_a_crop_size_that_does_not_suit_the_input_is_advised_against(crop_size, advice):
+    text = advise_crop_size(crop_of(crop_size=crop_size), 256)
+    assert advice in text and "\n" not in text
+
+
+@pytest.mark.parametrize("crop_size", [442, 512, 528, 0])
+def test_a_crop_size_that_suits_the_input_needs_no_advice(crop_size):
+    assert advise_crop_size(crop_of(crop_size=crop_size), 256) is None
+
+
+@pytest.mark.parametrize("scale_range", [0.0, 0.25, 0.9])
+@pytest.mark.parametrize(("crop_size", "input_size"), [(64, 256), (4096, 32)])
+def test_the_advice_can_be_taken(crop_size, input_size, scale_range):
+    crop = crop_of(crop_size=crop_size, scale_range=scale_range)
+    text = advise_crop_size(crop, input_size)
+    size = int(text.removesuffix(" would do").split()[-1])
+    assert advise_crop_size(crop | {"crop_size": size}, input_size) is None
+
+
+@pytest.mark.parametrize("folder", [".", "demo", "lspet"])
+def test_the_crops_of_each_recipe_suit_its_network(folder):
+    params = load_params(ROOT / folder / "params.yaml")
+    assert advise_crop_size(params.shard.model_dump(), params.model.input_size) is None

@@ -130,14 +130,40 @@ def test_float16_takes_the_same_steps_along_scaled_gradients(kind, tiny_params):
 def test_float16_skips_a_step_that_is_not_finite_and_halves_the_scale(bad, tiny_params):
     network = make_network()
     optimizer = make_optimizer(tiny_params, network, precision="mixed_float16")
-    before, states = values_of(network), [v.numpy() for v in optimizer.variables]
+    run_steps(optimizer, network, number=1, factor=FIRST_SCALE)
+    before, states = values_of(network), optimizer.get_values()
     gradients = random_like(optimizer.trained, 1)
     gradients[2].flat[1] = bad
-    optimizer.apply([tf.constant(g) for g in gradients], 0.01, 0.0)
+    optimizer.apply([tf.constant(g) for g in gradients], 0.01, 1.0)
     assert_same(values_of(network), before, rtol=0)
     assert float(optimizer.scale_loss(1.0)) == FIRST_SCALE / 2
-    for variable, old in zip(optimizer.variables[:-2], states[:-2], strict=True):
+    scale = len(optimizer.loss_scale.variables)
+    for variable, old in zip(optimizer.variables[:-scale], states[:-scale], strict=True):
         np.testing.assert_array_equal(variable, old)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_skipped_step_is_as_if_it_had_not_been(kind, tiny_params):
+    network, skipped = make_network(), make_network()
+    values = {"optimizer": kind, "precision": "mixed_float16", "ema": 0.6}
+    optimizers = [make_optimizer(tiny_params, net, **values) for net in (network, skipped)]
+    optimizers[1].apply([tf.fill(v.shape, np.inf) for v in optimizers[1].trained], 0.01, 0.0)
+    for step in range(2):
+        gradients = random_like(network.trainable_variables, step)
+        for first, optimizer in enumerate(optimizers):
+            scaled = [optimizer.scale_loss(tf.constant(gradient)) for gradient in gradients]
+            optimizer.apply(scaled, 0.01, float(first + step))
+    assert_same(values_of(skipped), values_of(network), rtol=1e-6)
+    for optimizer in optimizers:
+        optimizer.write_averages()
+    assert_same(values_of(skipped), values_of(network), rtol=1e-6)
+
+
+def test_the_scale_of_float16_never_gets_to_nothing(tiny_params):
+    optimizer = make_optimizer(tiny_params, make_network(), precision="mixed_float16")
+    for step in range(20):
+        optimizer.apply([tf.fill(v.shape, np.nan) for v in optimizer.trained], 0.01, float(step))
+    assert float(optimizer.scale_loss(1.0)) == 1
 
 
 def test_float16_doubles_the_scale_after_enough_good_steps(tiny_params):

@@ -18,9 +18,9 @@ HEAD_SIZE_PER_SEGMENT = 0.75
 # Where a head size is from.
 GIVEN, SEGMENT, SCALE = SOURCES = ("given", "segment", "scale")
 
-# Person heights; MPII's head size is 0.125 of one. Of LSPET's 6,905 segments 98 % make 0.042-0.465,
-# the longest 0.68; the shortest are two clicks on one spot, by which no joint would be right.
-MIN_SEGMENT, MAX_SEGMENT = 0.02, 1.0
+# Head sizes by labels, in person heights; MPII's are 0.125. Of LSPET's 6,905 98 % are 0.042-0.465,
+# the largest 0.68; the smallest are two clicks on one spot, by which no joint would be right.
+MIN_LABELLED, MAX_LABELLED = 0.02, 1.0
 # What a record may say: beyond is another unit or another person. Wider than the above, since
 # `lspet.roughen_person` changes the height afterwards.
 MIN_HEAD, MAX_HEAD = 0.005, 3.0
@@ -45,7 +45,7 @@ def head_of_labels(joints, joints_vis, scale):
     if joints_vis[_NECK_AND_TOP].all():
         neck, top = joints[_NECK_AND_TOP]
         head_size = HEAD_SIZE_PER_SEGMENT * float(np.hypot(*(neck - top)))
-        if MIN_SEGMENT <= head_size / (PERSON_HEIGHT * scale) <= MAX_SEGMENT:
+        if MIN_LABELLED <= head_size / (PERSON_HEIGHT * scale) <= MAX_LABELLED:
             return head_size, SEGMENT
     return head_of_scale(joints, joints_vis, scale)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from hourglass import geometry
 from hourglass.annotations.matlab import load_mat
+from hourglass.annotations.persons import MAX_COORDINATE, MAX_SCALE, MIN_SCALE
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN
 from hourglass.skeleton import JOINTS, NUM_JOINTS, PERSON_HEIGHT
@@ -78,7 +79,8 @@ def roughen_person(person):
     """The person with center and scale as far off the labels' box as MPII's are.
 
     Drawn by the picture's name alone from MPII's own quantiles, each of the three for itself (their
-    correlations are below 0.25), until the labelled joints are all in view. The head size stays.
+    correlations are below 0.25), until the labelled joints are all in view. The head size stays:
+    where it is 25 x `scale`, that is the box's.
 
     Args:
         person: `persons.Person` whose center and scale are those of the box.
@@ -92,9 +94,10 @@ def roughen_person(person):
         )
         scale = person.scale * float(np.exp(log_scale))
         center = person.center + PERSON_HEIGHT * scale * np.array([x, y])
-        rough = dataclasses.replace(person, center=center, scale=scale)
-        if _is_in_view(rough):
-            return rough
+        if MIN_SCALE <= scale <= MAX_SCALE and np.abs(center).max() <= MAX_COORDINATE:
+            rough = dataclasses.replace(person, center=center, scale=scale)
+            if _is_in_view(rough):
+                return rough
     return person
 
 

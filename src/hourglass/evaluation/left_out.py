@@ -13,7 +13,8 @@ from hourglass.skeleton import NUM_JOINTS
 def score_left_out(rejects):
     """Errors and labels of left-out records, as `pckh.score_persons` gives them of persons.
 
-    The twin of a record that is kept has no labels of its own to lose and is no row.
+    The twin of a record that is kept has no labels of its own to lose and is no row; of left-out
+    twins each is one.
 
     Args:
         rejects: list of `Reject`, of the validation split.

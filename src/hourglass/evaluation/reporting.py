@@ -120,7 +120,7 @@ def _format_row(cells, widths):
 def _describe_counts(metrics, head_sizes):
     text = (
         f"Per cent. {metrics['num_persons']:,} persons, {metrics['num_joints']:,} labelled joints "
-        f"(pelvis and thorax are not scored). Head sizes: {head_sizes}."
+        f"(pelvis and thorax are not scored). Head sizes of those with a record: {head_sizes}."
     )
     if num := metrics["num_left_out"]:
         verb = "was left out and counts" if num == 1 else "were left out and count"

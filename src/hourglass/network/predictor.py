@@ -61,8 +61,11 @@ class PosePredictor(keras.Model):
 
         @tf.function(input_signature=[views], autograph=False)
         def predict(views):
-            find = self.find_keypoints
-            return share_batch(self.distribute_strategy, find, ops.cast(views, "float32"))
+            return share_batch(
+                self.distribute_strategy,
+                lambda share: self.find_keypoints(ops.cast(share, "float32")),
+                views,
+            )
 
         return predict
 

@@ -58,15 +58,15 @@ def locate_keypoints(batch, size):
     """Where the labelled joints lie in the views of `render_views`.
 
     Args:
-        batch: the same, with `keypoints` float32 [N, K, 2], stored px, and `joints_vis` [N, K].
+        batch: the same, with `keypoints` float32 [N, K, 2], stored px, and `joints_vis` bool
+            [N, K].
 
     Returns:
         keypoints: float32 [N, K, 2], heatmap px; joints_vis: bool [N, K]. In a flipped view left
         and right joints have changed places.
     """
     to_views = invert_transforms(view_transforms(batch, size))  # stored px to view px
-    keypoints = apply_transforms(to_views, batch["keypoints"])
-    joints_vis = ops.cast(batch["joints_vis"], "bool")  # a GPU cannot gather uint8
+    keypoints, joints_vis = apply_transforms(to_views, batch["keypoints"]), batch["joints_vis"]
     if "draws" in batch:
         flipped = batch["draws"][:, 2] > 0.5  # (N,)
         # The transform has mirrored the places. The names must follow, or right arms would be

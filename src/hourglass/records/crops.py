@@ -15,29 +15,6 @@ from hourglass.records.images import (
 from hourglass.records.schema import StoredPicture
 
 
-def advise_crop_size(params, input_size):
-    """What to change where the crops' size does not suit a network's input, in one line; or None.
-
-    Args:
-        params: ShardParams. input_size: px.
-    """
-    if not params.crop_size:  # whole pictures are read at a size that does
-        return None
-    ranges = params.scale_range, params.rotation_range
-    least, greatest = geometry.fitting_sizes(input_size, *ranges)
-    view = geometry.stored_view(params.crop_size, *ranges)
-    stored = f"shard.crop_size {params.crop_size} stores {view:.4g} px of a person's view"
-    if params.crop_size < least:
-        return f"{stored}, enlarged to model.input_size {input_size}; {least} would do"
-    if params.crop_size > greatest:
-        shrunk = view * (1 + params.scale_range) / input_size
-        return (
-            f"{stored}, shrunk by up to {shrunk:.2f} to model.input_size {input_size} without "
-            f"smoothing, which adds false detail; lower it to {greatest}"
-        )
-    return None
-
-
 def store_person(person, data, params):
     """The `StoredPicture` of a person.
 

@@ -61,6 +61,29 @@ def open_split(folder, split, input_size):
     return opened
 
 
+def advise_crop_size(crop, input_size):
+    """What to change where the crops' size does not suit a network's input, in one line; or None.
+
+    Args:
+        crop: {crop_size, scale_range, rotation_range}, as of `index.read_index`. input_size: px.
+    """
+    size, *ranges = crop["crop_size"], crop["scale_range"], crop["rotation_range"]
+    if not size:  # whole pictures are read at a size that does
+        return None
+    least, greatest = geometry.fitting_sizes(input_size, *ranges)
+    view = geometry.stored_view(size, *ranges)
+    stored = f"shard.crop_size {size} stores {view:.4g} px of a person's view"
+    if size < least:
+        return f"{stored}, enlarged to model.input_size {input_size}; {least} would do"
+    if size > greatest:
+        shrunk = view * (1 + crop["scale_range"]) / input_size
+        return (
+            f"{stored}, shrunk by up to {shrunk:.2f} to model.input_size {input_size} without "
+            f"smoothing, which adds false detail; lower it to {greatest}"
+        )
+    return None
+
+
 def _check_shards(split):
     for path, digest in zip(split.paths, split.digests, strict=True):
         if not Path(path).is_file():

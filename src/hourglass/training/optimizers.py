@@ -51,6 +51,7 @@ class Optimizer:
         gathered = tf.distribute.get_replica_context().all_reduce("sum", gathered)
         is_finite = None
         if self.loss_scale:
+            number = number - self.loss_scale.num_skipped  # of the steps that were taken
             gathered, is_finite = self.loss_scale.unscale(gathered)
         if self.params.clip_norm:
             gathered, _ = tf.clip_by_global_norm(gathered, self.params.clip_norm)
@@ -68,13 +69,25 @@ class Optimizer:
             _subtract(group.variables, group.scatter(step))
             for variable, value in zip(state, new_state, strict=True):
                 variable.assign(value)
-        self._average(number)
+        if self.averages:
+            self._average(number, is_finite)
 
-    def _average(self, number):
+    def _average(self, number, is_finite):
         # The first average is what the first step has made.
         momentum = self.params.ema * tf.cast(number > 0, tf.float32)
-        for average, variable in zip(self.averages, self.trained, strict=False):
+        if is_finite is not None:
+            momentum = tf.where(is_finite, momentum, 1.0)
+        for average, variable in zip(self.averages, self.trained, strict=True):
             average.assign(momentum * average + (1 - momentum) * variable)
+
+    def get_values(self):
+        """What the variables hold, a list of arrays."""
+        return [variable.numpy() for variable in self.variables]
+
+    def set_values(self, values):
+        """Give every device's copy of each variable the value that `get_values` gave."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
 
     def write_averages(self):
         """Replace the trained variables by their moving averages over the steps."""
@@ -90,7 +103,8 @@ class LossScale:
 
     def __init__(self):
         self.factor, self.num_good = _new_state((), FIRST_SCALE), _new_state(())
-        self.variables = [self.factor, self.num_good]
+        self.num_skipped = _new_state(())
+        self.variables = [self.factor, self.num_good, self.num_skipped]
 
     def unscale(self, gradients):
         """The gradients without the factor, and whether they are finite: else skip the step."""
@@ -99,8 +113,10 @@ class LossScale:
         num_good = tf.where(is_finite, self.num_good + 1, 0.0)
         is_time = num_good >= GOOD_STEPS
         change = tf.where(is_finite, tf.where(is_time, 2.0, 1.0), 0.5)
-        self.factor.assign(self.factor * change)
+        # Never to 0, by which all gradients would be finite.
+        self.factor.assign(tf.maximum(self.factor * change, 1.0))
         self.num_good.assign(tf.where(is_time, 0.0, num_good))
+        self.num_skipped.assign_add(tf.where(is_finite, 0.0, 1.0))
         return unscaled, is_finite
 
 

@@ -54,7 +54,7 @@ class TrainStep:
         with tf.GradientTape() as tape:
             loss = self.compute_loss(batch) / self.strategy.num_replicas_in_sync
             scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, [v.value for v in self.network.trainable_variables])
+        gradients = tape.gradient(scaled, [v.value for v in self.optimizer.trained])
         self.optimizer.apply(gradients, learning_rate, number)
         return loss
 

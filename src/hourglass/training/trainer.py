@@ -58,7 +58,9 @@ class Trainer:
         self.time_told = False
 
     def run(self):
-        """Train to the end, or to early stopping; the network ends with the best weights.
+        """Train to the end, or to early stopping.
+
+        The network ends with the best weights, its heatmaps scaled to peaks near 1.
 
         Returns:
             The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0_1}.
@@ -81,6 +83,7 @@ class Trainer:
         if tracker:
             tracker.close()
         self.network.set_weights(state.best_weights)
+        scale_heatmaps(self.network, 1 / self.params.target_peak)
         return state.history
 
     def _restore(self):
@@ -88,8 +91,7 @@ class Trainer:
             return TrainingState([], [], [], [])
         state = TrainingState.load(self.state_path)
         self.network.set_weights(state.weights)
-        for variable, value in zip(self.optimizer.variables, state.optimizer, strict=True):
-            variable.assign(value)
+        self.optimizer.set_values(state.optimizer)
         print(f"going on after epoch {len(state.history)}", flush=True)
         return state
 
@@ -97,14 +99,15 @@ class Trainer:
         """The state after one more epoch."""
         try:
             row = self._train_epoch(len(state.history) + 1, state.history)
-            # Each replica has its own moving statistics; the first one's are what is saved, so
-            # that is what all go on with.
-            weights = self.network.get_weights()
+            # What is saved is the first replica's, so that is what all go on with: the moving
+            # statistics are each one's own.
+            weights, optimizer = self.network.get_weights(), self.optimizer.get_values()
             # The last step's loss is taken before its update: it can be finite, and the weights
             # not.
             if not all(np.isfinite(array).all() for array in weights):
                 raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
             self.network.set_weights(weights)
+            self.optimizer.set_values(optimizer)
             if self.params.ema:
                 self.optimizer.write_averages()
             row |= self.validate()
@@ -117,7 +120,7 @@ class Trainer:
         is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
         return TrainingState(
             weights=weights,
-            optimizer=[np.asarray(variable) for variable in self.optimizer.variables],
+            optimizer=optimizer,
             best_weights=judged if is_best else state.best_weights,
             history=[*state.history, row],
         )
