@@ -7,6 +7,7 @@ import pytest
 from helpers.stored_persons import people, shard_params
 from hourglass import files
 from hourglass.errors import UserError
+from hourglass.records import schema
 from hourglass.records.index import read_index, write_index
 from hourglass.records.shards import plan_shards, write_shard
 
@@ -62,3 +63,10 @@ def test_an_index_written_in_another_order_says_the_same(tmp_path):
     index, path = read_index(tmp_path), tmp_path / "index.json"
     path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items()))))
     assert read_index(tmp_path) == index
+
+
+def test_shards_of_other_features_are_to_be_made_again(tmp_path, monkeypatch):
+    write_index(tmp_path, [], [], {"train": 3, "validation": 1}, shard_params())
+    monkeypatch.setitem(schema.FEATURES, "image/new", ("float32", []))
+    with pytest.raises(UserError, match=r"hold other features; run `dvc repro shard`"):
+        read_index(tmp_path)

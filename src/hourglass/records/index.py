@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hourglass.errors import UserError
 from hourglass.files import file_digest, write_json
+from hourglass.records.schema import FEATURES
 
 INDEX_NAME = "index.json"
 
@@ -25,7 +26,7 @@ def write_index(folder, shards, results, num_persons, params):
             "sha256": file_digest(Path(folder, shard.name)),
         }
     crop = params.model_dump(include={"crop_size", "scale_range", "rotation_range"})
-    index = {"crop": crop, "splits": splits}
+    index = {"crop": crop, "features": sorted(FEATURES), "splits": splits}
     write_json(Path(folder, INDEX_NAME), index | {"sha256": _index_digest(index)})
 
 
@@ -33,11 +34,11 @@ def read_index(folder):
     """Read index.json.
 
     Returns:
-        {"crop": {crop_size, scale_range, rotation_range},
+        {"crop": {crop_size, scale_range, rotation_range}, "features": names,
         "splits": {split: {num_persons, shards: {name: {num_records, sha256}}}}}.
 
     Raises:
-        UserError: missing or damaged.
+        UserError: missing, damaged, or of records with other features.
     """
     path = Path(folder, INDEX_NAME)
     try:
@@ -48,6 +49,8 @@ def read_index(folder):
         index = None
     if not isinstance(index, dict) or index.pop("sha256", None) != _index_digest(index):
         raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`")
+    if index.get("features") != sorted(FEATURES):
+        raise UserError(f"{path}: its shards hold other features; run `dvc repro shard`")
     return index
 
 
