@@ -44,6 +44,16 @@ class Optimizer:
             gradients: the replica's share, one a trained variable; they are summed over all.
             number: the step's, from 0; float32.
         """
+        if self.loss_scale:
+            number = number - self.loss_scale.num_skipped  # of the steps that were taken
+        gathered, is_finite = self._gather(gradients)
+        for group, state, gradient in zip(self.groups, self.states, gathered, strict=True):
+            self._move(group, state, gradient, learning_rate, number, is_finite)
+        if self.averages:
+            self._average(number, is_finite)
+
+    def _gather(self, gradients):
+        """The sum over all replicas, a tensor a group; and whether it is finite, in float16."""
         by_variable = {id(v): g for v, g in zip(self.trained, gradients, strict=True)}
         gathered = [
             group.gather([by_variable[id(v)] for v in group.variables]) for group in self.groups
@@ -51,26 +61,23 @@ class Optimizer:
         gathered = tf.distribute.get_replica_context().all_reduce("sum", gathered)
         is_finite = None
         if self.loss_scale:
-            number = number - self.loss_scale.num_skipped  # of the steps that were taken
             gathered, is_finite = self.loss_scale.unscale(gathered)
         if self.params.clip_norm:
             gathered, _ = tf.clip_by_global_norm(gathered, self.params.clip_norm)
-        for group, state, gradient in zip(self.groups, self.states, gathered, strict=True):
-            direction, new_state = group.direction(gradient, state, number)
-            if group.decays:
-                values = [tf.convert_to_tensor(v.value) for v in group.variables]
-                direction += self.params.weight_decay * group.gather(values)
-            step = learning_rate * direction
-            if is_finite is not None:
-                step = tf.where(is_finite, step, 0.0)
-                new_state = [
-                    tf.where(is_finite, *pair) for pair in zip(new_state, state, strict=True)
-                ]
-            _subtract(group.variables, group.scatter(step))
-            for variable, value in zip(state, new_state, strict=True):
-                variable.assign(value)
-        if self.averages:
-            self._average(number, is_finite)
+        return gathered, is_finite
+
+    def _move(self, group, state, gradient, learning_rate, number, is_finite):
+        direction, new_state = group.direction(gradient, state, number)
+        if group.decays:
+            values = [tf.convert_to_tensor(v.value) for v in group.variables]
+            direction += self.params.weight_decay * group.gather(values)
+        step = learning_rate * direction
+        if is_finite is not None:  # else nothing moves
+            step = tf.where(is_finite, step, 0.0)
+            new_state = [tf.where(is_finite, *pair) for pair in zip(new_state, state, strict=True)]
+        _subtract(group.variables, group.scatter(step))
+        for variable, value in zip(state, new_state, strict=True):
+            variable.assign(value)
 
     def _average(self, number, is_finite):
         # The first average is what the first step has made.
