@@ -53,7 +53,7 @@ def decode_heatmaps(heatmaps, method):
     # pixels are counted in float32, which is exact for so few.
     best = ops.argmax(ops.equal(flat, scores[:, None]), axis=1)  # (N, K), row * W + column
     best = ops.cast(best, "float32")
-    y = ops.floor(best / width)
+    y = ops.floor((best + 0.5) / width)  # half a pixel off the bounds, however division rounds
     x = best - y * width  # (N, K) each, whole heatmap px
     peak = ops.stack([x, y], axis=-1)  # (N, K, 2)
     if method == "argmax":
