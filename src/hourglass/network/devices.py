@@ -1,6 +1,29 @@
 """The devices of this machine: memory that grows, and one batch shared by all GPUs."""
 
+import dataclasses
+
 from hourglass.frameworks import tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of all work that is this process's: number `rank`, from 0, of `number` equal ones."""
+
+    rank: int = 0
+    number: int = 1
+
+
+def find_share(strategy):
+    """This process's share of what the strategy works on: all of it, but for several hosts."""
+    resolver = strategy.cluster_resolver
+    if resolver is None:
+        return Share()
+    return Share(resolver.task_id, resolver.cluster_spec().num_tasks("worker"))
+
+
+def count_local_replicas(strategy):
+    """How many devices of the strategy are this process's."""
+    return strategy.num_replicas_in_sync // find_share(strategy).number
 
 
 def grow_memory():
@@ -25,20 +48,22 @@ def round_up_batch(batch_size, strategy):
 
 
 def share_batch(strategy, function, batch):
-    """What `function` gives of a batch, each device of the strategy working on a share of it.
+    """What `function` gives of a batch, each device of this process working on a part of it.
 
     Args:
-        function: of [n, ...] to a tuple of tensors [n, ...].
-        batch: [N, ...], N at least the number of devices.
+        function: of a batch of n to a tuple of tensors [n, ...].
+        batch: a tensor [N, ...] or a dict of them, N at least the number of devices.
 
     Returns:
         The tensors [N, ...], in the order of the batch.
     """
+    devices = count_local_replicas(strategy)
 
-    def run_share():
-        context, number = tf.distribute.get_replica_context(), tf.shape(batch)[0]
-        k, devices = context.replica_id_in_sync_group, context.num_replicas_in_sync
-        return function(batch[number * k // devices : number * (k + 1) // devices])
+    def run_part():
+        k = tf.distribute.get_replica_context().replica_id_in_sync_group % devices
+        number = tf.shape(tf.nest.flatten(batch)[0])[0]
+        part = slice(number * k // devices, number * (k + 1) // devices)
+        return function(tf.nest.map_structure(lambda values: values[part], batch))
 
-    shares = strategy.experimental_local_results(strategy.run(run_share))
-    return [tf.concat(parts, axis=0) for parts in zip(*shares, strict=True)]
+    parts = strategy.experimental_local_results(strategy.run(run_part))
+    return [tf.concat(tensors, axis=0) for tensors in zip(*parts, strict=True)]

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from tqdm import tqdm
 
-from hourglass.frameworks import keras, ops, tf
+from hourglass.frameworks import ops, tf
 from hourglass.network.devices import share_batch
 from hourglass.network.heatmaps import decode_heatmaps
 from hourglass.network.views import (
@@ -18,31 +18,33 @@ from hourglass.network.views import (
 from hourglass.skeleton import NUM_JOINTS
 
 
-class PosePredictor(keras.Model):
+class PosePredictor:
     """The network with all that surrounds it: from a batch of stored crops to keypoints.
 
-    Its `predict(batches)` takes batches of the input pipeline and returns a dict of arrays:
-    `index` [N], `keypoints` float32 [N, K, 2] in px of the original pictures, `scores` [N, K].
+    To be made in the scope of the strategy whose devices share each batch.
     Source of the flip test: Newell et al., ECCV 2016, Training Details.
     """
 
     def __init__(self, network, flip_test, decode):
-        # Keras would round the coordinates to the precision of the network, by pixels.
-        super().__init__(name="pose_predictor", dtype="float32")
-        self.compile(jit_compile=False)  # Keras would choose XLA by itself
         self.network = network
         self.size = network.input_shape[1]  # S
         self.flip_test = flip_test
         self.decode = decode
+        self.strategy = tf.distribute.get_strategy()
+        self.compiled = {}
 
-    def call(self, batch):
-        """Keypoints of one batch."""
+    def __call__(self, batch):
+        """The keypoints of one batch of the input pipeline, on one device.
+
+        Returns:
+            `index` [N]; `keypoints` float32 [N, K, 2], px of the original pictures; `scores` [N, K].
+        """
         keypoints, scores = self.find_keypoints(render_views(batch, self.size))
         # From the view back to the picture: stored crop, original.
         to_stored = view_transforms(batch, self.size)  # (N, 2, 3), view px to stored px
         keypoints = apply_transforms(to_stored, keypoints)  # stored px
         keypoints = apply_transforms(batch["transform"], keypoints)  # original px
-        return {"index": batch["index"], "keypoints": keypoints, "scores": scores}
+        return batch["index"], keypoints, scores
 
     def find_keypoints(self, views):
         """Keypoints [N, K, 2], px of the views [N, S, S, 3], 0..255; scores [N, K]."""
@@ -56,18 +58,26 @@ class PosePredictor(keras.Model):
 
         All devices share a batch: it holds at least one view for each.
         """
-        # Keras would compile anew for another size of batch, which takes a second or more.
         views = tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)
+        return self._compile(lambda views: self.find_keypoints(ops.cast(views, "float32")), views)
 
-        @tf.function(input_signature=[views], autograph=False)
-        def predict(views):
-            return share_batch(
-                self.distribute_strategy,
-                lambda share: self.find_keypoints(ops.cast(share, "float32")),
-                views,
-            )
+    def compile_call(self, spec):
+        """This predictor as a function of batches of this element_spec, compiled once for each.
 
-        return predict
+        All devices of this process share a batch: it holds at least one record for each.
+        """
+        key = tuple(tf.nest.flatten(spec))
+        if key not in self.compiled:
+            self.compiled[key] = self._compile(self, spec)
+        return self.compiled[key]
+
+    def _compile(self, function, spec):
+        """The function of a batch of any size, shared by all devices."""
+        # Without the spec TensorFlow would compile anew for another size, which takes a second.
+        return tf.function(
+            lambda batch: share_batch(self.strategy, function, batch),
+            input_signature=[spec], autograph=False,
+        )  # fmt: skip
 
     def predict_heatmaps(self, pictures):
         """Heatmaps [N, H, W, K] of pictures [N, S, S, 3], 0..255, of the last stack."""
@@ -87,20 +97,7 @@ class PosePredictor(keras.Model):
         return outputs[-1] if isinstance(outputs, list | tuple) else outputs
 
 
-class _ProgressBar(keras.callbacks.Callback):
-    def __init__(self, num_records, batch_size):
-        super().__init__()
-        self.bar = tqdm(total=num_records, desc="predict", unit="image", disable=None, leave=False)
-        self.batch_size = batch_size
-
-    def on_predict_batch_end(self, batch, logs=None):
-        self.bar.update(self.batch_size)
-
-    def on_predict_end(self, logs=None):
-        self.bar.close()
-
-
-def predict_split(predictor, batches, num_persons, batch_size):
+def predict_split(predictor, batches, num_persons):
     """Predict every record of a split, in the order of the annotations.
 
     Args:
@@ -108,16 +105,19 @@ def predict_split(predictor, batches, num_persons, batch_size):
 
     Returns:
         keypoints: float32 [num_persons, 16, 2], original px; scores: float32 [num_persons, 16].
-        is_predicted: bool [num_persons], False for persons that the shards do not hold.
+        is_predicted: bool [num_persons], False for persons that the batches do not hold.
     """
-    # Keras' own bar counts batches; this one counts pictures.
-    progress = _ProgressBar(num_persons, batch_size)
-    result = predictor.predict(batches, verbose=0, callbacks=[progress])
-    # By index: a last batch that was filled up holds its first records twice.
     keypoints = np.zeros((num_persons, NUM_JOINTS, 2), np.float32)
     scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
     is_predicted = np.zeros(num_persons, bool)
-    keypoints[result["index"]] = result["keypoints"]
-    scores[result["index"]] = result["scores"]
-    is_predicted[result["index"]] = True
+    predict = predictor.compile_call(batches.element_spec)
+    with tqdm(
+        total=num_persons, desc="predict", unit="image", disable=None, leave=False
+    ) as bar:
+        for batch in batches:
+            # By index: a last batch that was filled up holds its first records twice.
+            index, *found = (tensor.numpy() for tensor in predict(batch))
+            keypoints[index], scores[index] = found
+            is_predicted[index] = True
+            bar.update(len(index))
     return keypoints, scores, is_predicted

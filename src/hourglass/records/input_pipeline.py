@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from hourglass.frameworks import tf
+from hourglass.network.devices import Share
 from hourglass.network.views import draw_views
 from hourglass.records.schema import parse_record
 from hourglass.records.splits import open_records, with_cardinality
@@ -17,10 +18,11 @@ SHUFFLE_RECORDS = 4096  # encoded crops of 30 kB; the persons were spread over t
 INTERLEAVED_SHARDS = 8
 TRAIN_KEYS = ("crops", "keypoints", "joints_vis", "center", "side", "draws", "index")
 EVAL_KEYS = ("crops", "center", "side", "index", "transform")
+WHOLE = Share()
 _PARALLEL = {"num_parallel_calls": os.cpu_count(), "deterministic": True}
 
 
-def train_batches(split, batch_size, augment_params, seed, epoch):
+def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
     """One epoch of full batches in an order of its own, each record with its drawn view.
 
     Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `center` [N, 2] and
@@ -30,6 +32,7 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     Args:
         batch_size: over all replicas. A last batch that would be smaller is left out; as the order
             changes, so do the records left out.
+        share: which equal part of each batch to give, and to decode.
     """
     rng = np.random.default_rng((seed, epoch, 1))  # another stream than the views'
     paths = [split.paths[k] for k in rng.permutation(len(split.paths))]
@@ -46,6 +49,8 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
     records = records.shuffle(SHUFFLE_RECORDS, seed=order_seed, reshuffle_each_iteration=False)
     # Neither TFRecords nor interleaving tell how many there are.
     records = with_cardinality(records, split)
+    if share.number > 1:
+        records = _take_parts(records, batch_size, share)
 
     def decode(serialized):
         record = _add_crop(parse_record(serialized), split)
@@ -53,10 +58,21 @@ def train_batches(split, batch_size, augment_params, seed, epoch):
         record["draws"] = tf.gather(draws, record["index"])
         return {key: record[key] for key in TRAIN_KEYS}
 
-    return _batched(records.map(decode, **_PARALLEL), batch_size, drop_remainder=True)
+    part = batch_size // share.number
+    return _batched(records.map(decode, **_PARALLEL), part, drop_remainder=True)
 
 
-def eval_batches(split, batch_size, fill_last=False):
+def _take_parts(records, batch_size, share):
+    """The share's part of each batch, by the records' places: what is left out is not decoded."""
+    part = batch_size // share.number
+    num_whole = int(records.cardinality()) // batch_size * batch_size
+    places = records.take(num_whole).enumerate()
+    return places.filter(lambda place, _: place % batch_size // part == share.rank).map(
+        lambda _, record: record
+    )
+
+
+def eval_batches(split, batch_size, fill_last=False, share=WHOLE):
     """Every record once, in order, unaugmented, the last batch as small as it is.
 
     Batches are dicts: `crops` uint8 [N, D, D, 3]; `center` [N, 2] and `side` [N], stored px;
@@ -65,11 +81,13 @@ def eval_batches(split, batch_size, fill_last=False):
     Args:
         fill_last: fill the last batch up with the first records; several GPUs can only share a
             batch that has something for each.
+        share: which records to give; `batch_size` are of its own.
     """
-    records = open_records(split)
+    records = open_records(split).shard(share.number, share.rank)
     if fill_last:
+        number = int(records.cardinality())
         # -n % b is what n lacks to a multiple of b.
-        records = records.repeat().take(split.num_records + -split.num_records % batch_size)
+        records = records.repeat().take(number + -number % batch_size)
 
     def decode(serialized):
         record = _add_crop(parse_record(serialized), split)

@@ -1,20 +1,48 @@
-"""The devices of this machine, made ready for training."""
+"""The devices of this process, or of several hosts, made ready for training."""
+
+import numpy as np
 
 from hourglass.frameworks import keras, tf
-from hourglass.network.devices import choose_strategy, grow_memory
+from hourglass.network.devices import choose_strategy, count_local_replicas, find_share, grow_memory
 
 
-def prepare_devices(params):
-    """Memory growth on each GPU, determinism, precision; gives the strategy to use."""
+def prepare_devices(params, is_worker=False):
+    """Memory growth on each GPU, determinism, precision; gives the strategy to use.
+
+    Args:
+        is_worker: this process is one of those in TF_CONFIG, and waits here for all of them. To be
+            called before anything else of TensorFlow's.
+    """
     grow_memory()
     keras.utils.set_random_seed(params.seed)  # the initial weights follow from it
     if params.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
-    return choose_strategy()
+    return tf.distribute.MultiWorkerMirroredStrategy() if is_worker else choose_strategy()
 
 
-def describe_devices():
+def describe_devices(strategy):
     """The devices that training runs on, in words."""
     number = len(tf.config.list_physical_devices("GPU"))
-    return f"{number} GPU{'s' if number > 1 else ''}" if number else "the CPU: no GPU found"
+    text = f"{number} GPU{'s' if number > 1 else ''}" if number else "the CPU: no GPU found"
+    workers = find_share(strategy).number
+    return f"{workers} workers, each on {text}" if workers > 1 else text
+
+
+def name_devices():
+    """The kinds of this process's devices, "CPU GPU GPU": on others the bits may differ."""
+    return " ".join(device.device_type for device in tf.config.list_logical_devices())
+
+
+def sum_over_hosts(strategy, values):
+    """The sum of an array of each host's, on all of them: exact where but one is not 0."""
+    if find_share(strategy).number == 1:
+        return values
+    number = count_local_replicas(strategy)
+    # A value of each replica is summed: the host's own by one of them, nothing by the others.
+    parts = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(
+            np.zeros_like(values) if context.replica_id_in_sync_group % number else values
+        )
+    )
+    return strategy.reduce("sum", parts, axis=None).numpy()

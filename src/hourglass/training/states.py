@@ -61,11 +61,12 @@ class TrainingState:
             raise UserError(f"{path}: damaged; delete it, and training starts anew") from None
 
 
-def state_key(params, data_digest):
+def state_key(params, data_digest, devices):
     """What a state belongs to: the parameters, the data, the code, the libraries, the devices.
 
     Args:
         params: the sections that training reads. data_digest: of the shards' index.
+        devices: a text of each process that trains (`training.devices.name_devices`).
 
     Raises:
         UserError: train.init_weights names no file.
@@ -86,7 +87,7 @@ def state_key(params, data_digest):
     parts = [params.model.model_dump_json(), params.train.model_dump_json()]
     parts += [params.data.dataset, data_digest]
     parts += [tf.__version__, keras.__version__, np.__version__]
-    parts += [device.device_type for device in tf.config.list_logical_devices()]
+    parts += devices
     digest = hashlib.sha256("\n".join(parts).encode())
     for file in files:
         digest.update(Path(file).read_bytes())

@@ -1,6 +1,7 @@
 """One step of training: views, network, loss, gradients, and the optimizer's move."""
 
 from hourglass.frameworks import tf
+from hourglass.network.devices import count_local_replicas
 from hourglass.network.norms import fuse_norms
 from hourglass.network.views import locate_keypoints, render_views
 from hourglass.training.losses import heatmap_loss
@@ -34,14 +35,15 @@ class TrainStep:
         return self.run(self._share(batch), tf.constant(learning_rate), tf.constant(float(number)))
 
     def _share(self, batch):
-        """An equal part of the batch for each replica."""
-        number = self.strategy.num_replicas_in_sync
-        if number == 1:
+        """An equal part of this process's batch for each of its replicas."""
+        if self.strategy.num_replicas_in_sync == 1:
             return batch
+        number = count_local_replicas(self.strategy)
         parts = {key: tf.split(values, number) for key, values in batch.items()}
         return self.strategy.experimental_distribute_values_from_function(
             lambda context: {
-                key: values[context.replica_id_in_sync_group] for key, values in parts.items()
+                key: values[context.replica_id_in_sync_group % number]
+                for key, values in parts.items()
             }
         )
 

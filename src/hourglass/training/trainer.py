@@ -15,12 +15,13 @@ from hourglass.errors import UserError
 from hourglass.evaluation import pckh
 from hourglass.frameworks import tf
 from hourglass.network.hourglass import build_hourglass, inner_kernels, scale_heatmaps
+from hourglass.network.devices import find_share
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
 from hourglass.network.views import render_views
-from hourglass.records.input_pipeline import eval_batches, train_batches
+from hourglass.records.input_pipeline import WHOLE, eval_batches, train_batches
 from hourglass.records.splits import read_truth
-from hourglass.training.devices import describe_devices
+from hourglass.training.devices import describe_devices, sum_over_hosts
 from hourglass.training.optimizers import Optimizer
 from hourglass.training.progress import EpochProgress
 from hourglass.training.schedules import is_finished, learning_rate
@@ -37,6 +38,7 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.truth = read_truth(val_split)
         self.state_path = Path(state_path)
+        self.strategy, self.share = strategy, find_share(strategy)
         self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync  # over all
         self.steps = train_split.num_records // self.batch_size
         if not self.steps:
@@ -54,7 +56,9 @@ class Trainer:
             self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
             self.step = TrainStep(self.network, self.optimizer, self.params, strategy)
             self.predictor = PosePredictor(self.step.network, flip_test=False, decode="taylor")
-        self.log_folder = log_folder
+        # Of several hosts the first one writes, and what is read is the same for all.
+        self.writes = self.share.rank == 0
+        self.log_folder = log_folder if self.writes else None
         self.time_told = False
 
     def run(self):
@@ -72,13 +76,14 @@ class Trainer:
         tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
         print(
             f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
-            f"records, {self.steps} steps of {self.batch_size} an epoch, on {describe_devices()}",
+            f"records, {self.steps} steps of {self.batch_size} an epoch, on {describe_devices(self.strategy)}",
             flush=True,
         )
         # Saved before it is told: what was printed is never trained twice.
         while not is_finished(self.params, state.history):
             state = self._run_epoch(state)
-            state.save(self.state_path)
+            if self.writes:
+                state.save(self.state_path)
             self._report(state, tracker)
         if tracker:
             tracker.close()
@@ -129,7 +134,7 @@ class Trainer:
         """All steps of an epoch; gives the means of its learning rates and of its losses."""
         lrs = []
         with EpochProgress(self, epoch) as progress:
-            for batch in self._batches(epoch):
+            for batch in self._batches(epoch, self.share):
                 number = (epoch - 1) * self.steps + len(lrs)
                 lrs.append(learning_rate(self.params, number, self.steps, history))
                 progress.add(self.step(batch, lrs[-1], number))
@@ -137,9 +142,9 @@ class Trainer:
             "epoch": epoch, "lr": statistics.fmean(lrs), "loss": statistics.fmean(progress.losses)
         }  # fmt: skip
 
-    def _batches(self, epoch):
-        params = self.params
-        return train_batches(self.train_split, self.batch_size, params.augment, params.seed, epoch)
+    def _batches(self, epoch, share=WHOLE):
+        split, params = self.train_split, self.params
+        return train_batches(split, self.batch_size, params.augment, params.seed, epoch, share)
 
     def describe_divergence(self, epoch, step):
         """Where the loss or the weights stopped being finite, in one line; step from 0."""
@@ -165,9 +170,11 @@ class Trainer:
 
         Persons whom the shards lack are not counted here; the evaluate stage counts them as wrong.
         """
-        size, num_persons = self.batch_size, self.val_split.num_persons
-        batches = eval_batches(self.val_split, size, fill_last=True)
-        keypoints, _, _ = predict_split(self.predictor, batches, num_persons, size)
+        # Each host predicts its share, and all score the whole.
+        size = self.batch_size // self.share.number
+        batches = eval_batches(self.val_split, size, fill_last=True, share=self.share)
+        keypoints, *_ = predict_split(self.predictor, batches, self.val_split.num_persons)
+        keypoints = sum_over_hosts(self.strategy, keypoints)
         truth = self.truth
         # In px of the original pictures, as the evaluate stage counts.
         keypoints = keypoints[truth["index"]]
