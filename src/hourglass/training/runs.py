@@ -1,0 +1,42 @@
+"""A run from shards to a network's file, in this process or as one of several hosts."""
+
+import dataclasses
+from pathlib import Path
+
+from hourglass.network.devices import find_share
+from hourglass.network.storage import save_network
+from hourglass.params import Params
+from hourglass.records.splits import name_damage, open_split
+from hourglass.training.tracking import write_history
+from hourglass.training.trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run works on; each path means the same file on every host."""
+
+    params: Params
+    shards: Path
+    state: Path
+    logs: Path
+    network: Path
+    history: Path
+
+
+def train_network(run, strategy):
+    """Train to the end, from the saved state where there is one, and write what comes of it.
+
+    Args:
+        strategy: of `training.devices.prepare_devices`.
+
+    Raises:
+        UserError: the shards, the parameters or the memory do not suffice.
+    """
+    size = run.params.model.input_size
+    splits = [open_split(run.shards, split, size) for split in ("train", "validation")]
+    with name_damage(*splits):
+        trainer = Trainer(run.params, *splits, strategy, run.state, run.logs)
+        history = trainer.run()
+    if find_share(strategy).rank == 0:
+        save_network(trainer.network, run.network, run.params.data.dataset)
+        write_history(run.history, history)
