@@ -15,7 +15,7 @@ from hourglass.errors import UserError
 from hourglass.evaluation import pckh
 from hourglass.frameworks import tf
 from hourglass.network.hourglass import build_hourglass, inner_kernels, scale_heatmaps
-from hourglass.network.devices import find_share
+from hourglass.network.devices import count_local_replicas, find_share
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
 from hourglass.network.views import render_views
@@ -39,12 +39,12 @@ class Trainer:
         self.truth = read_truth(val_split)
         self.state_path = Path(state_path)
         self.strategy, self.share = strategy, find_share(strategy)
-        self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync  # over all
+        self.batch_size = self.params.batch_size
         self.steps = train_split.num_records // self.batch_size
         if not self.steps:
             raise UserError(
-                f"params.yaml: train.batch_size: {self.batch_size} over all devices is more than "
-                f"the {train_split.num_records} train records; lower it"
+                f"params.yaml: train.batch_size: {self.batch_size} is more than the "
+                f"{train_split.num_records} train records; lower it"
             )
         # A variable is mirrored to each device only where it is made in the scope.
         with strategy.scope():
@@ -56,7 +56,9 @@ class Trainer:
             self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
             self.step = TrainStep(self.network, self.optimizer, self.params, strategy)
             self.predictor = PosePredictor(self.step.network, flip_test=False, decode="taylor")
-        # Of several hosts the first one writes, and what is read is the same for all.
+        self.part_size = self.step.part_size
+        self.eval_size = self.part_size * count_local_replicas(strategy)  # of this process
+        # Of several hosts the first one writes; all read the same.
         self.writes = self.share.rank == 0
         self.log_folder = log_folder if self.writes else None
         self.time_told = False
@@ -104,28 +106,24 @@ class Trainer:
         """The state after one more epoch."""
         try:
             row = self._train_epoch(len(state.history) + 1, state.history)
-            # What is saved is the first replica's, so that is what all go on with: the moving
-            # statistics are each one's own.
-            weights, optimizer = self.network.get_weights(), self.optimizer.get_values()
+            weights = self.network.get_weights()
             # The last step's loss is taken before its update: it can be finite, and the weights
             # not.
             if not all(np.isfinite(array).all() for array in weights):
                 raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
-            self.network.set_weights(weights)
-            self.optimizer.set_values(optimizer)
+            # Averages are judged and kept, but training goes on from the weights themselves.
             if self.params.ema:
                 self.optimizer.write_averages()
             row |= self.validate()
+            judged = self.network.get_weights()
+            self.network.set_weights(weights)
         except tf.errors.ResourceExhaustedError:
             raise UserError(self._describe_memory()) from None
-        # Averages are judged and kept, but training goes on from the weights themselves.
-        judged = self.network.get_weights()
-        self.network.set_weights(weights)
         # `>`: of equal epochs the first one stays.
         is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
         return TrainingState(
             weights=weights,
-            optimizer=optimizer,
+            optimizer=self.optimizer.get_values(),
             best_weights=judged if is_best else state.best_weights,
             history=[*state.history, row],
         )
@@ -157,12 +155,12 @@ class Trainer:
         )
 
     def _describe_memory(self):
-        params = self.params
+        size = self.part_size
         return (
-            f"params.yaml: train.batch_size: {params.batch_size} pictures a device do not fit into "
-            "its memory; lower it, which the memory follows almost in proportion, or set "
-            "train.precision to mixed_bfloat16, or lower num_stacks, num_channels or input_size "
-            "of model"
+            f"params.yaml: train.max_batch_per_device: {size} pictures at a time do not fit into a "
+            f"device's memory; set it to {max(1, size // 2)} for the same batch in more passes, or "
+            "set train.precision to mixed_bfloat16, or lower num_stacks, num_channels or "
+            "input_size of model"
         )
 
     def validate(self):
@@ -171,8 +169,7 @@ class Trainer:
         Persons whom the shards lack are not counted here; the evaluate stage counts them as wrong.
         """
         # Each host predicts its share, and all score the whole.
-        size = self.batch_size // self.share.number
-        batches = eval_batches(self.val_split, size, fill_last=True, share=self.share)
+        batches = eval_batches(self.val_split, self.eval_size, fill_last=True, share=self.share)
         keypoints, *_ = predict_split(self.predictor, batches, self.val_split.num_persons)
         keypoints = sum_over_hosts(self.strategy, keypoints)
         truth = self.truth
