@@ -1,10 +1,13 @@
 """Train the stacked hourglass; keep the weights of the best epoch by validation PCKh.
 
-reads   data/tfrecords; train.init_weights, where it names a network to start from
+reads   data/tfrecords; train.init_weights, where it names a network to start from; the
+        environment variable RAY_ADDRESS: a cluster to train on
 writes  models/hourglass.keras, reports/plots/history.csv; curves for TensorBoard in logs
-params  data.dataset, model, train
+params  data.dataset, model, train; cluster, which changes where and not what
 """
 
+import functools
+import os
 import sys
 from pathlib import Path
 
@@ -26,32 +29,50 @@ def main():
 
 def train(params):
     # TensorFlow: not for `--help`
-    from hourglass.network.storage import save_network
-    from hourglass.records.splits import advise_crop_size, name_damage, open_split
-    from hourglass.training.devices import prepare_devices
+    from hourglass.records.splits import advise_crop_size
+    from hourglass.training.runs import Run
     from hourglass.training.states import cache_folder, remove_old_states, state_key
-    from hourglass.training.tracking import run_name, write_history
-    from hourglass.training.trainer import Trainer
+    from hourglass.training.tracking import run_name
 
-    splits = [
-        open_split(SHARDS, split, params.model.input_size) for split in ("train", "validation")
-    ]
     if advice := advise_crop_size(read_index(SHARDS)["crop"], params.model.input_size):
         print(f"warning: params.yaml: {advice}", file=sys.stderr)
-    strategy = prepare_devices(params.train)
-    key = state_key(params, file_digest(SHARDS / INDEX_NAME))
+    devices, train_there = choose_devices(params)
+    key = state_key(params, file_digest(SHARDS / INDEX_NAME), devices)
     remove_old_states(cache_folder(), key)
-    state = cache_folder() / f"{key}.npz"
+    run = Run(
+        params,
+        shards=SHARDS,
+        state=cache_folder() / f"{key}.npz",
+        logs=Path("logs", run_name(params, key)),
+        network=Path("models/hourglass.keras"),
+        history=Path("reports/plots/history.csv"),
+    )
+    here, same_inputs = run.locks
     with (
-        exclusive_lock("models/.train.lock", "training here", ADVICE),
-        exclusive_lock(state.with_suffix(".lock"), "training with the same inputs", ADVICE),
-        name_damage(*splits),
+        exclusive_lock(here, "training here", ADVICE),
+        exclusive_lock(same_inputs, "training with the same inputs", ADVICE),
     ):
-        trainer = Trainer(params, *splits, strategy, state, Path("logs", run_name(params, key)))
-        history = trainer.run()
-        save_network(trainer.network, "models/hourglass.keras", params.data.dataset)
-        write_history("reports/plots/history.csv", history)
-        state.unlink(missing_ok=True)
+        train_there(run)
+        run.state.unlink(missing_ok=True)
+
+
+def choose_devices(params):
+    """The names of the devices to train on, and what trains a Run on them.
+
+    They are the cluster's where there is one, this machine's otherwise.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        from hourglass.cluster.session import start_ray
+        from hourglass.cluster.train_workers import plan_workers, train_on_workers
+
+        start_ray(None)
+        plan = plan_workers(params.cluster.num_workers)
+        return plan.devices, functools.partial(train_on_workers, plan)
+    from hourglass.training.devices import name_devices, prepare_devices
+    from hourglass.training.runs import train_network
+
+    strategy = prepare_devices(params.train)
+    return [name_devices()], functools.partial(train_network, strategy)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,10 @@ class PredictParams(Section):
     num_figures: Annotated[int, Field(ge=0, lt=2**31)]
 
 
+class ClusterParams(Section):
+    num_workers: Annotated[int, Field(ge=0, lt=2**31)]
+
+
 class Params(Section):
     """All of `params.yaml`: one attribute a section, units in the file's own comments."""
 
@@ -137,6 +141,7 @@ class Params(Section):
     model: ModelParams
     train: TrainParams
     predict: PredictParams
+    cluster: ClusterParams
 
     @model_validator(mode="after")
     def check_crop_covers_augmentation(self):

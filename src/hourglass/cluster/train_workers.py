@@ -12,12 +12,14 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hourglass.errors import UserError, one_line
+from hourglass.records.index import INDEX_NAME
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 10  # before a line says for what
@@ -66,12 +68,11 @@ def plan_workers(num_workers):
     return plan
 
 
-def train_on_workers(plan, run, held):
+def train_on_workers(plan, run):
     """Train on the cluster's hosts; goes on from the last epoch where a worker is lost.
 
     Args:
-        run: a training.runs.Run of absolute paths. held: files that this process has just made,
-            in all folders of the run, by which each worker is known to see those.
+        run: a training.runs.Run, locked, in the project's folder.
 
     Raises:
         UserError: of the training; a folder is not shared; workers are lost again and again.
@@ -80,7 +81,7 @@ def train_on_workers(plan, run, held):
     while True:
         try:
             with Group(plan) as group:
-                return group.train(run, held)
+                return group.train(run)
         except (PeerLostError, ray.exceptions.RayError) as error:
             reason = one_line(error)[:200]
         state = run.state.stat().st_mtime_ns if run.state.is_file() else None
@@ -111,14 +112,14 @@ class Group:
             ray.kill(worker)
         remove_placement_group(self.placement)
 
-    def train(self, run, held):
+    def train(self, run):
         """Run `training.runs.train_network` on all workers; their console is ours."""
         self._await_room()
         self.workers = [self._start_worker(rank) for rank in range(self.plan.num_workers)]
         addresses = ray.get([worker.reserve_address.remote() for worker in self.workers])
         is_terminal = sys.stderr.isatty()
         tasks = [
-            worker.train.remote(run, held, addresses, rank, self.plan.num_gpus, is_terminal)
+            worker.train.remote(run, Path.cwd(), addresses, rank, self.plan.num_gpus, is_terminal)
             for rank, worker in enumerate(self.workers)
         ]
         waiting = tasks
@@ -185,9 +186,9 @@ class Worker:
             server.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{server.getsockname()[1]}"
 
-    def train(self, run, held, addresses, rank, num_gpus, is_terminal):
-        """Train as the worker `rank` of those at `addresses`."""
-        _check_seen(held)
+    def train(self, run, folder, addresses, rank, num_gpus, is_terminal):
+        """Train as the worker `rank` of those at `addresses`, in the project's folder."""
+        _enter_project(folder, run)
         task = {"type": "worker", "index": rank}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
         with (
@@ -218,14 +219,17 @@ class Console(io.TextIOBase):
         return self.is_terminal
 
 
-def _check_seen(held):
-    for path in held:
-        if not path.is_file():
+def _enter_project(folder, run):
+    """Make it the current folder, and see that it and the state's are those that all see."""
+    # The locks are there as long as the run lasts, and nowhere else.
+    for path in (*run.locks, run.shards / INDEX_NAME):
+        if not (folder / path).is_file():
             raise UserError(
-                f"{socket.gethostname()}: {path.parent} is not the folder that the others see; put "
-                "the project and XDG_CACHE_HOME on storage that all hosts share, or unset "
-                "RAY_ADDRESS to train on this machine alone"
+                f"{socket.gethostname()}: {(folder / path).parent} is not the folder of that name "
+                "that this run began in; put the project and XDG_CACHE_HOME on storage that all "
+                "hosts share, or unset RAY_ADDRESS to train on this machine alone"
             )
+    os.chdir(folder)
 
 
 def _train(run, num_gpus):
@@ -241,7 +245,7 @@ def _train(run, num_gpus):
             "install its CUDA libraries there (requirements/gpu.txt), or start Ray with --num-gpus=0"
         )
     try:
-        train_network(run, prepare_devices(run.params.train, is_worker=True))
+        train_network(prepare_devices(run.params.train, is_worker=True), run)
     # How the loss of another worker shows: in a collective, in the exchange of addresses, or in a
     # server that found its port taken meanwhile.
     except (

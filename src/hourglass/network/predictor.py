@@ -111,9 +111,7 @@ def predict_split(predictor, batches, num_persons):
     scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
     is_predicted = np.zeros(num_persons, bool)
     predict = predictor.compile_call(batches.element_spec)
-    with tqdm(
-        total=num_persons, desc="predict", unit="image", disable=None, leave=False
-    ) as bar:
+    with tqdm(total=num_persons, desc="predict", unit="image", disable=None, leave=False) as bar:
         for batch in batches:
             # By index: a last batch that was filled up holds its first records twice.
             index, *found = (tensor.numpy() for tensor in predict(batch))

@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-from hourglass.network.devices import find_share
 from hourglass.network.storage import save_network
 from hourglass.params import Params
 from hourglass.records.splits import name_damage, open_split
@@ -13,7 +12,7 @@ from hourglass.training.trainer import Trainer
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a run works on; each path means the same file on every host."""
+    """What a run works on; paths in the project's folder, the same files for all hosts."""
 
     params: Params
     shards: Path
@@ -22,8 +21,13 @@ class Run:
     network: Path
     history: Path
 
+    @property
+    def locks(self):
+        """What is locked while it lasts: the project, and the state."""
+        return self.network.with_name(".train.lock"), self.state.with_suffix(".lock")
 
-def train_network(run, strategy):
+
+def train_network(strategy, run):
     """Train to the end, from the saved state where there is one, and write what comes of it.
 
     Args:
@@ -37,6 +41,6 @@ def train_network(run, strategy):
     with name_damage(*splits):
         trainer = Trainer(run.params, *splits, strategy, run.state, run.logs)
         history = trainer.run()
-    if find_share(strategy).rank == 0:
+    if trainer.writes:
         save_network(trainer.network, run.network, run.params.data.dataset)
         write_history(run.history, history)

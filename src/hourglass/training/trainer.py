@@ -94,12 +94,18 @@ class Trainer:
         return state.history
 
     def _restore(self):
-        if not self.state_path.is_file():
-            return TrainingState([], [], [], [])
-        state = TrainingState.load(self.state_path)
-        self.network.set_weights(state.weights)
-        self.optimizer.set_values(state.optimizer)
-        print(f"going on after epoch {len(state.history)}", flush=True)
+        state = TrainingState([], [], [], [])
+        if self.state_path.is_file():
+            state = TrainingState.load(self.state_path)
+            self.network.set_weights(state.weights)
+            self.optimizer.set_values(state.optimizer)
+            print(f"going on after epoch {len(state.history)}", flush=True)
+        epoch = np.float32(len(state.history))
+        if sum_over_hosts(self.strategy, epoch) != epoch * self.share.number:
+            raise UserError(
+                f"{self.state_path}: hosts see different epochs there; its storage shows some of "
+                "them what was written too late: wait, then repeat, or choose another"
+            )
         return state
 
     def _run_epoch(self, state):
