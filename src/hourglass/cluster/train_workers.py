@@ -242,7 +242,7 @@ def _train(run, num_gpus):
     if found != num_gpus:
         raise UserError(
             f"{socket.gethostname()}: TensorFlow finds {found} GPUs where Ray gives {num_gpus}; "
-            "install its CUDA libraries there (requirements/gpu.txt), or start Ray with --num-gpus=0"
+            "install CUDA's libraries there (requirements/gpu.txt), or start Ray with --num-gpus=0"
         )
     try:
         train_network(prepare_devices(run.params.train, is_worker=True), run)

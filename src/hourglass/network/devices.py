@@ -7,7 +7,7 @@ from hourglass.frameworks import tf
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """The part of all work that is this process's: number `rank`, from 0, of `number` equal ones."""
+    """The part of all work that is this process's: the `rank`th, from 0, of `number` equal ones."""
 
     rank: int = 0
     number: int = 1

@@ -37,7 +37,7 @@ class PosePredictor:
         """The keypoints of one batch of the input pipeline, on one device.
 
         Returns:
-            `index` [N]; `keypoints` float32 [N, K, 2], px of the original pictures; `scores` [N, K].
+            index [N]; keypoints float32 [N, K, 2], px of the original pictures; scores [N, K].
         """
         keypoints, scores = self.find_keypoints(render_views(batch, self.size))
         # From the view back to the picture: stored crop, original.

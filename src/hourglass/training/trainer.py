@@ -14,8 +14,8 @@ import numpy as np
 from hourglass.errors import UserError
 from hourglass.evaluation import pckh
 from hourglass.frameworks import tf
-from hourglass.network.hourglass import build_hourglass, inner_kernels, scale_heatmaps
 from hourglass.network.devices import count_local_replicas, find_share
+from hourglass.network.hourglass import build_hourglass, inner_kernels, scale_heatmaps
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.network.storage import load_weights
 from hourglass.network.views import render_views
@@ -78,7 +78,8 @@ class Trainer:
         tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
         print(
             f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
-            f"records, {self.steps} steps of {self.batch_size} an epoch, on {describe_devices(self.strategy)}",
+            f"records, {self.steps} steps of {self.batch_size} an epoch, on "
+            f"{describe_devices(self.strategy)}",
             flush=True,
         )
         # Saved before it is told: what was printed is never trained twice.
