@@ -63,7 +63,7 @@ def choose_devices(params):
     """
     if os.environ.get("RAY_ADDRESS"):
         from hourglass.cluster.session import start_ray
-        from hourglass.cluster.train_workers import plan_workers, train_on_workers
+        from hourglass.cluster.training import plan_workers, train_on_workers
 
         start_ray(None)
         plan = plan_workers(params.cluster.num_workers)
