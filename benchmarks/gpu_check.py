@@ -150,7 +150,7 @@ def trace_predict(precision):
     network = prepare_network(build_hourglass(PARAMS.model), precision)
     predictor = PosePredictor(network, params.flip_test, params.decode)
     batches = eval_batches(SPLIT, params.batch_size)
-    return tf.function(predictor.call).get_concrete_function(batches.element_spec)
+    return tf.function(predictor).get_concrete_function(batches.element_spec)
 
 
 def describe_kind(operation):

@@ -161,5 +161,5 @@ def predict_once(predict, network, data):
 
 def predict_batches(predictor, split):
     batches = input_pipeline.eval_batches(split, PREDICT_BATCH).take(PREDICT_BATCHES)
-    predict_split(predictor, batches, split.num_persons, PREDICT_BATCH)
+    predict_split(predictor, batches, split.num_persons)
     return PREDICT_BATCHES * PREDICT_BATCH

@@ -247,7 +247,7 @@ def judge(trainer, split, scales):
         for decode in DECODES:
             predictor = PosePredictor(trainer.network, flip_test, decode)
             keypoints, _, _ = predict_split(
-                predictor, eval_batches(split, 16, fill_last=True), split.num_persons, 16
+                predictor, eval_batches(split, 16, fill_last=True), split.num_persons
             )
             errors = [
                 pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], sizes)

@@ -43,9 +43,7 @@ def predict(params):
         check_persons(split, persons)
         # Filled up where devices share it; alone, one batch more would cost its time for nothing.
         batches = eval_batches(split, batch_size, fill_last=strategy.num_replicas_in_sync > 1)
-        keypoints, scores, is_predicted = predict_split(
-            predictor, batches, len(persons), batch_size
-        )
+        keypoints, scores, is_predicted = predict_split(predictor, batches, len(persons))
         save_predictions(
             "reports/predictions.json",
             [person.image for person in persons],

@@ -28,7 +28,5 @@ def brightness(pictures):
     return ops.repeat(pooled / 255, 16, axis=3)
 
 
-def make_predictor(respond=brightness, flip_test=False, decode="taylor", **settings):
-    predictor = PosePredictor(FakeNetwork(respond), flip_test, decode, **settings)
-    predictor.run_eagerly = True  # quicker than to trace it for one picture
-    return predictor
+def make_predictor(respond=brightness, flip_test=False, decode="taylor"):
+    return PosePredictor(FakeNetwork(respond), flip_test, decode)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from helpers.fake_networks import SIZE, FakeNetwork, make_predictor
@@ -28,7 +29,7 @@ mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for strategy in (tf.distribute.get_strategy(), mirrored):
     with strategy.scope():
         predictor = PosePredictor(load_network(model), True, "taylor")
-    found = predict_split(predictor, eval_batches(split, 4, fill_last=True), 5, 4)
+    found = predict_split(predictor, eval_batches(split, 4, fill_last=True), 5)
     numbers = (len(views), 2)
     shared = [array for n in numbers for array in predictor.predict_views(views[:n])]
     np.savez(f"{folder}/{strategy.num_replicas_in_sync}.npz", *found, *shared)
@@ -42,25 +43,27 @@ def val_split(shard_folder):
 
 def test_predict_split_is_in_the_order_of_the_annotations(val_split, network, recwarn):
     predictor = PosePredictor(network, flip_test=False, decode="argmax")
-    keypoints, scores, is_predicted = predict_split(predictor, eval_batches(val_split, 2), 5, 2)
+    keypoints, scores, is_predicted = predict_split(predictor, eval_batches(val_split, 2), 5)
     assert keypoints.shape == (5, 16, 2) and scores.shape == (5, 16)
     assert is_predicted.all()
     assert not [w for w in recwarn if "ran out of data" in str(w.message)]
     # One batch in reverse gives the same persons the same keypoints.
     batch = {key: value[::-1] for key, value in next(iter(eval_batches(val_split, 5))).items()}
-    again = predictor.predict_on_batch(batch)
-    np.testing.assert_allclose(again["keypoints"][::-1], keypoints, atol=1e-3)
-    np.testing.assert_allclose(again["scores"][::-1], scores, atol=1e-5)
+    _, again, again_scores = predictor(batch)
+    np.testing.assert_allclose(again[::-1], keypoints, atol=1e-3)
+    np.testing.assert_allclose(again_scores[::-1], scores, atol=1e-5)
 
 
 def test_predict_split_flags_whom_the_shards_do_not_hold():
     class Predictor:
-        def predict(self, batches, **_):
+        def compile_call(self, spec):
+            assert spec.shape == [None]
             number = 2.0 * np.ones((2, 16, 2), np.float32)
-            return {"index": np.array([3, 1]), "keypoints": number * [[[3]], [[1]]],
-                    "scores": number[..., 0]}  # fmt: skip
+            answer = np.array([3, 1]), number * [[[3]], [[1]]], number[..., 0]
+            return lambda _: map(tf.constant, answer)
 
-    keypoints, scores, is_predicted = predict_split(Predictor(), None, 5, 2)
+    batches = tf.data.Dataset.range(2).batch(2)
+    keypoints, scores, is_predicted = predict_split(Predictor(), batches, 5)
     assert is_predicted.tolist() == [False, True, False, True, False]
     assert keypoints[:, 0, 0].tolist() == [0, 2, 0, 6, 0]
     assert scores[:, 0].tolist() == [0, 2, 0, 2, 0]
@@ -76,11 +79,11 @@ def test_keypoints_come_back_to_the_original_pixels(val_split):
     fake = FakeNetwork(middle)
     fake.input_shape = (None, 32, 32, 3)
     batch = next(iter(eval_batches(val_split, 5)))
-    poses = PosePredictor(fake, False, "taylor").predict_on_batch(batch)
+    _, keypoints, _ = PosePredictor(fake, False, "taylor")(batch)
     center = np.concatenate([batch["center"].numpy(), np.ones((5, 1))], axis=1)
     expected = np.einsum("nij,nj->ni", batch["transform"].numpy(), center)
     zoom = batch["transform"].numpy()[:, 0, 0] * batch["side"].numpy() / 8  # px a heatmap px
-    error = np.abs(poses["keypoints"] - expected[:, None]).max(axis=(1, 2))
+    error = np.abs(keypoints - expected[:, None]).max(axis=(1, 2))
     assert (error <= 0.5 * zoom + 1e-3).all()
 
 

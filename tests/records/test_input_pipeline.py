@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from hourglass import geometry
+from hourglass.network.devices import Share
 from hourglass.network.views import locate_keypoints, render_views
 from hourglass.params import AugmentParams
 from hourglass.records.input_pipeline import crop_whole_picture, eval_batches, train_batches
@@ -30,6 +31,24 @@ def test_the_last_batch_can_be_filled_up_with_the_first_records(val_split):
     assert indices(eval_batches(val_split, 8, fill_last=True)) == [[0, 1, 2, 3, 4, 0, 1, 2]]
     assert indices(eval_batches(val_split, 5, fill_last=True)) == [[0, 1, 2, 3, 4]]
     assert int(eval_batches(val_split, 2, fill_last=True).cardinality()) == 3
+
+
+def test_hosts_share_each_train_batch_and_decode_their_part_alone(train_split, tiny_params):
+    augment = tiny_params.train.augment
+    parts = [train_batches(train_split, 4, augment, 1, 1, Share(rank, 2)) for rank in (0, 1)]
+    shared = [a + b for a, b in zip(*map(indices, parts), strict=True)]
+    assert shared == indices(epoch_batches(train_split, tiny_params))
+    assert len(shared) == 3 and len(shared[0]) == 4
+
+
+def test_hosts_share_the_validation_records(val_split):
+    shares = [
+        indices(eval_batches(val_split, 2, fill_last=True, share=Share(rank, 3)))
+        for rank in range(3)
+    ]
+    # Filled up with its own: no record is on two hosts.
+    assert shares == [[[0, 3]], [[1, 4]], [[2, 2]]]
+    assert indices(eval_batches(val_split, 2, fill_last=True, share=Share(6, 7))) == []
 
 
 def test_eval_batches_have_the_promised_shapes(val_split):

@@ -31,48 +31,52 @@ def test_the_state_comes_back_as_it_was(tmp_path):
 
 
 def test_the_key_follows_params_and_data(tiny_params):
-    key = state_key(tiny_params, "data")
-    assert state_key(tiny_params, "data") == key
+    key = state_key(tiny_params, "data", ["CPU"])
+    assert state_key(tiny_params, "data", ["CPU"]) == key
     others = [
-        state_key(tiny_params, "other data"),
-        state_key(change_train(tiny_params, lr=1e-4), "data"),
-        state_key(change_train(tiny_params, epochs=4), "data"),
+        state_key(tiny_params, "other data", ["CPU"]),
+        state_key(change_train(tiny_params, lr=1e-4), "data", ["CPU"]),
+        state_key(change_train(tiny_params, epochs=4), "data", ["CPU"]),
         state_key(
             tiny_params.model_copy(
                 update={"model": tiny_params.model.model_copy(update={"num_stacks": 2})}
             ),
             "data",
+            ["CPU"],
         ),
+        state_key(tiny_params, "data", ["CPU", "CPU"]),
+        state_key(tiny_params, "data", ["CPU CPU"]),
     ]
-    assert len({key, *others}) == 5
+    assert len({key, *others}) == 7
 
 
 def test_the_key_follows_what_does_not_concern_training_not(tiny_params):
     predict = tiny_params.predict.model_copy(update={"num_figures": 1})
-    changed = tiny_params.model_copy(update={"predict": predict})
-    assert state_key(changed, "data") == state_key(tiny_params, "data")
+    cluster = tiny_params.cluster.model_copy(update={"num_workers": 3})
+    changed = tiny_params.model_copy(update={"predict": predict, "cluster": cluster})
+    assert state_key(changed, "data", ["CPU"]) == state_key(tiny_params, "data", ["CPU"])
 
 
 def test_the_key_follows_the_code(tiny_params, tmp_path, monkeypatch):
-    key = state_key(tiny_params, "data")
+    key = state_key(tiny_params, "data", ["CPU"])
     copy = tmp_path / "files.py"
     source = Path(sys.modules["hourglass.files"].__file__).read_text()
     monkeypatch.setattr(sys.modules["hourglass.files"], "__file__", str(copy))
     copy.write_text(source)
-    assert state_key(tiny_params, "data") == key
+    assert state_key(tiny_params, "data", ["CPU"]) == key
     copy.write_text(source + "# changed\n")
-    assert state_key(tiny_params, "data") != key
+    assert state_key(tiny_params, "data", ["CPU"]) != key
 
 
 def test_the_key_follows_the_first_weights(tiny_params, tmp_path):
     path = tmp_path / "first.keras"
     params = change_train(tiny_params, init_weights=str(path))
     with pytest.raises(UserError, match=r"first.keras: no such file; fix train.init_weights"):
-        state_key(params, "data")
+        state_key(params, "data", ["CPU"])
     path.write_text("one")
-    key = state_key(params, "data")
+    key = state_key(params, "data", ["CPU"])
     path.write_text("two")
-    assert state_key(params, "data") != key
+    assert state_key(params, "data", ["CPU"]) != key
 
 
 def test_states_lie_in_the_users_cache(tmp_path, monkeypatch):
@@ -108,6 +112,6 @@ def test_the_key_follows_the_program(tiny_params, tmp_path, monkeypatch):
     program = tmp_path / "train.py"
     program.write_text("one")
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(program))
-    key = state_key(tiny_params, "data")
+    key = state_key(tiny_params, "data", ["CPU"])
     program.write_text("two")
-    assert state_key(tiny_params, "data") != key
+    assert state_key(tiny_params, "data", ["CPU"]) != key
