@@ -4,6 +4,8 @@ Keras writes it as separate means, products and sums. TensorFlow's own operation
 forward and backward on a CPU, in 0.4 of the time in float32, 0.2 in bfloat16; GPUs not measured.
 """
 
+import math
+
 from hourglass.frameworks import keras, layers, tf
 
 
@@ -97,59 +99,66 @@ def synchronised_norm(inputs, gamma, beta, epsilon, context):
         The outputs [N, H, W, C]; the mean and the variance [C] of the whole batch, the variance
         times M / (M - 1) of M = N H W over all replicas.
     """
-    number = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), "float32")  # M of this replica
+    number = math.prod(inputs.shape[:-1])  # M of this replica
 
     @tf.custom_gradient
     def normalise(x, gamma, beta):
-        own_mean, own_variance, differentiate = _own_norm(x, number, epsilon)
+        own_mean, own_variance, own_gradients = _own_norm(x, number, epsilon)
         moments = tf.stack([own_mean, own_variance + tf.square(own_mean)])
         mean, square = tf.unstack(context.all_reduce("mean", moments))
         variance = tf.maximum(square - tf.square(mean), 0)
-        outputs, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon,
-            is_training=False,
-        )  # fmt: skip
+        outputs = _apply_norm(x, gamma, beta, mean, variance, epsilon)
         # z is a pixel by its own replica's statistics, ratio z + shift by those of all.
-        factor, own_factor = (tf.math.rsqrt(v + epsilon) for v in (variance, own_variance))
-        ratio, shift = factor / own_factor, factor * (own_mean - mean)
+        factor = tf.math.rsqrt(variance + epsilon)
+        ratio = factor * tf.sqrt(own_variance + epsilon)
+        shift = factor * (own_mean - mean)
 
         def gradients(dy, *_):
-            dx, by_scale, by_offset = differentiate(dy)
-            by_gamma = ratio * by_scale + shift * by_offset
-            # B and G are the replicas' means of by_offset and by_gamma. Wanted is
+            # B and G are the replicas' means of by_beta and by_gamma. Wanted is
             #   gamma factor (dy - (B + (ratio z + shift) G) / M).
-            # ratio gamma dx has its part in dy; the rest is a line in z = own_factor (x - mean).
-            sums = context.all_reduce("mean", tf.stack([by_offset, by_gamma]))
-            all_offset, all_gamma = tf.unstack(sums)
-            slope = gamma * factor * (by_scale - ratio * all_gamma) / number * own_factor
-            level = gamma * factor * (by_offset - all_offset - shift * all_gamma) / number
-            line = slope * (tf.cast(x, "float32") - own_mean) + level
-            by_x = ratio * gamma * tf.cast(dx, "float32") + line
-            return tf.cast(by_x, x.dtype), by_gamma, by_offset
+            # Its part in dy is in own_x; the rest is a line in z.
+            own_x, by_scale, by_beta = own_gradients(dy, gamma * ratio)
+            by_gamma = ratio * by_scale + shift * by_beta
+            means = context.all_reduce("mean", tf.stack([by_gamma, by_beta]))
+            all_gamma, all_beta = tf.unstack(means)
+            unit = gamma * factor / number
+            slope = unit * (by_scale - ratio * all_gamma)
+            level = unit * (by_beta - all_beta - shift * all_gamma)
+            line = _apply_norm(x, slope, level, own_mean, own_variance, epsilon)
+            return own_x + line, by_gamma, by_beta
 
         return (outputs, mean, variance), gradients
 
     outputs, mean, variance = normalise(inputs, gamma, beta)
     whole = number * context.num_replicas_in_sync
-    return outputs, mean, variance * whole / (whole - 1)
+    return outputs, mean, variance * (whole / (whole - 1))
 
 
 def _own_norm(x, number, epsilon):
     """Mean and variance of the `number` pixels of x, and a function for the gradients.
 
-    z = (x - mean) / sqrt(variance + epsilon). The function gives, of the gradient by z: that by x,
-    and those by a scale and an offset of z.
+    With z = (x - mean) / sqrt(variance + epsilon) the function gives, of the gradient by scale z +
+    offset and of the scale: the gradients by x, by the scale and by the offset.
     """
-    scale = tf.ones(x.shape[-1])
+    ones = tf.ones(x.shape[-1])
     _, mean, variance, *saved = tf.raw_ops.FusedBatchNormV3(
-        x=x, scale=scale, offset=scale, mean=[], variance=[], epsilon=epsilon
+        x=x, scale=ones, offset=ones, mean=[], variance=[], epsilon=epsilon
     )
     spaces = {f"reserve_space_{k}": space for k, space in enumerate(saved, start=1)}
 
-    def differentiate(dy):
-        gradients = tf.raw_ops.FusedBatchNormGradV3(
+    def gradients(dy, scale):
+        by_x, by_scale, by_offset, *_ = tf.raw_ops.FusedBatchNormGradV3(
             y_backprop=dy, x=x, scale=scale, epsilon=epsilon, **spaces
         )
-        return gradients[:3]
+        return by_x, by_scale, by_offset
 
-    return mean, variance * (number - 1) / number, differentiate
+    return mean, variance * ((number - 1) / number), gradients
+
+
+def _apply_norm(x, scale, offset, mean, variance, epsilon):
+    """Scale (x - mean) / sqrt(variance + epsilon) + offset, of given statistics."""
+    outputs, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon,
+        is_training=False,
+    )  # fmt: skip
+    return outputs
