@@ -17,7 +17,7 @@ FOLDERS = {
     "annotations": {"raw"},
     "network": set(),
     "records": {"network"},
-    "cluster": {"raw", "records"},
+    "cluster": {"raw", "records", "training"},
     "evaluation": set(),
     "training": {"evaluation", "network", "records"},
     "prediction": {"evaluation", "network", "records"},
@@ -95,6 +95,11 @@ def test_deps_and_params_cover_what_the_stage_reads(stage):
     assert read <= declared
 
 
+def test_the_clusters_size_is_no_parameter_of_a_result():
+    names = [name for entry in read_pipeline().values() for name in entry.get("params", [])]
+    assert "train" in names and not any(name.startswith("cluster") for name in names)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_do_not_import_each_other(stage):
     others = {"stages", *STAGES} - {stage}
@@ -119,6 +124,17 @@ def test_light_stages_load_no_tensorflow(stage):
     heavy = ["tensorflow", "keras", *(["ray"] if stage != "shard" else [])]
     code = f"import runpy; runpy.run_path({str(ROOT / 'stages' / f'{stage}.py')!r})"
     assert not loaded_after(code, *heavy)
+
+
+def test_without_a_cluster_training_loads_no_ray(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    code = f"""
+import runpy
+from hourglass.params import load_params
+stage = runpy.run_path({str(ROOT / "stages/train.py")!r})
+stage["choose_devices"](load_params({str(ROOT / "demo/params.yaml")!r}))
+"""
+    assert loaded_after(code, "ray", "tensorflow") == ["tensorflow"]
 
 
 @pytest.mark.parametrize("folder", ["demo", "lspet"])

@@ -4,9 +4,10 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
 
     raw, synthetic    archives as downloaded, packed or drawn            stage download
     annotations       checked records of persons                         stage parse
-    records, cluster  TFRecords of person crops, written on Ray          stage shard
+    records           TFRecords of person crops, and batches of them     stage shard
     network           views of crops, the network, heatmaps, keypoints   stages train, predict
     training          the loop and all that belongs to a run             stage train
+    cluster           what runs on Ray                                   stages shard, train
     prediction        predictions, figures; photographs                  stage predict, the command
     evaluation        PCKh and its reports                               stage evaluate
 

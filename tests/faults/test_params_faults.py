@@ -130,6 +130,7 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
         ("epochs", "1" * 5_000, "cannot be read: Exceeds the limit"),
         ("batch_size", "-16", "train.batch_size: Input should be greater than or equal to 1"),
         ("max_batch_per_device", "-1", "train.max_batch_per_device: Input should be greater than"),
+        ("num_workers", "-1", "cluster.num_workers: Input should be greater than or equal to 0"),
         ("lr", "0", "train.lr: Input should be greater than 0 (got 0)"),
         ("lr", ".nan", "train.lr: Input should be "),
         ("lr", ".inf", "train.lr: Input should be a finite number (got inf)"),

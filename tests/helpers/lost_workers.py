@@ -1,13 +1,15 @@
 """Training on a cluster that loses a worker, or a host, at a chosen moment."""
 
-import contextlib
 import dataclasses
+import itertools
+import json
 import os
 import sys
 import threading
 import time
 from pathlib import Path
 
+import ray
 from ray import cloudpickle
 
 from helpers.clusters import NODE
@@ -24,32 +26,37 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 MOMENTS = ("in an epoch", "in validation", "while saving")
 VICTIMS = ("worker 1", "rank 0", "a node")
-EPOCH = 2  # in which it happens
+STEPS, EPOCH = 3, 2  # an epoch has so many; the epoch in which it happens
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What is lost and when, and the files in `folder` by which it is known how far it has come."""
+    """What is lost and when, and the folder of the files that tell what has come of it."""
 
     victim: str
     moment: str
     folder: Path
-    node: str = ""  # the node's id, for a node
+    head: str  # the id of the node that must stay
 
-    def is_due(self, rank):
-        """Whether the worker of this rank is the one, and not lost already."""
-        import ray
+    @property
+    def lost(self):
+        """Holds the node of the lost process."""
+        return self.folder / "lost"
 
-        is_victim = {
-            "worker 1": rank == 1,
-            "rank 0": rank == 0,
-            "a node": ray.get_runtime_context().get_node_id() == self.node,
-        }[self.victim]
-        return is_victim and not (self.folder / "lost").exists()
+    @property
+    def resumed(self):
+        """Is there when the first step after it is done."""
+        return self.folder / "resumed"
 
-    def happen(self):
-        """Lose this process; a node is waited for, as the test removes it."""
-        (self.folder / "lost").touch()
+    def happen_to(self, rank):
+        """Lose this process if it is the one, and none was lost yet; a node, the test removes."""
+        node = ray.get_runtime_context().get_node_id()
+        victims = {"worker 1": rank == 1, "rank 0": rank == 0, "a node": node != self.head}
+        if not victims[self.victim] or self.lost.exists():
+            return
+        temporary = self.folder / f"lost{rank}"
+        temporary.write_text(node)
+        temporary.rename(self.lost)
         if self.victim == "a node":
             time.sleep(600)
         os.kill(os.getpid(), 9)
@@ -68,25 +75,24 @@ class DoomedRun(Run):
 
 def _arm(values, loss):
     """The Run, on a worker, whose training is from now on one that is lost."""
-    patch = {
+    owner, name, wrap = {
         "in an epoch": (TrainStep, "__call__", _lose_in_step),
         "in validation": (Trainer, "validate", _lose_in_validation),
         "while saving": (TrainingState, "save", _lose_in_save),
     }[loss.moment]
-    owner, name, wrap = patch
     setattr(owner, name, wrap(getattr(owner, name), loss))
     TrainStep.__call__ = _note_first_step(TrainStep.__call__, loss)
     if loss.moment == "while saving":
-        _start_watch(loss)
+        threading.Thread(target=_watch_save, args=(loss,), daemon=True).start()
     return Run(**values)
 
 
 def _note_first_step(step, loss):
     def wrapped(self, batch, learning_rate, number):
         result = step(self, batch, learning_rate, number)
-        if (loss.folder / "lost").exists() and not (loss.folder / "resumed").exists():
+        if loss.lost.exists() and not loss.resumed.exists():
             result.numpy()
-            (loss.folder / "resumed").touch()
+            loss.resumed.touch()
         return result
 
     return wrapped
@@ -94,21 +100,19 @@ def _note_first_step(step, loss):
 
 def _lose_in_step(step, loss):
     def wrapped(self, batch, learning_rate, number):
-        # Of five steps an epoch, one in the middle.
-        if number == 5 * (EPOCH - 1) + 2 and loss.is_due(find_share(self.strategy).rank):
-            loss.happen()
+        if number == STEPS * (EPOCH - 1) + STEPS // 2:  # in the middle
+            loss.happen_to(find_share(self.strategy).rank)
         return step(self, batch, learning_rate, number)
 
     return wrapped
 
 
 def _lose_in_validation(validate, loss):
-    calls = []
+    epochs = itertools.count(1)
 
     def wrapped(self):
-        calls.append(None)
-        if len(calls) == EPOCH and loss.is_due(self.share.rank):
-            loss.happen()
+        if next(epochs) == EPOCH:
+            loss.happen_to(self.share.rank)
         return validate(self)
 
     return wrapped
@@ -116,57 +120,56 @@ def _lose_in_validation(validate, loss):
 
 def _lose_in_save(save, loss):
     def wrapped(self, path):
-        if len(self.history) == EPOCH and not (loss.folder / "lost").exists():
-            temporary = Path(path).with_name(f".{Path(path).name}.tmp")
-            temporary.write_bytes(b"half of a state")
+        if len(self.history) == EPOCH and not loss.lost.exists():
+            path.with_name(f".{path.name}.tmp").write_bytes(b"half of a state")
             (loss.folder / "saving").touch()
-            while not (loss.folder / "lost").exists():
-                if loss.is_due(0):
-                    loss.happen()
+            loss.happen_to(0)
+            while not loss.lost.exists():  # the others' loss
                 time.sleep(0.01)
-            time.sleep(2)  # the others' loss comes while this goes on
+            time.sleep(1)
         return save(self, path)
 
     return wrapped
 
 
-def _start_watch(loss):
-    """Of a worker that does not save: lost while the first one does."""
-
-    def watch():
-        while not (loss.folder / "saving").exists():
-            time.sleep(0.01)
-        # Its own rank is in TF_CONFIG, once it trains.
-        rank = int(os.environ["TF_CONFIG"].rpartition('"index": ')[2].rstrip("}"))
-        if rank and loss.is_due(rank):
-            loss.happen()
-
-    threading.Thread(target=watch, daemon=True).start()
+def _watch_save(loss):
+    """Lose a worker that does not save while the first one does."""
+    while not (loss.folder / "saving").exists():
+        time.sleep(0.01)
+    if rank := json.loads(os.environ["TF_CONFIG"])["task"]["index"]:
+        loss.happen_to(rank)
 
 
-def train_with_loss(cluster, plan, run, loss):
-    """Train on the cluster of this process, and lose what `loss` says; the seconds to recover."""
+def train_with_loss(cluster, plan, run, victim, moment):
+    """Train on the cluster that this process has joined, and lose a part of it.
+
+    Args:
+        run: of STEPS steps an epoch, and of more than EPOCH epochs.
+
+    Returns:
+        The seconds from the loss until the first step after it is done.
+    """
+    if victim == "a node":  # another one will be wanted; only the main thread can add it
+        cluster.add_node(**NODE)
+    loss = Loss(victim, moment, Path.cwd(), cluster.head_node.node_id)
     values = {field.name: getattr(run, field.name) for field in dataclasses.fields(Run)}
     here, same_inputs = run.locks
-    stopped = threading.Event()
-    thread = threading.Thread(target=_replace_node, args=(cluster, loss, stopped))
+    ended = threading.Event()
+    thread = threading.Thread(target=_remove_node, args=(cluster, loss, ended))
     thread.start()
     try:
         with exclusive_lock(here, "training"), exclusive_lock(same_inputs, "training"):
             train_on_workers(plan, DoomedRun(**values, loss=loss))
     finally:
-        stopped.set()
+        ended.set()
         thread.join()
-    lost, resumed = (loss.folder / name for name in ("lost", "resumed"))
-    return resumed.stat().st_mtime - lost.stat().st_mtime
+    return loss.resumed.stat().st_mtime - loss.lost.stat().st_mtime
 
 
-def _replace_node(cluster, loss, stopped):
-    """Where a node is to be lost: remove it then, and bring another one."""
-    while loss.victim == "a node" and not stopped.wait(0.05):
-        if (loss.folder / "lost").exists():
-            (node,) = [node for node in cluster.worker_nodes if node.node_id == loss.node]
-            cluster.remove_node(node)
-            with contextlib.suppress(Exception):
-                cluster.add_node(**NODE)
+def _remove_node(cluster, loss, ended):
+    """Remove the lost node once it is known, if it is a node that is lost."""
+    while loss.victim == "a node" and not ended.wait(0.02):
+        if loss.lost.exists():
+            (node,) = [n for n in cluster.worker_nodes if n.node_id == loss.lost.read_text()]
+            cluster.remove_node(node, allow_graceful=False)
             return

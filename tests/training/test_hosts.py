@@ -70,7 +70,7 @@ def train_on(tiny_params, shard_folder, tmp_path_factory):
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
-                )  # fmt: skip
+                )
             )
         outputs = [process.communicate(timeout=300) for process in processes]
         assert not any(process.returncode for process in processes), outputs

@@ -1,0 +1,154 @@
+"""Training on a cluster: what is decided without one; Ray itself is started in one test alone."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="training on a cluster runs on Ray")
+
+from hourglass.cluster import training, training_worker
+from hourglass.cluster.training import Plan, plan_workers, train_on_workers
+from hourglass.cluster.training_worker import Console, PeerLostError
+from hourglass.errors import UserError
+from hourglass.training.runs import Run
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """A function (num_workers, hosts as (CPUs, GPUs)) that plans for such a cluster."""
+
+    def plan(num_workers, *hosts):
+        nodes = [{"Alive": True, "Resources": {"CPU": c, "GPU": g}} for c, g in hosts]
+        nodes.append({"Alive": False, "Resources": {}})
+        monkeypatch.setattr(ray, "nodes", lambda: nodes)
+        return plan_workers(num_workers)
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "hosts", "expected"),
+    [
+        (0, [(2, 0), (2, 0)], (2, 0)),
+        (0, [(2, 0), (0, 0)], (1, 0)),
+        (3, [(2, 0), (2, 0)], (3, 0)),
+        (0, [(8, 4), (8, 4)], (2, 4)),
+        (0, [(8, 0), (8, 4), (8, 4)], (2, 4)),  # the head has none
+        (0, [(8, 2), (8, 4)], (2, 2)),
+        (1, [(8, 2), (8, 4)], (1, 4)),
+        (4, [(8, 4), (8, 4)], (4, 2)),
+        (3, [(8, 4), (8, 4)], (3, 2)),
+        (8, [(8, 4), (8, 4)], (8, 1)),
+    ],
+)
+def test_workers_are_spread_over_the_hosts(plan, num_workers, hosts, expected):
+    assert plan(num_workers, *hosts) == Plan(*expected)
+
+
+def test_more_workers_than_gpus_are_refused(plan):
+    with pytest.raises(UserError, match=r"cluster.num_workers: 9 workers .* 2 hosts .* have 8;"):
+        plan(9, (16, 4), (16, 4))
+
+
+def test_a_plan_tells_its_devices():
+    assert Plan(2, 0).devices == ["CPU", "CPU"]
+    assert Plan(1, 2).devices == ["CPU GPU GPU"]
+
+
+@pytest.fixture
+def run(tiny_params, tmp_path, monkeypatch):
+    """A Run in the folder tmp_path, whose locks and index are there."""
+    monkeypatch.chdir(tmp_path)
+    paths = ("shards", "state.npz", "logs", "models/network.keras", "history.csv")
+    made = Run(tiny_params, *map(Path, paths))
+    for path in (*made.locks, made.shards / "index.json"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    return made
+
+
+@pytest.fixture
+def attempts(monkeypatch):
+    """A list of what each Group in turn does: an exception to raise, or a function to call."""
+    actions = []
+
+    class Group:
+        def __init__(self, plan):
+            self.action = actions.pop(0)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def train(self, run):
+            if isinstance(self.action, Exception):
+                raise self.action
+            self.action()
+
+    monkeypatch.setattr(training, "Group", Group)
+    return actions
+
+
+def test_after_a_loss_all_start_again(run, attempts, capsys):
+    died = ray.exceptions.ActorDiedError()
+    attempts += [PeerLostError("reset"), died, lambda: None]
+    train_on_workers(Plan(2, 0), run)
+    assert not attempts
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "a worker was lost (reset): all start again" and len(lines) == 2
+
+
+def test_losses_without_an_epoch_between_them_end_the_run(run, attempts):
+    attempts += [PeerLostError("reset")] * 3
+    with pytest.raises(UserError, match=r"lost 3 times without an epoch's end \(reset\); look"):
+        train_on_workers(Plan(2, 0), run)
+
+
+def test_epochs_between_losses_renew_the_patience(run, attempts):
+    def lose_after_epoch():
+        run.state.write_text(str(len(attempts)))
+        raise PeerLostError("reset")
+
+    attempts += [lose_after_epoch] * 6 + [lambda: None]
+    train_on_workers(Plan(2, 0), run)
+    assert not attempts
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UserError("bad"), ray.exceptions.RayTaskError("f", "trace", ValueError()), OSError(28)],
+)
+def test_other_errors_are_not_tried_again(run, attempts, error):
+    attempts.append(error)
+    with pytest.raises(type(error)):
+        train_on_workers(Plan(2, 0), run)
+
+
+@pytest.mark.parametrize("name", ["models/.train.lock", "state.lock", "shards/index.json"])
+def test_a_folder_that_is_not_shared_is_one_line(run, tmp_path, name):
+    training_worker._enter_project(tmp_path, run)
+    (tmp_path / name).unlink()
+    with pytest.raises(UserError) as caught:
+        training_worker._enter_project(tmp_path, run)
+    folder = (tmp_path / name).parent
+    text = str(caught.value)
+    assert text.startswith(f"{socket.gethostname()}: {folder} is not the folder of that name")
+    assert len(text.splitlines()) == 1
+
+
+def test_a_console_keeps_both_streams_in_order():
+    chunks = []
+    out, err = (Console(name, chunks, True) for name in ("stdout", "stderr"))
+    print("one", file=out)
+    print("two", file=err, end="")
+    print("three", file=out, end="", flush=True)
+    assert chunks == [("stdout", "one"), ("stdout", "\n"), ("stderr", "two"), ("stdout", "three")]
+    assert out.isatty() and not Console("stdout", chunks, False).isatty()
+
+
+def test_gpus_that_tensorflow_does_not_find_are_one_line(run):
+    with pytest.raises(UserError, match=r"TensorFlow finds 0 GPUs where Ray gives 4; install"):
+        training_worker._train(run, 4)

@@ -1,0 +1,179 @@
+"""training on a cluster of two nodes: workers, nodes and the driver lost at any moment"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("ray", reason="training on a cluster runs on Ray")
+import ray
+
+from helpers.clusters import two_node_cluster
+from helpers.lost_workers import MOMENTS, VICTIMS, train_with_loss
+from helpers.paths import ROOT
+from helpers.processes import environment, find_processes
+from hourglass.cluster.session import start_ray
+from hourglass.cluster.training import Plan, plan_workers, train_on_workers
+from hourglass.errors import UserError
+from hourglass.files import exclusive_lock
+from hourglass.training.runs import Run
+
+MARK = f"cluster-{os.getpid()}"
+LINES = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM, "kill -9": signal.SIGKILL}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes, named by RAY_ADDRESS."""
+    # A token that is lying about is not this cluster's.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        with two_node_cluster(MARK=MARK) as cluster:
+            patch.setenv("RAY_ADDRESS", cluster.address)
+            yield cluster
+            ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def joined(cluster):
+    """The cluster, and this process as a driver on it."""
+    start_ray(None)
+    return cluster
+
+
+@pytest.fixture
+def project(tmp_path, tiny_params, shard_folder, monkeypatch):
+    """A Run in a project folder of its own, which is the current one."""
+    return enter_project(tmp_path, tiny_params, shard_folder, monkeypatch)
+
+
+def enter_project(folder, params, shards, monkeypatch):
+    shutil.copytree(shards, folder / "data/tfrecords")
+    (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump()))
+    monkeypatch.chdir(folder)
+    paths = ("data/tfrecords", "cache/state.npz", "logs", "models/hourglass.keras", "history.csv")
+    return Run(params, *map(Path, paths))
+
+
+def train(plan, run):
+    here, same_inputs = run.locks
+    with exclusive_lock(here, "training"), exclusive_lock(same_inputs, "training"):
+        train_on_workers(plan, run)
+
+
+def read_outputs(run):
+    return [path.read_bytes() for path in (run.network, run.history, run.state)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(joined, tmp_path_factory, tiny_params, shard_folder):
+    """What a run leaves of which nothing is lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        run = enter_project(tmp_path_factory.mktemp("plain"), tiny_params, shard_folder, patch)
+        train(plan_workers(0), run)
+        return read_outputs(run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_loss_changes_no_byte(joined, undisturbed, project, capsys, victim, moment):
+    seconds = train_with_loss(joined, Plan(2, 0), project, victim, moment)
+    assert read_outputs(project) == undisturbed
+    out, err = capsys.readouterr()
+    assert err.count(": all start again") == 1 and "going on after epoch" in out
+    print(f"{victim} {moment}: {seconds:.1f} s to recover")
+
+
+@pytest.mark.slow
+def test_the_same_bytes_each_time(joined, undisturbed, project):
+    train(Plan(2, 0), project)
+    assert read_outputs(project) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_mistake_of_the_users_is_not_tried_again(joined, project, capsys):
+    values = {"lr": 1e30, "warmup_epochs": 0.0, "weight_decay": 0.0}
+    params = project.params.model_copy(
+        update={"train": project.params.train.model_copy(update=values)}
+    )
+    run = Run(params, project.shards, project.state, project.logs, project.network, project.history)
+    with pytest.raises(UserError, match=r"train.lr: the loss is not finite in epoch \d"):
+        train(Plan(2, 0), run)
+    assert "start again" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_folder_that_workers_do_not_see_is_one_line(joined, project):
+    # As on a host that has files of this name, but not this one's: its lock is not there.
+    here, same_inputs = project.locks
+    with exclusive_lock(same_inputs, "training"):
+        with pytest.raises(UserError, match=r"models is not the folder of that name where"):
+            train_on_workers(Plan(2, 0), project)
+
+
+def start_stage(folder, **changes):
+    """The train stage in `folder`, its output in a file there."""
+    arguments = [sys.executable, "-u", str(ROOT / "stages/train.py")]
+    with open(folder / "log", "wb") as log:
+        return subprocess.Popen(
+            arguments, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            env=environment(XDG_CACHE_HOME=str(folder / "cache"), **changes),
+        )  # fmt: skip
+
+
+def wait_for(text, folder, process, seconds=120):
+    end = time.monotonic() + seconds
+    while text not in (folder / "log").read_text():
+        assert process.poll() is None and time.monotonic() < end, (folder / "log").read_text()
+        time.sleep(0.1)
+
+
+def find_workers():
+    """The processes of the cluster that train."""
+    found = []
+    for pid in find_processes(MARK):
+        with contextlib.suppress(OSError):
+            command = Path("/proc", pid, "cmdline").read_bytes()
+            found += [pid] if command.startswith(b"ray::Worker") else []
+    return found
+
+
+def test_the_stage_trains_on_the_cluster(cluster, project, tmp_path):
+    process = start_stage(tmp_path)
+    assert process.wait(180) == 0, (tmp_path / "log").read_text()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0] == (
+        "14 train and 5 validation records, 3 steps of 4 an epoch, on 2 workers, each on the CPU: "
+        "no GPU found"
+    )
+    assert sum(line.startswith("epoch ") for line in lines) == 3
+    assert project.network.is_file() and Path("reports/plots/history.csv").is_file()
+    assert len(list(Path("logs").glob("*/events.*"))) == 1
+    assert not list(Path("cache/hourglass").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", LINES)
+def test_the_driver_takes_the_workers_with_it(cluster, project, tmp_path, kind):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["train"]["epochs"] = 10_000
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    process = start_stage(tmp_path)
+    wait_for("epoch   2/", tmp_path, process)
+    assert len(find_workers()) == 2
+    process.send_signal(LINES[kind])
+    process.wait(60)
+    end = time.monotonic() + 60
+    while find_workers() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not find_workers()
+    if kind == "Ctrl-C":
+        assert (tmp_path / "log").read_text().splitlines()[-1] == "interrupted"
