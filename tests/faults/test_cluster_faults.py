@@ -1,4 +1,4 @@
-"""training on a cluster of two nodes: workers, nodes and the driver lost at any moment"""
+"""Training on a cluster: workers, nodes and drivers lost at any moment, folders not shared."""
 
 import contextlib
 import os
@@ -10,10 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
-
-pytest.importorskip("ray", reason="training on a cluster runs on Ray")
 import ray
+import yaml
 
 from helpers.clusters import two_node_cluster
 from helpers.lost_workers import MOMENTS, VICTIMS, train_with_loss
@@ -113,10 +111,9 @@ def test_a_mistake_of_the_users_is_not_tried_again(joined, project, capsys):
 @pytest.mark.slow
 def test_a_folder_that_workers_do_not_see_is_one_line(joined, project):
     # As on a host that has files of this name, but not this one's: its lock is not there.
-    here, same_inputs = project.locks
-    with exclusive_lock(same_inputs, "training"):
-        with pytest.raises(UserError, match=r"models is not the folder of that name where"):
-            train_on_workers(Plan(2, 0), project)
+    missing = pytest.raises(UserError, match=r"models is not the folder of that name where")
+    with exclusive_lock(project.locks[1], "training"), missing:
+        train_on_workers(Plan(2, 0), project)
 
 
 def start_stage(folder, **changes):
