@@ -50,7 +50,7 @@ def predict_files(predictor, files, box=None):
         For each in order (picture's path, record's path, mean score), or the `UserError` that says
         why it cannot be used.
     """
-    batch_size = BATCH_SIZE * predictor.distribute_strategy.num_replicas_in_sync
+    batch_size = BATCH_SIZE * predictor.strategy.num_replicas_in_sync
     read = functools.partial(read_photo, box=box, size=predictor.size)
     write = functools.partial(write_pose, box=box)
     with open_pool() as pool:
@@ -127,7 +127,7 @@ def find_poses(predictor, photos, batch_size):
 def _predict_batch(predictor, photos):
     views = np.stack([photo.view for photo in photos])
     # Each device needs something to do: the batch is repeated up to their number.
-    number = max(len(views), predictor.distribute_strategy.num_replicas_in_sync)
+    number = max(len(views), predictor.strategy.num_replicas_in_sync)
     keypoints, scores = predictor.predict_views(np.resize(views, (number, *views.shape[1:])))
     for photo, points, sure in zip(photos, keypoints.numpy(), scores.numpy(), strict=False):
         yield photo, geometry.apply_transform(photo.to_picture, points), sure
