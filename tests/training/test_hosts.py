@@ -53,9 +53,10 @@ def free_address():
 def train_on(tiny_params, shard_folder, tmp_path_factory):
     """A function that trains on so many hosts: each one's losses, records, history, weights."""
     folder = tmp_path_factory.mktemp("hosts")
-    (folder / "job.pkl").write_bytes(pickle.dumps((tiny_params, shard_folder)))
 
-    def train(number, name):
+    def train(number, name, **values):
+        params = change_train(tiny_params, **values)
+        (folder / "job.pkl").write_bytes(pickle.dumps((params, shard_folder)))
         addresses = [free_address() for _ in range(number)]
         processes = []
         for rank in range(number):
@@ -100,6 +101,26 @@ def test_all_hosts_end_with_the_same_network(two_hosts):
     (first, second), _ = two_hosts
     assert [first[4], second[4]] == [0, 1]
     assert first[2:4] == second[2:4] and first[0] == second[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"optimizer": "adamw", "clip_norm": 0.01, "ema": 0.5},
+        {"precision": "mixed_float16"},
+        {"max_batch_per_device": 1},
+    ],
+    ids=["clipped and averaged", "float16", "passes"],
+)
+def test_two_hosts_train_as_one_device_by_other_recipes(train_on, values):
+    tolerance = 1e-2 if "precision" in values else 1e-4
+    name = next(iter(values))
+    (one,), _ = train_on(1, f"{name}-one", **values)
+    (first, second), _ = train_on(2, f"{name}-two", **values)
+    if "max_batch_per_device" not in values:  # norms see another pass's records
+        assert first[0] == pytest.approx(one[0], abs=tolerance)
+    assert first[3] == second[3]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import socket
+import sys
 
 import ray
 
@@ -19,7 +20,7 @@ class PeerLostError(Exception):
 
 @ray.remote(concurrency_groups={"console": 1})
 class Worker:
-    """A worker; what it prints while it trains is kept for the driver."""
+    """A worker; what the first one prints while it trains is kept for the driver."""
 
     def __init__(self):
         self.chunks = collections.deque()
@@ -35,10 +36,10 @@ class Worker:
         _enter_project(folder, run)
         task = {"type": "worker", "index": rank}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-        with (
-            contextlib.redirect_stdout(Console("stdout", self.chunks, is_terminal)),
-            contextlib.redirect_stderr(Console("stderr", self.chunks, is_terminal)),
-        ):
+        out, err = sys.stdout, sys.stderr  # which end in Ray's logs
+        if rank == 0:
+            out, err = (Console(name, self.chunks, is_terminal) for name in ("stdout", "stderr"))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             _train(run, num_gpus)
 
     @ray.method(concurrency_group="console")
