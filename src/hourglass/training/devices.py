@@ -35,8 +35,8 @@ def choose_part_size(params, num_devices):
     if rest:
         raise UserError(
             f"params.yaml: train.batch_size: {params.batch_size} cannot be shared out equally over "
-            f"{num_devices} devices; choose a multiple, or take fewer: CUDA_VISIBLE_DEVICES=0,1, on "
-            "a cluster cluster.num_workers"
+            f"{num_devices} devices; choose a multiple, or take fewer (CUDA_VISIBLE_DEVICES=0,1; "
+            "cluster.num_workers)"
         )
     limit = params.max_batch_per_device or share
     return max(size for size in range(1, share + 1) if size <= limit and share % size == 0)
