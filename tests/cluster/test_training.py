@@ -47,9 +47,17 @@ def test_workers_are_spread_over_the_hosts(plan, num_workers, hosts, expected):
     assert plan(num_workers, *hosts) == Plan(*expected)
 
 
-def test_more_workers_than_gpus_are_refused(plan):
-    with pytest.raises(UserError, match=r"cluster.num_workers: 9 workers .* 2 hosts .* have 8;"):
-        plan(9, (16, 4), (16, 4))
+@pytest.mark.parametrize(
+    ("num_workers", "hosts", "line"),
+    [
+        (9, [(16, 4), (16, 4)], "9 workers want a GPU each, and the cluster's hosts have 4, 4;"),
+        (3, [(1, 0), (1, 0)], "3 workers want a CPU each, and the cluster's hosts have 1, 1;"),
+        (0, [(0, 0)], "1 workers want a CPU each, and the cluster's hosts have 0;"),
+    ],
+)
+def test_more_workers_than_devices_are_refused(plan, num_workers, hosts, line):
+    with pytest.raises(UserError, match=line):
+        plan(num_workers, *hosts)
 
 
 def test_a_plan_tells_its_devices():

@@ -44,19 +44,23 @@ def plan_workers(num_workers):
 
     Hosts without a GPU are left out where others have some; all workers have as many GPUs as the
     one with the fewest.
+
+    Raises:
+        UserError: the cluster is too small.
     """
     hosts = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = sorted((int(host.get("GPU", 0)) for host in hosts), reverse=True)
-    num_hosts = sum(map(bool, gpus)) or sum(host.get("CPU", 0) >= 1 for host in hosts)
-    num_workers = num_workers or max(1, num_hosts)
-    fewest = gpus[min(num_workers, max(1, num_hosts)) - 1]  # on a host that is used
-    plan = Plan(num_workers, fewest // -(-num_workers // max(1, num_hosts)))
-    if gpus[0] and not plan.num_gpus:
+    kind = "GPU" if any(host.get("GPU", 0) >= 1 for host in hosts) else "CPU"
+    counts = sorted((int(host.get(kind, 0)) for host in hosts), reverse=True)
+    num_hosts = max(1, sum(map(bool, counts)))
+    num_workers = num_workers or num_hosts
+    on_a_host = -(-num_workers // num_hosts)
+    part = counts[min(num_workers, num_hosts) - 1] // on_a_host
+    if not part:
         raise UserError(
-            f"params.yaml: cluster.num_workers: {num_workers} workers want a GPU each, and the "
-            f"{num_hosts} hosts that have some have {sum(gpus)}; lower it"
+            f"params.yaml: cluster.num_workers: {num_workers} workers want a {kind} each, and the "
+            f"cluster's hosts have {', '.join(map(str, counts))}; lower it, or 0 for one a host"
         )
-    return plan
+    return Plan(num_workers, part if kind == "GPU" else 0)
 
 
 def train_on_workers(plan, run):
