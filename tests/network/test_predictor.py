@@ -60,7 +60,7 @@ def test_predict_split_flags_whom_the_shards_do_not_hold():
             assert spec.shape == [None]
             number = 2.0 * np.ones((2, 16, 2), np.float32)
             answer = np.array([3, 1]), number * [[[3]], [[1]]], number[..., 0]
-            return lambda _: map(tf.constant, answer)
+            return lambda _: [tf.constant(values) for values in answer]
 
     batches = tf.data.Dataset.range(2).batch(2)
     keypoints, scores, is_predicted = predict_split(Predictor(), batches, 5)

@@ -107,15 +107,17 @@ def predict_split(predictor, batches, num_persons):
         keypoints: float32 [num_persons, 16, 2], original px; scores: float32 [num_persons, 16].
         is_predicted: bool [num_persons], False for persons that the batches do not hold.
     """
+    found, predict = [], predictor.compile_call(batches.element_spec)
+    with tqdm(total=num_persons, desc="predict", unit="image", disable=None, leave=False) as bar:
+        for batch in batches:
+            found.append(predict(batch))  # which need not be there yet
+            bar.update(len(found[-1][0]))
     keypoints = np.zeros((num_persons, NUM_JOINTS, 2), np.float32)
     scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
     is_predicted = np.zeros(num_persons, bool)
-    predict = predictor.compile_call(batches.element_spec)
-    with tqdm(total=num_persons, desc="predict", unit="image", disable=None, leave=False) as bar:
-        for batch in batches:
-            # By index: a last batch that was filled up holds its first records twice.
-            index, *found = (tensor.numpy() for tensor in predict(batch))
-            keypoints[index], scores[index] = found
-            is_predicted[index] = True
-            bar.update(len(index))
+    # By index: a last batch that was filled up holds its first records twice.
+    for tensors in found:
+        index, *values = (tensor.numpy() for tensor in tensors)
+        keypoints[index], scores[index] = values
+        is_predicted[index] = True
     return keypoints, scores, is_predicted
