@@ -104,8 +104,8 @@ class Trainer:
         epoch = np.float32(len(state.history))
         if sum_over_hosts(self.strategy, epoch) != epoch * self.share.number:
             raise UserError(
-                f"{self.state_path}: hosts see different epochs there; its storage shows some of "
-                "them what was written too late: wait, then repeat, or choose another"
+                f"{self.state_path}: hosts see different epochs there, as storage does that shows "
+                "new files late; wait a minute, then repeat, or move XDG_CACHE_HOME to another"
             )
         return state
 
