@@ -1,6 +1,8 @@
 """Reads of a `.tar.gz` in large blocks: each read inflates anew from the seek point before it."""
 
 import contextlib
+import tarfile
+from tarfile import BLOCKSIZE
 
 # At 4 MiB a seek point, 2 MiB are inflated on average before what is asked for. Pictures one by
 # one: 48 MB/s of CPU time, blocks of 16 MiB 257, of 64 MiB 277.
@@ -9,10 +11,10 @@ MAX_GAP_BYTES = 4 << 20  # what is not asked for is passed over where a seek is 
 
 
 class BlockReader:
-    """Reads at any place of an inflated archive, and fast where they were announced.
+    """Reads a tar's members at any place, and fast where they were announced.
 
     Args:
-        file: `indexed_gzip.IndexedGzipFile`.
+        file: `indexed_gzip.IndexedGzipFile` of the tar.
         errors: the exceptions that damage raises.
     """
 
@@ -33,7 +35,9 @@ class BlockReader:
             self._load(offset, length)
         start = offset - self._start
         if start >= 0 and start + size <= len(self._block):
-            return self._block[start : start + size]
+            if start == 0 or _is_header(self._block[max(start - BLOCKSIZE, 0) : start]):
+                return self._block[start : start + size]
+            self._block = b""
         return self._file.pread(size, offset)
 
     def _load(self, offset, length):
@@ -41,6 +45,18 @@ class BlockReader:
         # Damaged somewhere: its members are then read, and judged, one by one.
         with contextlib.suppress(*self._errors):
             self._start, self._block = offset, self._file.pread(length, offset)
+
+
+def _is_header(data):
+    """Whether a member follows: not where damage before it went unnoticed and has moved all bytes.
+
+    A seek point between the damage and the member makes that good, a block runs through it.
+    """
+    try:
+        tarfile.TarInfo.frombuf(data, tarfile.ENCODING, "surrogateescape")  # compares its checksum
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def plan_blocks(spans):
