@@ -54,14 +54,17 @@ def ray_runs(project, stage):
     Ray takes long to start: for the second run its tasks take both cores, so that one runs at a
     time.
     """
-    out, runs, task = project / "data" / "tfrecords", [], shard_tasks.shard_task
+    out, runs = project / "data" / "tfrecords", []
+    tasks = {name: getattr(shard_tasks, name) for name in ("stretch_task", "shard_task")}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setattr(sys, "argv", ["shard.py", "--workers", "2"])
+        patch.setattr("hourglass.records.stretches.STRETCH_WORK", 4 * 200 << 10)  # several
         try:
             for num_cpus in (1, 2):
-                patch.setattr(shard_tasks, "shard_task", task.options(num_cpus=num_cpus))
+                for name, task in tasks.items():
+                    patch.setattr(shard_tasks, name, task.options(num_cpus=num_cpus))
                 stage.main()
                 runs.append({path.name: path.read_bytes() for path in out.iterdir()})
                 shutil.rmtree(out)
