@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -167,3 +168,32 @@ def test_a_workers_user_error_comes_through_as_itself(seen, monkeypatch):
     expected = type(seen) if isinstance(seen, UserError) else ray.exceptions.RayTaskError
     with pytest.raises(expected, match="damaged" if expected is UserError else None):
         shard_tasks.get_result("task", "a.tfrecords")
+
+
+def test_files_that_a_worker_does_not_see_are_one_line(tmp_path):
+    shard_tasks.check_shared(tmp_path)
+    missing = tmp_path / "data" / "images.zip"
+    with pytest.raises(UserError) as error:
+        shard_tasks.check_shared(tmp_path, missing)
+    line = str(error.value)
+    assert line.startswith(f"{missing}: not there on {socket.gethostname()}; data/ must lie")
+    assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("lacking", ["the archive", "the folder of records"])
+def test_each_task_looks_for_what_it_reads_and_writes(tmp_path, lacking):
+    archive, scratch = tmp_path / "images.zip", tmp_path / "records"
+    if lacking == "the archive":
+        scratch.mkdir()
+    else:
+        archive.touch()
+    write_records, write_shard = (
+        shard_tasks.stretch_task._function,
+        shard_tasks.shard_task._function,
+    )
+    with pytest.raises(UserError, match="not there on"):
+        write_records(scratch / "stretch", [], [], archive, None)
+    if lacking != "the archive":
+        with pytest.raises(UserError, match="not there on"):
+            write_shard(tmp_path / "out" / "s.tfrecords", scratch, [])
+    assert not (tmp_path / "out").exists() and not (scratch / "stretch").exists()
