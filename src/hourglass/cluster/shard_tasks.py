@@ -101,19 +101,25 @@ def write_stretches(folder, stretches, persons, archive, params):
         there is none}.
     """
     paths = [folder / f"stretch_{number:05d}" for number in range(len(stretches))]
-    jobs = []
-    for path, keys in zip(paths, stretches, strict=True):
-        people = [persons[split][index] for split, index in keys]  # only these travel
-        names = dict.fromkeys(person.image for person in people)
-        what = f"{archive.name}, {people[0].image} to {people[-1].image}"
-        indices = [index for _, index in keys]
-        jobs.append(Job(what, len(names), (path, indices, people, archive, params)))
-    records = {}
+    jobs = [
+        make_stretch_job(path, keys, persons, archive, params)
+        for path, keys in zip(paths, stretches, strict=True)
+    ]
     results = run_tasks(stretch_task, jobs, "cut crops", "picture")
-    for path, keys, places in zip(paths, stretches, results, strict=True):
-        for key, place in zip(keys, places, strict=True):
-            records[key] = place if isinstance(place, str) else (path.name, *place)
-    return records
+    return {
+        key: place if isinstance(place, str) else (path.name, *place)
+        for path, keys, places in zip(paths, stretches, results, strict=True)
+        for key, place in zip(keys, places, strict=True)
+    }
+
+
+def make_stretch_job(path, keys, persons, archive, params):
+    """The `Job` of the persons `keys`, (split, index): they alone are sent to the worker."""
+    people = [persons[split][index] for split, index in keys]
+    num_pictures = len({person.image for person in people})
+    what = f"{archive.name}, {people[0].image} to {people[-1].image}"
+    arguments = (path, [index for _, index in keys], people, archive, params)
+    return Job(what, num_pictures, arguments)
 
 
 def gather_shards(folder, shards, scratch, records):
@@ -137,7 +143,7 @@ def run_tasks(task, jobs, title, unit):
         What the tasks returned, in the order of `jobs`.
     """
     # Two tasks a core: one runs, the next one's arguments have arrived.
-    limit = 2 * int(ray.cluster_resources().get("CPU", 1))
+    limit = max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
     results, waiting = [None] * len(jobs), iter(enumerate(jobs))
     total = sum(job.amount for job in jobs)
     with running_tasks() as running, tqdm(total=total, desc=title, unit=unit, disable=None) as bar:
