@@ -6,8 +6,6 @@ import pytest
 from ray.cluster_utils import Cluster
 
 NODE = {"num_cpus": 1, "include_dashboard": False}
-# For the cluster and its drivers alike: whether this machine's user has a token must not matter.
-WITHOUT_TOKEN = {"RAY_AUTH_MODE": "disabled"}
 
 
 @contextlib.contextmanager
@@ -21,7 +19,7 @@ def two_node_cluster(**environment):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("PYTHONPATH", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)
-        for name, value in (WITHOUT_TOKEN | environment).items():
+        for name, value in environment.items():
             patch.setenv(name, value)
         cluster = Cluster(initialize_head=True, head_node_args=NODE)
         cluster.add_node(**NODE)

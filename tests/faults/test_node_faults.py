@@ -1,4 +1,4 @@
-"""The shard stage on a cluster of two nodes, which starts once."""
+"""Shards on a cluster of two nodes: another package there, workers and nodes that die, tokens."""
 
 import json
 import os
@@ -21,14 +21,14 @@ from hourglass.records.index import write_index
 from hourglass.records.shards import plan_splits
 
 pytest.importorskip("ray", reason="the shard stage runs on Ray")
-from helpers.clusters import NODE, WITHOUT_TOKEN, two_node_cluster
+from helpers.clusters import NODE, two_node_cluster
 
 PHOTOGRAPHS = DATA / "lspet-mini"
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Its workers find another `hourglass` than ours in front of all that is installed."""
+    """It starts once; its workers find another `hourglass` in front of all that is installed."""
     other = tmp_path_factory.mktemp("other")
     (other / "hourglass").mkdir()
     (other / "hourglass" / "__init__.py").write_text("raise ImportError('another hourglass')")
@@ -42,7 +42,7 @@ def start_stage(cluster, project, **changes):
     """The shard stage in `project`, on the cluster; `changes` are of its environment."""
     return subprocess.Popen(
         [sys.executable, ROOT / "stages" / "shard.py"], cwd=project, stderr=subprocess.PIPE,
-        env=environment(RAY_ADDRESS=cluster.address, **WITHOUT_TOKEN | changes), text=True,
+        env=environment(RAY_ADDRESS=cluster.address, **changes), text=True,
     )  # fmt: skip
 
 
