@@ -54,38 +54,33 @@ class FusedNorm(layers.Layer):
     def call(self, inputs, training=False):
         """Normalise with the batch's statistics and move the kept ones, or with the kept ones."""
         if not training:
-            return self._normalise(inputs, 1.0)[0]
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync > 1:
-            outputs, mean, variance = self._normalise_together(inputs, context)
+            return self._normalise(inputs, is_training=False, exponential_avg_factor=1.0)[0]
+        norm, context = self.norm, tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync == 1:
+            share = self.new_share
+            outputs, *kept = self._normalise(inputs, is_training=True, exponential_avg_factor=share)
         else:
-            outputs, mean, variance = self._normalise(inputs, self.new_share, is_training=True)
+            outputs, *statistics = synchronised_norm(
+                inputs, norm.gamma.value, norm.beta.value, norm.epsilon, context
+            )
+            kept = map(self._move, (norm.moving_mean, norm.moving_variance), statistics)
         # As PyTorch, and unlike Keras, the variance that is kept is an estimate of the whole's: the
         # batch's times M / (M - 1) of M = N H W.
-        self.norm.moving_mean.assign(mean)
-        self.norm.moving_variance.assign(variance)
+        for variable, value in zip((norm.moving_mean, norm.moving_variance), kept, strict=True):
+            variable.assign(value)
         return outputs
 
-    def _normalise(self, inputs, new_share, is_training=False):
+    def _normalise(self, inputs, **settings):
         """The outputs and, in training, the kept statistics as they are moved."""
         norm = self.norm
         return tf.compat.v1.nn.fused_batch_norm(
             inputs, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance,
-            epsilon=norm.epsilon, is_training=is_training, exponential_avg_factor=new_share,
+            epsilon=norm.epsilon, **settings,
         )  # fmt: skip
 
-    def _normalise_together(self, inputs, context):
-        """The same over the parts of the batch that all replicas hold."""
-        norm = self.norm
-        outputs, mean, variance = synchronised_norm(
-            inputs, norm.gamma.value, norm.beta.value, norm.epsilon, context
-        )
-        kept = [tf.convert_to_tensor(v.value) for v in (norm.moving_mean, norm.moving_variance)]
-        new = [
-            old + self.new_share * (now - old)
-            for old, now in zip(kept, (mean, variance), strict=True)
-        ]
-        return outputs, *new
+    def _move(self, kept, new):
+        old = tf.convert_to_tensor(kept.value)
+        return old + self.new_share * (new - old)
 
 
 def synchronised_norm(inputs, gamma, beta, epsilon, context):
