@@ -47,14 +47,12 @@ def main():
         for number in (1, 2):
             folder = options.work / f"{way.replace(' ', '-')}-{number}"
             make_project(folder, way, options)
-            run = run_on_cluster if way == "cluster" else run_processes
-            run(way, folder.resolve())
+            (run_on_cluster if way == "cluster" else run_processes)(way, folder.resolve())
             results.setdefault(way, []).append(json.loads((folder / "result.json").read_text()))
     print_table(results)
 
 
 def make_project(folder, way, options):
-    """A project of its own on the same shards."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("data", "models", "reports/plots"):
         (folder / name).mkdir(parents=True)
@@ -85,10 +83,11 @@ def run_processes(way, folder):
 
 def run_on_cluster(_, folder):
     """Run the train stage on a cluster of two nodes, and read what it leaves."""
-    from ray.cluster_utils import Cluster
-
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # there and here, whatever token its user has
     for name in ("PYTHONPATH", "RAY_ADDRESS"):  # its workers know the package by Ray alone
         os.environ.pop(name, None)
+    from ray.cluster_utils import Cluster
+
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
     try:
         cluster.add_node(**NODE)
@@ -168,8 +167,8 @@ def write_result(folder, losses, history, weights):
 
 def print_table(results):
     """Markdown: differences from one device, and of the cluster from two processes."""
-    print(f"\n| run on | first {NUM_STEPS} losses | epochs' losses | PCKh@0.5, @0.1 | twice |")
-    print("|---|---|---|---|---|")
+    columns = "run on", f"first {NUM_STEPS} losses", "epochs' losses", "PCKh@0.5, @0.1", "twice"
+    print(f"\n| {' | '.join(columns)} |\n|---|---:|---:|---:|---|")
     for way, runs in results.items():
         first = results.get("1 device", runs)[0]
         losses, base = ([row["loss"] for row in run["history"]] for run in (runs[0], first))
