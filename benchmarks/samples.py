@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from hourglass.annotations.checks import check_records
 from hourglass.records.index import write_index
-from hourglass.records.shards import plan_shards, write_shard
+from hourglass.records.shards import list_rejects, plan_shards
 from hourglass.records.splits import open_split
+from hourglass.records.stretches import write_records
 from hourglass.synthetic.pictures import draw_picture
 
 MPII_WIDTH = 1280  # px, as most of MPII's
@@ -108,16 +109,12 @@ def repeat_sample(sample, times):
 def write_split(folder, sample, shard_params, num_shards=8):
     """Write the sample as train shards; the paths, and the split as the pipeline opens it."""
     shards = plan_shards("train", "train", len(sample.persons), num_shards, seed=1)
-    results = [
-        write_shard(
-            folder / shard.name,
-            shard.indices,
-            [sample.persons[k] for k in shard.indices],
-            sample,
-            shard_params,
-        )
-        for shard in tqdm(shards, desc=folder.name, disable=None)
-    ]
+    results = []
+    for shard in tqdm(shards, desc=folder.name, disable=None):
+        persons = [sample.persons[k] for k in shard.indices]
+        path = folder / shard.name
+        written = write_records(path, shard.indices, persons, sample, shard_params)
+        results.append(list_rejects(shard.indices, persons, written))
     write_index(folder, shards, results, {"train": len(sample.persons)}, shard_params)
     return open_split(folder, "train", 256)
 

@@ -26,8 +26,9 @@ from hourglass.params import load_params
 from hourglass.records.images import decode_image
 from hourglass.records.index import write_index
 from hourglass.records.input_pipeline import eval_batches
-from hourglass.records.shards import plan_shards, write_shard
+from hourglass.records.shards import list_rejects, plan_shards
 from hourglass.records.splits import open_split
+from hourglass.records.stretches import write_records
 
 ROOT = Path(__file__).parents[1]
 SIZES = (384, 416, 440, 448, 512, 576, 0)
@@ -67,8 +68,9 @@ def store_sample(sample, params, folder, size):
     """The sample as one validation shard in `folder`, opened for a network of `size` px."""
     shards = plan_shards("validation", "val", len(sample.persons), 1)
     path = folder / shards[0].name
-    result = write_shard(path, shards[0].indices, sample.persons, sample, params)
-    write_index(folder, shards, [result], {"validation": len(sample.persons)}, params)
+    written = write_records(path, shards[0].indices, sample.persons, sample, params)
+    rejects = list_rejects(shards[0].indices, sample.persons, written)
+    write_index(folder, shards, [rejects], {"validation": len(sample.persons)}, params)
     return open_split(folder, "validation", size)
 
 

@@ -1,7 +1,7 @@
-"""Cut a crop of each person out of the pictures into TFRecords; a Ray task writes each shard.
+"""Cut a crop of each person out of the pictures into TFRecords, in Ray tasks.
 
 reads   data/raw/<dataset>, data/annotations; the environment variable RAY_ADDRESS: a cluster to use
-writes  data/tfrecords
+writes  data/tfrecords; while it runs data/.stretches
 params  data.dataset, shard
 """
 

@@ -7,6 +7,8 @@ import pytest
 from helpers.paths import ROOT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# No Ray of a test, and none that joins it, goes by the token of whoever runs the tests.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import contextlib
 import fcntl
 import json
 import os
@@ -170,3 +171,21 @@ def test_file_that_its_last_holder_removed_is_not_taken_for_the_lock(
     with exclusive_lock(path, "testing"):
         assert len(calls) == 2 and path.read_text() == str(os.getpid())
     assert names_in(tmp_path) == []
+
+
+# --- scratch_folder
+
+
+def test_a_scratch_folder_is_new_each_time_and_leaves_nothing(tmp_path):
+    path, names = tmp_path / "scratch", set()
+    (path / "left").mkdir(parents=True)
+    (path / "left" / "file").write_text("of a run that was killed")
+    for error in (None, KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt), files.scratch_folder(path) as folder:
+            assert list(path.iterdir()) == [folder] and not list(folder.iterdir())
+            (folder / "file").write_text("x")
+            names.add(folder.name)
+            if error:
+                raise error
+        assert not path.exists()
+    assert len(names) == 2

@@ -26,5 +26,6 @@ Words, one for each thing:
     square       x, y, side: whole pixels of a picture to cut out; box: a user's x, y, width, height
     stored       of the pictures in the TFRecords; original: of the dataset's pictures
     network      the Keras model alone; loss model, predictor: with what surrounds it
+    stretch      pictures that follow one another in an archive, and the records of their persons
     record       an annotation's JSON object, or a serialized example; reject: one that was left out
 """

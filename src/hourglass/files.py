@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from pathlib import Path
 
 from hourglass.errors import UserError
@@ -36,6 +37,22 @@ def atomic_path(path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(path):
+    """Yield a new folder below `path`; both are removed at the end, as is what a killed run left.
+
+    Its name differs from run to run: what outlived a killed one cannot write into it.
+    """
+    path = Path(path)
+    shutil.rmtree(path, ignore_errors=True)
+    folder = path / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def write_json(path, value):

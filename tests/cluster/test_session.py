@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,7 +39,9 @@ def inits(monkeypatch):
     """The arguments of all calls of `ray.init`, which does nothing."""
     calls = []
     monkeypatch.setattr(ray, "init", lambda **settings: calls.append(settings))
-    monkeypatch.setattr(os, "environ", {**os.environ, "PYTHONPATH": ""})
+    # A Ray that another test has started here leaves a mode behind.
+    kept = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    monkeypatch.setattr(os, "environ", {**kept, "PYTHONPATH": ""})
     return calls
 
 
@@ -110,6 +113,21 @@ def test_a_cluster_that_answers_is_joined(monkeypatch, inits, server):
         session.start_ray(None)
     thread.join()
     assert [call["address"] for call in inits] == [address, "auto"]
+
+
+@pytest.mark.parametrize("mode", [None, "disabled", "token"])
+def test_a_token_is_for_a_cluster_that_wants_one(monkeypatch, inits, mode):
+    worker = SimpleNamespace(remote=lambda: mode)
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda function: worker)
+    monkeypatch.setattr(ray, "get", lambda answer: answer)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    session.start_ray(None)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    if mode == "token":
+        session.start_ray(None)
+    else:
+        with pytest.raises(UserError, match=r"^RAY_ADDRESS auto: .* set RAY_AUTH_MODE=disabled"):
+            session.start_ray(None)
 
 
 @pytest.mark.parametrize("address", [None, ""])

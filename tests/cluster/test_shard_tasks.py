@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -54,14 +55,17 @@ def ray_runs(project, stage):
     Ray takes long to start: for the second run its tasks take both cores, so that one runs at a
     time.
     """
-    out, runs, task = project / "data" / "tfrecords", [], shard_tasks.shard_task
+    out, runs = project / "data" / "tfrecords", []
+    tasks = {name: getattr(shard_tasks, name) for name in ("stretch_task", "shard_task")}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setattr(sys, "argv", ["shard.py", "--workers", "2"])
+        patch.setattr("hourglass.records.stretches.STRETCH_WORK", 4 * 200 << 10)  # several
         try:
             for num_cpus in (1, 2):
-                patch.setattr(shard_tasks, "shard_task", task.options(num_cpus=num_cpus))
+                for name, task in tasks.items():
+                    patch.setattr(shard_tasks, name, task.options(num_cpus=num_cpus))
                 stage.main()
                 runs.append({path.name: path.read_bytes() for path in out.iterdir()})
                 shutil.rmtree(out)
@@ -164,3 +168,32 @@ def test_a_workers_user_error_comes_through_as_itself(seen, monkeypatch):
     expected = type(seen) if isinstance(seen, UserError) else ray.exceptions.RayTaskError
     with pytest.raises(expected, match="damaged" if expected is UserError else None):
         shard_tasks.get_result("task", "a.tfrecords")
+
+
+def test_files_that_a_worker_does_not_see_are_one_line(tmp_path):
+    shard_tasks.check_shared(tmp_path)
+    missing = tmp_path / "data" / "images.zip"
+    with pytest.raises(UserError) as error:
+        shard_tasks.check_shared(tmp_path, missing)
+    line = str(error.value)
+    assert line.startswith(f"{missing}: not there on {socket.gethostname()}; data/ must lie")
+    assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("lacking", ["the archive", "the folder of records"])
+def test_each_task_looks_for_what_it_reads_and_writes(tmp_path, lacking):
+    archive, scratch = tmp_path / "images.zip", tmp_path / "records"
+    if lacking == "the archive":
+        scratch.mkdir()
+    else:
+        archive.touch()
+    write_records, write_shard = (
+        shard_tasks.stretch_task._function,
+        shard_tasks.shard_task._function,
+    )
+    with pytest.raises(UserError, match="not there on"):
+        write_records(scratch / "stretch", [], [], archive, None)
+    if lacking != "the archive":
+        with pytest.raises(UserError, match="not there on"):
+            write_shard(tmp_path / "out" / "s.tfrecords", scratch, [])
+    assert not (tmp_path / "out").exists() and not (scratch / "stretch").exists()

@@ -96,7 +96,7 @@ def run_pictures(count, folder, real):
     from hourglass.frameworks import tf
     from hourglass.params import load_params
     from hourglass.records.schema import parse_record
-    from hourglass.records.shards import write_shard
+    from hourglass.records.stretches import write_records
 
     originals = draw_pictures(folder)
     originals += [path.read_bytes() for path in sorted(real.glob("*.jpg"))[:10]]
@@ -110,8 +110,8 @@ def run_pictures(count, folder, real):
         last = count // 2 if first == 0 else count
         path = folder / "mutated.tfrecords"
         params = shard.model_copy(update={"crop_size": crop_size})
-        rejects = write_shard(path, range(first, last), persons[first:last], images, params)
-        reasons += [reason for _, _, reason, _ in rejects]
+        results = write_records(path, range(first, last), persons[first:last], images, params)
+        reasons += [result for result in results if isinstance(result, str)]
         for raw in tf.data.TFRecordDataset(str(path)):
             signal.alarm(LIMIT_SECONDS)
             tf.io.decode_jpeg(parse_record(raw)["encoded"], channels=3)  # as train does

@@ -15,7 +15,7 @@ import pytest
 
 from helpers.archives import index_tar, md5, names_in, random_bytes, tar_info, write_tar, zip_bytes
 from hourglass.errors import UserError
-from hourglass.raw import archives, downloads
+from hourglass.raw import archives, blocks, downloads, tar_index
 from hourglass.raw.archives import open_images, read_member
 from hourglass.raw.datasets import RemoteFile
 from hourglass.raw.packing import pack_folder
@@ -311,6 +311,44 @@ def test_a_picture_cut_off_by_the_end_is_damaged():
     index.write_text(json.dumps(content))
     with open_images(path) as images:
         assert re.match(r"damaged \(.* of 1,000,000", refusal(images.read, "a.jpg"))
+
+
+def read_all(archive, names, announce):
+    """Each picture's bytes, or why it has none; announced, as shards are made, or one by one."""
+    with open_images(archive) as images:
+        images.announce(names if announce else [])
+        found = {}
+        for name in names:
+            try:
+                found[name] = images.read(name)
+            except UserError as error:
+                found[name] = str(error)
+    return found
+
+
+def zero_bytes(data, place):
+    data[place : place + 300] = bytes(300)
+
+
+def flip_bits(data, place):
+    data[place] ^= 0xFF
+
+
+@pytest.mark.parametrize("damage", [zero_bytes, flip_bits])
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.7])
+def test_damage_inside_a_tar_costs_the_pictures_it_touches(monkeypatch, damage, part):
+    monkeypatch.setattr(tar_index, "SEEK_SPACING_BYTES", 1 << 16)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 200_000)
+    # Half of each cannot be compressed, as in a JPEG; half can.
+    members = {f"{k:02}.jpg": random_bytes(9_000, k) + b"%d, " % k * 3_000 for k in range(60)}
+    path = index_tar(Path("a.tar.gz"), [(f"images/{n}", data) for n, data in members.items()])
+    data = bytearray(path.read_bytes())
+    damage(data, int(part * len(data)))
+    path.write_bytes(data)
+    announced, singly = (read_all(path, members, announce) for announce in (True, False))
+    assert announced == singly
+    wrong = {name for name, found in announced.items() if found != members[name]}
+    assert 1 <= len(wrong) <= 8  # up to the next seek point, those after it are lost too
 
 
 @pytest.mark.parametrize("call", [open_images, lambda path: read_member(path, "joints.mat")])

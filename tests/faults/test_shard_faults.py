@@ -28,10 +28,12 @@ from hourglass.raw.archives import open_images
 from hourglass.records.input_pipeline import eval_batches, train_batches
 from hourglass.records.shards import write_shard
 from hourglass.records.splits import name_damage, open_split, read_crops, read_truth
+from hourglass.records.stretches import write_records
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
 OUT = Path("data/tfrecords")
+SCRATCH = Path("data/.stretches")
 VICTIM = "train_0002_of_0003.tfrecords"
 ALWAYS = 99
 
@@ -67,33 +69,35 @@ def shard_stage():
     ray.shutdown()
 
 
-def fail_by_kill(_):
+def fail_by_kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fail_by_memory(_):
+def fail_by_memory():
     raise MemoryError
 
 
-def fail_by_io(path):
-    raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-
-
-def fail_by_full_disk(path):
-    """Let the kernel itself say that there is no space, from the first record on."""
-    path.with_name(f".{path.name}.tmp").symlink_to("/dev/full")
+def fail_by_io():
+    raise OSError(errno.EIO, os.strerror(errno.EIO), "a file")
 
 
 FAULTS = {
     "killed": fail_by_kill,
     "out of memory": fail_by_memory,
     "input/output error": fail_by_io,
-    "disk full": fail_by_full_disk,
+    "disk full": None,  # the kernel itself says that there is no space, from the first byte on
+}
+
+
+# What a phase's task is called, which of its files is to fail, and what an error calls that.
+PHASES = {
+    "stretch": ("stretch_task", "stretch_00001", "images.zip, "),
+    "shard": ("shard_task", VICTIM, f"{OUT / VICTIM}: "),
 }
 
 
 class FaultyImages:
-    """Reads as the archive does, but fails at its third picture: half a shard is written."""
+    """Reads as the archive does, but fails at its third picture: half a file is written."""
 
     def __init__(self, images, fail):
         self.images, self.fail, self.count = images, fail, 0
@@ -105,35 +109,54 @@ class FaultyImages:
         return self.images.read(name)
 
 
-def make_task(fault, times, tally, num_workers):
-    """A Ray task whose shard VICTIM fails the first so many `times`."""
+def write_stretch(fail, path, indices, persons, archive, params):
+    with open_images(archive) as images:
+        return write_records(path, indices, persons, FaultyImages(images, fail), params)
 
-    def shard_task(path, indices, persons, archive, params):
+
+def write_half_a_shard(fail, path, folder, ranges):
+    write_shard(path, folder, ranges[: len(ranges) // 2])
+    os.rename(path, path.with_name(f".{path.name}.tmp"))
+    fail()
+    return write_shard(path, folder, ranges)
+
+
+def make_task(phase, fault, times, tally, num_workers):
+    """A Ray task that fails the first so many `times` at the victim of `phase`."""
+    write = {"stretch": write_stretch, "shard": write_half_a_shard}[phase]
+
+    def task(path, *arguments):
         fails = False
-        if path.name == VICTIM:
+        if path.name == PHASES[phase][1]:
             with open(tally, "ab") as file:
                 file.write(b".")
             fails = tally.stat().st_size <= times
         if fails and fault == "disk full":
-            fail_by_full_disk(path)
-        with open_images(archive) as images:
-            fail = FAULTS[fault] if fails and fault != "disk full" else lambda path: None
-            source = FaultyImages(images, lambda: fail(path))
-            return write_shard(path, indices, persons, source, params)
+            return write_to_full_disk(path, *arguments)
+        return write(FAULTS[fault] if fails else lambda: None, path, *arguments)
 
-    return ray.remote(num_cpus=4 / num_workers, **shard_tasks.RETRIES)(shard_task)
+    def write_to_full_disk(path, *arguments):
+        path.with_name(f".{path.name}.tmp").symlink_to("/dev/full")
+        if phase == "shard":
+            return write_shard(path, *arguments)
+        return write_stretch(lambda: None, path, *arguments)
+
+    return ray.remote(num_cpus=4 / num_workers, **shard_tasks.RETRIES)(task)
 
 
 @pytest.fixture
 def run_with_fault(shard_stage, project, monkeypatch, capsys):
-    """A function that runs the shard stage with a faulty task; how often VICTIM was tried too."""
+    """A function that runs the shard stage with a faulty task; how often its victim was tried."""
+    monkeypatch.setattr("hourglass.records.stretches.STRETCH_WORK", 6 * 200 << 10)  # four stretches
 
-    def run(fault, times, num_workers=2):
+    def run(phase, fault, times, num_workers=2):
         tally = project / "tally"
         tally.write_bytes(b"")
-        task = make_task(fault, times, tally, num_workers)
-        monkeypatch.setattr(shard_tasks, "shard_task", task)
-        return run_stage(shard_stage, capsys), tally.stat().st_size
+        task = make_task(phase, fault, times, tally, num_workers)
+        monkeypatch.setattr(shard_tasks, PHASES[phase][0], task)
+        result = run_stage(shard_stage, capsys), tally.stat().st_size
+        assert not SCRATCH.exists()
+        return result
 
     return run
 
@@ -145,30 +168,33 @@ def assert_right_shards(shard_folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_workers", [1, 2, 4])
+@pytest.mark.parametrize(("phase", "num_workers"), [*((p, n) for p in PHASES for n in (1, 2, 4))])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_task_that_fails_twice_is_repeated(run_with_fault, shard_folder, fault, num_workers):
-    (code, _, err), tries = run_with_fault(fault, 2, num_workers)
+def test_a_task_that_fails_twice_is_repeated(
+    run_with_fault, shard_folder, phase, fault, num_workers
+):
+    (code, _, err), tries = run_with_fault(phase, fault, 2, num_workers)
     assert (code, err, tries) == (0, [], 3)
     assert_right_shards(shard_folder)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_task_that_always_fails_is_one_line_and_the_next_run_ends(
-    run_with_fault, shard_folder, fault
+    run_with_fault, shard_folder, phase, fault
 ):
-    result, tries = run_with_fault(fault, ALWAYS)
+    result, tries = run_with_fault(phase, fault, ALWAYS)
     said = {
         "killed": "its worker was killed",
         "out of memory": "too little memory; if memory is short, run stages/shard.py with fewer",
         "input/output error": "Input/output error; make room on the disk or fix its permissions",
         "disk full": "No space left on device; make room on the disk or fix its permissions",
     }
-    assert_one_line(result, f"{OUT / VICTIM}: ", said[fault], "then repeat")
+    assert_one_line(result, PHASES[phase][2], said[fault], "then repeat")
     assert tries == 4
     assert not (OUT / VICTIM).exists() and not (OUT / "index.json").exists()
-    assert run_with_fault(fault, 0)[0][0] == 0
+    assert run_with_fault(phase, fault, 0)[0][0] == 0
     assert_right_shards(shard_folder)
 
 
@@ -180,11 +206,13 @@ def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch,
 
     monkeypatch.setattr(stage, "start_ray", lambda _: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1})
-    monkeypatch.setattr(shard_tasks.shard_task, "remote", lambda *arguments: object())
+    monkeypatch.setattr(shard_tasks.stretch_task, "remote", lambda *arguments: object())
     monkeypatch.setattr(ray, "wait", lambda tasks: (tasks[:1], tasks[1:]))
     monkeypatch.setattr(ray, "get", get)
     result = run_stage(stage, capsys)
-    assert_one_line(result, ".tfrecords: ", "Task was killed due to", "fewer --workers")
+    assert_one_line(
+        result, "images.zip, train_00000.jpg to ", "Task was killed due to", "fewer --workers"
+    )
     assert not (OUT / "index.json").exists()
 
 
@@ -211,9 +239,10 @@ def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, err
 
 @pytest.mark.slow
 def test_a_defect_keeps_its_traceback(run_with_fault, monkeypatch):
-    monkeypatch.setitem(FAULTS, "defect", lambda _: {}["defect"])
+    monkeypatch.setitem(FAULTS, "defect", lambda: {}["defect"])
     with pytest.raises(ray.exceptions.RayTaskError, match="KeyError"):
-        run_with_fault("defect", ALWAYS)
+        run_with_fault("stretch", "defect", ALWAYS)
+    assert not SCRATCH.exists()
 
 
 @pytest.mark.slow
@@ -223,10 +252,10 @@ def test_a_disk_that_is_full_for_the_last_files_is_one_line(
 ):
     (OUT / f".{name}.tmp").parent.mkdir(parents=True)
     (OUT / f".{name}.tmp").symlink_to("/dev/full")
-    result, _ = run_with_fault("none", 0)
+    result, _ = run_with_fault("stretch", "none", 0)
     assert_one_line(result, f"{name}: No space left on device; make room")
     assert not (OUT / name).exists()
-    assert run_with_fault("none", 0)[0][0] == 0
+    assert run_with_fault("stretch", "none", 0)[0][0] == 0
     assert_right_shards(shard_folder)
 
 
@@ -259,15 +288,23 @@ def test_what_all_tasks_find_is_one_line_and_no_index(project, damage, parts):
     assert not (OUT / "index.json").exists()
 
 
+KILLED_AT = {
+    "before the archive is read": OUT.is_dir,
+    "while the archive is read": lambda: list(SCRATCH.glob("*/.stretch_*.tmp")),
+    "before the first shard": lambda: [*SCRATCH.glob("*/stretch_*"), *OUT.glob("*.tfrecords")],
+    "after the first": lambda: list(OUT.glob("*.tfrecords")),
+    "after the third": lambda: len(list(OUT.glob("*.tfrecords"))) >= 3,
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["before the first shard", "after the first", "after the third"])
+@pytest.mark.parametrize("place", KILLED_AT)
 @pytest.mark.parametrize("victim", ["the stage", "the stage and its workers"])
 def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, victim):
-    wanted = {"before the first shard": 0, "after the first": 1, "after the third": 3}[place]
     marked = environment(MARK=str(project))
     command = [sys.executable, str(ROOT / "stages" / "shard.py"), "--workers", "1"]
     process = subprocess.Popen(command, env=marked, start_new_session=True)
-    while not OUT.is_dir() or len(list(OUT.glob("*.tfrecords"))) < wanted:
+    while not KILLED_AT[place]():
         assert process.poll() is None
         time.sleep(0.005)
     if victim == "the stage":
@@ -278,6 +315,7 @@ def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, v
     assert not (OUT / "index.json").exists()
     subprocess.run(command, env=marked, check=True)
     assert_right_shards(shard_folder)
+    assert not SCRATCH.exists()
     # Two agents of Ray's, which write nothing here, look once a minute whether they are needed.
     assert not wait_for_none(project, seconds=100)
 

@@ -81,7 +81,8 @@ def _arm(values, loss):
         "while saving": (TrainingState, "save", _lose_in_save),
     }[loss.moment]
     setattr(owner, name, wrap(getattr(owner, name), loss))
-    TrainStep.__call__ = _note_first_step(TrainStep.__call__, loss)
+    if loss.lost.exists():
+        TrainStep.__call__ = _note_first_step(TrainStep.__call__, loss)
     if loss.moment == "while saving":
         threading.Thread(target=_watch_save, args=(loss,), daemon=True).start()
     return Run(**values)
@@ -90,7 +91,7 @@ def _arm(values, loss):
 def _note_first_step(step, loss):
     def wrapped(self, batch, learning_rate, number):
         result = step(self, batch, learning_rate, number)
-        if loss.lost.exists() and not loss.resumed.exists():
+        if not loss.resumed.exists():
             result.numpy()
             loss.resumed.touch()
         return result

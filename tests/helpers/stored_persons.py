@@ -11,6 +11,7 @@ from hourglass.annotations.persons import Person
 from hourglass.errors import UserError
 from hourglass.params import load_params
 from hourglass.records.crops import store_person
+from hourglass.records.images import Picture
 from hourglass.records.schema import parse_record, serialize_record
 
 
@@ -39,7 +40,7 @@ def make_person(seed=0, scale=1.3, image="a.jpg"):
 
 
 def encode_record(person, index, data, params):
-    return serialize_record(person, index, store_person(person, data, params))
+    return serialize_record(person, index, store_person(person, Picture(data), params))
 
 
 def read_record(serialized):

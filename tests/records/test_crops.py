@@ -16,7 +16,7 @@ from helpers.stored_persons import (
 )
 from hourglass import geometry
 from hourglass.records.crops import store_person
-from hourglass.records.images import BadImageError
+from hourglass.records.images import BadImageError, Picture
 
 
 @pytest.mark.parametrize("crop_size", [384, 96, 0])
@@ -45,7 +45,7 @@ def test_a_crop_is_no_larger_than_asked_and_its_square_is_all_of_it():
 def test_a_crop_that_is_not_shrunk_is_as_sharp_as_the_picture():
     stripes = np.tile(np.repeat(np.uint8([0, 255]), 4), (480, 80))  # 4 px wide
     picture = file_of(Image.fromarray(stripes).convert("RGB"), "JPEG", quality=95)
-    stored = store_person(make_person(scale=0.4), picture, shard_params())
+    stored = store_person(make_person(scale=0.4), Picture(picture), shard_params())
     crop = np.asarray(Image.open(io.BytesIO(stored.encoded)).convert("L"))
     assert crop.shape == (175, 175) and crop.std() > 110
 
@@ -80,7 +80,7 @@ def test_a_whole_jpeg_that_its_reader_refuses_is_encoded_anew(monkeypatch):
 
     monkeypatch.setattr(tf.io, "decode_jpeg", refuse)
     data = blob_jpeg(640, 480, 300, 200)
-    stored = store_person(make_person(), data, shard_params(crop_size=0))
+    stored = store_person(make_person(), Picture(data), shard_params(crop_size=0))
     assert stored.encoded != data
     assert Image.open(io.BytesIO(stored.encoded)).size == (640, 480)
 
@@ -107,7 +107,7 @@ def test_a_whole_picture_is_stored_while_its_square_shows_a_pixel_of_it(axis):
         center[axis] = person.center[axis] + start - square[axis]
         moved = dataclasses.replace(person, center=center)
         if is_seen:
-            assert store_person(moved, picture, params).encoded == picture
+            assert store_person(moved, Picture(picture), params).encoded == picture
         else:
             with pytest.raises(BadImageError, match="lies outside the picture"):
-                store_person(moved, picture, params)
+                store_person(moved, Picture(picture), params)

@@ -9,7 +9,8 @@ from hourglass import files
 from hourglass.errors import UserError
 from hourglass.records import schema
 from hourglass.records.index import read_index, write_index
-from hourglass.records.shards import plan_shards, write_shard
+from hourglass.records.shards import list_rejects, plan_shards
+from hourglass.records.stretches import write_records
 
 
 def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pictures):
@@ -19,10 +20,11 @@ def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pic
         *plan_shards("validation", "val", 1, 1),
     ]
     params = shard_params(crop_size=384)
-    results = [
-        write_shard(tmp_path / s.name, s.indices, [persons[k] for k in s.indices], pictures, params)
-        for s in shards
-    ]
+    results = []
+    for shard in shards:
+        chosen = [persons[k] for k in shard.indices]
+        written = write_records(tmp_path / shard.name, shard.indices, chosen, pictures, params)
+        results.append(list_rejects(shard.indices, chosen, written))
     counts = {"train": 3, "validation": 1}
     write_index(tmp_path, shards, results, counts, params)
     index = read_index(tmp_path)

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from helpers.stored_persons import Folder, people, shard_params
-from hourglass.records.schema import parse_record
+from helpers.stored_persons import people
 from hourglass.records.shards import (
     Shard,
     collect_rejects,
+    list_rejects,
     plan_shards,
     plan_splits,
     shard_name,
@@ -50,54 +49,33 @@ def test_the_order_follows_from_the_seed_alone():
     assert order(0) != list(range(50)), "0 is a seed too"
 
 
-def test_the_same_persons_give_the_same_bytes(tmp_path, pictures):
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        path = tmp_path / folder / "s.tfrecords"
-        persons = people("a.jpg", "b.jpg", "a.jpg")
-        assert write_shard(path, [4, 2, 9], persons, pictures, shard_params()) == []
-    one, two = ((tmp_path / f / "s.tfrecords").read_bytes() for f in ("one", "two"))
-    assert one == two
-    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
-    assert [int(record["index"]) for record in records] == [4, 2, 9]
-    assert [record["filename"].numpy() for record in records] == [b"a.jpg", b"b.jpg", b"a.jpg"]
+def test_a_shard_gathers_records_of_several_files_in_its_own_order(tmp_path):
+    (tmp_path / "one").write_bytes(b"aabbb")
+    (tmp_path / "two").write_bytes(b"c")
+    shard = tmp_path / "s.tfrecords"
+    write_shard(shard, tmp_path, [("one", 2, 3), ("two", 0, 1), ("one", 0, 2)])
+    assert shard.read_bytes() == b"bbbcaa"
 
 
-def test_broken_pictures_are_set_aside_with_the_reason(tmp_path, pictures):
+@pytest.mark.parametrize("missing", ["one", "two"], ids=["cut short", "gone"])
+def test_a_shard_whose_records_are_cut_or_gone_does_not_appear(tmp_path, missing):
+    (tmp_path / "one").write_bytes(b"aab")
+    (tmp_path / "three").write_bytes(b"c")
+    with pytest.raises(OSError, match=f"{missing}"):
+        write_shard(tmp_path / "s", tmp_path, [("three", 0, 1), (missing, 2, 3)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "three"]
+
+
+def test_a_shard_may_be_empty(tmp_path):
     path = tmp_path / "s.tfrecords"
-    persons = people("a.jpg", "broken.jpg", "b.jpg", "text.jpg", "gone.jpg")
-    rejects = write_shard(path, np.arange(10, 15), persons, pictures, shard_params())
-    assert [reject[:2] for reject in rejects] == [
-        (11, "broken.jpg"), (13, "text.jpg"), (14, "gone.jpg")
-    ]  # fmt: skip
-    reasons = [reject[2] for reject in rejects]
-    assert "truncated" in reasons[0]
-    lost = [reject[3] for reject in rejects]
-    assert lost == [encode_joints(persons[k].joints_vis) for k in (1, 3, 4)]
-    assert reasons[1:] == ["cannot be decoded: not a picture", "gone.jpg: not in the archive"]
-    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
-    assert [int(record["index"]) for record in records] == [10, 12]
+    write_shard(path, tmp_path, [])
+    assert path.read_bytes() == b""
 
 
-def test_an_interrupted_shard_leaves_nothing(tmp_path, pictures):
-    class Interrupted(Folder):
-        def read(self, name):
-            if name == "b.jpg":
-                raise KeyboardInterrupt
-            return super().read(name)
-
-    with pytest.raises(KeyboardInterrupt):
-        write_shard(
-            tmp_path / "s.tfrecords", [0, 1], people("a.jpg", "b.jpg"),
-            Interrupted(pictures.pictures), shard_params(),
-        )  # fmt: skip
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_shard_may_be_empty(tmp_path, pictures):
-    path = tmp_path / "s.tfrecords"
-    assert write_shard(path, [], [], pictures, shard_params()) == []
-    assert list(tf.data.TFRecordDataset(str(path))) == []
+def test_the_persons_left_out_are_listed_with_their_joints():
+    persons = people("a.jpg", "b.jpg", "c.jpg")
+    rejects = list_rejects(np.arange(4, 7), persons, [(0, 10), "bad", (10, 12)])
+    assert rejects == [(5, "b.jpg", "bad", encode_joints(persons[1].joints_vis))]
 
 
 def test_rejects_come_in_the_order_of_the_annotations():

@@ -62,7 +62,7 @@ def test_no_records_is_an_error(tiny_params, tmp_path):
     folder = tmp_path / "tfrecords"
     shards = [Shard(split, f"{split}.tfrecords", np.arange(0)) for split in ("train", "validation")]
     for shard in shards:
-        write_shard(folder / shard.name, shard.indices, [], None, tiny_params.shard)
+        write_shard(folder / shard.name, tmp_path, [])
     counts = {"train": 0, "validation": 0}
     write_index(folder, shards, [[], []], counts, tiny_params.shard)
     with pytest.raises(UserError, match="the validation shards hold no records"):

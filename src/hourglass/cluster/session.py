@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 # `ray start --head` wants a token of everybody where its user has one; Ray sends ours only if told
 # to before its import (a Ray already imported would not do so, but its processes would want one).
-# A head that wants none takes us all the same.
+# A head that wants none takes us all the same, and fails later (`_check_token_mode`).
 if ("ray" not in sys.modules and os.environ.get("RAY_ADDRESS")) and (
     {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
     or os.path.exists(os.path.expanduser("~/.ray/auth_token"))
@@ -44,6 +44,21 @@ def start_ray(num_workers):
             else "wait until the machine is less busy, then repeat"
         )
         raise UserError(f"Ray does not start: {reason}; {advice}") from None
+    if address and os.environ.get("RAY_AUTH_MODE") == "token":
+        _check_token_mode(address)
+
+
+def _check_token_mode(address):
+    """Refuse a cluster without tokens while we go by one: its machines could not ask us for data.
+
+    Small arguments of tasks are sent along, larger ones than 100 kB are asked for.
+    """
+    read_mode = ray.remote(num_cpus=0)(lambda: os.environ.get("RAY_AUTH_MODE"))
+    if ray.get(read_mode.remote()) != "token":
+        raise UserError(
+            f"RAY_ADDRESS {address}: that cluster wants no token, and there is one here"
+            " (RAY_AUTH_TOKEN or ~/.ray/auth_token); set RAY_AUTH_MODE=disabled"
+        )
 
 
 def _check_answers(address):

@@ -1,60 +1,182 @@
-"""The shards of a dataset, one Ray task each."""
+"""The shards of a dataset on Ray: first one task a stretch of the archive, then one a shard."""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import os
+import socket
 
 import ray
 from tqdm import tqdm
 
 from hourglass.errors import UserError
-from hourglass.raw.archives import open_images
-from hourglass.records.shards import write_shard
+from hourglass.files import scratch_folder
+from hourglass.raw.archives import locate_pictures, open_images
+from hourglass.records.shards import list_rejects, write_shard
+from hourglass.records.stretches import plan_stretches, write_records
 
 FEWER_WORKERS = "if memory is short, run stages/shard.py with fewer --workers"
 # What may pass: a worker that was killed, a disk or memory that others have filled for a while.
 RETRIES = {"max_retries": 3, "retry_exceptions": [OSError, MemoryError]}
+STOP_SECONDS = 10  # a task that was ended is gone long before
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A task to run: what an error calls it, how many pictures or records it is, its arguments."""
+
+    name: object
+    amount: int
+    arguments: tuple
 
 
 @ray.remote(**RETRIES)
-def shard_task(path, indices, persons, archive, params):
-    """Write one shard, on a worker."""
+def stretch_task(path, indices, persons, archive, params):
+    """Write the records of a stretch to a file, on a worker."""
+    check_shared(archive, path.parent)
     # Opened on the worker: an open file cannot be sent to it.
-    with open_images(archive) as images:
-        return write_shard(path, indices, persons, images, params)
+    images = open_once(archive)
+    images.announce(dict.fromkeys(person.image for person in persons))
+    return write_records(path, indices, persons, images, params)
+
+
+@ray.remote(**RETRIES)
+def shard_task(path, folder, ranges):
+    """Write one shard, on a worker."""
+    check_shared(folder)
+    return write_shard(path, folder, ranges)
+
+
+@functools.lru_cache(maxsize=1)
+def open_once(archive):
+    """`open_images` once a worker and not once a task: MPII's seek points are 98 MB."""
+    return open_images(archive)
+
+
+def check_shared(*paths):
+    """Raise `UserError` where this machine does not see what the stage's own one does."""
+    for path in paths:
+        if not os.path.exists(path):
+            raise UserError(
+                f"{path}: not there on {socket.gethostname()}; data/ must lie, under one path, on "
+                "storage that all machines of the cluster see; else unset RAY_ADDRESS"
+            )
 
 
 def write_shards(folder, shards, persons, archive, params):
-    """Run one task a shard, a few at a time, so that memory does not grow with the dataset.
+    """Read the archive once, in order, into records; gather these into shards.
+
+    The records lie in files beside `folder` meanwhile, not in Ray's object store: what a machine
+    that died has made is still there, and none of it is in memory.
 
     Args:
         folder: gets the shards. shards: list of Shard.
         persons: {split: list of Person}. archive: path of the pictures. params: ShardParams.
 
     Returns:
-        What `records.shards.write_shard` returned, one a shard.
+        What `records.shards.list_rejects` gives, one a shard.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # Two tasks a core: one runs, the next one's persons have arrived.
-    limit = 2 * int(ray.cluster_resources().get("CPU", 1))
-    results, running = [None] * len(shards), {}
-    bar = tqdm(total=len(shards), desc="shards", unit="shard", disable=None)
-    for submitted, shard in enumerate(shards):
-        people = [persons[shard.split][index] for index in shard.indices]  # only these travel
+    stretches = plan_stretches(persons, locate_pictures(archive))
+    with scratch_folder(folder.parent / ".stretches") as scratch:
         # Absolute: a worker may run in another folder.
-        path = (folder / shard.name).resolve()
-        task = shard_task.remote(path, shard.indices, people, archive, params)
-        running[task] = submitted
-        last = submitted == len(shards) - 1
-        # After the last one nothing is left to submit: wait for all.
-        while running and (last or len(running) >= limit):
-            # The first that is done, whichever it is; `results` keeps the order of the shards.
+        records = write_stretches(scratch.resolve(), stretches, persons, archive, params)
+        gather_shards(folder, shards, scratch.resolve(), records)
+    return [
+        list_rejects(
+            shard.indices,
+            [persons[shard.split][index] for index in shard.indices],
+            [records[shard.split, index] for index in shard.indices],
+        )
+        for shard in shards
+    ]
+
+
+def write_stretches(folder, stretches, persons, archive, params):
+    """Run one task a stretch; each writes a file of records into `folder`.
+
+    Returns:
+        {(split, index): (file's name, offset, length) of the person's record, or the reason why
+        there is none}.
+    """
+    paths = [folder / f"stretch_{number:05d}" for number in range(len(stretches))]
+    jobs = [
+        make_stretch_job(path, keys, persons, archive, params)
+        for path, keys in zip(paths, stretches, strict=True)
+    ]
+    results = run_tasks(stretch_task, jobs, "cut crops", "picture")
+    return {
+        key: place if isinstance(place, str) else (path.name, *place)
+        for path, keys, places in zip(paths, stretches, results, strict=True)
+        for key, place in zip(keys, places, strict=True)
+    }
+
+
+def make_stretch_job(path, keys, persons, archive, params):
+    """The `Job` of the persons `keys`, (split, index): they alone are sent to the worker."""
+    people = [persons[split][index] for split, index in keys]
+    num_pictures = len({person.image for person in people})
+    what = f"{archive.name}, {people[0].image} to {people[-1].image}"
+    arguments = (path, [index for _, index in keys], people, archive, params)
+    return Job(what, num_pictures, arguments)
+
+
+def gather_shards(folder, shards, scratch, records):
+    """Run one task a shard, on what `write_stretches` has left in `scratch`."""
+    jobs = []
+    for shard in shards:
+        places = [records[shard.split, index] for index in shard.indices]
+        ranges = [place for place in places if not isinstance(place, str)]
+        path = folder / shard.name
+        jobs.append(Job(path, len(ranges), (path.resolve(), scratch, ranges)))
+    run_tasks(shard_task, jobs, "write shards", "record")
+
+
+def run_tasks(task, jobs, title, unit):
+    """Run a Ray task for each job, a few at a time, so that memory does not grow with the dataset.
+
+    Args:
+        jobs: list of Job. title, unit: of the progress bar.
+
+    Returns:
+        What the tasks returned, in the order of `jobs`.
+    """
+    # Two tasks a core: one runs, the next one's arguments have arrived.
+    limit = max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
+    results, waiting = [None] * len(jobs), iter(enumerate(jobs))
+    total = sum(job.amount for job in jobs)
+    with running_tasks() as running, tqdm(total=total, desc=title, unit=unit, disable=None) as bar:
+        while True:
+            for number, job in itertools.islice(waiting, limit - len(running)):
+                running[task.remote(*job.arguments)] = number
+            if not running:
+                return results
+            # The first that is done, whichever it is; `results` keeps the order of the jobs.
             for done in ray.wait(list(running))[0]:
                 number = running.pop(done)
-                results[number] = get_result(done, folder / shards[number].name)
-                bar.update()
-    bar.close()
-    return results
+                results[number] = get_result(done, jobs[number].name)
+                bar.update(jobs[number].amount)
 
 
-def get_result(task, path):
-    """What the task of the shard `path` returned; what the user can fix becomes a UserError."""
+@contextlib.contextmanager
+def running_tasks():
+    """Yield a dict to keep running tasks in; where an error leaves some, they are ended.
+
+    Else they would write on into folders that are being removed.
+    """
+    running = {}
+    try:
+        yield running
+    finally:
+        for task in running:
+            ray.cancel(task, force=True)
+        if running:
+            ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
+
+
+def get_result(task, name):
+    """What the task of the job `name` returned; what the user can fix becomes a UserError."""
     try:
         return ray.get(task)
     # What the task itself raised; it is a RayError too, so it comes first.
@@ -71,4 +193,4 @@ def get_result(task, path):
     except ray.exceptions.RayError as error:  # the worker or Ray itself was killed
         what = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
         reason = f"its worker was killed: {what}; {FEWER_WORKERS}"
-    raise UserError(f"{path}: {reason}, then repeat")
+    raise UserError(f"{name}: {reason}, then repeat")

@@ -16,6 +16,7 @@ from pathlib import Path
 import indexed_gzip
 
 from hourglass.errors import UserError, one_line
+from hourglass.raw.blocks import BlockReader
 
 # A header may claim any size; what it claims is refused before it is inflated into memory.
 MAX_IMAGE_BYTES = 100_000_000
@@ -56,6 +57,20 @@ def open_images(archive):
     return _open_tar_images(archive) if archive.suffix == ".gz" else _open_zip_images(archive)
 
 
+def locate_pictures(archive):
+    """{name: (offset, size)} of an archive's pictures, bytes of the zip or of the inflated tar.
+
+    Raises:
+        UserError: as `open_images`; but of a `.tar.gz` the list of members alone is looked at.
+    """
+    archive = Path(archive)
+    if archive.suffix == ".gz":
+        return _read_tar_members(archive)
+    with open_zip(archive) as file:
+        pictures = name_pictures(archive, _zip_members(file))
+    return {name: (info.header_offset, size) for name, (info, size) in pictures.items()}
+
+
 def find_zip_fault(path):
     """What makes the file at `path` no whole zip archive of bounded members; else None."""
     try:
@@ -74,20 +89,22 @@ def find_zip_fault(path):
 
 
 class ImageArchive(contextlib.AbstractContextManager):
-    """Pictures by name, read at random; closed on exit.
+    """Pictures by name, read at any place; closed on exit.
 
     Args:
         file: the open archive.
         members: dict of picture name -> (place, size in bytes).
         read: function of place and size that gives a member's bytes.
+        announce: function of the (place, size) that will be read next.
     """
 
     # The place is a ZipInfo, or an offset in the inflated tar.
-    def __init__(self, path, file, members, read):
+    def __init__(self, path, file, members, read, announce=lambda spans: None):
         self.path = path
         self._file = file
         self._members = members
         self._read = read
+        self._announce = announce
 
     def __exit__(self, *_):
         self._file.close()
@@ -95,6 +112,14 @@ class ImageArchive(contextlib.AbstractContextManager):
     def names(self):
         """The names of all pictures, a frozenset."""
         return frozenset(self._members)
+
+    def announce(self, names):
+        """Say which pictures `read` will be asked for, in the order of `locate_pictures`.
+
+        Those of a tar are then inflated many at a time.
+        """
+        places = (self._members[name] for name in names if name in self._members)
+        self._announce(place for place in places if place[1] <= MAX_IMAGE_BYTES)
 
     def read(self, name):
         """The bytes of one picture file.
@@ -148,20 +173,34 @@ def _open_zip_images(path):
 
 
 def _open_tar_images(path):
-    members_path, seek_path = index_paths(path)
-    try:
+    members = _read_tar_members(path)
+    _, seek_path = index_paths(path)
+    with _index_errors(path):
+        # A larger buffer splits what is asked for, and each part inflates from a seek point anew.
+        file = indexed_gzip.IndexedGzipFile(str(path), index_file=str(seek_path), buffer_size=1)
+    reader = BlockReader(file, READ_ERRORS)
+    return ImageArchive(path, file, members, reader.read, reader.announce)
+
+
+def _read_tar_members(path):
+    """Picture name -> (offset, size), as `tar_index.index_archive` wrote them."""
+    members_path, _ = index_paths(path)
+    with _index_errors(path):
         index = json.loads(members_path.read_bytes())
         # The size stands for the content: hashing 12.9 GB would take longer than most reads.
         if index["archive"]["size"] != path.stat().st_size:
             raise ValueError("made for another archive")
-        members = index["members"]
-        # A larger buffer splits what is asked for, and each part inflates from a seek point anew.
-        file = indexed_gzip.IndexedGzipFile(str(path), index_file=str(seek_path), buffer_size=1)
+        return index["members"]
+
+
+@contextlib.contextmanager
+def _index_errors(path):
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{members_path}: cannot be used ({one_line(error)}); {FETCH_AGAIN}"
+            f"{index_paths(path)[0]}: cannot be used ({one_line(error)}); {FETCH_AGAIN}"
         ) from None
-    return ImageArchive(path, file, members, lambda offset, size: file.pread(size, offset))
 
 
 def open_zip(path):

@@ -8,19 +8,18 @@ from hourglass.records.images import (
     OUTSIDE,
     BadImageError,
     crop_square,
-    decode_image,
     encode_jpeg,
     is_plain_jpeg,
 )
 from hourglass.records.schema import StoredPicture
 
 
-def store_person(person, data, params):
+def store_person(person, picture, params):
     """The `StoredPicture` of a person.
 
     Args:
         person: annotations.persons.Person, px of the original picture.
-        data: the picture file's bytes.
+        picture: images.Picture.
         params: ShardParams; `crop_size` 0 stores the whole picture.
 
     Raises:
@@ -28,16 +27,16 @@ def store_person(person, data, params):
     """
     center, side = geometry.view_square(person.center, person.scale)
     store = _store_crop if params.crop_size else _store_whole
-    return store(data, center, side, params)
+    return store(picture, center, side, params)
 
 
-def _store_crop(data, center, side, params):
+def _store_crop(picture, center, side, params):
     """What the augmented views of a view square can show."""
     square, size = geometry.stored_square(
         center, side, params.crop_size, params.scale_range, params.rotation_range
     )
     # The JPEG decoder may leave out what the crop would shrink away.
-    image, factor = decode_image(data, reduction=square[2] / size)
+    image, factor = picture.decode(reduction=square[2] / size)
     # The warp will blur it a little, so by the sharpest filter.
     crop = crop_square(image, factor, square, size, Image.Resampling.LANCZOS)
     to_original = geometry.square_transform(square, size)
@@ -46,10 +45,11 @@ def _store_crop(data, center, side, params):
     return StoredPicture(encoded, size, size, (0, 0, size), to_original)
 
 
-def _store_whole(data, center, side, params):
+def _store_whole(picture, center, side, params):
     """The whole picture: its own bytes where they are an upright, sound RGB JPEG."""
     # In full even where the bytes are kept: a damaged picture must be rejected here.
-    image, _ = decode_image(data)
+    image, _ = picture.decode()
+    data = picture.data
     if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
         data = encode_jpeg(image, params.jpeg_quality)
     square, _ = geometry.stored_square(

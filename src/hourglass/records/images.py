@@ -1,5 +1,6 @@
 """Any picture file to upright RGB pixels, square crops of it, and JPEG bytes. Pillow."""
 
+import contextlib
 import io
 import math
 import struct
@@ -24,40 +25,49 @@ class BadImageError(UserError):
     """A picture that cannot be used; the text says why, without the file's name."""
 
 
-def decode_image(data, reduction=1.0):
-    """Decode a picture file of any kind Pillow knows.
+class Picture:
+    """A picture file of any kind Pillow knows, which is decoded once for all persons on it.
 
     Args:
         data: the file's bytes.
-        reduction: the picture will be shrunk by this factor; a JPEG is then decoded at 1/2, 1/4 or
-            1/8 of its size, whichever still has enough pixels, which is several times faster.
-
-    Returns:
-        image: RGB, upright (EXIF orientation applied), transparency on white, the first frame.
-        factor: the picture's true pixels to one of `image`: 1, 2, 4 or 8.
-
-    Raises:
-        BadImageError: not a picture, damaged, or too large.
     """
+
+    def __init__(self, data):
+        self.data = data
+        self._decoded = {}  # factor -> image
+
+    def decode(self, reduction=1.0):
+        """The picture's pixels.
+
+        Args:
+            reduction: the picture will be shrunk by this factor; a JPEG is then decoded at 1/2, 1/4
+                or 1/8 of its size, whichever still has enough pixels, which is several times
+                faster.
+
+        Returns:
+            image: RGB, upright (EXIF orientation applied), transparency on white, the first frame;
+                not to be changed.
+            factor: the picture's true pixels to one of `image`: 1, 2, 4 or 8.
+
+        Raises:
+            BadImageError: not a picture, damaged, or too large.
+        """
+        with _decode_errors(self.data), Image.open(io.BytesIO(self.data)) as image:
+            factor = _draft(image, reduction)
+            if factor not in self._decoded:
+                self._decoded[factor] = _load_upright(image)
+            return self._decoded[factor], factor
+
+
+def decode_image(data, reduction=1.0):
+    """What `Picture.decode` gives of a file's bytes."""
+    return Picture(data).decode(reduction)
+
+
+@contextlib.contextmanager
+def _decode_errors(data):
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
-                raise BadImageError("is PostScript, a program and not a picture")
-            # Known from the header, before any pixel is decoded.
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
-            # A reduced JPEG's last column and row may stand for fewer pixels than the others;
-            # turned to the front they would shift the picture.
-            exact = _is_upright(image) or width % 8 == height % 8 == 0
-            if reduction >= 2 and image.format == "JPEG" and exact:
-                image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
-            # `draft` chooses the reduction itself and does not say which.
-            factor = next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
-            image.load()  # before the file is closed; Pillow copies what needs no change
-            # Only where needed: it copies the pixels.
-            upright = image if _is_upright(image) else ImageOps.exif_transpose(image)
-            return _to_rgb(upright), factor
+        yield
     except BadImageError:
         raise
     except _DECODE_ERRORS as error:
@@ -65,6 +75,29 @@ def decode_image(data, reduction=1.0):
         if "cannot identify image file" in reason:
             reason = "empty file" if not data else "not a picture"
         raise BadImageError(f"cannot be decoded: {reason}") from None
+
+
+def _draft(image, reduction):
+    """Check an opened picture's header, choose the size to decode it at: the factor."""
+    if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
+        raise BadImageError("is PostScript, a program and not a picture")
+    # Known from the header, before any pixel is decoded.
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
+    # A reduced JPEG's last column and row may stand for fewer pixels than the others;
+    # turned to the front they would shift the picture.
+    exact = _is_upright(image) or width % 8 == height % 8 == 0
+    if reduction >= 2 and image.format == "JPEG" and exact:
+        image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
+    # `draft` chooses the reduction itself and does not say which.
+    return next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
+
+
+def _load_upright(image):
+    image.load()  # before the file is closed; Pillow copies what needs no change
+    # Only where needed: it copies the pixels.
+    return _to_rgb(image if _is_upright(image) else ImageOps.exif_transpose(image))
 
 
 def is_plain_jpeg(data):

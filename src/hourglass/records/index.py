@@ -15,7 +15,7 @@ def write_index(folder, shards, results, num_persons, params):
     """Write index.json beside the shards: how the crops were cut, what each holds, checksums.
 
     Args:
-        shards: all of them. results: what `write_shard` returned, one a shard.
+        shards: all of them. results: what `shards.list_rejects` gave, one a shard.
         num_persons: {split: number of annotations}. params: ShardParams.
     """
     splits = {split: {"num_persons": num, "shards": {}} for split, num in num_persons.items()}

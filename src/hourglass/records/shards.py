@@ -1,14 +1,13 @@
-"""TFRecord shards: which person goes where, the writer of one, what was left out."""
+"""TFRecord shards: which person goes where, gathered of their records, what was left out."""
 
 import dataclasses
+import errno
+import os
+from pathlib import Path
 
 import numpy as np
 
-from hourglass.errors import UserError
 from hourglass.files import atomic_path
-from hourglass.records.crops import store_person
-from hourglass.records.schema import serialize_record
-from hourglass.records.tfrecord_format import write_record
 from hourglass.rejects import Reject, encode_joints
 
 PREFIXES = {"train": "train", "validation": "val"}  # the tutorial's file names
@@ -56,41 +55,49 @@ def shard_name(prefix, number, num_shards):
     return f"{prefix}_{number:04d}_of_{num_shards:04d}.tfrecords"
 
 
-def write_shard(path, indices, persons, images, params):
-    """Write the records of `persons` to one shard, which appears whole or not at all.
+def write_shard(path, folder, ranges):
+    """Gather the records of a shard, which appears whole or not at all.
+
+    Args:
+        folder: holds the files of `stretches.write_records`.
+        ranges: (file's name, offset, length) of each record, bytes, in the shard's order.
+
+    Raises:
+        OSError: the disk is full or cannot be written, or a file was cut; nothing of the shard is
+            left.
+    """
+    with atomic_path(path) as temporary, open(temporary, "wb") as shard:
+        for name, offset, length in ranges:
+            # Opened for each: a shard has records of all stretches, too many to keep open.
+            with open(Path(folder, name), "rb", buffering=0) as file:
+                record = os.pread(file.fileno(), length, offset)
+            if len(record) != length:
+                raise OSError(errno.EIO, "cut short", file.name)
+            shard.write(record)
+
+
+def list_rejects(indices, persons, results):
+    """The persons of a shard that were left out.
 
     Args:
         indices: the persons' places in the annotations of their split.
-        images: read(name) gives a picture's bytes.
-        params: ShardParams.
+        results: what `stretches.write_records` returned of each.
 
     Returns:
-        The persons left out: [(index, picture, reason, labelled joints)], as in `Reject`.
-
-    Raises:
-        OSError: the disk is full or cannot be written; nothing of the shard is left.
+        [(index, picture, reason, labelled joints)], as in `Reject`.
     """
-    rejects = []
-    # A retried task, or one that runs twice, replaces the file by the same bytes.
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        for index, person in zip(indices, persons, strict=True):
-            try:
-                data = images.read(person.image)
-                stored = store_person(person, data, params)
-                write_record(file, serialize_record(person, int(index), stored))
-            # One bad picture costs one person, not the shard. A full disk is an OSError and goes on
-            # up.
-            except UserError as error:
-                lost = encode_joints(person.joints_vis)
-                rejects.append((int(index), person.image, str(error), lost))
-    return rejects
+    return [
+        (int(index), person.image, result, encode_joints(person.joints_vis))
+        for index, person, result in zip(indices, persons, results, strict=True)
+        if isinstance(result, str)
+    ]
 
 
 def collect_rejects(shards, results):
     """The persons left out of all shards, in the order of the annotations.
 
     Args:
-        shards: all of them. results: what `write_shard` returned, one a shard.
+        shards: all of them. results: what `list_rejects` gave, one a shard.
     """
     rejects = [
         Reject(shard.split, *reject)
