@@ -30,13 +30,10 @@ LINES = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM, "kill -9": signal.S
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes, named by RAY_ADDRESS."""
-    # A token that is lying about is not this cluster's.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        with two_node_cluster(MARK=MARK) as cluster:
-            patch.setenv("RAY_ADDRESS", cluster.address)
-            yield cluster
-            ray.shutdown()
+    with two_node_cluster(MARK=MARK) as cluster, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        yield cluster
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
