@@ -131,7 +131,7 @@ def check_step(name, precision, num_gpus):
 def trace_train_step(precision, num_gpus):
     """One step over all devices, on a batch as the input pipeline makes it."""
     params = PARAMS.train.model_copy(update={"precision": precision})
-    batches = train_batches(SPLIT, params.batch_size * num_gpus, params.augment, params.seed, 1)
+    batches = train_batches(SPLIT, params.batch_size, params.augment, params.seed, 1)
     strategy = tf.distribute.get_strategy()
     if num_gpus > 1:
         strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(num_gpus)])

@@ -88,6 +88,7 @@ class AugmentParams(Section):
 class TrainParams(Section):
     epochs: Count
     batch_size: Count
+    max_batch_per_device: Annotated[int, Field(ge=0, lt=2**31)]
     optimizer: Literal["adamw", "muon"]
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "steps", "plateau"]

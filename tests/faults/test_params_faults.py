@@ -129,6 +129,7 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
         ("epochs", "1" * 400, "train.epochs: Input should be less than 2147483648 (got 111"),
         ("epochs", "1" * 5_000, "cannot be read: Exceeds the limit"),
         ("batch_size", "-16", "train.batch_size: Input should be greater than or equal to 1"),
+        ("max_batch_per_device", "-1", "train.max_batch_per_device: Input should be greater than"),
         ("lr", "0", "train.lr: Input should be greater than 0 (got 0)"),
         ("lr", ".nan", "train.lr: Input should be "),
         ("lr", ".inf", "train.lr: Input should be a finite number (got inf)"),

@@ -1,9 +1,12 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from hourglass.frameworks import keras, tf
 from hourglass.network.hourglass import build_hourglass
-from hourglass.network.norms import FusedNorm, fuse_norms
+from hourglass.network.norms import FusedNorm, fuse_norms, synchronised_norm
 from hourglass.network.storage import save_network
 
 
@@ -63,3 +66,61 @@ def test_all_norms_are_fused_and_the_network_itself_is_not(networks, tmp_path):
     for network, name in ((plain, "a"), (shared, "b")):
         save_network(network, tmp_path / name, "synthetic")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+class Replicas:
+    """A context for threads that stand for replicas, each with a part of the batch."""
+
+    def __init__(self, number):
+        self.num_replicas_in_sync = number
+        self.barrier, self.values = threading.Barrier(number), {}
+
+    def all_reduce(self, operation, value):
+        assert operation == "mean"
+        self.values[threading.get_ident()] = value
+        self.barrier.wait()
+        mean = sum(self.values.values()) / self.num_replicas_in_sync
+        self.barrier.wait()  # until all have read
+        return mean
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_parts_on_several_devices_are_normalised_as_one_batch(number):
+    rng = np.random.default_rng(number)
+    # Parts that differ, and a last channel that is far from 0.
+    pictures = rng.normal(3, 2, (6, 5, 4, 3)) + np.arange(6)[:, None, None, None]
+    pictures[..., 2] += 50
+    pictures, weights = pictures.astype(np.float32), rng.normal(size=pictures.shape)
+    gamma, beta = (tf.constant(rng.normal(1, 0.3, 3), tf.float32) for _ in range(2))
+    whole = keras.layers.BatchNormalization(epsilon=1e-3)
+    whole.build(pictures.shape)
+    whole.set_weights([gamma, beta, np.zeros(3), np.ones(3)])
+    context = Replicas(number)
+
+    def differentiate(function, part, weights):
+        part, weights = tf.constant(part), tf.constant(weights, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch([part, gamma, beta])
+            outputs, *statistics = function(part)
+            loss = tf.reduce_sum(weights * outputs)
+        sources = [part, *(whole.trainable_weights if function is call_whole else [gamma, beta])]
+        return outputs, *tape.gradient(loss, sources), *statistics
+
+    def call_whole(part):
+        return [whole(part, training=True)]
+
+    def call_part(part):
+        return synchronised_norm(part, gamma, beta, 1e-3, context)
+
+    outputs, *gradients = differentiate(call_whole, pictures, weights)
+    with ThreadPoolExecutor(number) as pool:
+        parts = np.split(pictures, number), np.split(weights, number)
+        results = list(pool.map(lambda p, w: differentiate(call_part, p, w), *parts))
+    ours, by_picture, by_gamma, by_beta, means, variances = zip(*results, strict=True)
+    np.testing.assert_allclose(np.concatenate(ours), outputs, atol=1e-3)
+    np.testing.assert_allclose(np.concatenate(by_picture), gradients[0], atol=1e-3)
+    np.testing.assert_allclose(sum(by_gamma), gradients[1], atol=1e-2)
+    np.testing.assert_allclose(sum(by_beta), gradients[2], atol=1e-4)
+    for mean, variance in zip(means, variances, strict=True):
+        np.testing.assert_allclose(mean, pictures.mean((0, 1, 2)), rtol=1e-5)
+        np.testing.assert_allclose(variance, pictures.var((0, 1, 2), ddof=1), rtol=1e-3)

@@ -32,6 +32,10 @@ def random_like(variables, seed):
     return [rng.normal(size=v.shape).astype(np.float32) for v in variables]
 
 
+def move(optimizer, gradients, lr, step):
+    optimizer.apply(optimizer.gather(gradients), lr, float(step))
+
+
 def values_of(network):
     return {v.path: np.asarray(v) for v in network.trainable_variables}
 
@@ -41,7 +45,7 @@ def run_steps(optimizer, network, number=3, lr=0.01, factor=1.0):
     values = []
     for step in range(number):
         gradients = [tf.constant(g * factor) for g in random_like(optimizer.trained, step)]
-        optimizer.apply(gradients, lr, float(step))
+        move(optimizer, gradients, lr, step)
         values.append(values_of(network))
     return values
 
@@ -98,7 +102,7 @@ def test_only_kernels_decay(kind, tiny_params):
     network = make_network()
     optimizer = make_optimizer(tiny_params, network, optimizer=kind, weight_decay=0.5)
     before = values_of(network)
-    optimizer.apply([tf.zeros(v.shape) for v in optimizer.trained], 0.1, 0.0)
+    move(optimizer, [tf.zeros(v.shape) for v in optimizer.trained], 0.1, 0)
     for path, value in values_of(network).items():
         factor = 1 - 0.5 * 0.1 if path.endswith("kernel") else 1
         np.testing.assert_allclose(value, factor * before[path], rtol=1e-6)
@@ -134,7 +138,7 @@ def test_float16_skips_a_step_that_is_not_finite_and_halves_the_scale(bad, tiny_
     before, states = values_of(network), optimizer.get_values()
     gradients = random_like(optimizer.trained, 1)
     gradients[2].flat[1] = bad
-    optimizer.apply([tf.constant(g) for g in gradients], 0.01, 1.0)
+    move(optimizer, [tf.constant(g) for g in gradients], 0.01, 1)
     assert_same(values_of(network), before, rtol=0)
     assert float(optimizer.scale_loss(1.0)) == FIRST_SCALE / 2
     scale = len(optimizer.loss_scale.variables)
@@ -147,12 +151,12 @@ def test_a_skipped_step_is_as_if_it_had_not_been(kind, tiny_params):
     network, skipped = make_network(), make_network()
     values = {"optimizer": kind, "precision": "mixed_float16", "ema": 0.6}
     optimizers = [make_optimizer(tiny_params, net, **values) for net in (network, skipped)]
-    optimizers[1].apply([tf.fill(v.shape, np.inf) for v in optimizers[1].trained], 0.01, 0.0)
+    move(optimizers[1], [tf.fill(v.shape, np.inf) for v in optimizers[1].trained], 0.01, 0)
     for step in range(2):
         gradients = random_like(network.trainable_variables, step)
         for first, optimizer in enumerate(optimizers):
             scaled = [optimizer.scale_loss(tf.constant(gradient)) for gradient in gradients]
-            optimizer.apply(scaled, 0.01, float(first + step))
+            move(optimizer, scaled, 0.01, first + step)
     assert_same(values_of(skipped), values_of(network), rtol=1e-6)
     for optimizer in optimizers:
         optimizer.write_averages()
@@ -162,7 +166,7 @@ def test_a_skipped_step_is_as_if_it_had_not_been(kind, tiny_params):
 def test_the_scale_of_float16_never_gets_to_nothing(tiny_params):
     optimizer = make_optimizer(tiny_params, make_network(), precision="mixed_float16")
     for step in range(20):
-        optimizer.apply([tf.fill(v.shape, np.nan) for v in optimizer.trained], 0.01, float(step))
+        move(optimizer, [tf.fill(v.shape, np.nan) for v in optimizer.trained], 0.01, step)
     assert float(optimizer.scale_loss(1.0)) == 1
 
 
@@ -173,6 +177,6 @@ def test_float16_doubles_the_scale_after_enough_good_steps(tiny_params):
     gradients = [tf.zeros(v.shape) for v in optimizer.trained]
     scales = []
     for step in range(3):
-        optimizer.apply(gradients, 0.01, float(step))
+        move(optimizer, gradients, 0.01, step)
         scales.append(float(optimizer.scale_loss(1.0)) / FIRST_SCALE)
     assert scales == [1, 2, 2]

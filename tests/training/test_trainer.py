@@ -20,26 +20,24 @@ from hourglass.training.states import TrainingState
 from hourglass.training.tracking import write_history
 from hourglass.training.trainer import Trainer
 
-# In a process of its own: logical devices must be there before TensorFlow starts. The small network
-# has no norms over a batch, so that one device and two with half of it each compute the same.
+# In a process of its own: logical devices must be there before TensorFlow starts.
 TWO_DEVICES = """
 import json, pickle, sys
 from pathlib import Path
-import keras, tensorflow as tf
+import tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 from hourglass.records.splits import open_split
 from hourglass.training import trainer
 from hourglass.training.devices import prepare_devices
 
-def build_small_network(params):
-    pictures = keras.Input((32, 32, 3))
-    x = keras.layers.Conv2D(8, 7, 4, "same", activation="relu")(pictures / 255)
-    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(x)
-    head = keras.layers.Conv2D(16, 3, padding="same", name="stack1_heatmaps", dtype="float32")
-    return keras.Model(pictures, [head(x)])
+class CheckedTrainer(trainer.Trainer):
+    def validate(self):
+        for variable in [*(v.value for v in self.network.variables), *self.optimizer.variables]:
+            first, *others = self.step.strategy.experimental_local_results(variable)
+            assert all((other.numpy() == first.numpy()).all() for other in others), variable.name
+        return super().validate()
 
-trainer.build_hourglass = build_small_network
 params, variants, shards, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
 splits = [open_split(shards, split, 32) for split in ("train", "validation")]
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -47,11 +45,11 @@ histories = []
 for name, values in variants.items():
     for strategy in (tf.distribute.get_strategy(), mirrored):
         number = strategy.num_replicas_in_sync
-        train = params.train.model_copy(update=values | {"batch_size": 4 // number})
+        train = params.train.model_copy(update=values)
         prepare_devices(train)
         changed = params.model_copy(update={"train": train})
         state, logs = Path(folder, f"{name}{number}.npz"), Path(folder, f"logs-{name}{number}")
-        run = trainer.Trainer(changed, *splits, strategy, state, logs)
+        run = CheckedTrainer(changed, *splits, strategy, state, logs)
         histories.append(run.run())
 Path(folder, "histories.json").write_text(json.dumps(histories))
 """
@@ -343,7 +341,7 @@ def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatc
 
     before_step(monkeypatch, trainer, 3, run_out)
     with pytest.raises(
-        UserError, match=r"^params.yaml: train.batch_size: 4 pictures a device do not fit"
+        UserError, match=r"train.max_batch_per_device: 4 pictures at a time .*; set it to 2 "
     ):
         trainer.run()
     assert len(TrainingState.load(trainer.state_path).history) == 1
@@ -373,7 +371,7 @@ def test_curves_and_sample_heatmaps_are_written(renew, monkeypatch, tmp_path):
 
 def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
     params = change_train(tiny_params, batch_size=15)
-    with pytest.raises(UserError, match=r"train.batch_size: 15 .* 14 train records"):
+    with pytest.raises(UserError, match=r"train.batch_size: 15 is more than the 14 train records"):
         make_trainer(params, splits, tmp_path / "state.npz")
 
 
@@ -426,7 +424,8 @@ def test_history_is_written_in_full(tmp_path, plain_run):
 
 
 def test_two_devices_train_as_one(tmp_path, tiny_params, shard_folder):
-    # Five validation records in batches of four: the last has nothing for the second device.
+    # Five validation records in batches of four: the last has nothing for the second device. The
+    # script itself sees that the devices' copies of each variable are the same.
     job = tiny_params, VARIANTS, shard_folder, tmp_path
     (tmp_path / "job.pkl").write_bytes(pickle.dumps(job))
     result = run_python("-W", "error::UserWarning", "-c", TWO_DEVICES, tmp_path / "job.pkl")
@@ -439,9 +438,10 @@ def test_two_devices_train_as_one(tmp_path, tiny_params, shard_folder):
         assert len(one_device) == 3 and one_device[2]["loss"] < one_device[0]["loss"]
         for one, two in zip(one_device, two_devices, strict=True):
             assert two["loss"] == pytest.approx(one["loss"], abs=tolerance)
-            if name != "float16":  # a joint on the brink counts for per cents here
-                assert two == pytest.approx(one, abs=tolerance)
+        if name == "float16":  # its rounding moves small weights, and joints on the brink
+            continue
+        assert two_devices == [pytest.approx(row, abs=tolerance) for row in one_device]
         with np.load(tmp_path / f"{name}1.npz") as one, np.load(tmp_path / f"{name}2.npz") as two:
             for key in one.files:
                 if key.startswith(("weights/", "best_weights/")):
-                    np.testing.assert_allclose(two[key], one[key], atol=tolerance, err_msg=name)
+                    np.testing.assert_allclose(two[key], one[key], atol=1e-3, err_msg=name)

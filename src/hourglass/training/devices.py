@@ -1,5 +1,6 @@
 """The devices of this machine, made ready for training."""
 
+from hourglass.errors import UserError
 from hourglass.frameworks import keras, tf
 from hourglass.network.devices import choose_strategy, grow_memory
 
@@ -12,6 +13,25 @@ def prepare_devices(params):
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(params.precision)
     return choose_strategy()
+
+
+def choose_part_size(params, num_devices):
+    """The pictures of a batch that a device takes at a time: its share, or an equal part of that.
+
+    Args:
+        params: TrainParams: batch_size, max_batch_per_device.
+
+    Raises:
+        UserError: the shares would differ.
+    """
+    share, rest = divmod(params.batch_size, num_devices)
+    if rest:
+        raise UserError(
+            f"params.yaml: train.batch_size: {params.batch_size} cannot be shared out equally over "
+            f"{num_devices} devices; choose a multiple, or hide some (CUDA_VISIBLE_DEVICES=0,1)"
+        )
+    limit = params.max_batch_per_device or share
+    return max(size for size in range(1, share + 1) if size <= limit and share % size == 0)
 
 
 def describe_devices():

@@ -27,8 +27,8 @@ class Optimizer:
         """
         self.params, self.trained = params, trained
         self.groups = group_variables(trained, inner_kernels if params.optimizer == "muon" else [])
-        self.states = [[_new_state(shape) for shape in g.state_shapes] for g in self.groups]
-        self.averages = [_new_state(v.shape) for v in trained] if params.ema else []
+        self.states = [[new_state(shape) for shape in g.state_shapes] for g in self.groups]
+        self.averages = [new_state(v.shape) for v in trained] if params.ema else []
         self.loss_scale = LossScale() if params.precision == "mixed_float16" else None
         scale = self.loss_scale.variables if self.loss_scale else []
         self.variables = [*itertools.chain(*self.states), *self.averages, *scale]
@@ -37,34 +37,37 @@ class Optimizer:
         """The loss whose gradients `apply` takes."""
         return loss * self.loss_scale.factor if self.loss_scale else loss
 
-    def apply(self, gradients, learning_rate, number):
+    def gather(self, gradients):
+        """A tensor for each group, of the gradients of the trained variables."""
+        by_variable = {id(v): g for v, g in zip(self.trained, gradients, strict=True)}
+        return [
+            group.gather([by_variable[id(v)] for v in group.variables]) for group in self.groups
+        ]
+
+    def apply(self, gathered, learning_rate, number):
         """Move all variables by one step, in a replica's context.
 
         Args:
-            gradients: the replica's share, one a trained variable; they are summed over all.
+            gathered: the replica's share, of `gather`; they are summed over all replicas.
             number: the step's, from 0; float32.
         """
         if self.loss_scale:
             number = number - self.loss_scale.num_skipped  # of the steps that were taken
-        gathered, is_finite = self._gather(gradients)
-        for group, state, gradient in zip(self.groups, self.states, gathered, strict=True):
+        gradients, is_finite = self._sum(gathered)
+        for group, state, gradient in zip(self.groups, self.states, gradients, strict=True):
             self._move(group, state, gradient, learning_rate, number, is_finite)
         if self.averages:
             self._average(number, is_finite)
 
-    def _gather(self, gradients):
-        """The sum over all replicas, a tensor a group; and whether it is finite, in float16."""
-        by_variable = {id(v): g for v, g in zip(self.trained, gradients, strict=True)}
-        gathered = [
-            group.gather([by_variable[id(v)] for v in group.variables]) for group in self.groups
-        ]
-        gathered = tf.distribute.get_replica_context().all_reduce("sum", gathered)
+    def _sum(self, gathered):
+        """The sum over all replicas; and whether it is finite, in float16."""
+        gradients = tf.distribute.get_replica_context().all_reduce("sum", gathered)
         is_finite = None
         if self.loss_scale:
-            gathered, is_finite = self.loss_scale.unscale(gathered)
+            gradients, is_finite = self.loss_scale.unscale(gradients)
         if self.params.clip_norm:
-            gathered, _ = tf.clip_by_global_norm(gathered, self.params.clip_norm)
-        return gathered, is_finite
+            gradients, _ = tf.clip_by_global_norm(gradients, self.params.clip_norm)
+        return gradients, is_finite
 
     def _move(self, group, state, gradient, learning_rate, number, is_finite):
         direction, new_state = group.direction(gradient, state, number)
@@ -109,8 +112,8 @@ class LossScale:
     """
 
     def __init__(self):
-        self.factor, self.num_good = _new_state((), FIRST_SCALE), _new_state(())
-        self.num_skipped = _new_state(())
+        self.factor, self.num_good = new_state((), FIRST_SCALE), new_state(())
+        self.num_skipped = new_state(())
         self.variables = [self.factor, self.num_good, self.num_skipped]
 
     def unscale(self, gradients):
@@ -140,8 +143,8 @@ def group_variables(variables, inner_kernels):
     ]
 
 
-def _new_state(shape, value=0.0):
-    # Each device moves a copy of its own: they stay the same, as the gradients are.
+def new_state(shape, value=0.0):
+    """A float32 tf.Variable of which each device has a copy of its own, that it alone changes."""
     return tf.Variable(
         tf.fill(shape, value), trainable=False,
         synchronization=tf.VariableSynchronization.ON_READ,

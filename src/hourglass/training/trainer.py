@@ -37,12 +37,12 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.truth = read_truth(val_split)
         self.state_path = Path(state_path)
-        self.batch_size = self.params.batch_size * strategy.num_replicas_in_sync  # over all
+        self.batch_size = self.params.batch_size
         self.steps = train_split.num_records // self.batch_size
         if not self.steps:
             raise UserError(
-                f"params.yaml: train.batch_size: {self.batch_size} over all devices is more than "
-                f"the {train_split.num_records} train records; lower it"
+                f"params.yaml: train.batch_size: {self.batch_size} is more than the "
+                f"{train_split.num_records} train records; lower it"
             )
         # A variable is mirrored to each device only where it is made in the scope.
         with strategy.scope():
@@ -54,6 +54,8 @@ class Trainer:
             self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
             self.step = TrainStep(self.network, self.optimizer, self.params, strategy)
             self.predictor = PosePredictor(self.step.network, flip_test=False, decode="taylor")
+        self.part_size = self.step.part_size
+        self.eval_size = self.part_size * strategy.num_replicas_in_sync
         self.log_folder = log_folder
         self.time_told = False
 
@@ -99,28 +101,24 @@ class Trainer:
         """The state after one more epoch."""
         try:
             row = self._train_epoch(len(state.history) + 1, state.history)
-            # What is saved is the first replica's, so that is what all go on with: the moving
-            # statistics are each one's own.
-            weights, optimizer = self.network.get_weights(), self.optimizer.get_values()
+            weights = self.network.get_weights()
             # The last step's loss is taken before its update: it can be finite, and the weights
             # not.
             if not all(np.isfinite(array).all() for array in weights):
                 raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
-            self.network.set_weights(weights)
-            self.optimizer.set_values(optimizer)
+            # Averages are judged and kept, but training goes on from the weights themselves.
             if self.params.ema:
                 self.optimizer.write_averages()
             row |= self.validate()
+            judged = self.network.get_weights()
+            self.network.set_weights(weights)
         except tf.errors.ResourceExhaustedError:
             raise UserError(self._describe_memory()) from None
-        # Averages are judged and kept, but training goes on from the weights themselves.
-        judged = self.network.get_weights()
-        self.network.set_weights(weights)
         # `>`: of equal epochs the first one stays.
         is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
         return TrainingState(
             weights=weights,
-            optimizer=optimizer,
+            optimizer=self.optimizer.get_values(),
             best_weights=judged if is_best else state.best_weights,
             history=[*state.history, row],
         )
@@ -152,12 +150,12 @@ class Trainer:
         )
 
     def _describe_memory(self):
-        params = self.params
+        size = self.part_size
         return (
-            f"params.yaml: train.batch_size: {params.batch_size} pictures a device do not fit into "
-            "its memory; lower it, which the memory follows almost in proportion, or set "
-            "train.precision to mixed_bfloat16, or lower num_stacks, num_channels or input_size "
-            "of model"
+            f"params.yaml: train.max_batch_per_device: {size} pictures at a time do not fit into a "
+            f"device's memory; set it to {max(1, size // 2)} for the same batch in more passes, or "
+            "set train.precision to mixed_bfloat16, or lower num_stacks, num_channels or "
+            "input_size of model"
         )
 
     def validate(self):
@@ -165,7 +163,7 @@ class Trainer:
 
         Persons whom the shards lack are not counted here; the evaluate stage counts them as wrong.
         """
-        size, num_persons = self.batch_size, self.val_split.num_persons
+        size, num_persons = self.eval_size, self.val_split.num_persons
         batches = eval_batches(self.val_split, size, fill_last=True)
         keypoints, _, _ = predict_split(self.predictor, batches, num_persons, size)
         truth = self.truth

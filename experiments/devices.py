@@ -1,0 +1,199 @@
+"""Whether a run depends on what it runs on: one device, several, several processes, a cluster.
+
+usage: python experiments/devices.py PROJECT [--epochs 3] [--lr LR] [--work DIR] [--only WAY ...]
+
+PROJECT is a folder with a params.yaml and its shards: demo/ after `make demo`. Each way trains
+twice, in processes of its own on CPUs, and is held against one device by the losses of the first 20
+steps, by the epochs' losses and by the last PCKh. `rounding` is one device whose first weights are
+off by their last bit: as far as that goes from itself, others go by rounding alone. `cluster` is
+the train stage itself on two nodes of a Ray cluster on this machine; it tells no losses of steps,
+so it is held against `2 processes` too, which are the same without Ray.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WAYS = ("1 device", "rounding", "2 devices", "2 passes", "2 processes", "cluster")
+NUM_STEPS = 20
+NODE = {"num_cpus": 1, "include_dashboard": False}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("project", type=Path)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--lr", type=float, help="a small one keeps rounding errors from growing")
+    parser.add_argument("--work", type=Path, default=Path("devices"))
+    parser.add_argument("--only", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--run", choices=WAYS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        train(options.run, options.work)
+        return
+    results = {}
+    for way in options.only:
+        for number in (1, 2):
+            folder = options.work / f"{way.replace(' ', '-')}-{number}"
+            make_project(folder, way, options)
+            (run_on_cluster if way == "cluster" else run_processes)(way, folder.resolve())
+            results.setdefault(way, []).append(json.loads((folder / "result.json").read_text()))
+    print_table(results)
+
+
+def make_project(folder, way, options):
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("data", "models", "reports/plots"):
+        (folder / name).mkdir(parents=True)
+    shards = options.project / "data" / "tfrecords"
+    (folder / "data" / "tfrecords").symlink_to(shards.resolve())
+    params = yaml.safe_load((options.project / "params.yaml").read_text())
+    params["train"] |= {"epochs": options.epochs} | ({"lr": options.lr} if options.lr else {})
+    if way == "2 passes":
+        params["train"]["max_batch_per_device"] = params["train"]["batch_size"] // 2
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def run_processes(way, folder):
+    """Train in one process, or in two that know each other by TF_CONFIG."""
+    configs = [{}]
+    if way == "2 processes":
+        servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]  # on free ports
+        cluster = {"worker": [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]}
+        tasks = [{"type": "worker", "index": rank} for rank in range(2)]
+        configs = [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": t})} for t in tasks]
+        for server in servers:
+            server.close()
+    command = [sys.executable, __file__, ".", "--run", way, "--work", str(folder)]
+    processes = [subprocess.Popen(command, env=environment(folder) | c) for c in configs]
+    if any([process.wait() for process in processes]):
+        sys.exit(f"{way}: failed")
+
+
+def run_on_cluster(_, folder):
+    """Run the train stage on a cluster of two nodes, and read what it leaves."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # there and here, whatever token its user has
+    for name in ("PYTHONPATH", "RAY_ADDRESS"):  # its workers know the package by Ray alone
+        os.environ.pop(name, None)
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args=NODE)
+    try:
+        cluster.add_node(**NODE)
+        there = environment(folder) | {"RAY_ADDRESS": cluster.address}
+        stage = ROOT / "stages" / "train.py"
+        subprocess.run([sys.executable, str(stage)], cwd=folder, env=there, check=True)
+    finally:
+        cluster.shutdown()
+    from hourglass.frameworks import keras
+
+    weights = keras.models.load_model(folder / "models" / "hourglass.keras").get_weights()
+    with open(folder / "reports" / "plots" / "history.csv", newline="") as file:
+        history = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    write_result(folder, [], history, weights)
+
+
+def environment(folder):
+    """Of a process that trains: this checkout's code, and a state of its own."""
+    return os.environ | {
+        "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(folder / "cache"),
+        "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3",
+    }  # fmt: skip
+
+
+def train(way, folder):
+    """Train one of the ways, in this process; the first one of several writes the result."""
+    from hourglass.params import load_params
+    from hourglass.records.splits import open_split
+    from hourglass.training.trainer import Trainer
+
+    params = load_params(folder / "params.yaml")
+    strategy = make_strategy(way, params.train)
+    shards, size = folder / "data" / "tfrecords", params.model.input_size
+    splits = [open_split(shards, split, size) for split in ("train", "validation")]
+    trainer = Trainer(params, *splits, strategy, folder / "state.npz")
+    losses, step = [], trainer.step
+
+    def keep_loss(*arguments):
+        losses.append(step(*arguments))
+        return losses[-1]
+
+    trainer.step = keep_loss
+    if way == "rounding":
+        trainer.network.set_weights([move_last_bits(w) for w in trainer.network.get_weights()])
+    history = trainer.run()
+    if way != "2 processes" or strategy.cluster_resolver.task_id == 0:
+        write_result(folder, losses, history, trainer.network.get_weights())
+
+
+def make_strategy(way, params):
+    from hourglass.frameworks import tf
+    from hourglass.training.devices import prepare_devices
+
+    if way == "2 processes":
+        return prepare_devices(params, is_worker=True)
+    if way == "2 devices":
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, parts)
+        prepare_devices(params)
+        return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return prepare_devices(params)
+
+
+def move_last_bits(weights):
+    """The weights, each second one at random to the next float above."""
+    is_moved = np.random.default_rng(0).random(weights.shape) < 0.5
+    return np.where(is_moved & (weights != 0), np.nextafter(weights, np.inf), weights)
+
+
+def write_result(folder, losses, history, weights):
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest()
+    losses = [float(loss) for loss in losses[:NUM_STEPS]]
+    result = {"losses": losses, "history": history, "digest": digest}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def print_table(results):
+    """Markdown: differences from one device, and of the cluster from two processes."""
+    columns = "run on", f"first {NUM_STEPS} losses", "epochs' losses", "PCKh@0.5, @0.1", "twice"
+    print(f"\n| {' | '.join(columns)} |\n|---|---:|---:|---:|---|")
+    for way, runs in results.items():
+        first = results.get("1 device", runs)[0]
+        losses, base = ([row["loss"] for row in run["history"]] for run in (runs[0], first))
+        last = runs[0]["history"][-1]
+        cells = (
+            way, describe_difference(runs[0]["losses"], first["losses"]),
+            describe_difference(losses, base),
+            f"{last['val_pckh']:.2f}, {last['val_pckh_0_1']:.2f}", compare_bytes(*runs),
+        )  # fmt: skip
+        print(f"| {' | '.join(cells)} |")
+    if {"2 processes", "cluster"} <= results.keys():
+        same = compare_bytes(results["2 processes"][0], results["cluster"][0])
+        print(f"\ncluster and 2 processes: {same}")
+
+
+def compare_bytes(run, other):
+    return "the same bytes" if run["digest"] == other["digest"] else "other bytes"
+
+
+def describe_difference(losses, base):
+    """The greatest of the differences."""
+    if not losses:
+        return "-"
+    return f"{max(abs(a - b) for a, b in zip(losses, base, strict=True)):.1e}"
+
+
+if __name__ == "__main__":
+    main()
