@@ -141,7 +141,7 @@ def trace_train_step(precision, num_gpus):
         optimizer = Optimizer(params, network.trainable_variables, inner_kernels(network))
         step = TrainStep(network, optimizer, params, strategy)
     number = tf.TensorSpec((), tf.float32)  # the learning rate, and the step's number
-    return step.run.get_concrete_function(batches.element_spec, number, number)
+    return step.last_pass.get_concrete_function(batches.element_spec, number, number)
 
 
 def trace_predict(precision):

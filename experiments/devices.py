@@ -19,6 +19,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,11 @@ def run_processes(way, folder):
             server.close()
     command = [sys.executable, __file__, ".", "--run", way, "--work", str(folder)]
     processes = [subprocess.Popen(command, env=environment(folder) | c) for c in configs]
-    if any([process.wait() for process in processes]):
+    while None in (codes := [process.poll() for process in processes]) and not any(codes):
+        time.sleep(1)
+    if any(codes):
+        for process in processes:  # who waits for a failed one would stay
+            process.kill()
         sys.exit(f"{way}: failed")
 
 

@@ -17,6 +17,7 @@ from hourglass.params import load_params
 from hourglass.records.index import INDEX_NAME, read_index
 
 SHARDS = Path("data/tfrecords")
+NETWORK, HISTORY = Path("models/hourglass.keras"), Path("reports/plots/history.csv")
 # What a stage ends with whose `dvc repro` was killed, DVC does not know of.
 ADVICE = "wait for it; or, if its `dvc repro` was killed, end it: the next one goes on from there"
 
@@ -39,14 +40,8 @@ def train(params):
     devices, train_there = choose_devices(params)
     key = state_key(params, file_digest(SHARDS / INDEX_NAME), devices)
     remove_old_states(cache_folder(), key)
-    run = Run(
-        params,
-        shards=SHARDS,
-        state=cache_folder() / f"{key}.npz",
-        logs=Path("logs", run_name(params, key)),
-        network=Path("models/hourglass.keras"),
-        history=Path("reports/plots/history.csv"),
-    )
+    state, logs = cache_folder() / f"{key}.npz", Path("logs", run_name(params, key))
+    run = Run(params, SHARDS, state, logs, NETWORK, HISTORY)
     here, same_inputs = run.locks
     with (
         exclusive_lock(here, "training here", ADVICE),

@@ -1,5 +1,6 @@
 """What is decided about training on a cluster; no Ray is started here."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def plan(monkeypatch):
         (4, [(8, 4), (8, 4)], (4, 2)),
         (3, [(8, 4), (8, 4)], (3, 2)),
         (8, [(8, 4), (8, 4)], (8, 1)),
+        (6, [(8, 4), (8, 2)], (6, 1)),
+        (3, [(16, 8), (16, 2)], (3, 2)),
     ],
 )
 def test_workers_are_spread_over_the_hosts(plan, num_workers, hosts, expected):
@@ -118,7 +121,8 @@ def test_losses_without_an_epoch_between_them_end_the_run(run, attempts):
 
 def test_epochs_between_losses_renew_the_patience(run, attempts):
     def lose_after_epoch():
-        run.state.write_text(str(len(attempts)))
+        run.state.touch()
+        os.utime(run.state, ns=(0, len(attempts)))  # a clock's ticks may be longer than an attempt
         raise PeerLostError("reset")
 
     attempts += [lose_after_epoch] * 6 + [lambda: None]
@@ -131,6 +135,14 @@ def test_other_errors_are_not_tried_again(run, attempts, error):
     attempts.append(error)
     with pytest.raises(type(error)):
         train_on_workers(Plan(2, 0), run)
+
+
+def test_the_error_behind_a_lost_worker_is_told(monkeypatch):
+    errors = {"first": PeerLostError("reset"), "second": UserError("bad")}
+    monkeypatch.setattr(training, "_find_error", errors.get)
+    monkeypatch.setattr(ray, "wait", lambda tasks, **_: (tasks, []))
+    with pytest.raises(UserError, match="bad"):
+        training._check("first", list(errors))
 
 
 @pytest.mark.parametrize("name", ["models/.train.lock", "state.lock", "shards/index.json"])
@@ -157,5 +169,5 @@ def test_a_console_keeps_both_streams_in_order():
 
 
 def test_gpus_that_tensorflow_does_not_find_are_one_line(run):
-    with pytest.raises(UserError, match=r"TensorFlow finds 0 GPUs where Ray gives 4; install"):
-        training_worker._train(run, 4)
+    with pytest.raises(UserError, match=r"TensorFlow finds \d+ GPUs where Ray gives 99; install"):
+        training_worker._train(run, 99, is_alone=True)

@@ -113,14 +113,18 @@ def test_a_folder_that_workers_do_not_see_is_one_line(joined, project):
         train_on_workers(Plan(2, 0), project)
 
 
-def start_stage(folder, **changes):
-    """The train stage in `folder`, its output in a file there."""
+@pytest.fixture
+def stage(project, tmp_path):
+    """The train stage in `tmp_path`, its output in a file there."""
     arguments = [sys.executable, "-u", str(ROOT / "stages/train.py")]
-    with open(folder / "log", "wb") as log:
-        return subprocess.Popen(
-            arguments, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            env=environment(XDG_CACHE_HOME=str(folder / "cache"), **changes),
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(
+            arguments, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            env=environment(XDG_CACHE_HOME=str(tmp_path / "cache")),
         )  # fmt: skip
+    yield process
+    process.kill()
+    process.wait()
 
 
 def wait_for(text, folder, process, seconds=120):
@@ -140,9 +144,8 @@ def find_workers():
     return found
 
 
-def test_the_stage_trains_on_the_cluster(cluster, project, tmp_path):
-    process = start_stage(tmp_path)
-    assert process.wait(180) == 0, (tmp_path / "log").read_text()
+def test_the_stage_trains_on_the_cluster(cluster, project, stage, tmp_path):
+    assert stage.wait(180) == 0, (tmp_path / "log").read_text()
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[0] == (
         "14 train and 5 validation records, 3 steps of 4 an epoch, on 2 workers, each on the CPU: "
@@ -154,17 +157,21 @@ def test_the_stage_trains_on_the_cluster(cluster, project, tmp_path):
     assert not list(Path("cache/hourglass").iterdir())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", LINES)
-def test_the_driver_takes_the_workers_with_it(cluster, project, tmp_path, kind):
+@pytest.fixture
+def endless(project):
+    """The project with more epochs than a test can wait for."""
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["train"]["epochs"] = 10_000
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    process = start_stage(tmp_path)
-    wait_for("epoch   2/", tmp_path, process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", LINES)
+def test_the_driver_takes_the_workers_with_it(cluster, endless, stage, tmp_path, kind):
+    wait_for("epoch   2/", tmp_path, stage)
     assert len(find_workers()) == 2
-    process.send_signal(LINES[kind])
-    process.wait(60)
+    stage.send_signal(LINES[kind])
+    stage.wait(60)
     end = time.monotonic() + 60
     while find_workers() and time.monotonic() < end:
         time.sleep(0.1)

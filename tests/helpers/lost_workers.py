@@ -49,7 +49,7 @@ class Loss:
         return self.folder / "resumed"
 
     def happen_to(self, rank):
-        """Lose this process if it is the one, and none was lost yet; a node, the test removes."""
+        """Lose this process if it is the one, and none was lost yet; the test removes a node."""
         node = ray.get_runtime_context().get_node_id()
         victims = {"worker 1": rank == 1, "rank 0": rank == 0, "a node": node != self.head}
         if not victims[self.victim] or self.lost.exists():

@@ -73,7 +73,7 @@ class Replicas:
 
     def __init__(self, number):
         self.num_replicas_in_sync = number
-        self.barrier, self.values = threading.Barrier(number), {}
+        self.barrier, self.values = threading.Barrier(number, timeout=60), {}
 
     def all_reduce(self, operation, value):
         assert operation == "mean"

@@ -43,10 +43,12 @@ print("result " + json.dumps([losses, seen, history, weights, trainer.share.rank
 """
 
 
-def free_address():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{server.getsockname()[1]}"
+def free_addresses(number):
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]  # all at once
+    addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
+    for server in servers:
+        server.close()
+    return addresses
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def train_on(tiny_params, shard_folder, tmp_path_factory):
     def train(number, name, **values):
         params = change_train(tiny_params, **values)
         (folder / "job.pkl").write_bytes(pickle.dumps((params, shard_folder)))
-        addresses = [free_address() for _ in range(number)]
+        addresses = free_addresses(number)
         processes = []
         for rank in range(number):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
@@ -73,7 +75,11 @@ def train_on(tiny_params, shard_folder, tmp_path_factory):
                     text=True,
                 )
             )
-        outputs = [process.communicate(timeout=300) for process in processes]
+        try:
+            outputs = [process.communicate(timeout=300) for process in processes]
+        finally:
+            for process in processes:  # who waits for a failed one would stay
+                process.kill()
         assert not any(process.returncode for process in processes), outputs
         lines = [out.splitlines()[-1].removeprefix("result ") for out, _ in outputs]
         assert len(list((folder / f"{name}-logs").glob("events.*"))) == 1  # of the first host alone

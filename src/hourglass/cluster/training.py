@@ -18,6 +18,7 @@ from hourglass.errors import UserError
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 10  # until a line says for what
+ANSWER_SECONDS = 30  # for what the first worker has printed, before the others are looked at
 REPORT_SECONDS = 5  # for the others' errors, once a worker has missed another one
 MAX_LOSSES = 3  # without a new epoch
 
@@ -36,14 +37,14 @@ class Plan:
 
     def __str__(self):
         device = f"GPUs: {self.num_gpus}" if self.num_gpus else "a CPU"
-        return f"{self.num_workers} workers, each with {device}"
+        return f"{self.num_workers} worker{'s' * (self.num_workers > 1)}, each with {device}"
 
 
 def plan_workers(num_workers):
-    """The plan for so many workers on the cluster; 0 is one a host.
+    """The plan for so many workers on the cluster, each with as many GPUs as all can have.
 
-    Hosts without a GPU are left out where others have some; all workers have as many GPUs as the
-    one with the fewest.
+    Args:
+        num_workers: 0 is one a host. Hosts without a GPU are left out where others have some.
 
     Raises:
         UserError: the cluster is too small.
@@ -52,15 +53,17 @@ def plan_workers(num_workers):
     kind = "GPU" if any(host.get("GPU", 0) >= 1 for host in hosts) else "CPU"
     counts = sorted((int(host.get(kind, 0)) for host in hosts), reverse=True)
     num_hosts = max(1, sum(map(bool, counts)))
+    # One a host: as many as the host with the fewest has.
+    largest = counts[0] if num_workers else counts[num_hosts - 1]
     num_workers = num_workers or num_hosts
-    on_a_host = -(-num_workers // num_hosts)
-    part = counts[min(num_workers, num_hosts) - 1] // on_a_host
-    if not part:
+    sizes = range(1, largest + 1)
+    fitting = [n for n in sizes if sum(count // n for count in counts) >= num_workers]
+    if not fitting:
         raise UserError(
             f"params.yaml: cluster.num_workers: {num_workers} workers want a {kind} each, and the "
             f"cluster's hosts have {', '.join(map(str, counts))}; lower it, or 0 for one a host"
         )
-    return Plan(num_workers, part if kind == "GPU" else 0)
+    return Plan(num_workers, fitting[-1] if kind == "GPU" else 0)
 
 
 def train_on_workers(plan, run):
@@ -95,7 +98,7 @@ class Group:
     """The workers of a plan, from their start to their end."""
 
     def __init__(self, plan):
-        self.plan, self.workers = plan, []
+        self.plan, self.workers, self.reading = plan, [], None
         bundle = {"CPU": 1} | ({"GPU": plan.num_gpus} if plan.num_gpus else {})
         # No two on a host, where there are enough of them.
         self.placement = placement_group([bundle] * plan.num_workers, strategy="SPREAD")
@@ -138,11 +141,13 @@ class Group:
         return Worker.options(**options).remote()
 
     def _print_console(self):
-        """Print what the first worker has printed since the last time."""
-        reading = self.workers[0].read_console.remote()
-        if not _find_error(reading):  # else its task tells of it too
-            for name, text in ray.get(reading):
+        """Print what the first worker has printed since the last time, if it answers."""
+        self.reading = self.reading or self.workers[0].read_console.remote()
+        done, _ = ray.wait([self.reading], timeout=ANSWER_SECONDS)
+        if done and not _find_error(self.reading):  # else its task tells of it too
+            for name, text in ray.get(self.reading):
                 print(text, end="", file=getattr(sys, name), flush=True)
+        self.reading = None if done else self.reading
 
 
 def _check(task, tasks):
@@ -161,8 +166,10 @@ def _find_error(task):
     try:
         ray.get(task)
     except ray.exceptions.RayTaskError as error:
-        is_told = isinstance(error.cause, UserError | PeerLostError | OSError)
-        return error.cause if is_told else error  # with the traceback of a defect
+        if isinstance(error.cause, UserError | PeerLostError | OSError):
+            error.cause.__cause__ = error  # with the traceback on the worker
+            return error.cause
+        return error  # a defect
     except ray.exceptions.RayError as error:
         return error
     return None

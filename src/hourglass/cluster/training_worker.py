@@ -34,13 +34,15 @@ class Worker:
     def train(self, run, folder, addresses, rank, num_gpus, is_terminal):
         """Train as number `rank` of the workers at `addresses`, in the project's folder."""
         _enter_project(folder, run)
-        task = {"type": "worker", "index": rank}
-        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        is_alone = len(addresses) == 1
+        if not is_alone:
+            task = {"type": "worker", "index": rank}
+            os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
         out, err = sys.stdout, sys.stderr  # which end in Ray's logs
         if rank == 0:
             out, err = (Console(name, self.chunks, is_terminal) for name in ("stdout", "stderr"))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            _train(run, num_gpus)
+            _train(run, num_gpus, is_alone)
 
     @ray.method(concurrency_group="console")
     def read_console(self):
@@ -66,7 +68,7 @@ class Console(io.TextIOBase):
 
 def _enter_project(folder, run):
     """Make it the current folder, once all of its files are known to be those of the driver."""
-    # The locks exist as long as the run lasts, and nowhere else.
+    # The locks exist while the run lasts; elsewhere only where a run was killed.
     for path in (*run.locks, run.shards / INDEX_NAME):
         if not (folder / path).is_file():
             raise UserError(
@@ -77,12 +79,14 @@ def _enter_project(folder, run):
     os.chdir(folder)
 
 
-def _train(run, num_gpus):
-    # TensorFlow: not for the driver, which may have no use for its devices
+def _train(run, num_gpus, is_alone):
+    # Here, as in the stages: importing this module loads no TensorFlow.
     from hourglass.frameworks import tf
     from hourglass.training.devices import prepare_devices
     from hourglass.training.runs import train_network
 
+    if not num_gpus:  # Ray hides none from a worker that has none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     found = len(tf.config.list_physical_devices("GPU"))
     if found != num_gpus:
         raise UserError(
@@ -90,11 +94,12 @@ def _train(run, num_gpus):
             "install CUDA's libraries there (requirements/gpu.txt), or start Ray with --num-gpus=0"
         )
     try:
-        train_network(prepare_devices(run.params.train, is_worker=True), run)
+        train_network(prepare_devices(run.params.train, is_worker=not is_alone), run)
     # How the loss of another worker shows: in a collective, while all wait for each other, or in a
     # server whose port was taken meanwhile.
     except (
         tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError, tf.errors.InternalError, tf.errors.UnknownError,
+        tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError,
+        tf.errors.InternalError, tf.errors.UnknownError,
     ) as error:  # fmt: skip
         raise PeerLostError(one_line(error)) from None

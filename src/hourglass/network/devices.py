@@ -1,4 +1,4 @@
-"""The devices of this machine: memory that grows, and one batch shared by all GPUs."""
+"""The devices of this process: its share of a batch, memory that grows, what several share."""
 
 import dataclasses
 

@@ -107,11 +107,10 @@ def predict_split(predictor, batches, num_persons):
         keypoints: float32 [num_persons, 16, 2], original px; scores: float32 [num_persons, 16].
         is_predicted: bool [num_persons], False for persons that the batches do not hold.
     """
-    found, predict = [], predictor.compile_call(batches.element_spec)
-    with tqdm(total=num_persons, desc="predict", unit="image", disable=None, leave=False) as bar:
-        for batch in batches:
-            found.append(predict(batch))  # which need not be there yet
-            bar.update(len(found[-1][0]))
+    predict, number = predictor.compile_call(batches.element_spec), int(batches.cardinality())
+    # What is found need not be there yet.
+    bar = tqdm(batches, "predict", number, unit="batch", disable=None, leave=False)
+    found = [predict(batch) for batch in bar]
     keypoints = np.zeros((num_persons, NUM_JOINTS, 2), np.float32)
     scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
     is_predicted = np.zeros(num_persons, bool)

@@ -173,7 +173,6 @@ def open_records(split):
 def with_cardinality(records, split):
     """The same records, which must be as many as the index says.
 
-    Otherwise Keras learns the number of batches by running out of them, and warns each time; and
-    records cut off as a whole would not be missed.
+    TFRecords do not tell how many they hold, and records cut off as a whole would not be missed.
     """
     return records.apply(tf.data.experimental.assert_cardinality(split.num_records))

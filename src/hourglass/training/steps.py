@@ -36,8 +36,8 @@ class TrainStep:
         self.sums = [new_state(shape) for shape in shapes] if self.num_passes > 1 else []
         # XLA cannot compile a step of several devices.
         xla = params.xla and num_devices == 1
-        self.run = tf.function(self._run, jit_compile=xla, autograph=False)
-        self.add = tf.function(self._add, jit_compile=xla, autograph=False)
+        self.last_pass = tf.function(self._last_pass, jit_compile=xla, autograph=False)
+        self.earlier_pass = tf.function(self._earlier_pass, jit_compile=xla, autograph=False)
 
     def __call__(self, batch, learning_rate, number):
         """Train on one batch.
@@ -49,17 +49,18 @@ class TrainStep:
         Returns:
             The loss before the step, a float32 tensor that need not be there yet.
         """
-        *others, last = self._split(batch)
-        for part in others:
-            self.add(part)
-        return self.run(last, tf.constant(learning_rate), tf.constant(float(number)))
+        *earlier, last = self._split(batch)
+        for part in earlier:
+            self.earlier_pass(part)
+        return self.last_pass(last, tf.constant(learning_rate), tf.constant(float(number)))
 
     def _split(self, batch):
         """For each pass an equal part of this process's batch for each of its devices."""
         if self.num_parts == 1:
             return [batch]
         number = self.num_local
-        parts = {key: tf.split(values, self.num_passes * number) for key, values in batch.items()}
+        with tf.device("CPU"):  # else all of it would lie on the first GPU
+            parts = {key: tf.split(v, self.num_passes * number) for key, v in batch.items()}
         first = range(0, self.num_passes * number, number)
         return [self._share({key: values[k:] for key, values in parts.items()}) for k in first]
 
@@ -71,16 +72,18 @@ class TrainStep:
             }
         )
 
-    def _run(self, batch, learning_rate, number):
-        """The last pass, and the step."""
-        loss = self.strategy.run(self._train, args=(batch, learning_rate, number))
+    def _earlier_pass(self, batch):
+        self.strategy.run(self._add_gradients, args=(batch,))
+
+    def _last_pass(self, batch, learning_rate, number):
+        loss = self.strategy.run(self._finish_step, args=(batch, learning_rate, number))
         return self.strategy.reduce("sum", loss, axis=None)
 
-    def _add(self, batch):
-        """A pass before the last one."""
-        self.strategy.run(self._add_part, args=(batch,))
+    def _add_gradients(self, batch):
+        for total, value in zip(self.sums, self._differentiate(batch), strict=True):
+            total.assign_add(value)
 
-    def _train(self, batch, learning_rate, number):
+    def _finish_step(self, batch, learning_rate, number):
         values = self._differentiate(batch)
         for k, total in enumerate(self.sums):
             values[k] += total
@@ -88,10 +91,6 @@ class TrainStep:
         loss, *gradients = values
         self.optimizer.apply(gradients, learning_rate, number)
         return loss
-
-    def _add_part(self, batch):
-        for total, value in zip(self.sums, self._differentiate(batch), strict=True):
-            total.assign_add(value)
 
     def _differentiate(self, batch):
         """The loss of a replica's part, its share of the whole, and the gradients by group."""

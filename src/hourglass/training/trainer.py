@@ -48,20 +48,24 @@ class Trainer:
             )
         # A variable is mirrored to each device only where it is made in the scope.
         with strategy.scope():
-            self.network = build_hourglass(params.model)
-            if self.params.init_weights:
-                load_weights(self.network, self.params.init_weights)
-                scale_heatmaps(self.network, self.params.target_peak)
-            trained = self.network.trainable_variables
-            self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
-            self.step = TrainStep(self.network, self.optimizer, self.params, strategy)
-            self.predictor = PosePredictor(self.step.network, flip_test=False, decode="taylor")
+            self._build(params.model)
         self.part_size = self.step.part_size
         self.eval_size = self.part_size * count_local_replicas(strategy)  # of this process
         # Of several hosts the first one writes; all read the same.
         self.writes = self.share.rank == 0
         self.log_folder = log_folder if self.writes else None
         self.time_told = False
+
+    def _build(self, model_params):
+        """The network, what moves it, and what judges it."""
+        self.network = build_hourglass(model_params)
+        if self.params.init_weights:
+            load_weights(self.network, self.params.init_weights)
+            scale_heatmaps(self.network, self.params.target_peak)
+        trained = self.network.trainable_variables
+        self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
+        self.step = TrainStep(self.network, self.optimizer, self.params, self.strategy)
+        self.predictor = PosePredictor(self.step.network, flip_test=False, decode="taylor")
 
     def run(self):
         """Train to the end, or to early stopping.
@@ -76,12 +80,7 @@ class Trainer:
         """
         state = self._restore()
         tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
-        print(
-            f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
-            f"records, {self.steps} steps of {self.batch_size} an epoch, on "
-            f"{describe_devices(self.strategy)}",
-            flush=True,
-        )
+        self._announce()
         # Saved before it is told: what was printed is never trained twice.
         while not is_finished(self.params, state.history):
             state = self._run_epoch(state)
@@ -93,6 +92,14 @@ class Trainer:
         self.network.set_weights(state.best_weights)
         scale_heatmaps(self.network, 1 / self.params.target_peak)
         return state.history
+
+    def _announce(self):
+        print(
+            f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
+            f"records, {self.steps} steps of {self.batch_size} an epoch, on "
+            f"{describe_devices(self.strategy)}",
+            flush=True,
+        )
 
     def _restore(self):
         state = TrainingState([], [], [], [])
@@ -163,11 +170,11 @@ class Trainer:
 
     def _describe_memory(self):
         size = self.part_size
+        fewer = f"set it to {size // 2} for the same batch in more passes, or " if size > 1 else ""
         return (
             f"params.yaml: train.max_batch_per_device: {size} pictures at a time do not fit into a "
-            f"device's memory; set it to {max(1, size // 2)} for the same batch in more passes, or "
-            "set train.precision to mixed_bfloat16, or lower num_stacks, num_channels or "
-            "input_size of model"
+            f"device's memory; {fewer}set train.precision to mixed_bfloat16, or lower num_stacks, "
+            "num_channels or input_size of model"
         )
 
     def validate(self):
