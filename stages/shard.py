@@ -13,9 +13,11 @@ from hourglass.cluster.shard_tasks import write_shards
 from hourglass.errors import UserError, exit_on_user_error, stage_parser
 from hourglass.files import exclusive_lock
 from hourglass.params import load_params
+from hourglass.raw.archives import locate_pictures
 from hourglass.raw.datasets import DATASETS
 from hourglass.records.index import write_index
 from hourglass.records.shards import PREFIXES, collect_rejects, plan_splits
+from hourglass.records.stretches import plan_stretches
 from hourglass.rejects import check_rejects, count_rejects, write_rejects
 
 OUT = Path("data/tfrecords")
@@ -25,8 +27,9 @@ OUT = Path("data/tfrecords")
 def main():
     parser = stage_parser(__doc__)
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="Ray workers on this machine (default: all cores)"
-    )
+        "--workers", type=int, metavar="N",
+        help="Ray workers on this machine (default: all cores; no effect with RAY_ADDRESS)",
+    )  # fmt: skip
     num_workers = parser.parse_args().workers
     if num_workers is not None and num_workers < 1:
         raise UserError(f"--workers {num_workers}: must be 1 or more")
@@ -35,9 +38,10 @@ def main():
     persons = {split: load_persons(f"data/annotations/{split}.json") for split in PREFIXES}
     num_persons = {split: len(people) for split, people in persons.items()}
     shards = plan_splits(persons, params.shard)
+    stretches = plan_stretches(persons, locate_pictures(archive))
     with exclusive_lock("data/.shard.lock", f"writing {OUT}"):
         start_ray(num_workers)
-        results = write_shards(OUT, shards, persons, archive, params.shard)
+        results = write_shards(OUT, shards, stretches, persons, archive, params.shard)
         report_rejects(collect_rejects(shards, results), num_persons, params.shard)
         write_index(OUT, shards, results, num_persons, params.shard)
 

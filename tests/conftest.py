@@ -54,12 +54,15 @@ def persons(raw_folder):
 def write_shards(raw_folder, persons):
     """A function (folder, ShardParams) that writes the shards of `raw_folder`, without Ray."""
     from helpers import shards as helper
+    from hourglass.raw.archives import locate_pictures
     from hourglass.records.index import write_index
     from hourglass.records.shards import plan_splits
+    from hourglass.records.stretches import plan_stretches
 
     def write(folder, params):
-        shards = plan_splits(persons, params)
-        results = helper.write_shards(folder, shards, persons, raw_folder / "images.zip", params)
+        shards, archive = plan_splits(persons, params), raw_folder / "images.zip"
+        stretches = plan_stretches(persons, locate_pictures(archive))
+        results = helper.write_shards(folder, shards, stretches, persons, archive, params)
         counts = {split: len(people) for split, people in persons.items()}
         write_index(folder, shards, results, counts, params)
         return folder

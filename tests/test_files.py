@@ -45,6 +45,34 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path):
     assert path.read_bytes() == b"new" and names_in(tmp_path) == ["a.bin"]
 
 
+def test_two_writers_of_one_path_do_not_meet(tmp_path):
+    path, scratch = tmp_path / "a.bin", tmp_path / "scratch"
+    scratch.mkdir()
+    with atomic_path(path, scratch) as late, open(late, "wb") as file:
+        file.write(b"the same ")
+        file.flush()
+        with atomic_path(path, scratch) as retried:
+            retried.write_bytes(b"the same bytes")
+        assert path.read_bytes() == b"the same bytes"
+        file.write(b"bytes")
+        assert path.read_bytes() == b"the same bytes"
+        assert names_in(tmp_path) == ["a.bin", "scratch"]
+    assert path.read_bytes() == b"the same bytes" and names_in(scratch) == []
+
+
+def test_a_late_writer_whose_scratch_folder_is_gone_changes_nothing(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"of the next run")
+    with (
+        pytest.raises(FileNotFoundError),
+        files.scratch_folder(tmp_path / "scratch") as folder,
+        atomic_path(path, folder) as temporary,
+    ):
+        temporary.write_bytes(b"late")
+        shutil.rmtree(folder)
+    assert path.read_bytes() == b"of the next run" and names_in(tmp_path) == ["a.bin"]
+
+
 def test_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(files.os, "fsync", lambda _: calls.append("fsync"))
@@ -189,3 +217,12 @@ def test_a_scratch_folder_is_new_each_time_and_leaves_nothing(tmp_path):
                 raise error
         assert not path.exists()
     assert len(names) == 2
+
+
+def test_of_a_linked_scratch_folder_others_files_stay(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "others").write_text("x")
+    (tmp_path / "scratch").symlink_to("elsewhere")
+    with files.scratch_folder(tmp_path / "scratch") as folder:
+        (folder / "file").write_text("x")
+    assert names_in(tmp_path / "elsewhere") == ["others"]

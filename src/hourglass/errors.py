@@ -7,10 +7,10 @@ import functools
 import os
 import sys
 
-# What the user's disk refuses, wherever a program writes; other OSErrors are defects.
+# What the user's disk, or network disk, refuses to a program; other OSErrors are defects.
 _DISK_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ESTALE, errno.ETIMEDOUT,
 )  # fmt: skip
 
 

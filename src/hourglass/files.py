@@ -17,15 +17,21 @@ JSON_MEMORY_FACTOR = 10
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path, scratch=None):
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
     On an exception the temporary file is removed and `path` is left as it was. The name is fixed,
     so that what a killed process left is overwritten by the next one.
+
+    Args:
+        scratch: a folder on the same disk that is removed later; the temporary file then lies
+            there, under a name of its own, so that two writers of one path do not meet.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
+    if scratch:
+        temporary = Path(scratch, f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         # On the disk before it has its name, or a power cut could leave the name on an empty file.
@@ -41,9 +47,11 @@ def atomic_path(path):
 
 @contextlib.contextmanager
 def scratch_folder(path):
-    """Yield a new folder below `path`; both are removed at the end, as is what a killed run left.
+    """Yield a new folder below `path`; both are removed at the end.
 
-    Its name differs from run to run: what outlived a killed one cannot write into it.
+    What a killed run left below `path` is removed before; where that is a link, the new folder
+    alone is removed. Its name differs from run to run: what outlived a killed one cannot write
+    into it.
     """
     path = Path(path)
     shutil.rmtree(path, ignore_errors=True)
@@ -52,7 +60,8 @@ def scratch_folder(path):
     try:
         yield folder
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)  # refuses a link, which may lead to others' files
 
 
 def write_json(path, value):

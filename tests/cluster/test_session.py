@@ -115,19 +115,32 @@ def test_a_cluster_that_answers_is_joined(monkeypatch, inits, server):
     assert [call["address"] for call in inits] == [address, "auto"]
 
 
-@pytest.mark.parametrize("mode", [None, "disabled", "token"])
+@pytest.mark.parametrize("mode", ["", "disabled", "token"])
 def test_a_token_is_for_a_cluster_that_wants_one(monkeypatch, inits, mode):
     worker = SimpleNamespace(remote=lambda: mode)
     monkeypatch.setattr(ray, "remote", lambda **_: lambda function: worker)
     monkeypatch.setattr(ray, "get", lambda answer: answer)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     session.start_ray(None)
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_MODE", "Token")  # Ray does not look at the case either
     if mode == "token":
         session.start_ray(None)
     else:
         with pytest.raises(UserError, match=r"^RAY_ADDRESS auto: .* set RAY_AUTH_MODE=disabled"):
             session.start_ray(None)
+
+
+def test_a_package_that_cannot_be_sent_is_one_line(monkeypatch, inits):
+    def get(_):
+        raise ray.exceptions.RuntimeEnvSetupError("Traceback:\n  a.py\nOSError: no space left\n")
+
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda function: SimpleNamespace(remote=list))
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    line = r"^RAY_ADDRESS auto: the package cannot be sent .* \(OSError: no space left\); fix .*$"
+    with pytest.raises(UserError, match=line):
+        session.start_ray(None)
 
 
 @pytest.mark.parametrize("address", [None, ""])

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 import socket
 import sys
@@ -157,6 +158,23 @@ def test_missing_annotations_are_one_line_before_ray_starts(run_without_ray, pro
     assert text.startswith("error: data/annotations/train.json: ")
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_an_archive_of_no_use_is_one_line_before_ray_starts(
+    run_without_ray, project, tmp_path, damage
+):
+    shutil.copy(project / "params.yaml", tmp_path)
+    shutil.copytree(project / "data", tmp_path / "data")
+    archive = tmp_path / "data/raw/synthetic/images.zip"
+    archive.write_bytes(archive.read_bytes()[:-100])
+    if damage == "missing":
+        archive.unlink()
+    code, text = run_without_ray()
+    assert code == 1 and len(text.splitlines()) == 1
+    said = {"missing": "not found; ", "cut": "is not a whole zip archive ("}
+    assert f"images.zip: {said[damage]}" in text
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["annotations", "raw"]
+
+
 @pytest.mark.parametrize("seen", [UserError("x.zip: damaged"), ValueError("a defect")])
 def test_a_workers_user_error_comes_through_as_itself(seen, monkeypatch):
     failure = ray.exceptions.RayTaskError("write_shard", "remote traceback", seen)
@@ -170,14 +188,41 @@ def test_a_workers_user_error_comes_through_as_itself(seen, monkeypatch):
         shard_tasks.get_result("task", "a.tfrecords")
 
 
+def test_a_package_that_cannot_be_sent_is_one_line(monkeypatch):
+    def get(task):
+        raise ray.exceptions.RuntimeEnvSetupError("Traceback:\n  a.py\nOSError: no space left\n")
+
+    monkeypatch.setattr(ray, "get", get)
+    line = r"^a\.zip, a to b: the package cannot .* \(OSError: no space left\); fix .*repeat$"
+    with pytest.raises(UserError, match=line):
+        shard_tasks.get_result("task", "a.zip, a to b")
+
+
+def test_shards_and_records_on_two_disks_are_one_line(tmp_path):
+    memory = Path("/dev/shm")  # Linux
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second disk")
+    shard_tasks.check_one_disk(tmp_path, tmp_path)
+    with pytest.raises(UserError, match=f"^{tmp_path} and {memory}: not on one disk; "):
+        shard_tasks.check_one_disk(tmp_path, memory)
+
+
 def test_files_that_a_worker_does_not_see_are_one_line(tmp_path):
     shard_tasks.check_shared(tmp_path)
     missing = tmp_path / "data" / "images.zip"
     with pytest.raises(UserError) as error:
         shard_tasks.check_shared(tmp_path, missing)
     line = str(error.value)
-    assert line.startswith(f"{missing}: not there on {socket.gethostname()}; data/ must lie")
+    host = socket.gethostname()
+    assert line.startswith(f"{missing}: not there, or not to be read, on {host}; data/ must lie")
     assert len(line.splitlines()) == 1
+
+
+def test_a_file_that_a_worker_may_not_read_is_one_line(tmp_path, monkeypatch):
+    # The superuser, who may run this, reads everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    with pytest.raises(UserError, match=r"not there, or not to be read, on .*; data/ must lie"):
+        shard_tasks.check_shared(tmp_path)
 
 
 @pytest.mark.parametrize("lacking", ["the archive", "the folder of records"])
@@ -191,9 +236,9 @@ def test_each_task_looks_for_what_it_reads_and_writes(tmp_path, lacking):
         shard_tasks.stretch_task._function,
         shard_tasks.shard_task._function,
     )
-    with pytest.raises(UserError, match="not there on"):
+    with pytest.raises(UserError, match="not there, or not"):
         write_records(scratch / "stretch", [], [], archive, None)
     if lacking != "the archive":
-        with pytest.raises(UserError, match="not there on"):
+        with pytest.raises(UserError, match="not there, or not"):
             write_shard(tmp_path / "out" / "s.tfrecords", scratch, [])
     assert not (tmp_path / "out").exists() and not (scratch / "stretch").exists()

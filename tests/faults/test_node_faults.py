@@ -1,5 +1,6 @@
 """Shards on a cluster of two nodes: another package there, workers and nodes that die, tokens."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,8 +18,10 @@ from helpers.processes import environment, find_processes
 from helpers.shards import write_shards
 from helpers.stages import assert_one_line, files_below, write_project
 from hourglass.annotations.checks import check_records
+from hourglass.raw.archives import locate_pictures
 from hourglass.records.index import write_index
 from hourglass.records.shards import plan_splits
+from hourglass.records.stretches import plan_stretches
 
 pytest.importorskip("ray", reason="the shard stage runs on Ray")
 from helpers.clusters import NODE, two_node_cluster
@@ -89,28 +92,40 @@ def photographs(tmp_path_factory, tiny_params):
     write_project(folder / "project", folder / "raw", persons, params)
     shards, expected = plan_splits(persons, params.shard), folder / "expected"
     archive = folder / "raw" / "images.zip"
-    results = write_shards(expected, shards, persons, archive, params.shard)
+    stretches = plan_stretches(persons, locate_pictures(archive))
+    results = write_shards(expected, shards, stretches, persons, archive, params.shard)
     counts = {split: len(people) for split, people in persons.items()}
     write_index(expected, shards, results, counts, params.shard)
     return folder / "project", expected
 
 
-def remove_node(cluster):
+def remove_node(cluster, tasks):
     cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
 
-def kill_worker(cluster):
-    os.kill(find_tasks(cluster)[0], signal.SIGKILL)
+def kill_worker(cluster, tasks):
+    os.kill(tasks[0], signal.SIGKILL)
 
 
 def find_tasks(cluster):
     """The processes that are at a stretch."""
     found = []
     for number in find_processes(cluster.mark):
-        # Linux keeps the first 15 characters of a process's name.
-        if Path("/proc", number, "comm").read_text().strip() == "ray::stretch_ta":
-            found.append(int(number))
+        with contextlib.suppress(OSError):  # it has just ended
+            # Linux keeps the first 15 characters of a process's name.
+            if Path("/proc", number, "comm").read_text().strip() == "ray::stretch_ta":
+                found.append(int(number))
     return found
+
+
+def wait_for_tasks(cluster, process, project, num_busy):
+    """The processes that are at a stretch, once they are so many and a stretch is written."""
+    tasks = []
+    while len(tasks) < num_busy or not list(project.glob("data/.stretches/*/stretch_*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+        tasks = find_tasks(cluster)
+    return tasks
 
 
 @pytest.mark.slow
@@ -122,13 +137,12 @@ def test_a_worker_or_a_node_that_dies_half_way_changes_nothing(
     project, expected = photographs
     shutil.rmtree(project / "data" / "tfrecords", ignore_errors=True)
     process = start_stage(cluster, project)
-    done = []
-    while len(find_tasks(cluster)) < num_busy or not done:
-        assert process.poll() is None
-        time.sleep(0.01)
-        done = list(project.glob("data/.stretches/*/stretch_*"))
-    if fault:
-        fault(cluster)
-    assert_ends_with(process, project, expected)
-    if fault is remove_node:
-        cluster.add_node(**NODE)
+    try:
+        tasks = wait_for_tasks(cluster, process, project, num_busy)
+        if fault:
+            fault(cluster, tasks)
+        assert_ends_with(process, project, expected)
+    finally:
+        process.kill()
+        if not cluster.worker_nodes:
+            cluster.add_node(**NODE)

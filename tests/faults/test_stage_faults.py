@@ -164,7 +164,7 @@ def test_what_a_killed_stage_left_is_overwritten(project, stage):
     left = {
         "download": RAW / ".images.zip.tmp",
         "parse": ANNOTATIONS / ".train.json.tmp",
-        "shard": SHARDS / ".train_0001_of_0003.tfrecords.tmp",
+        "shard": SHARDS / ".index.json.tmp",
         "train": MODEL.with_name(".hourglass.keras.tmp"),
         "predict": PREDICTIONS.with_name(".predictions.json.tmp"),
         "evaluate": Path("reports/.metrics.json.tmp"),

@@ -12,9 +12,9 @@ NODE = {"num_cpus": 1, "include_dashboard": False}
 def two_node_cluster(**environment):
     """Yield a `ray.cluster_utils.Cluster`: `address`, `add_node(**NODE)`, `remove_node(node)`.
 
-    A driver that joins it is tied to its head, so only `worker_nodes` may be removed. Its workers
-    have this process's environment, changed by `environment`, and no PYTHONPATH: they know our
-    package only where it is sent or installed.
+    A driver that joins it is tied to its head, so only `worker_nodes` may be removed. Its first two
+    nodes' workers have this process's environment, changed by `environment`, and no other
+    PYTHONPATH: they know our package only where it is sent or installed.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in ("PYTHONPATH", "RAY_ADDRESS"):

@@ -1,16 +1,15 @@
 """Shards written without Ray."""
 
 from hourglass.files import scratch_folder
-from hourglass.raw.archives import locate_pictures, open_images
+from hourglass.raw.archives import open_images
 from hourglass.records.shards import list_rejects, write_shard
-from hourglass.records.stretches import plan_stretches, write_records
+from hourglass.records.stretches import write_records
 
 
-def write_shards(folder, shards, persons, archive, params):
+def write_shards(folder, shards, stretches, persons, archive, params):
     """What `cluster.shard_tasks.write_shards` does, in this process and in one stretch."""
     folder.mkdir(parents=True, exist_ok=True)
     with open_images(archive) as images, scratch_folder(folder.parent / ".stretches") as scratch:
-        stretches = plan_stretches(persons, locate_pictures(archive))
         keys = [key for stretch in stretches for key in stretch]
         people = [persons[split][index] for split, index in keys]
         indices = [index for _, index in keys]

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -54,6 +57,29 @@ def test_read_member_wants_exactly_one(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 5)
     with pytest.raises(UserError, match=r"joints\.mat: 6 bytes, more than 5"):
         read_member(path, "joints.mat")
+
+
+DEVICE_ERRORS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+
+
+@pytest.mark.parametrize("number", [*DEVICE_ERRORS, errno.EINVAL, None])
+@pytest.mark.parametrize("is_tar", [False, True])
+def test_a_disk_that_fails_is_no_damage(tmp_path, monkeypatch, is_tar, number):
+    path, members = tmp_path / ("a.tar.gz" if is_tar else "a.zip"), [("images/a.jpg", b"a")]
+    index_tar(path, members) if is_tar else path.write_bytes(zip_bytes(members))
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number)) if number else OSError("zran_read failed")
+
+    with open_images(path) as images:
+        monkeypatch.setattr(images, "_read", fail)
+        if number in DEVICE_ERRORS:
+            with pytest.raises(OSError, match=os.strerror(number)) as error:
+                images.read("a.jpg")
+            assert error.value.filename == str(path)
+        else:
+            with pytest.raises(UserError, match=r"^damaged \(.*\) in a\."):
+                images.read("a.jpg")
 
 
 @pytest.mark.parametrize(

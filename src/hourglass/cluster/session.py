@@ -44,7 +44,7 @@ def start_ray(num_workers):
             else "wait until the machine is less busy, then repeat"
         )
         raise UserError(f"Ray does not start: {reason}; {advice}") from None
-    if address and os.environ.get("RAY_AUTH_MODE") == "token":
+    if address and os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
         _check_token_mode(address)
 
 
@@ -53,12 +53,25 @@ def _check_token_mode(address):
 
     Small arguments of tasks are sent along, larger ones than 100 kB are asked for.
     """
-    read_mode = ray.remote(num_cpus=0)(lambda: os.environ.get("RAY_AUTH_MODE"))
-    if ray.get(read_mode.remote()) != "token":
+    read_mode = ray.remote(num_cpus=0)(lambda: os.environ.get("RAY_AUTH_MODE", "").lower())
+    try:
+        mode = ray.get(read_mode.remote())
+    except ray.exceptions.RuntimeEnvSetupError as error:
+        raise UserError(f"RAY_ADDRESS {address}: {describe_setup_error(error)}") from None
+    if mode != "token":
         raise UserError(
             f"RAY_ADDRESS {address}: that cluster wants no token, and there is one here"
             " (RAY_AUTH_TOKEN or ~/.ray/auth_token); set RAY_AUTH_MODE=disabled"
         )
+
+
+def describe_setup_error(error):
+    """What a `ray.exceptions.RuntimeEnvSetupError` means and what to do, in a part of a line."""
+    reason = str(error).strip().splitlines()[-1]  # before it, a traceback
+    return (
+        f"the package cannot be sent to a machine of the cluster ({reason.strip()});"
+        " fix that machine, then repeat"
+    )
 
 
 def _check_answers(address):

@@ -10,24 +10,28 @@ import socket
 import ray
 from tqdm import tqdm
 
+from hourglass.cluster.session import describe_setup_error
 from hourglass.errors import UserError
 from hourglass.files import scratch_folder
-from hourglass.raw.archives import locate_pictures, open_images
+from hourglass.raw.archives import open_images
 from hourglass.records.shards import list_rejects, write_shard
-from hourglass.records.stretches import plan_stretches, write_records
+from hourglass.records.stretches import write_records
 
-FEWER_WORKERS = "if memory is short, run stages/shard.py with fewer --workers"
+FEWER_WORKERS = (
+    "if memory is short, run stages/shard.py with fewer --workers"
+    " (on a cluster: start its machines with fewer --num-cpus)"
+)
 # What may pass: a worker that was killed, a disk or memory that others have filled for a while.
 RETRIES = {"max_retries": 3, "retry_exceptions": [OSError, MemoryError]}
-STOP_SECONDS = 10  # a task that was ended is gone long before
+STOP_SECONDS = 10  # a killed worker is gone sooner; on a machine that is cut off it never is
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A task to run: what an error calls it, how many pictures or records it is, its arguments."""
+    """A task to run: its name in an error, the number of its pictures or records, its arguments."""
 
     name: object
-    amount: int
+    num_items: int
     arguments: tuple
 
 
@@ -57,14 +61,15 @@ def open_once(archive):
 def check_shared(*paths):
     """Raise `UserError` where this machine does not see what the stage's own one does."""
     for path in paths:
-        if not os.path.exists(path):
+        if not os.access(path, os.R_OK):
             raise UserError(
-                f"{path}: not there on {socket.gethostname()}; data/ must lie, under one path, on "
-                "storage that all machines of the cluster see; else unset RAY_ADDRESS"
+                f"{path}: not there, or not to be read, on {socket.gethostname()}; data/ must lie, "
+                "under one path, on storage that all machines of the cluster see; else unset "
+                "RAY_ADDRESS"
             )
 
 
-def write_shards(folder, shards, persons, archive, params):
+def write_shards(folder, shards, stretches, persons, archive, params):
     """Read the archive once, in order, into records; gather these into shards.
 
     The records lie in files beside `folder` meanwhile, not in Ray's object store: what a machine
@@ -72,14 +77,15 @@ def write_shards(folder, shards, persons, archive, params):
 
     Args:
         folder: gets the shards. shards: list of Shard.
+        stretches: of all persons, as of `records.stretches.plan_stretches`.
         persons: {split: list of Person}. archive: path of the pictures. params: ShardParams.
 
     Returns:
         What `records.shards.list_rejects` gives, one a shard.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stretches = plan_stretches(persons, locate_pictures(archive))
     with scratch_folder(folder.parent / ".stretches") as scratch:
+        check_one_disk(folder, scratch.parent)
         # Absolute: a worker may run in another folder.
         records = write_stretches(scratch.resolve(), stretches, persons, archive, params)
         gather_shards(folder, shards, scratch.resolve(), records)
@@ -91,6 +97,15 @@ def write_shards(folder, shards, persons, archive, params):
         )
         for shard in shards
     ]
+
+
+def check_one_disk(*folders):
+    """Raise `UserError` where a file cannot be renamed from one of the folders to another."""
+    if len({os.stat(folder).st_dev for folder in folders}) > 1:
+        raise UserError(
+            f"{' and '.join(map(str, folders))}: not on one disk; neither may be a link to another "
+            "one, the whole of data/ may"
+        )
 
 
 def write_stretches(folder, stretches, persons, archive, params):
@@ -117,9 +132,9 @@ def make_stretch_job(path, keys, persons, archive, params):
     """The `Job` of the persons `keys`, (split, index): they alone are sent to the worker."""
     people = [persons[split][index] for split, index in keys]
     num_pictures = len({person.image for person in people})
-    what = f"{archive.name}, {people[0].image} to {people[-1].image}"
+    name = f"{archive.name}, {people[0].image} to {people[-1].image}"
     arguments = (path, [index for _, index in keys], people, archive, params)
-    return Job(what, num_pictures, arguments)
+    return Job(name, num_pictures, arguments)
 
 
 def gather_shards(folder, shards, scratch, records):
@@ -145,7 +160,7 @@ def run_tasks(task, jobs, title, unit):
     # Two tasks a core: one runs, the next one's arguments have arrived.
     limit = max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
     results, waiting = [None] * len(jobs), iter(enumerate(jobs))
-    total = sum(job.amount for job in jobs)
+    total = sum(job.num_items for job in jobs)
     with running_tasks() as running, tqdm(total=total, desc=title, unit=unit, disable=None) as bar:
         while True:
             for number, job in itertools.islice(waiting, limit - len(running)):
@@ -156,7 +171,7 @@ def run_tasks(task, jobs, title, unit):
             for done in ray.wait(list(running))[0]:
                 number = running.pop(done)
                 results[number] = get_result(done, jobs[number].name)
-                bar.update(jobs[number].amount)
+                bar.update(jobs[number].num_items)
 
 
 @contextlib.contextmanager
@@ -185,11 +200,15 @@ def get_result(task, name):
         if isinstance(cause, UserError):
             raise cause from None
         if isinstance(cause, OSError):
-            reason = f"{cause.strerror or cause}; make room on the disk or fix its permissions"
+            file = f" ({cause.filename})" if cause.filename else ""
+            advice = "make room on the disk or fix its permissions"
+            reason = f"{cause.strerror or cause}{file}; {advice}"
         elif isinstance(cause, MemoryError):
             reason = f"a worker had too little memory; {FEWER_WORKERS}"
         else:
             raise
+    except ray.exceptions.RuntimeEnvSetupError as error:
+        raise UserError(f"{name}: {describe_setup_error(error)}") from None
     except ray.exceptions.RayError as error:  # the worker or Ray itself was killed
         what = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
         reason = f"its worker was killed: {what}; {FEWER_WORKERS}"

@@ -5,6 +5,7 @@ A picture's name is its member's path after the first `images/`: `lsp-8fab/image
 """
 
 import contextlib
+import errno
 import json
 import re
 import stat
@@ -126,11 +127,12 @@ class ImageArchive(contextlib.AbstractContextManager):
 
         Raises:
             UserError: no such picture, above `MAX_IMAGE_BYTES`, or damaged.
+            OSError: the disk or the network fails, as far as that can be told from damage.
         """
         if name not in self._members:
             raise UserError(f"not in {self.path.name}")
         place, size = self._members[name]
-        with _member_errors(size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
+        with _member_errors(self.path, size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
             picture = self._read(place, size)
             # `pread` gives less at the end of a cut archive, without a word.
             if len(picture) != size:
@@ -151,18 +153,23 @@ def read_member(archive, name):
             number = f"{len(found)} files" if found else "no file"
             raise UserError(f"{archive}: holds {number} {name}, one was expected; {FETCH_AGAIN}")
         info, size = found[0]
-        with _member_errors(size, MAX_MEMBER_BYTES, f"{archive}: {name}: ", f"; {FETCH_AGAIN}"):
+        before, after = f"{archive}: {name}: ", f"; {FETCH_AGAIN}"
+        with _member_errors(archive, size, MAX_MEMBER_BYTES, before, after):
             return file.read(info)
 
 
 @contextlib.contextmanager
-def _member_errors(size, limit, before="", after=""):
+def _member_errors(archive, size, limit, before="", after=""):
     """Refuse a member above `limit` bytes; what fails inside becomes a UserError."""
     if size > limit:
         raise UserError(f"{before}{size:,} bytes, more than {limit:,}{after}")
     try:
         yield
     except READ_ERRORS as error:
+        # The disk or the network, not the archive: tried again. indexed_gzip's have no number.
+        if getattr(error, "errno", None) in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
+            error.filename = str(archive)
+            raise
         raise UserError(f"{before}damaged ({one_line(error)}){after}") from None
 
 

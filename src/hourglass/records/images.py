@@ -26,7 +26,7 @@ class BadImageError(UserError):
 
 
 class Picture:
-    """A picture file of any kind Pillow knows, which is decoded once for all persons on it.
+    """A picture file of any kind Pillow knows; decoded once at each size that is asked for.
 
     Args:
         data: the file's bytes.

@@ -59,14 +59,14 @@ def write_shard(path, folder, ranges):
     """Gather the records of a shard, which appears whole or not at all.
 
     Args:
-        folder: holds the files of `stretches.write_records`.
+        folder: holds the files of `stretches.write_records`, and the shard until it is whole.
         ranges: (file's name, offset, length) of each record, bytes, in the shard's order.
 
     Raises:
         OSError: the disk is full or cannot be written, or a file was cut; nothing of the shard is
             left.
     """
-    with atomic_path(path) as temporary, open(temporary, "wb") as shard:
+    with atomic_path(path, folder) as temporary, open(temporary, "wb") as shard:
         for name, offset, length in ranges:
             # Opened for each: a shard has records of all stretches, too many to keep open.
             with open(Path(folder, name), "rb", buffering=0) as file:

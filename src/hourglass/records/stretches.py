@@ -54,10 +54,11 @@ def plan_stretches(persons, places):
 def write_records(path, indices, persons, images, params):
     """Write the records of `persons`, in this order, to a file that appears whole or not at all.
 
-    A picture is read and decoded once for all of its persons that follow one another; memory
-    holds one picture at a time.
+    A picture is read once for all of its persons that follow one another, and decoded once at each
+    size that they want; memory holds one picture at a time.
 
     Args:
+        path: in a folder that is removed later.
         indices: the persons' places in the annotations of their split.
         images: read(name) gives a picture's bytes.
         params: ShardParams.
@@ -72,7 +73,7 @@ def write_records(path, indices, persons, images, params):
     # The persons of a picture follow one another: the last one read is enough.
     open_picture = functools.lru_cache(maxsize=1)(lambda name: Picture(images.read(name)))
     # A retried task, or one that runs twice, replaces the file by the same bytes.
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with atomic_path(path, path.parent) as temporary, open(temporary, "wb") as file:
         return [
             _append_record(file, person, int(index), open_picture, params)
             for index, person in zip(indices, persons, strict=True)
