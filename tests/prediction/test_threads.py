@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 import time
 
@@ -57,3 +59,25 @@ def test_a_defect_ends_the_row_and_nothing_more_is_begun():
         finally:
             threading.Timer(0.1, go_on.set).start()
     assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("at", [3, 39])
+def test_an_interrupt_comes_between_two_items_or_at_the_end(at):
+    usual, given = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt), open_pool() as pool:
+        for item in map_ahead(pool, str, range(40), 4):
+            given.append(item)
+            if len(given) == at:
+                os.kill(os.getpid(), signal.SIGINT)
+    assert len(given) in (at, 40)
+    assert signal.getsignal(signal.SIGINT) is usual is signal.default_int_handler
+
+
+def test_where_interrupts_are_ignored_they_stay_so():
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with open_pool() as pool:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert list(map_ahead(pool, str, range(3), 2)) == ["0", "1", "2"]
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -3,19 +3,61 @@
 import collections
 import contextlib
 import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from hourglass.errors import UserError
 
 
+class Pool(ThreadPoolExecutor):
+    """A thread for each core; where Ctrl-C was pressed, `submit` raises KeyboardInterrupt.
+
+    Raised at any other place it could leave one of the pool's locks held for ever.
+    """
+
+    def __init__(self):
+        super().__init__(os.cpu_count())
+        self.is_interrupted = threading.Event()
+
+    def submit(self, function, *arguments):
+        """Have a thread call the function; gives a Future."""
+        if self.is_interrupted.is_set():
+            raise KeyboardInterrupt
+        return super().submit(function, *arguments)
+
+
 @contextlib.contextmanager
 def open_pool():
-    """A thread for each core; in the end what is under way is finished, and nothing begun."""
-    pool = ThreadPoolExecutor(os.cpu_count())
+    """A Pool; in the end what is under way is finished, and nothing begun."""
+    pool = Pool()
+    with _handle_interrupts(pool.is_interrupted):
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if pool.is_interrupted.is_set():  # after the last `submit`
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _handle_interrupts(event):
+    """Set the event at Ctrl-C; the second time it is handled as ever."""
+    usual = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if usual is not signal.default_int_handler or not is_main:  # ignored, or not ours to handle
+        yield
+        return
+
+    def handle(*_):
+        event.set()
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, handle)
     try:
-        yield pool
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGINT, usual)
 
 
 def map_ahead(pool, function, items, number):
