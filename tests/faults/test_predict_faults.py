@@ -358,6 +358,8 @@ def test_an_interrupt_leaves_whole_files_alone(tmp_path, model_file):
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), text=True, bufsize=1,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Tests that run in the background may ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     process.stdout.readline()  # the first one is done
     process.send_signal(signal.SIGINT)
