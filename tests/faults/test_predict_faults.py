@@ -354,12 +354,13 @@ def test_an_interrupt_leaves_whole_files_alone(tmp_path, model_file):
     for number in range(3000):
         Path(tmp_path, "photos", f"{number}.jpg").write_bytes(encode())
     arguments = ["predict", "photos", "--model", model_file]
-    command = [sys.executable, "-c", "from hourglass.cli import main; main()", *arguments]
+    # Where tests run in the background it may be ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from hourglass.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), text=True, bufsize=1,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        # Tests that run in the background may ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     process.stdout.readline()  # the first one is done
     process.send_signal(signal.SIGINT)
