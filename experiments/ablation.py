@@ -12,19 +12,16 @@ lspet dataset. Runs are kept in --work: a second call goes on where the first wa
 
 import argparse
 import copy
+import functools
 import json
-import os
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 
 import numpy as np
 import yaml
+from runs import ROOT, name_folder, run_all, run_python
 
-ROOT = Path(__file__).parents[1]
 LIGHT = {"scale": 0.1, "rotation": 10, "colour": 0.1, "flip": True}
 SMALL = {
     "data": {"dataset": "folder"},
@@ -89,11 +86,7 @@ def main():
     names = [name for name in names if options.baseline or "tutorial" not in VARIANTS[name]]
     seeds = {name: range(1, 1 + (options.seeds or 1 + (name in TWO_SEEDS))) for name in names}
     runs = sorted(((name, seed) for name in names for seed in seeds[name]), key=lambda run: run[1])
-    cores = Queue()
-    for core in range(options.jobs):
-        cores.put(core)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(lambda run: start_run(*run, options, cores), runs))
+    run_all(functools.partial(start_run, options), runs, options.jobs)
     print_tables(options.work, seeds)
 
 
@@ -119,29 +112,19 @@ def write_shards(options):
                 run_python(ROOT / "stages" / f"{stage}.py", cwd=folder)
 
 
-def run_python(*command, cwd=None, core=None):
-    pin = [] if core is None else ["taskset", "-c", str(core)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run([*pin, sys.executable, *map(str, command)], cwd=cwd, env=environment, check=True)
-
-
 def run_folder(work, name, seed):
-    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
-    return work / "runs" / f"{slug}-seed{seed}"
+    return work / "runs" / f"{name_folder(name)}-seed{seed}"
 
 
-def start_run(name, seed, options, cores):
+def start_run(options, run, core):
     """One run in a process of its own, unless its result is there."""
+    name, seed = run
     folder = run_folder(options.work, name, seed)
     if (folder / "result.json").is_file():
         return
-    core = cores.get()
     command = [__file__, options.data, "--work", options.work, "--run", name, seed]
     command += ["--baseline", options.baseline] if options.baseline else []
-    try:
-        run_python(*command, core=core if options.jobs > 1 else None)
-    finally:
-        cores.put(core)
+    run_python(*command, core=core)
 
 
 def run_variant(name, seed, options):

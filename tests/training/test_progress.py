@@ -9,8 +9,8 @@ from hourglass.training.progress import report_time
     [
         (36_000, False, "10.0 images/s: about 60 minutes to go"),
         (600, False, "10.0 images/s: about 1 minute to go"),
-        (90_000, False, "warning: no GPU found, and 10.0 images/s: about 2.5 hours to go; this"),
-        (90_000, True, "10.0 images/s: about 2.5 hours to go"),
+        (144_000, False, "warning: no GPU found, and 10.0 images/s: about 4.0 hours to go; this"),
+        (144_000, True, "10.0 images/s: about 4.0 hours to go"),
         (3_600_000, False, "warning: no GPU found, and 10.0 images/s: about 4 days to go; this"),
     ],
 )

@@ -11,7 +11,7 @@ from hourglass.errors import UserError
 from hourglass.frameworks import tf
 
 LOOK_EVERY = 8  # steps
-LONG_HOURS = 1
+LONG_HOURS = 3  # the lspet recipe, which is meant for a CPU, takes two
 
 
 def describe_hours(hours):
