@@ -148,7 +148,7 @@ def trace_predict(precision):
     """The predict stage's step, on a batch as the input pipeline makes it."""
     params = PARAMS.predict
     network = prepare_network(build_hourglass(PARAMS.model), precision)
-    predictor = PosePredictor(network, params.flip_test, params.decode)
+    predictor = PosePredictor(network, params.flip_test, params.decode, params.looks)
     batches = eval_batches(SPLIT, params.batch_size)
     return tf.function(predictor).get_concrete_function(batches.element_spec)
 

@@ -35,7 +35,7 @@ def predict(params):
     strategy = choose_strategy()
     with strategy.scope():  # a copy of the weights on each device
         network = prepare_network(load_network("models/hourglass.keras"), params.precision)
-        predictor = PosePredictor(network, params.flip_test, params.decode)
+        predictor = PosePredictor(network, params.flip_test, params.decode, params.looks)
     batch_size = round_up_batch(params.batch_size, strategy)
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])

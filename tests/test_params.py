@@ -68,6 +68,7 @@ def test_an_unknown_key_is_named_in_full(load, name):
         ("train.decay_epochs", 100),
         ("train.init_weights", None),
         ("predict.flip_test", 0),
+        ("predict.looks", "2"),
         ("data.mirror", 7),
         ("data.synthetic", 5),
         ("model", None),

@@ -14,6 +14,10 @@ from hourglass.skeleton import PERSON_HEIGHT
 # (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
 CROP_FACTOR = 1.25
 CENTER_SHIFT = 15.0
+# A further look at a person is at the square around the joints that were seen with this score at
+# least: their box's longer side times this, as training's views have it of a person who stands.
+SURE_SCORE = 0.2
+AROUND_JOINTS = 1.2 * CROP_FACTOR
 # Bilinear sampling reads one stored pixel further than the view's last pixel centre: two on each
 # side of what is covered.
 MARGIN = 2

@@ -123,6 +123,7 @@ class TrainParams(Section):
 class PredictParams(Section):
     batch_size: Count
     flip_test: bool
+    looks: Annotated[int, Field(ge=1, le=16)]
     decode: Literal["argmax", "quarter", "taylor"]
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     num_figures: Annotated[int, Field(ge=0, lt=2**31)]

@@ -28,5 +28,5 @@ def brightness(pictures):
     return ops.repeat(pooled / 255, 16, axis=3)
 
 
-def make_predictor(respond=brightness, flip_test=False, decode="taylor"):
-    return PosePredictor(FakeNetwork(respond), flip_test, decode)
+def make_predictor(respond=brightness, flip_test=False, decode="taylor", num_looks=1):
+    return PosePredictor(FakeNetwork(respond), flip_test, decode, num_looks)

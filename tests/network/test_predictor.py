@@ -86,6 +86,25 @@ def test_keypoints_come_back_to_the_original_pixels(val_split):
     assert (error <= 0.5 * zoom + 1e-3).all()
 
 
+def test_a_second_look_is_closer_and_at_what_the_first_one_found():
+    # A bright square of 8 stored px, far from the center that is given.
+    crops = np.zeros((1, 256, 256, 3), np.uint8)
+    crops[0, 60:68, 150:158] = 255
+    batch = {
+        "crops": crops, "center": np.array([[120.0, 120.0]], np.float32), "index": np.zeros(1),
+        "side": np.array([200.0], np.float32), "transform": np.eye(2, 3, dtype=np.float32)[None],
+    }  # fmt: skip
+    errors, middle = [], [153.5, 63.5]
+    for num_looks in (1, 2):
+        predictor = make_predictor(decode="argmax", num_looks=num_looks)
+        _, keypoints, scores = predictor(batch)
+        errors.append(np.abs(np.asarray(keypoints) - middle).max())
+        assert len(predictor.network.seen) == num_looks
+    # Half a heatmap px at most: of 12.5 stored px, then of 3.1, which the spot fills.
+    assert errors[1] < 1.6 < errors[0] < 6.3
+    assert np.asarray(scores).min() > 0.9
+
+
 def mirrored(heatmaps):
     """Heatmaps [N, H, W, K] of the mirrored picture, with left and right exchanged."""
     return heatmaps[:, :, ::-1][..., list(FLIP_ORDER)]

@@ -333,3 +333,18 @@ def test_heatmap_and_input_pixels_span_the_same_square():
     points = np.random.default_rng(0).uniform(0, SIZE, 10)
     back = views.heatmap_to_input(views.input_to_heatmap(points))
     np.testing.assert_allclose(back, points)
+
+
+def test_the_next_square_is_around_the_joints_that_were_seen():
+    keypoints = np.full((4, 16, 2), 500.0, np.float32)
+    scores = np.full((4, 16), 0.1, np.float32)
+    keypoints[:, :2] = [[30, 40], [90, 60]]
+    scores[:2, :2] = 0.9
+    keypoints[2] = 70  # nothing is sure: all joints count, and lie in one place
+    scores[3, :1] = 0.9
+    side = np.array([100, 60, 100, 80], np.float32)
+    center, sides = map(np.asarray, views.squares_around(keypoints, scores, side))
+    np.testing.assert_allclose(center, [[60, 50], [60, 50], [70, 70], [30, 40]])
+    # 60 px of joints; no more than a quarter more than before; no less than a quarter of it.
+    around = 60 * geometry.AROUND_JOINTS
+    np.testing.assert_allclose(sides, [around, 75, 25, 20], rtol=1e-6)

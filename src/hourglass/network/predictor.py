@@ -12,6 +12,7 @@ from hourglass.network.views import (
     apply_transforms,
     heatmap_to_input,
     render_views,
+    squares_around,
     swap_sides,
     view_transforms,
 )
@@ -25,8 +26,15 @@ class PosePredictor:
     Source of the flip test: Newell et al., ECCV 2016, Training Details.
     """
 
-    def __init__(self, network, flip_test, decode):
+    def __init__(self, network, flip_test, decode, num_looks=1):
+        """A predictor.
+
+        Args:
+            num_looks: at each record; those after the first at the square around the joints found
+                before, so that a center and a scale that are far off cost less.
+        """
         self.network = network
+        self.num_looks = num_looks
         self.size = network.input_shape[1]  # S
         self.flip_test = flip_test
         self.decode = decode
@@ -39,12 +47,18 @@ class PosePredictor:
         Returns:
             index [N]; keypoints float32 [N, K, 2], px of the original pictures; scores [N, K].
         """
-        keypoints, scores = self.find_keypoints(render_views(batch, self.size))
-        # From the view back to the picture: stored crop, original.
-        to_stored = view_transforms(batch, self.size)  # (N, 2, 3), view px to stored px
-        keypoints = apply_transforms(to_stored, keypoints)  # stored px
+        keypoints, scores = self._look(batch)
+        for _ in range(self.num_looks - 1):
+            center, side = squares_around(keypoints, scores, batch["side"])
+            keypoints, scores = self._look(batch | {"center": center, "side": side})
         keypoints = apply_transforms(batch["transform"], keypoints)  # original px
         return batch["index"], keypoints, scores
+
+    def _look(self, batch):
+        """Keypoints [N, K, 2], stored px, and scores [N, K]."""
+        keypoints, scores = self.find_keypoints(render_views(batch, self.size))
+        to_stored = view_transforms(batch, self.size)  # (N, 2, 3), view px to stored px
+        return apply_transforms(to_stored, keypoints), scores
 
     def find_keypoints(self, views):
         """Keypoints [N, K, 2], px of the views [N, S, S, 3], 0..255; scores [N, K]."""

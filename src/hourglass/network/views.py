@@ -8,6 +8,7 @@ S input px.
 
 import numpy as np
 
+from hourglass import geometry
 from hourglass.frameworks import compile_on_cpu, ops
 from hourglass.skeleton import FLIP_ORDER, HEATMAP_STRIDE
 
@@ -90,6 +91,25 @@ def view_transforms(batch, size):
     # (N, 2), from linear @ (middle, middle) + shift = center.
     shift = batch["center"] - middle * ops.sum(linear, axis=-1)
     return ops.concatenate([linear, shift[..., None]], axis=-1)  # (N, 2, 3)
+
+
+def squares_around(keypoints, scores, side):
+    """The squares to look at next: around the joints that were found in the views so far.
+
+    Args:
+        keypoints: [N, K, 2], stored px. scores: [N, K].
+        side: [N] of the first views, stored px, which the new ones stay close to: a quarter more,
+            since little beyond is stored, to a quarter, as joints in one place tell of no size.
+
+    Returns:
+        center [N, 2] and side [N], stored px.
+    """
+    sure = (scores >= geometry.SURE_SCORE)[..., None]  # (N, K, 1)
+    sure = ops.logical_or(sure, ops.logical_not(ops.any(sure, axis=1, keepdims=True)))
+    low = ops.min(ops.where(sure, keypoints, np.inf), axis=1)  # (N, 2)
+    high = ops.max(ops.where(sure, keypoints, -np.inf), axis=1)
+    longer = ops.max(high - low, axis=1)  # (N,)
+    return (low + high) / 2, ops.clip(geometry.AROUND_JOINTS * longer, side / 4, side * 1.25)
 
 
 def _turn_and_flip(zoom, turn, flip):
