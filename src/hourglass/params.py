@@ -39,7 +39,15 @@ class DataParams(Section):
 
 
 class ParseParams(Section):
+    left_out: list[list[str]]
     max_reject_fraction: Fraction
+
+    @field_validator("left_out")
+    @classmethod
+    def check_left_out(cls, ranges):
+        if any(len(names) != 2 or names[0] > names[1] for names in ranges):
+            raise ValueError("must hold pairs [first, last] of names, in the order of characters")
+        return ranges
 
 
 class ShardParams(Section):

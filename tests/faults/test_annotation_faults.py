@@ -55,7 +55,7 @@ IMAGES = images_zip([*(f"{number}.jpg" for number in range(NUM_GOOD)), "validati
 def parse(run_stage, tmp_path):
     """A function that runs the parse stage on the bytes, or records, of a train.json."""
 
-    def run(train, validation=VALIDATION):
+    def run(train, validation=VALIDATION, left_out="[]"):
         raw = tmp_path / "data" / "raw" / "folder"
         raw.mkdir(parents=True)
         (raw / "images.zip").write_bytes(IMAGES)
@@ -64,6 +64,7 @@ def parse(run_stage, tmp_path):
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 (raw / f"{name}.json").write_bytes(data)
         text = RECIPE.replace("dataset: mpii", "dataset: folder")
+        text = text.replace("left_out: []", f"left_out: {left_out}")
         (tmp_path / "params.yaml").write_text(text)
         return run_stage("parse")
 
@@ -265,6 +266,17 @@ def test_too_many_bad_records_stop_the_stage(parse, tmp_path):
         ("train", str(k)) for k in range(3)
     ]
     assert not (tmp_path / "data/annotations/train.json").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_leaving_out_a_whole_split_is_one_line_and_keeps_what_is_there(parse, tmp_path, split):
+    (tmp_path / "data/annotations").mkdir(parents=True)
+    (tmp_path / "data/annotations/train.json").write_text("earlier")
+    first, last = ("0", "9z") if split == "train" else ("v", "w")
+    code, out, err = parse(GOOD, left_out=f"[['{first}', '{last}']]")
+    assert (code, out) == (1, "")
+    assert err == f"error: params.yaml: parse.left_out: leaves no record in {split}; shorten it\n"
+    assert (tmp_path / "data/annotations/train.json").read_text() == "earlier"
 
 
 # The .mat
