@@ -85,7 +85,7 @@ def read_rejects(folder):
         (None, "not found"),
         (b"", "the file is empty"),
         (b" \n ", "the file is empty"),
-        (b"[]", "holds no train record"),
+        (b"[]", "holds no record of a person"),
         (json.dumps(GOOD).encode()[:-1], "where the file ends: Expecting ',' delimiter"),
         (json.dumps(GOOD).encode()[:5_000], "not JSON at line 1 column "),
         (b'[{"image": "a.jpg"},\n {"ima', "not JSON at line 2 column 3"),

@@ -7,12 +7,14 @@ makes `Person`s with a head size, 0-based. That is the one place where 1-based b
 from pathlib import Path
 
 from hourglass.annotations.checks import check_records
+from hourglass.annotations.coco import read_coco_person
 from hourglass.annotations.heads import head_of_labels, head_of_scale
 from hourglass.annotations.lspet import LSPET_MAT, read_lspet, roughen_person
 from hourglass.annotations.mpii import MPII_MAT, read_mpii_json, read_mpii_mat
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN, open_images, read_member
 from hourglass.raw.datasets import ANNOTATIONS, DATASETS, MPII_ZIP
+from hourglass.raw.own_annotations import PASSED_OVER, CocoPerson, read_own_annotations
 from hourglass.rejects import count_rejects
 
 # Their scale is made of the head's size; that of the others is not.
@@ -63,18 +65,22 @@ def parse_dataset(raw, dataset, left_out=()):
 
 
 def is_left_out(image, left_out):
-    """Whether a picture's name lies in one of the ranges (first, last), compared as texts."""
-    return any(first <= image <= last for first, last in left_out)
+    """Whether a picture's name lies in one of the ranges (first, last), compared as texts.
+
+    What is no text does not: a record without a name is for the checker to judge.
+    """
+    is_name = isinstance(image, str)
+    return is_name and any(first <= image <= last for first, last in left_out)
 
 
 def _pass_over(records, left_out):
-    """The numbers of the records whose pictures are left out."""
-    named = (
-        (number, record["image"])
+    """The numbers of the records that are not to be judged."""
+    return {
+        number
         for number, record in enumerate(records)
-        if isinstance(record, dict) and isinstance(record.get("image"), str)
-    )
-    return {number for number, image in named if is_left_out(image, left_out)}
+        if record is PASSED_OVER
+        or (isinstance(record, dict) and is_left_out(record.get("image"), left_out))
+    }
 
 
 def _check_left(splits, rejects, left_out):
@@ -89,12 +95,19 @@ def _read_splits(raw, dataset, image_names):
     images, fallback = DATASETS[dataset].images, DATASETS[dataset].fallback
     if dataset == "lspet":
         return read_lspet(read_member(raw / images, LSPET_MAT), image_names)
+    if dataset == "folder":
+        return tuple(_read_own(raw / name) for name in ANNOTATIONS.values())
     has_json = all((raw / name).exists() for name in ANNOTATIONS.values())
     # The JSON files win where both are there.
     if fallback and not has_json and (raw / fallback.name).exists():
         valid_images = _read_lines(raw / fallback.name)
         return read_mpii_mat(read_member(raw / MPII_ZIP, MPII_MAT), valid_images)
     return tuple(read_mpii_json(raw / name, split) for split, name in ANNOTATIONS.items())
+
+
+def _read_own(path):
+    records = read_own_annotations(path, DOWNLOAD_AGAIN)
+    return [read_coco_person(r) if isinstance(r, CocoPerson) else r for r in records]
 
 
 def _read_lines(path):
