@@ -8,6 +8,8 @@ import pytest
 
 from helpers.annotations import (
     assert_same,
+    make_annotation,
+    make_coco,
     make_lspet,
     make_mat,
     make_point,
@@ -178,6 +180,19 @@ def test_mpii_with_neither_names_the_missing_file(tmp_path, monkeypatch):
     (tmp_path / "raw" / "valid_images.txt").unlink()
     with pytest.raises(UserError, match=r"train\.json: not found"):
         parse_dataset(tmp_path / "raw", "mpii")
+
+
+def test_one_split_may_be_in_cocos_form_and_leave_out_by_name(tmp_path):
+    annotations = [make_annotation(1), make_annotation(2, iscrowd=1), make_annotation(3)]
+    train, validation = make_coco(annotations, 3), [make_record(image="4.jpg")]
+    names = [f"{number}.jpg" for number in (1, 2, 3, 4)]
+    write_raw(tmp_path / "raw", names, train=train, validation=validation)
+    splits, rejects, number = parse_dataset(tmp_path / "raw", "folder", [["3.jpg", "3.jpg"]])
+    assert (rejects, number) == ([], 1)
+    assert [person.image for person in splits["train"]] == ["1.jpg"]
+    assert [person.image for person in splits["validation"]] == ["4.jpg"]
+    (person,) = splits["train"]
+    assert person.head_source == "scale" and person.joints_vis.sum() == 14
 
 
 def run_stage(folder, left_out="[]"):
