@@ -215,6 +215,13 @@ def test_augmentation_beyond_the_stored_crop_is_refused(load, asked, value, stor
     assert load({asked: value, stored: value}), "the fix that the line names"
 
 
+def test_no_epochs_are_for_a_network_to_start_from(load):
+    text = fault(load, {"train.epochs": 0})
+    assert "train: epochs 0 scores the network that init_weights names: name one" in text
+    assert load({"train.epochs": 0, "train.init_weights": "shipped"}).train.epochs == 0
+    assert "train.epochs: " in fault(load, {"train.epochs": -1, "train.init_weights": "shipped"})
+
+
 def test_xla_and_determinism_exclude_each_other(load):
     assert "train: xla has no deterministic max pooling" in fault(load, {"train.xla": True})
     assert load({"train.xla": True, "train.deterministic": False}).train.xla
@@ -235,7 +242,7 @@ def test_a_long_value_is_cut(load):
 
 
 def test_several_faults_are_counted(load):
-    text = fault(load, {"train.lr": 0, "train.epochs": 0, "model.depth": 1})
+    text = fault(load, {"train.lr": 0, "train.epochs": -1, "model.depth": 1})
     assert text.endswith("(and 2 more)")
 
 
