@@ -6,6 +6,7 @@ import numpy as np
 from scipy.io import savemat
 
 from hourglass.annotations.checks import check_records
+from hourglass.raw.own_annotations import COCO_KEYPOINTS
 
 
 def make_record(**changes):
@@ -100,8 +101,6 @@ def make_annotation(number, **changes):
 
 def make_coco(annotations, num_images):
     """A file with the keys of person_keypoints_val2017.json; the pictures are 1.jpg, 2.jpg, ..."""
-    from hourglass.raw.own_annotations import COCO_KEYPOINTS
-
     images = [
         {
             "license": 4,
