@@ -25,7 +25,7 @@ from runs import ROOT, name_folder, run_all, run_python
 LIGHT = {"scale": 0.1, "rotation": 10, "colour": 0.1, "flip": True}
 SMALL = {
     "data": {"dataset": "folder"},
-    "parse": {"max_reject_fraction": 0.05},
+    "parse": {"max_reject_fraction": 0.05, "left_out": []},
     "shard": {"crop_size": 192},
     "model": {"num_stacks": 1, "num_channels": 64, "input_size": 128},
     "train": {"epochs": 6, "batch_size": 8, "lr": 2e-2, "weight_decay": 0.05, "augment": LIGHT},

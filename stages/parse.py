@@ -21,10 +21,13 @@ def main():
     stage_parser(__doc__).parse_args()
     params = load_params()
     folder = Path("data/annotations")
-    splits, rejects = parse_dataset(Path("data/raw", params.data.dataset), params.data.dataset)
+    dataset, left_out = params.data.dataset, params.parse.left_out
+    splits, rejects, num_left_out = parse_dataset(Path("data/raw", dataset), dataset, left_out)
     with exclusive_lock("data/.parse.lock", f"writing {folder}"):
         # Before anything can stop the stage: the user needs this file to fix the annotations.
         write_rejects(folder / "rejects.csv", rejects)
+        if left_out:
+            print(f"{num_left_out:,} pictures left out by name (parse.left_out)")
         for split in SPLITS:
             print(summarize_split(split, splits[split], rejects))
         stop_on_rejects(params, splits, rejects, folder / "rejects.csv")

@@ -23,7 +23,9 @@ FOLDERS = {
     "prediction": {"evaluation", "network", "records"},
 }
 # The modules at the root, bottom up; only the command line, the last, imports from the folders.
-ROOT_MODULES = ["errors", "files", "skeleton", "geometry", "frameworks", "rejects", "params", "cli"]
+ROOT_MODULES = [
+    "errors", "shipped", "files", "skeleton", "geometry", "frameworks", "rejects", "params", "cli",
+]  # fmt: skip
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
 
 
@@ -35,7 +37,7 @@ def deps_of(modules):
     """The modules as paths for dvc.yaml: a folder in the place of all of its modules."""
     whole = {folder for folder in FOLDERS
              if all(name in modules for name in MODULES if folder_of(name) == folder)}  # fmt: skip
-    files = {f"src/hourglass/{name.replace('.', '/')}.py" for name in modules
+    files = {str(module_path(name).relative_to(ROOT)) for name in modules
              if folder_of(name) not in whole}  # fmt: skip
     return files | {f"src/hourglass/{folder}" for folder in whole}
 

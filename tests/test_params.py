@@ -44,8 +44,14 @@ def test_every_recipe_loads(folder):
 
 
 def test_the_recipes_are_the_ones_their_folders_promise():
-    names = {f: load_params(ROOT / f / "params.yaml").data.dataset for f in (".", "demo", "lspet")}
-    assert names == {".": "mpii", "demo": "synthetic", "lspet": "lspet"}
+    recipes = {f: load_params(ROOT / f / "params.yaml") for f in (".", "demo", "lspet")}
+    datasets = {folder: params.data.dataset for folder, params in recipes.items()}
+    assert datasets == {".": "mpii", "demo": "synthetic", "lspet": "lspet"}
+    assert recipes["lspet"].parse.left_out == [
+        ["im05001.jpg", "im05400.jpg"],
+        ["im08001.jpg", "im09000.jpg"],
+    ]
+    assert recipes["."].parse.left_out == recipes["demo"].parse.left_out == []
 
 
 @pytest.mark.parametrize("name", ["spare", "train.learning_rate", "train.augment.scales"])
@@ -66,6 +72,8 @@ def test_an_unknown_key_is_named_in_full(load, name):
         ("train.augment.flip", 1),
         ("train.augment.flip", "true"),
         ("train.decay_epochs", 100),
+        ("parse.left_out", "a.jpg"),
+        ("parse.left_out", None),
         ("train.init_weights", None),
         ("predict.flip_test", 0),
         ("predict.looks", "2"),
@@ -85,6 +93,9 @@ def test_a_value_of_the_wrong_type_is_refused(load, name, value):
         ("data.dataset", "coco"),
         ("data.folder", ""),
         ("data.synthetic.num_train", 0),
+        ("parse.left_out", [["b", "a"]]),
+        ("parse.left_out", [["a"]]),
+        ("parse.left_out", [["a", "b"], ["a", "b", "c"]]),
         ("parse.max_reject_fraction", 1.01),
         ("shard.num_train_shards", 0),
         ("shard.num_train_shards", 10_000),  # the names have four digits
@@ -120,6 +131,8 @@ def test_a_value_out_of_range_is_refused_with_what_was_given(load, name, value):
 
 def test_a_bad_item_of_a_list_is_named_by_its_place(load):
     assert "train.decay_epochs.1: " in fault(load, {"train.decay_epochs": [3, 0]})
+    assert "parse.left_out.0.1: " in fault(load, {"parse.left_out": [["a", 7]]})
+    assert "parse.left_out.1: " in fault(load, {"parse.left_out": [["a", "b"], "c"]})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -203,6 +216,13 @@ def test_augmentation_beyond_the_stored_crop_is_refused(load, asked, value, stor
     assert load({asked: value, stored: value}), "the fix that the line names"
 
 
+def test_no_epochs_are_for_a_network_to_start_from(load):
+    text = fault(load, {"train.epochs": 0})
+    assert "train: epochs 0 scores the network that init_weights names: name one" in text
+    assert load({"train.epochs": 0, "train.init_weights": "shipped"}).train.epochs == 0
+    assert "train.epochs: " in fault(load, {"train.epochs": -1, "train.init_weights": "shipped"})
+
+
 def test_xla_and_determinism_exclude_each_other(load):
     assert "train: xla has no deterministic max pooling" in fault(load, {"train.xla": True})
     assert load({"train.xla": True, "train.deterministic": False}).train.xla
@@ -223,7 +243,7 @@ def test_a_long_value_is_cut(load):
 
 
 def test_several_faults_are_counted(load):
-    text = fault(load, {"train.lr": 0, "train.epochs": 0, "model.depth": 1})
+    text = fault(load, {"train.lr": 0, "train.epochs": -1, "model.depth": 1})
     assert text.endswith("(and 2 more)")
 
 

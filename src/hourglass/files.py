@@ -77,24 +77,33 @@ def write_text(path, text):
 
 
 def read_json_list(path, advice):
-    """The list in a JSON file, in UTF-8 with or without a byte order mark.
+    """The list in a JSON file, as of `read_json`.
+
+    Raises:
+        UserError: as `read_json`; or the file holds anything else.
+    """
+    values = read_json(path, advice)
+    if not isinstance(values, list):
+        raise UserError(f"{path}: line 1: a list of records was expected; {advice}")
+    return values
+
+
+def read_json(path, advice):
+    """What a JSON file holds, in UTF-8 with or without a byte order mark.
 
     A number of any length becomes a float: one absurd record must not cost the whole file.
 
     Raises:
-        UserError: the file is missing, not UTF-8, not JSON (with the place), holds anything else,
-            or would fill the memory; it ends with `advice`, what to do.
+        UserError: the file is missing, not UTF-8, not JSON (with the place), or would fill the
+            memory; it ends with `advice`, what to do.
     """
     try:
         check_free_memory(path, JSON_MEMORY_FACTOR * Path(path).stat().st_size)
-        values = json.loads(Path(path).read_bytes().decode("utf-8-sig"), parse_int=float)
+        return json.loads(Path(path).read_bytes().decode("utf-8-sig"), parse_int=float)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; {advice}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path}: {_describe_json_fault(error)}; {advice}") from None
-    if not isinstance(values, list):
-        raise UserError(f"{path}: line 1: a list of records was expected; {advice}")
-    return values
 
 
 def _describe_json_fault(error):

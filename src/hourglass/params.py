@@ -39,7 +39,15 @@ class DataParams(Section):
 
 
 class ParseParams(Section):
+    left_out: list[list[str]]
     max_reject_fraction: Fraction
+
+    @field_validator("left_out")
+    @classmethod
+    def check_left_out(cls, ranges):
+        if any(len(names) != 2 or names[0] > names[1] for names in ranges):
+            raise ValueError("must hold pairs [first, last] of names, in the order of characters")
+        return ranges
 
 
 class ShardParams(Section):
@@ -86,7 +94,7 @@ class AugmentParams(Section):
 
 
 class TrainParams(Section):
-    epochs: Count
+    epochs: Annotated[int, Field(ge=0, lt=2**31)]
     batch_size: Count
     max_batch_per_device: Annotated[int, Field(ge=0, lt=2**31)]
     optimizer: Literal["adamw", "muon"]
@@ -110,6 +118,14 @@ class TrainParams(Section):
     xla: bool
     init_weights: str
     seed: Seed
+
+    @model_validator(mode="after")
+    def check_start(self):
+        if not self.epochs and not self.init_weights:
+            raise ValueError(
+                "epochs 0 scores the network that init_weights names: name one, or raise epochs"
+            )
+        return self
 
     @model_validator(mode="after")
     def check_determinism(self):

@@ -173,7 +173,7 @@ def run_annotations(count, folder, _):
         data = mutate_records(good, rng) if number % 3 else mutate(good, rng, donor)
         (folder / "train.json").write_bytes(data)
         try:
-            splits, rejects = parse_dataset(folder, "folder")
+            splits, rejects, _ = parse_dataset(folder, "folder")
         except UserError as error:
             reasons.append(str(error))
             continue

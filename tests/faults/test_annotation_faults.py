@@ -1,4 +1,4 @@
-"""JSON cut, garbled or of other things; records with any fault; every quirk of MPII's .mat."""
+"""JSON cut, garbled or of other things; records and COCO files with any fault; MPII's .mat."""
 
 import csv
 import dataclasses
@@ -11,6 +11,8 @@ import pytest
 
 from helpers.annotations import (
     EMPTY,
+    make_annotation,
+    make_coco,
     make_lspet,
     make_mat,
     make_point,
@@ -28,6 +30,7 @@ from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
 from hourglass.annotations.persons import RAW_KEYS, load_persons
 from hourglass.errors import UserError
 from hourglass.raw.datasets import DATASETS
+from hourglass.raw.own_annotations import COCO_KEYPOINTS
 
 RECIPE = (ROOT / "params.yaml").read_text().replace("own/README.md", "own")
 NUM_GOOD = 200
@@ -55,7 +58,7 @@ IMAGES = images_zip([*(f"{number}.jpg" for number in range(NUM_GOOD)), "validati
 def parse(run_stage, tmp_path):
     """A function that runs the parse stage on the bytes, or records, of a train.json."""
 
-    def run(train, validation=VALIDATION):
+    def run(train, validation=VALIDATION, left_out="[]"):
         raw = tmp_path / "data" / "raw" / "folder"
         raw.mkdir(parents=True)
         (raw / "images.zip").write_bytes(IMAGES)
@@ -64,6 +67,7 @@ def parse(run_stage, tmp_path):
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 (raw / f"{name}.json").write_bytes(data)
         text = RECIPE.replace("dataset: mpii", "dataset: folder")
+        text = text.replace("left_out: []", f"left_out: {left_out}")
         (tmp_path / "params.yaml").write_text(text)
         return run_stage("parse")
 
@@ -84,7 +88,7 @@ def read_rejects(folder):
         (None, "not found"),
         (b"", "the file is empty"),
         (b" \n ", "the file is empty"),
-        (b"[]", "holds no train record"),
+        (b"[]", "holds no record of a person"),
         (json.dumps(GOOD).encode()[:-1], "where the file ends: Expecting ',' delimiter"),
         (json.dumps(GOOD).encode()[:5_000], "not JSON at line 1 column "),
         (b'[{"image": "a.jpg"},\n {"ima', "not JSON at line 2 column 3"),
@@ -265,6 +269,143 @@ def test_too_many_bad_records_stop_the_stage(parse, tmp_path):
         ("train", str(k)) for k in range(3)
     ]
     assert not (tmp_path / "data/annotations/train.json").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_leaving_out_a_whole_split_is_one_line_and_keeps_what_is_there(parse, tmp_path, split):
+    (tmp_path / "data/annotations").mkdir(parents=True)
+    (tmp_path / "data/annotations/train.json").write_text("earlier")
+    first, last = ("0", "9z") if split == "train" else ("v", "w")
+    code, out, err = parse(GOOD, left_out=f"[['{first}', '{last}']]")
+    assert (code, out) == (1, "")
+    assert err == f"error: params.yaml: parse.left_out: leaves no record in {split}; shorten it\n"
+    assert (tmp_path / "data/annotations/train.json").read_text() == "earlier"
+
+
+# COCO's form
+
+
+def changed(*place, value):
+    """A COCO file of three persons with one value replaced."""
+    content = make_coco([make_annotation(number) for number in (1, 2, 3)], 3)
+    entry = content
+    for key in place[:-1]:
+        entry = entry[key]
+    entry[place[-1]] = value
+    return content
+
+
+def lacking(*place):
+    *outer, key = place
+    content = entry = changed("info", value={})
+    for part in outer:
+        entry = entry[part]
+    del entry[key]
+    return content
+
+
+SECOND = ("annotations", 1)
+KEYPOINTS = make_annotation(2)["keypoints"]
+NO_KEYPOINTS = "annotations 1: keypoints is not 51 finite numbers"
+OTHER_KEYPOINTS = "annotations 0: category 1 does not have COCO's 17 keypoints in their order"
+COCO_FAULTS = {
+    "no images": (lacking("images"), "line 1: a list of records was expected, or COCO's images, "),
+    "no categories": (lacking("categories"), "line 1: a list of records was expected, or COCO's"),
+    "images an object": (changed("images", value={}), "images is not a list"),
+    "an image null": (changed("images", 2, value=None), "images 2: not an object"),
+    "an image without id": (lacking("images", 0, "id"), "images 0: no 'id'"),
+    "an image without name": (lacking("images", 0, "file_name"), "images 0: no 'file_name'"),
+    "a name that is a number": (changed("images", 0, "file_name", value=7), "images 0: no 'file_"),
+    "an image twice": (changed("images", 2, "id", value=1), "images 2: id 1 is there already"),
+    "an annotation twice": (
+        changed(*SECOND, "id", value=900_100_000_001),
+        "annotations 1: id 900100000001 is there already",
+    ),
+    "an annotation a list": (changed(*SECOND, value=[1]), "annotations 1: not an object"),
+    "an unknown image": (changed(*SECOND, "image_id", value=17), "annotations 1: image_id 17 is "),
+    "an unknown image, a text": (
+        changed(*SECOND, "image_id", value="1"),
+        "annotations 1: image_id '1' is not there",
+    ),
+    "an unknown category": (
+        changed(*SECOND, "category_id", value=2),
+        "annotations 1: category_id 2 is not there",
+    ),
+    **{
+        f"no {key}": (lacking(*SECOND, key), f"annotations 1: no '{key}'")
+        for key in ("id", "image_id", "category_id")
+    },
+    "no keypoints": (lacking(*SECOND, "keypoints"), NO_KEYPOINTS),
+    "16 keypoints": (changed(*SECOND, "keypoints", value=KEYPOINTS[:48]), NO_KEYPOINTS),
+    "17 pairs": (changed(*SECOND, "keypoints", value=KEYPOINTS[:34]), NO_KEYPOINTS),
+    "NaN": (changed(*SECOND, "keypoints", 30, value=float("nan")), NO_KEYPOINTS),
+    "a keypoint null": (changed(*SECOND, "keypoints", 30, value=None), NO_KEYPOINTS),
+    "a v of 3": (changed(*SECOND, "keypoints", 32, value=3), "annotations 1: the v of a keypoint "),
+    "no bbox": (lacking(*SECOND, "bbox"), "annotations 1: bbox is not 4 finite numbers"),
+    "a bbox of 3": (changed(*SECOND, "bbox", value=[1, 2, 3]), "annotations 1: bbox is not 4 fin"),
+    "a bbox infinite": (
+        changed(*SECOND, "bbox", 2, value=float("inf")),
+        "annotations 1: bbox is not 4 finite numbers",
+    ),
+    "a category without keypoints": (lacking("categories", 0, "keypoints"), OTHER_KEYPOINTS),
+    "keypoints in another order": (
+        changed("categories", 0, "keypoints", value=list(COCO_KEYPOINTS[::-1])),
+        OTHER_KEYPOINTS,
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "fault"), COCO_FAULTS.values(), ids=COCO_FAULTS)
+def test_a_broken_coco_file_is_one_line(parse, tmp_path, content, fault):
+    code, out, err = parse(content)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: data/raw/folder/train.json: {fault}")
+    assert err.endswith("; fix it or download it again\n")
+    assert not (tmp_path / "data" / "annotations").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "file_name", "reason"),
+    [
+        ({}, "gone.jpg", "picture is not among the images"),
+        ({}, "../1.jpg", "image is not a plain relative name"),
+        ({}, "/images/1.jpg", "image is not a plain relative name"),
+        ({}, "C:\\images\\1.jpg", "image is not a plain relative name"),
+        ({"bbox": [20, 10, 0, 0]}, "a.jpg", NO_SCALE),
+        ({"bbox": [2e5, 10, 90, 90]}, "a.jpg", f"center {IN_REACH}"),
+        ({"bbox": [3_000, 3_000, 90, 90]}, "a.jpg", FAR_OFF),
+        ({"keypoints": make_annotation(7)["keypoints"]}, "7.jpg", "exact duplicate of an earlier "),
+    ],
+    ids=["gone", "climbs", "absolute", "on a drive", "an empty box", "a box far outside",
+         "a box elsewhere", "twice"],
+)  # fmt: skip
+def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
+    parse, tmp_path, changes, file_name, reason
+):
+    crowd = make_annotation(1, id="crowd", iscrowd=1)
+    persons = [make_annotation(number) for number in range(1, NUM_GOOD)]
+    bad = make_annotation(NUM_GOOD, **changes)
+    content = make_coco([crowd, *persons, bad], NUM_GOOD)
+    content["images"][-1]["file_name"] = file_name
+    code, out, err = parse(content)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 rejected;")
+    (reject,) = read_rejects(tmp_path)
+    assert reject[:3] == ("train", str(NUM_GOOD), file_name) and reject[3].startswith(reason)
+
+
+def test_a_broken_coco_file_is_found_before_anything_is_packed(run_stage, tmp_path):
+    own = tmp_path / "data" / "own"
+    (own / "images").mkdir(parents=True)
+    (own / "images" / "1.jpg").write_bytes(b"a picture")
+    for name, content in (("train", changed("info", value={})), ("validation", lacking("images"))):
+        (own / f"{name}.json").write_text(json.dumps(content))
+    (tmp_path / "params.yaml").write_text(RECIPE.replace("dataset: mpii", "dataset: folder"))
+    code, out, err = run_stage("download")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("error: data/own/validation.json: line 1: a list of records was expected")
+    assert err.endswith("; correct it\n")
+    assert not (tmp_path / "data/raw/folder/images.zip").exists()
 
 
 # The .mat

@@ -435,7 +435,7 @@ def test_none_of_the_pictures_is_there(own):
 def test_an_own_split_without_records_is_named(own, name):
     (own / name).write_text("[]")
     line = refusal(pack_folder, own, Path("raw"))
-    assert line == f"own/{name}: holds no records; add one at least"
+    assert line == f"own/{name}: holds no record of a person; correct it"
     assert not Path("raw").exists()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.networks import make_params
 from helpers.paths import ROOT
 from helpers.processes import environment, find_processes, run_python, wait_for_none
 from helpers.shards import write_shards
@@ -22,6 +23,8 @@ from helpers.stages import (
 )
 from hourglass import files
 from hourglass.annotations.persons import load_persons, save_persons
+from hourglass.network.hourglass import build_hourglass
+from hourglass.network.storage import save_network
 
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
 # Training takes seconds to build its graph; one case of it is enough for every day.
@@ -402,6 +405,25 @@ def test_a_history_without_its_network_does_not_stop_training(project):
     MODEL.unlink()
     assert project("train")[0] == 0
     assert (files_below("models"), Path("reports/plots/history.csv").read_bytes()) == wanted
+
+
+STARTS = {
+    "a file that is not there": ("gone.keras", "gone.keras: no such file; fix train.init_weights"),
+    "a folder": ("data", "data: no such file; fix train.init_weights"),
+    "no network": ("params.yaml", "params.yaml: not a whole .keras archive; train it again or "),
+    "the shipped one, missing": ("shipped", "photographs.keras: missing; install hourglass again"),
+    "another network's sizes": ("other.keras", "its sizes are not those of the model section of "),
+}
+
+
+@pytest.mark.parametrize(("start", "part"), STARTS.values(), ids=STARTS)
+def test_a_start_that_cannot_be_used_is_one_line(project, monkeypatch, start, part):
+    monkeypatch.setattr("hourglass.shipped.__file__", str(Path("nowhere/__init__.py").resolve()))
+    save_network(build_hourglass(make_params()), Path("other.keras"), "lspet")
+    change_params("train", init_weights=start)
+    MODEL.unlink()
+    assert_one_line(project("train"), part)
+    assert not MODEL.exists()
 
 
 # params.yaml

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.io import savemat
 
 from hourglass.annotations.checks import check_records
+from hourglass.raw.own_annotations import COCO_KEYPOINTS
 
 
 def make_record(**changes):
@@ -66,6 +67,61 @@ def make_mat(pictures, img_train=None):
     file = io.BytesIO()
     savemat(file, {"RELEASE": release}, do_compression=True)
     return file.getvalue()
+
+
+COCO_SKELETON = [
+    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
+    [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
+]  # fmt: skip
+
+
+def make_keypoints(seed=0, flags=(2,) * 17):
+    """51 numbers as COCO writes them: whole pixels, 0 0 0 where nothing is labelled."""
+    places = np.random.default_rng(seed).integers(20, 120, (17, 2)).tolist()
+    triples = ([*xy, v] if v else [0, 0, 0] for xy, v in zip(places, flags, strict=True))
+    return [number for triple in triples for number in triple]
+
+
+def make_annotation(number, **changes):
+    """One of COCO's persons, of picture `number`."""
+    keypoints = changes.get("keypoints", make_keypoints(number))
+    annotation = {
+        "segmentation": [[20.5, 10.25, 120.0, 10.25, 120.0, 130.75]],
+        "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
+        "area": 5012.75,
+        "iscrowd": 0,
+        "keypoints": keypoints,
+        "image_id": number,
+        "bbox": [19.5, 10.25, 102.5, 120.5],
+        "category_id": 1,
+        "id": 900_100_000_000 + number,
+    }
+    return {**annotation, **changes}
+
+
+def make_coco(annotations, num_images):
+    """A file with the keys of person_keypoints_val2017.json; the pictures are 1.jpg, 2.jpg, ..."""
+    images = [
+        {
+            "license": 4,
+            "file_name": f"{number}.jpg",
+            "coco_url": f"http://localhost/{number}.jpg",
+            "height": 140,
+            "width": 150,
+            "date_captured": "2013-11-14 17:02:52",
+            "flickr_url": f"http://localhost/{number}_z.jpg",
+            "id": number,
+        }
+        for number in range(1, num_images + 1)
+    ]
+    category = {"supercategory": "person", "id": 1, "name": "person"}
+    return {
+        "info": {"description": "COCO 2017 Dataset", "version": "1.0", "year": 2017},
+        "licenses": [{"url": "http://localhost", "id": 4, "name": "Attribution License"}],
+        "images": images,
+        "annotations": annotations,
+        "categories": [{**category, "keypoints": list(COCO_KEYPOINTS), "skeleton": COCO_SKELETON}],
+    }
 
 
 EMPTY = np.zeros((0, 0))

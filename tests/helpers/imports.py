@@ -6,16 +6,25 @@ from pathlib import Path
 from helpers.paths import ROOT
 
 PACKAGE = ROOT / "src" / "hourglass"
+
+
+def _is_module(path):
+    """Not where it says only what its folder owns; the package's own is none of its modules."""
+    is_init = path.name == "__init__.py"
+    return not is_init or (path.parent != PACKAGE and len(ast.parse(path.read_text()).body) > 1)
+
+
 MODULES = sorted(
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")
-    if path.name != "__init__.py"
+    if _is_module(path)
 )
 
 
 def module_path(name):
     """The file of a module named as in `MODULES`, for example "raw.archives"."""
-    return PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
+    path = PACKAGE.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def direct_imports(path):

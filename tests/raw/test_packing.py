@@ -1,8 +1,10 @@
+import json
 import os
 import zipfile
 
 import pytest
 
+from helpers.annotations import make_annotation, make_coco
 from helpers.archives import names_in
 from hourglass.raw.archives import open_images
 from hourglass.raw.packing import pack_folder
@@ -50,6 +52,16 @@ def test_packed_bytes_depend_on_content_alone(own, tmp_path):
     (twin / "images" / "a.jpg").write_bytes(b"A")
     pack_folder(twin, tmp_path / "two")
     assert (tmp_path / "two" / "images.zip").read_bytes() != one
+
+
+def test_of_a_coco_file_the_pictures_of_persons_alone_are_packed(own, tmp_path):
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        (own / "images" / name).write_bytes(b"c")
+    annotations = [make_annotation(1), make_annotation(2, num_keypoints=0)]
+    (own / "train.json").write_text(json.dumps(make_coco(annotations, 3)))
+    pack_folder(own, tmp_path / "raw")
+    assert packed_names(tmp_path / "raw") == ["images/1.jpg", "images/deep/b.jpg"]
+    assert (tmp_path / "raw/train.json").read_bytes() == (own / "train.json").read_bytes()
 
 
 def test_odd_records_are_left_to_the_parser(own, tmp_path):

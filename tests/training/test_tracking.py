@@ -39,6 +39,15 @@ def test_an_interrupted_run_has_each_epoch_once(outside_git):
     assert "val_pckh" in (logs / "live" / "report.html").read_text()
 
 
+def test_of_epoch_0_the_scores_alone_are_written(outside_git):
+    tracker = Tracker(outside_git / "logs", [])
+    for row in ({"epoch": 0, "lr": None, "loss": None, "val_pckh": 5.0}, ROWS[0]):
+        tracker.log_epoch(row, PICTURES, HEATMAPS)
+    tracker.close()
+    assert read_live(outside_git / "logs", "loss") == [(1, 1.0)]
+    assert read_live(outside_git / "logs", "val_pckh") == [(0, 5.0), (1, 10.0)]
+
+
 def test_the_report_is_there_while_the_run_goes_on(outside_git):
     tracker = Tracker(outside_git / "logs", [])
     tracker.log_epoch(ROWS[0], PICTURES, HEATMAPS)

@@ -2,6 +2,7 @@ import csv
 import json
 import pickle
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -232,10 +233,16 @@ SCORES = {"val_pckh": 1.0, "val_pckh_0_1": 0.0}
 
 @pytest.fixture
 def scripted(renew, monkeypatch):
-    """A function that runs epochs with given scores; after epoch n all weights are n."""
+    """A function that runs epochs with given scores; after epoch n all weights are n.
 
-    def run(scores, **values):
+    With a `start_score` as if from another network, whose weights are 0.
+    """
+
+    def run(scores, start_score=None, **values):
         trainer = renew(epochs=len(scores), **values)
+        if start_score is not None:
+            monkeypatch.setattr(trainer, "start", Path("start.keras"))
+            trainer.network.set_weights([np.zeros_like(w) for w in trainer.network.get_weights()])
 
         def step(batch, learning_rate, number):
             weights = trainer.network.get_weights()
@@ -243,8 +250,8 @@ def scripted(renew, monkeypatch):
             return tf.constant(1.0)
 
         def validate(self):
-            epoch = self.network.get_weights()[0].flat[0]
-            return {"val_pckh": scores[int(epoch) - 1], "val_pckh_0_1": 0.0}
+            epoch = int(self.network.get_weights()[0].flat[0])
+            return {"val_pckh": scores[epoch - 1] if epoch else start_score, "val_pckh_0_1": 0.0}
 
         monkeypatch.setattr(trainer, "step", step)
         monkeypatch.setattr(Trainer, "validate", validate)
@@ -260,6 +267,19 @@ def test_the_best_weights_are_kept_the_first_on_a_tie(scripted, scores, best):
     history, weight = scripted(scores)
     assert len(history) == 3
     assert weight == best
+
+
+@pytest.mark.parametrize(
+    ("start_score", "scores", "best"), [(5, [1, 5, 2], 0), (0, [0, 0, 0], 0), (2, [1, 5, 5], 2)]
+)
+def test_a_start_is_kept_until_an_epoch_is_better(scripted, start_score, scores, best):
+    history, weight = scripted(scores, start_score)
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3]
+    assert weight == best
+
+
+def test_early_stopping_waits_for_more_than_the_start_had(scripted):
+    assert len(scripted([1, 1, 9], 2, early_stopping=2)[0]) == 3
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(0, 8), (1, 3), (2, 6), (3, 7), (4, 8)])
@@ -397,6 +417,48 @@ def test_first_weights_are_used(tiny_params, splits, model_file, network, tmp_pa
     params = change_train(tiny_params, init_weights=str(model_file), seed=9)
     trainer = make_trainer(params, splits, tmp_path / "state.npz")
     for new, old in zip(trainer.network.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_scoring_a_start_needs_no_training_and_no_batch(tiny_params, splits, model_file, tmp_path):
+    values = {"init_weights": str(model_file), "epochs": 0, "batch_size": 15}
+    trainer = make_trainer(change_train(tiny_params, **values), splits, tmp_path / "state.npz")
+    expected = trainer.validate()
+    before = weights_of(trainer)
+    history = trainer.run()
+    assert history == [{"epoch": 0, "lr": None, "loss": None, **expected}]
+    assert weights_of(trainer) == before
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(0, 0), (2, 0), (5, 1)])
+def test_a_run_from_another_network_resumes_to_the_same_bits(
+    step, epoch, renew, monkeypatch, capsys
+):
+    trainer = renew()
+    monkeypatch.setattr(trainer, "start", Path("start.keras"))
+    history = trainer.run()
+    expected, state = weights_of(trainer), TrainingState.load(trainer.state_path)
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3]
+    trainer.state_path.unlink()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        before_step(patch, trainer, step, interrupt)
+        renew().run()
+    assert [row["epoch"] for row in TrainingState.load(trainer.state_path).history][-1] == epoch
+    assert renew(scrambled=True).run() == history
+    assert f"going on after epoch {epoch}\n" in capsys.readouterr().out
+    assert weights_of(trainer) == expected
+    resumed = TrainingState.load(trainer.state_path)
+    for name in ("weights", "optimizer", "best_weights"):
+        for new, old in zip(getattr(resumed, name), getattr(state, name), strict=True):
+            np.testing.assert_array_equal(new, old)
+
+
+def test_judging_the_start_changes_no_bit_of_the_epochs(plain_run, renew, monkeypatch):
+    trainer = renew()
+    monkeypatch.setattr(trainer, "start", Path("start.keras"))
+    assert trainer.run()[1:] == plain_run[0]
+    state = TrainingState.load(trainer.state_path)
+    for new, old in zip(state.weights, plain_run[2].weights, strict=True):
         np.testing.assert_array_equal(new, old)
 
 

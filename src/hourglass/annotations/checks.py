@@ -30,7 +30,12 @@ def summarize_split(split, persons, rejects):
 
 
 def check_records(
-    records, image_names, split="", held_out=frozenset(), measure_head=head_of_labels
+    records,
+    image_names,
+    split="",
+    held_out=frozenset(),
+    measure_head=head_of_labels,
+    passed_over=frozenset(),
 ):
     """Judge raw records in MPII's JSON form, 1-based, and move them to 0-based pixels.
 
@@ -43,12 +48,15 @@ def check_records(
         split: name that the rejects carry.
         held_out: pictures of the other split, not to be used here.
         measure_head: for records without `head_size`, as of `persons.person_from_record`.
+        passed_over: numbers of records, from 0, that are not to be judged.
 
     Returns:
-        list of `Person`, list of `Reject`; their lengths add up to that of `records`.
+        list of `Person`, list of `Reject`; their lengths add up to the number of those judged.
     """
     persons, rejects, seen = [], [], set()
     for index, record in enumerate(records):
+        if index in passed_over:
+            continue
         try:
             person = person_from_record(record, 1, measure_head)
             if image_names is not None and person.image not in image_names:

@@ -15,6 +15,7 @@ import numpy as np
 
 from hourglass import geometry
 from hourglass.annotations.matlab import load_mat
+from hourglass.annotations.midpoints import fill_midpoints
 from hourglass.annotations.persons import MAX_COORDINATE, MAX_SCALE, MIN_SCALE
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN
@@ -110,11 +111,7 @@ def _mpii_order(lspet):
     """[N, 14, 3] = x, y, labelled to [N, 16, 3] in the order of MPII."""
     columns = np.zeros((len(lspet), NUM_JOINTS, 3))
     columns[:, [JOINTS.index(name) for name in LSPET_JOINTS]] = lspet
-    for name, side in (("pelvis", "hip"), ("thorax", "shoulder")):
-        pair = columns[:, [JOINTS.index(f"r_{side}"), JOINTS.index(f"l_{side}")]]  # (N, 2, 3)
-        columns[:, JOINTS.index(name), :2] = pair[..., :2].mean(axis=1)
-        columns[:, JOINTS.index(name), 2] = pair[..., 2].min(axis=1)  # labelled where both are
-    return columns
+    return fill_midpoints(columns)
 
 
 def _lspet_record(name, columns):

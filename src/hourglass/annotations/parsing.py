@@ -7,49 +7,87 @@ makes `Person`s with a head size, 0-based. That is the one place where 1-based b
 from pathlib import Path
 
 from hourglass.annotations.checks import check_records
+from hourglass.annotations.coco import read_coco_person
 from hourglass.annotations.heads import head_of_labels, head_of_scale
 from hourglass.annotations.lspet import LSPET_MAT, read_lspet, roughen_person
 from hourglass.annotations.mpii import MPII_MAT, read_mpii_json, read_mpii_mat
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN, open_images, read_member
 from hourglass.raw.datasets import ANNOTATIONS, DATASETS, MPII_ZIP
+from hourglass.raw.own_annotations import PASSED_OVER, CocoPerson, read_own_annotations
+from hourglass.rejects import count_rejects
 
 # Their scale is made of the head's size; that of the others is not.
 SCALED_BY_HEAD = ("mpii", "synthetic")
 
 
-def parse_dataset(raw, dataset):
+def parse_dataset(raw, dataset, left_out=()):
     """Read and check both splits of `dataset` ("mpii", "lspet", "synthetic" or "folder").
 
     A train record whose picture is also in validation is rejected: it would leak.
 
     Args:
         raw: the folder of this dataset's raw files, for example `data/raw/mpii`.
+        left_out: pairs (first, last) of names: pictures that are not used, both included. Their
+            records are neither kept nor rejected.
 
     Returns:
-        dict of split -> list of `Person`, and the list of `Reject`, train first.
+        dict of split -> list of `Person`, the list of `Reject`, train first, and how many of the
+        archive's pictures are left out.
 
     Raises:
-        UserError: a file is missing or cannot be read as a whole.
+        UserError: a file is missing or cannot be read as a whole; `left_out` leaves no record.
     """
     raw = Path(raw)
     with open_images(raw / DATASETS[dataset].images) as images:
-        image_names = images.names()
+        all_names = images.names()
+    # Before the split: what LSPET's is must not depend on whether the archive has them.
+    image_names = {name for name in all_names if not is_left_out(name, left_out)}
     train, validation = _read_splits(raw, dataset, image_names)
     head = head_of_scale if dataset in SCALED_BY_HEAD else head_of_labels
     # Validation first, since train is held against it.
     val_persons, val_rejects = check_records(
-        validation, image_names, "validation", measure_head=head
+        validation, image_names, "validation", frozenset(), head, _pass_over(validation, left_out)
     )
     # By picture, not by person: two persons of one picture may not be torn apart.
     held_out = {person.image for person in val_persons}
     train_persons, train_rejects = check_records(
-        train, image_names, "train", held_out, measure_head=head
+        train, image_names, "train", held_out, head, _pass_over(train, left_out)
     )
-    splits = {"train": train_persons, "validation": val_persons}
+    splits, rejects = (
+        {"train": train_persons, "validation": val_persons},
+        train_rejects + val_rejects,
+    )
+    _check_left(splits, rejects, left_out)
     if dataset == "lspet":
         splits = {split: list(map(roughen_person, people)) for split, people in splits.items()}
-    return splits, train_rejects + val_rejects
+    return splits, rejects, len(all_names) - len(image_names)
+
+
+def is_left_out(image, left_out):
+    """Whether a picture's name lies in one of the ranges (first, last), compared as texts.
+
+    What is no text does not: a record without a name is for the checker to judge.
+    """
+    is_name = isinstance(image, str)
+    return is_name and any(first <= image <= last for first, last in left_out)
+
+
+def _pass_over(records, left_out):
+    """The numbers of the records that are not to be judged."""
+    return {
+        number
+        for number, record in enumerate(records)
+        if record is PASSED_OVER
+        or (isinstance(record, dict) and is_left_out(record.get("image"), left_out))
+    }
+
+
+def _check_left(splits, rejects, left_out):
+    counts = count_rejects(rejects)
+    for split, persons in splits.items():
+        if left_out and not persons and not counts[split]:
+            raise UserError(f"params.yaml: parse.left_out: leaves no record in {split}; shorten it")
 
 
 def _read_splits(raw, dataset, image_names):
@@ -57,12 +95,19 @@ def _read_splits(raw, dataset, image_names):
     images, fallback = DATASETS[dataset].images, DATASETS[dataset].fallback
     if dataset == "lspet":
         return read_lspet(read_member(raw / images, LSPET_MAT), image_names)
+    if dataset == "folder":
+        return tuple(_read_own(raw / name) for name in ANNOTATIONS.values())
     has_json = all((raw / name).exists() for name in ANNOTATIONS.values())
     # The JSON files win where both are there.
     if fallback and not has_json and (raw / fallback.name).exists():
         valid_images = _read_lines(raw / fallback.name)
         return read_mpii_mat(read_member(raw / MPII_ZIP, MPII_MAT), valid_images)
     return tuple(read_mpii_json(raw / name, split) for split, name in ANNOTATIONS.items())
+
+
+def _read_own(path):
+    records = read_own_annotations(path, DOWNLOAD_AGAIN)
+    return [read_coco_person(r) if isinstance(r, CocoPerson) else r for r in records]
 
 
 def _read_lines(path):

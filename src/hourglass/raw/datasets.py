@@ -4,7 +4,8 @@
 - lspet: Leeds Sports Pose Extended, Johnson and Everingham, CVPR 2011, as archived at
   https://github.com/axelcarlier/lsp
 - synthetic: drawn by `hourglass.synthetic.pictures`
-- folder: your own pictures, packed by `hourglass.raw.packing.pack_folder`
+- folder: your own pictures, packed by `hourglass.raw.packing.pack_folder`; their annotations may be
+  COCO's (`hourglass.raw.own_annotations`)
 """
 
 from dataclasses import dataclass, replace

@@ -9,9 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hourglass.errors import UserError
-from hourglass.files import atomic_path, check_free_space, read_json_list
+from hourglass.files import atomic_path, check_free_space
 from hourglass.raw.archives import picture_name
 from hourglass.raw.datasets import ANNOTATIONS
+from hourglass.raw.own_annotations import name_pictures, read_own_annotations
 
 
 def pack_folder(source, folder):
@@ -43,9 +44,9 @@ def pack_folder(source, folder):
 
 def _list_pictures(source):
     """Member path -> path of the regular files to pack, sorted."""
-    records = [record for name in ANNOTATIONS.values() for record in _read_records(source / name)]
-    images = (record.get("image") for record in records if isinstance(record, dict))
-    names = {image for image in images if isinstance(image, str)}
+    names = set()
+    for annotations in ANNOTATIONS.values():
+        names |= name_pictures(read_own_annotations(source / annotations, "correct it"))
     pictures = {}
     for name in sorted(names):  # the archive's bytes must not depend on the records' order
         path = source / "images" / name
@@ -58,13 +59,6 @@ def _list_pictures(source):
             "put them there, or correct the names"
         )
     return pictures
-
-
-def _read_records(path):
-    records = read_json_list(path, "correct it")
-    if not records:
-        raise UserError(f"{path}: holds no records; add one at least")
-    return records
 
 
 def _write_zip(path, pictures):

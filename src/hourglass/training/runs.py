@@ -3,9 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-from hourglass.network.storage import save_network
+from hourglass.network.storage import read_trained_on, save_network
 from hourglass.params import Params
 from hourglass.records.splits import name_damage, open_split
+from hourglass.training.starts import find_start
+from hourglass.training.states import find_best
 from hourglass.training.tracking import write_history
 from hourglass.training.trainer import Trainer
 
@@ -42,5 +44,12 @@ def train_network(strategy, run):
         trainer = Trainer(run.params, *splits, strategy, run.state, run.logs)
         history = trainer.run()
     if trainer.writes:
-        save_network(trainer.network, run.network, run.params.data.dataset)
+        save_network(trainer.network, run.network, _name_data(run.params, history))
         write_history(run.history, history)
+
+
+def _name_data(params, history):
+    """The dataset that the best weights were trained on; those of epoch 0 on that of the start."""
+    if find_best(history)["epoch"]:
+        return params.data.dataset
+    return read_trained_on(find_start(params.train.init_weights))

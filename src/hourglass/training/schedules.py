@@ -36,9 +36,14 @@ def count_plateaus(scores, patience):
     return plateaus
 
 
+def count_epochs(history):
+    """How many epochs are finished; epoch 0, the start, is none of them."""
+    return history[-1]["epoch"] if history else 0
+
+
 def is_finished(params, history):
     """Whether a run has all its epochs, or waited `early_stopping` of them for a better score."""
-    if len(history) >= params.epochs:
+    if count_epochs(history) >= params.epochs:
         return True
     scores = [row["val_pckh"] for row in history]
     return bool(params.early_stopping) and count_plateaus(scores, params.early_stopping) > 0

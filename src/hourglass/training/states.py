@@ -15,6 +15,7 @@ import numpy as np
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
 from hourglass.frameworks import keras, tf
+from hourglass.training.starts import find_start
 
 STATE_DAYS = 30
 
@@ -30,8 +31,8 @@ class TrainingState:
 
     @property
     def best(self):
-        """The finished epoch with the best score, the first of them on a tie."""
-        return max(self.history, key=lambda row: row["val_pckh"])
+        """The row of `find_best`."""
+        return find_best(self.history)
 
     def save(self, path):
         """Write the whole state to one file, atomically."""
@@ -61,6 +62,11 @@ class TrainingState:
             raise UserError(f"{path}: damaged; delete it, and training starts anew") from None
 
 
+def find_best(history):
+    """The epoch with the best score, the first of them on a tie."""
+    return max(history, key=lambda row: row["val_pckh"])
+
+
 def state_key(params, data_digest, devices):
     """What a state belongs to: the parameters, the data, the code, the libraries, the devices.
 
@@ -69,20 +75,14 @@ def state_key(params, data_digest, devices):
         devices: a text of each process that trains (`training.devices.name_devices`).
 
     Raises:
-        UserError: train.init_weights names no file.
+        UserError: train.init_weights names a file that is not there.
     """
     # All code that was loaded can change the numbers; a package's own file only says what it owns.
     modules = [sys.modules[name] for name in sorted(sys.modules) if name.startswith("hourglass.")]
     files = [module.__file__ for module in modules if not hasattr(module, "__path__")]
     files.append(sys.modules["__main__"].__file__)  # the stage
-    init_weights = params.train.init_weights
-    if init_weights:
-        if not Path(init_weights).is_file():
-            raise UserError(
-                f"{init_weights}: no such file; fix train.init_weights (models/hourglass.keras "
-                "itself is removed before training: name a copy of it)"
-            )
-        files.append(init_weights)
+    if start := find_start(params.train.init_weights):
+        files.append(start)
     # Another number of devices, or another release, sums in another order.
     parts = [params.model.model_dump_json(), params.train.model_dump_json()]
     parts += [params.data.dataset, data_digest]

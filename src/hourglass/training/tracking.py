@@ -54,7 +54,8 @@ class Tracker:
         self._report()
 
     def _log_numbers(self, row):
-        numbers = {name: value for name, value in row.items() if name != "epoch"}
+        # Before the first epoch there is no learning rate, and no loss.
+        numbers = {k: value for k, value in row.items() if k != "epoch" and value is not None}
         with self.events.as_default(step=row["epoch"]):
             for name, value in numbers.items():
                 tf.summary.scalar(name, value)
@@ -107,5 +108,9 @@ def overlay_heatmaps(pictures, heatmaps):
 def write_history(path, history):
     """The epochs as CSV, for `dvc plots`; numbers in full, so that equal runs give equal files."""
     lines = [",".join(HISTORY_COLUMNS)]
-    lines += [",".join(repr(row[name]) for name in HISTORY_COLUMNS) for row in history]
+    lines += [",".join(_show(row[name]) for name in HISTORY_COLUMNS) for row in history]
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _show(number):
+    return "" if number is None else repr(number)

@@ -3,8 +3,11 @@
 After each epoch all that the next one depends on is saved in one file: weights, optimizer, best
 weights, history. Everything else - order, augmentation, learning rate, early stopping - follows
 from the epoch's number and the history, so a resumed run ends with the same bytes.
+
+A run that starts from another network judges that one first, as epoch 0: it ends with no worse one.
 """
 
+import contextlib
 import functools
 import statistics
 from pathlib import Path
@@ -24,7 +27,8 @@ from hourglass.records.splits import read_truth
 from hourglass.training.devices import describe_devices, sum_over_hosts
 from hourglass.training.optimizers import Optimizer
 from hourglass.training.progress import EpochProgress
-from hourglass.training.schedules import is_finished, learning_rate
+from hourglass.training.schedules import count_epochs, is_finished, learning_rate
+from hourglass.training.starts import find_start
 from hourglass.training.states import TrainingState
 from hourglass.training.steps import TrainStep
 from hourglass.training.tracking import NUM_SAMPLES, Tracker
@@ -41,7 +45,7 @@ class Trainer:
         self.strategy, self.share = strategy, find_share(strategy)
         self.batch_size = self.params.batch_size
         self.steps = train_split.num_records // self.batch_size
-        if not self.steps:
+        if self.params.epochs and not self.steps:
             raise UserError(
                 f"params.yaml: train.batch_size: {self.batch_size} is more than the "
                 f"{train_split.num_records} train records; lower it"
@@ -59,8 +63,9 @@ class Trainer:
     def _build(self, model_params):
         """The network, what moves it, and what judges it."""
         self.network = build_hourglass(model_params)
-        if self.params.init_weights:
-            load_weights(self.network, self.params.init_weights)
+        self.start = find_start(self.params.init_weights)
+        if self.start:
+            load_weights(self.network, self.start)
             scale_heatmaps(self.network, self.params.target_peak)
         trained = self.network.trainable_variables
         self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
@@ -73,7 +78,8 @@ class Trainer:
         The network ends with the best weights, its heatmaps scaled to peaks near 1.
 
         Returns:
-            The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0_1}.
+            The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0_1}; in epoch 0, which a
+            run from another network begins with, lr and loss are None.
 
         Raises:
             UserError: the loss is not finite, or the memory does not suffice.
@@ -81,12 +87,12 @@ class Trainer:
         state = self._restore()
         tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
         self._announce()
-        # Saved before it is told: what was printed is never trained twice.
+        if self.start and not state.history:
+            state = self._judge_start()
+            self._keep(state, tracker)
         while not is_finished(self.params, state.history):
             state = self._run_epoch(state)
-            if self.writes:
-                state.save(self.state_path)
-            self._report(state, tracker)
+            self._keep(state, tracker)
         if tracker:
             tracker.close()
         self.network.set_weights(state.best_weights)
@@ -107,32 +113,38 @@ class Trainer:
             state = TrainingState.load(self.state_path)
             self.network.set_weights(state.weights)
             self.optimizer.set_values(state.optimizer)
-            print(f"going on after epoch {len(state.history)}", flush=True)
-        epoch = np.float32(len(state.history))
-        if sum_over_hosts(self.strategy, epoch) != epoch * self.share.number:
+            print(f"going on after epoch {count_epochs(state.history)}", flush=True)
+        rows = np.float32(len(state.history))
+        if sum_over_hosts(self.strategy, rows) != rows * self.share.number:
             raise UserError(
                 f"{self.state_path}: hosts see different epochs there, as storage does that shows "
                 "new files late; wait a minute, then repeat, or move XDG_CACHE_HOME to another"
             )
         return state
 
+    def _judge_start(self):
+        """The state before the first epoch, with the score of the weights that are there."""
+        with self._memory_errors():
+            row = {"epoch": 0, "lr": None, "loss": None} | self.validate()
+        weights = self.network.get_weights()
+        return TrainingState(weights, self.optimizer.get_values(), weights, [row])
+
     def _run_epoch(self, state):
         """The state after one more epoch."""
-        try:
-            row = self._train_epoch(len(state.history) + 1, state.history)
+        epoch = count_epochs(state.history) + 1
+        with self._memory_errors():
+            row = self._train_epoch(epoch, state.history)
             weights = self.network.get_weights()
             # The last step's loss is taken before its update: it can be finite, and the weights
             # not.
             if not all(np.isfinite(array).all() for array in weights):
-                raise UserError(self.describe_divergence(len(state.history) + 1, self.steps - 1))
+                raise UserError(self.describe_divergence(epoch, self.steps - 1))
             # Averages are judged and kept, but training goes on from the weights themselves.
             if self.params.ema:
                 self.optimizer.write_averages()
             row |= self.validate()
             judged = self.network.get_weights()
             self.network.set_weights(weights)
-        except tf.errors.ResourceExhaustedError:
-            raise UserError(self._describe_memory()) from None
         # `>`: of equal epochs the first one stays.
         is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
         return TrainingState(
@@ -168,6 +180,13 @@ class Trainer:
             "these records of data/annotations/train.json, counted from 0"
         )
 
+    @contextlib.contextmanager
+    def _memory_errors(self):
+        try:
+            yield
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(self._describe_memory()) from None
+
     def _describe_memory(self):
         size = self.part_size
         fewer = f"set it to {size // 2} for the same batch in more passes, or " if size > 1 else ""
@@ -196,13 +215,19 @@ class Trainer:
             "val_pckh_0_1": pckh.compute_pckh(errors, truth["joints_vis"], 0.1) or 0.0,
         }
 
+    def _keep(self, state, tracker):
+        # Saved before it is told: what was printed is never trained twice.
+        if self.writes:
+            state.save(self.state_path)
+        self._report(state, tracker)
+
     def _report(self, state, tracker):
         row, best = state.history[-1], state.best
+        trained = f"lr {row['lr']:.2e}  loss {row['loss']:.5f}  " if row["epoch"] else ""
         print(
-            f"epoch {row['epoch']:3}/{self.params.epochs}  lr {row['lr']:.2e}  "
-            f"loss {row['loss']:.5f}  PCKh@0.5 {row['val_pckh']:5.2f}  "
-            f"@0.1 {row['val_pckh_0_1']:5.2f}  best {best['val_pckh']:5.2f} "
-            f"(epoch {best['epoch']})",
+            f"epoch {row['epoch']:3}/{self.params.epochs}  {trained}"
+            f"PCKh@0.5 {row['val_pckh']:5.2f}  @0.1 {row['val_pckh_0_1']:5.2f}  "
+            f"best {best['val_pckh']:5.2f} (epoch {best['epoch']})",
             flush=True,
         )
         if tracker:

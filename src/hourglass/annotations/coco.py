@@ -1,0 +1,43 @@
+"""Reader of COCO's keypoint annotations."""
+
+import numpy as np
+
+from hourglass.annotations.midpoints import fill_midpoints
+from hourglass.raw.own_annotations import COCO_KEYPOINTS, NUM_FACE_KEYPOINTS
+from hourglass.skeleton import JOINTS, NUM_JOINTS, PERSON_HEIGHT
+
+# Person height over the longer side of COCO's box, which ends where the person's outline does.
+# MPII's height is 1.1 x exp(0.04) = 1.14 times the longer side of its labels' box in the median
+# (lspet.ROUGHNESS); an outline reaches some 5 % beyond the labels, by feet and hands. An estimate.
+COCO_MARGIN = 1.1
+
+# Of COCO's keypoints below the face; left is the person's own left in both.
+_JOINTS = [
+    JOINTS.index(name.replace("left_", "l_").replace("right_", "r_"))
+    for name in COCO_KEYPOINTS[NUM_FACE_KEYPOINTS:]
+]
+
+
+def read_coco_person(person):
+    """The raw record of a person, unchecked: MPII's JSON form, 1-based pixels.
+
+    Labelled is a keypoint of v 1, occluded, or 2. Pelvis and thorax are the midpoints of hips and
+    shoulders, labelled where both are; upper neck and head top are missing. Center and scale are
+    those of the box, which is drawn around the person and not made of the keypoints.
+
+    Args:
+        person: `raw.own_annotations.CocoPerson`.
+    """
+    keypoints = np.reshape(person.keypoints, (len(COCO_KEYPOINTS), 3))  # x, y, v
+    columns = np.zeros((1, NUM_JOINTS, 3))
+    columns[0, _JOINTS] = keypoints[NUM_FACE_KEYPOINTS:]
+    columns[..., 2] = columns[..., 2] > 0
+    (joints,) = fill_midpoints(columns)
+    x, y, width, height = person.bbox
+    return {
+        "image": person.image,
+        "joints": (joints[:, :2] + 1).tolist(),
+        "joints_vis": joints[:, 2].tolist(),
+        "center": [x + width / 2 + 1, y + height / 2 + 1],
+        "scale": COCO_MARGIN * max(width, height) / PERSON_HEIGHT,
+    }
