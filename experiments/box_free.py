@@ -151,7 +151,8 @@ def score_row(name, persons, poses, eye):
     )
 
 
-HEADER = "| {} | PCKh@0.5 | limbs | hits, % | score | looks | seconds |\n|---|---:|---:|---:|---:|---:|---:|"
+COLUMNS = ("PCKh@0.5", "limbs", "hits, %", "score", "looks", "seconds")
+HEADER = f"| {{}} | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}"
 
 
 def print_ways(predictors, images, persons):
@@ -235,27 +236,22 @@ def choose_threshold(with_people, without):
 def print_thresholds(eye, found, images, persons):
     """Scores with and without people; the threshold of one half of them, judged on the other."""
     parts = [cut_empty_part(*pair) for pair in zip(images, persons, strict=True)]
-    parts = [part for part in parts if part]
     kinds = {
         "photographs of people": np.array([pose.score for pose in found]),
-        "drawn scenery": best_scores(eye, [draw_scenery_alone(k) for k in range(len(images))]),
-        "parts of photographs": best_scores(eye, parts),
+        "drawn scenery": best_scores(eye, map(draw_scenery_alone, range(len(images)))),
+        "parts of photographs": best_scores(eye, filter(None, parts)),
     }
-    chosen = choose_threshold(
-        *(lambda first, *others: (first, others))(*(s[::2] for s in kinds.values()))
-    )
+    with_people, *without = (scores[::2] for scores in kinds.values())
+    chosen = choose_threshold(with_people, without)
     thresholds = (chosen, people.THRESHOLD)
-    print(
-        "\n| pictures | number | 5 % | median | 95 % | "
-        + " | ".join(f"person at {t:.2f}, %" for t in thresholds)
-        + " |"
-    )
-    print("|---|---:|---:|---:|---:|" + "---:|" * len(thresholds))
+    taken = " | ".join(f"somebody at {threshold:.2f}, %" for threshold in thresholds)
+    print(f"\n| pictures | number | score: 5 % | median | 95 % | {taken} |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name, scores in kinds.items():
         low, middle, high = np.quantile(scores, (0.05, 0.5, 0.95))
         taken = " | ".join(f"{100 * np.mean(scores[1::2] >= t):.0f}" for t in thresholds)
         print(f"| {name} | {len(scores)} | {low:.2f} | {middle:.2f} | {high:.2f} | {taken} |")
-    print(f"\nchosen on every other picture: {chosen:.2f}; the last columns are of the others")
+    print(f"\nthreshold of every other picture: {chosen:.2f}; the last columns are of the others")
 
 
 def main():

@@ -89,7 +89,7 @@ def make_request(options):
     if options.whole:
         return Request("whole", threshold=None)
     threshold = THRESHOLD if options.threshold is None else options.threshold
-    return Request(people=options.people or 1, threshold=threshold)
+    return Request(num_people=options.people or 1, threshold=threshold)
 
 
 def report(photo, result, request):

@@ -9,7 +9,7 @@ from helpers.fake_networks import SIZE, make_predictor
 from hourglass.errors import UserError
 from hourglass.network.predictor import PosePredictor
 from hourglass.network.views import heatmap_to_input
-from hourglass.prediction import photos
+from hourglass.prediction import people, photos
 from hourglass.prediction.looks import run_search
 from hourglass.prediction.photos import COORDINATES, Request, predict_files, read_photo
 from hourglass.records.images import decode_image
@@ -286,23 +286,22 @@ def test_the_record_says_how_it_was_looked_and_in_what_coordinates(tmp_path, way
     assert (record["way"], record["box"]) == (way, box)
 
 
-def test_every_person_is_written_and_drawn_the_surest_first(tmp_path):
-    class Two(FakePredictor):
-        """A person where the view is bright; the brighter, the surer."""
+def test_every_person_is_written_and_drawn_the_surest_first(tmp_path, monkeypatch):
+    left = people.Pose(np.linspace((5, 10), (20, 50), 16), np.full(16, 0.9), (0, 0, 60))
+    right = people.Pose(np.linspace((60, 10), (75, 50), 16), np.full(16, 0.7), (20, 0, 60))
+    third = people.Pose(np.linspace((35, 10), (45, 50), 16), np.full(16, 0.4), (20, 0, 60))
 
-        def predict_views(self, views):
-            keypoints, _ = super().predict_views(views)
-            return keypoints, np.repeat(views.mean(axis=(1, 2, 3))[:, None] / 255, 16, axis=1)
+    def find_people(size, number):
+        assert (size, number) == ((80, 60), 3)
+        yield [people.whole_square(size)]
+        return [left, right, third]
 
-    pixels = np.zeros((100, 300, 3), np.uint8)
-    pixels[:, :100], pixels[:, 200:] = 230, 180
-    path, target = tmp_path / "photo.png", tmp_path / "out"
-    path.write_bytes(encode(Image.fromarray(pixels)))
-    (written,) = predict_files(Two(None), [(path, target)], Request(people=2, threshold=0.5))
-    people = read_record(target)["people"]
-    assert [person["score"] for person in people] == pytest.approx(written.scores, abs=1e-4)
-    first, second = (person["joints"]["pelvis"]["x"] for person in people)
-    assert written.scores[0] > written.scores[1] and first < 100 < 200 < second
-    with Image.open(written.picture) as drawn:
-        changed = (np.asarray(drawn) != pixels).any(axis=(0, 2))
-    assert changed[:100].any() and changed[200:].any()
+    monkeypatch.setattr(people, "find_people", find_people)
+    written, record, drawn = predict_one(tmp_path, None, Request(num_people=3, threshold=0.5))
+    assert written.scores == pytest.approx([0.9, 0.7]) and written.best == pytest.approx(0.9)
+    assert [person["score"] for person in record["people"]] == [0.9, 0.7]
+    joints = [[(joint["x"], joint["y"]) for joint in person["joints"].values()]
+              for person in record["people"]]  # fmt: skip
+    np.testing.assert_allclose(joints, [left.keypoints, right.keypoints], atol=0.005)
+    columns = (drawn != 90).any(axis=(0, 2))
+    assert columns[:25].any() and columns[55:].any() and not columns[30:50].any()

@@ -32,19 +32,19 @@ class Request:
         way: "search": whoever is there. "box": the person in `box`. "whole": the one person whom
             the whole picture shows.
         box: x, y, width, height, px of the upright picture.
-        people: how many to find, at most; a search.
+        num_people: how many to find, at most; a search.
         threshold: the least score of a person; a search. None: whoever is told to be there is.
     """
 
     way: str = "search"
     box: tuple | None = None
-    people: int = 1
+    num_people: int = 1
     threshold: float | None = people.THRESHOLD
 
     def start(self, size):
         """The search of a picture of `size` (width, height)."""
         if self.way == "search":
-            return people.find_people(size, self.people)
+            return people.find_people(size, self.num_people)
         if self.way == "box":
             return people.estimate_pose(people.box_square(self.box))
         return people.estimate_pose(people.whole_square(size), refine=False)
