@@ -9,8 +9,8 @@ each picture; ARCHIVE its pictures, for example:
         data/annotations/validation.json data/raw/lspet/lspet.zip --every 4
 
 The first table has the ways to tell the network where the person is: not at all; by the record's
-rough center and scale; by the labels' box. A hit is a pose whose box of sure joints and the labels'
-have an intersection of at least HIT of their union. The second has the scores of the best pose of
+rough center and scale; by the labels' box. A hit is a pose whose joints' box and the labels' share
+at least HIT of their union. The second has the scores of the best pose of
 pictures with people and of those without: drawn scenery without its figure, and what lies beside,
 above or below the person of a photograph (where others may stand, whom nobody has labelled). The
 threshold is chosen on one half of the pictures and judged on the other. --compare tries other ways
@@ -46,9 +46,9 @@ MIN_PART = 64  # px, the shorter side of a part of a photograph
 SCENERY_SEED = 1
 PLANS = {
     "as it is": people.PLAN,
-    "no spare": people.SearchPlan(spares=0),
-    "1 spare": people.SearchPlan(spares=1),
-    "4 spares": people.SearchPlan(spares=4),
+    "no retry": people.SearchPlan(retries=0),
+    "2 retries": people.SearchPlan(retries=2),
+    "8 retries": people.SearchPlan(retries=8),
     "at most 20 squares": people.SearchPlan(max_squares=20),
     "at most 100 squares": people.SearchPlan(max_squares=100),
     "sides of 1.4": people.SearchPlan(zoom=1.4),
@@ -139,7 +139,7 @@ def score_row(name, persons, poses, eye):
     """A row: PCKh of the total, limbs and upright persons, hits, looks and seconds a photograph."""
     errors, joints_vis = score_persons(persons, np.stack([pose.keypoints for pose in poses]))
     hits = [
-        people.box_overlap(pose.box, labels_box(person)) >= HIT
+        people.box_overlap(people.joints_box(pose.keypoints), labels_box(person)) >= HIT
         for pose, person in zip(poses, persons, strict=True)
     ]
     seconds = "" if eye.known is not None else f"{eye.seconds / len(persons):.2f}"
