@@ -46,9 +46,9 @@ PLANS = {
     "8 retries": people.SearchPlan(retries=8),
     "at most 20 squares": people.SearchPlan(max_squares=20),
     "at most 100 squares": people.SearchPlan(max_squares=100),
-    "sides of 1.4": people.SearchPlan(zoom=1.4),
-    "sides of 2": people.SearchPlan(zoom=2.0),
-    "steps of 0.35": people.SearchPlan(step=0.35, max_squares=100),
+    "sides a 1.3rd of the next": people.SearchPlan(zoom=1.3),
+    "sides half of the next": people.SearchPlan(zoom=2.0),
+    "steps of 0.4": people.SearchPlan(step=0.4, max_squares=100),
 }
 
 
@@ -95,9 +95,7 @@ def load_predictors(path):
 
 def rough_square(person):
     """The square that the shards cut a person's view by."""
-    center, side = geometry.view_square(person.center, person.scale)
-    corner = np.floor(center + 0.5 - side / 2).astype(int)
-    return (*corner.tolist(), max(1, round(side)))
+    return people.square_at(*geometry.view_square(person.center, person.scale))
 
 
 def labels_square(person):

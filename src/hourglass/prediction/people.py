@@ -34,7 +34,7 @@ class SearchPlan:
     """
 
     zoom: float = 1.5
-    step: float = 0.5
+    step: float = 0.6
     max_squares: int = 50
     retries: int = 4
 
@@ -85,16 +85,23 @@ def box_overlap(box, other):
     return float(shared / max(union, 1e-9))
 
 
+def square_at(middle, side):
+    """The square of whole px about a point, pixel centres at integers."""
+    side = max(1, round(side))
+    x, y = (math.floor(place - (side - 1) / 2 + 0.5) for place in middle)
+    return x, y, side
+
+
 def whole_square(size):
     """The square around a whole picture of `size` (width, height)."""
-    return _square_at((np.array(size) - 1) / 2, max(size))
+    return square_at((np.array(size) - 1) / 2, max(size))
 
 
 def box_square(box):
     """The square around a person's box (x, y, width, height, px), with the margin of training."""
     x, y, width, height = box
     middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2])
-    return _square_at(middle, geometry.CROP_FACTOR * max(width, height))
+    return square_at(middle, geometry.CROP_FACTOR * max(width, height))
 
 
 def estimate_pose(square, refine=True):
@@ -167,14 +174,7 @@ def _square_around(pose):
     low, high = pose.box
     # Joints that all lie in one place tell of no size: a quarter of what was seen, at least.
     side = max(MARGIN * (high - low).max(), pose.square[2] / 4)
-    return _square_at((low + high) / 2, side)
-
-
-def _square_at(middle, side):
-    """The square of whole px about a point, pixel centres at integers."""
-    side = max(1, round(side))
-    x, y = (math.floor(place - (side - 1) / 2 + 0.5) for place in middle)
-    return x, y, side
+    return square_at((low + high) / 2, side)
 
 
 def _drop_overlapping(poses):
