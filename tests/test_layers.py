@@ -24,7 +24,8 @@ FOLDERS = {
 }
 # The modules at the root, bottom up; only the command line, the last, imports from the folders.
 ROOT_MODULES = [
-    "errors", "shipped", "files", "skeleton", "geometry", "frameworks", "rejects", "params", "cli",
+    "errors", "shipped", "files", "skeleton", "geometry", "frameworks", "rejects", "params",
+    "arguments", "cli",
 ]  # fmt: skip
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
 
@@ -119,6 +120,14 @@ def test_the_model_knows_no_tensorflow(module):
     path = module_path(module)
     assert "tensorflow" not in imported_packages(path)
     assert not re.search(r"\btf\b", path.read_text())
+
+
+@pytest.mark.parametrize("module", ["prediction.people", "prediction.looks"])
+def test_a_search_knows_no_network(module):
+    # Another kind of network, an exported one, is to take the place of ours.
+    imported = all_imports(module_path(module))
+    assert not {"frameworks"} & imported
+    assert not any(folder_of(name) == "network" for name in imported)
 
 
 @pytest.mark.parametrize("stage", ["download", "parse", "shard", "evaluate"])
