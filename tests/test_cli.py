@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from helpers.processes import run_python
-from hourglass import cli
+from hourglass import cli, shipped
 from hourglass.network.storage import ABOUT_MEMBER, save_network
 from hourglass.skeleton import JOINTS
 
@@ -178,23 +178,35 @@ def test_a_missing_model_is_named(hourglass):
     ]
 
 
-def test_without_a_model_named_or_there_what_to_do_is_said(hourglass):
+def test_where_nothing_was_trained_the_shipped_network_is_taken_and_named(
+    hourglass, model_file, monkeypatch
+):
     save_picture(Path("photo.jpg"))
-    code, _, (line,) = hourglass("photo.jpg", model=None)
-    assert code == 1 and line.startswith("error: no models/hourglass.keras here; `make demo` ")
-    for folder in ("lspet", "demo"):  # the later one is the one named
-        path = Path(folder, "models/hourglass.keras")
-        path.parent.mkdir(parents=True)
-        path.touch()
-        advice = f"no models/hourglass.keras here; name a network, for example --model {path}"
-        assert hourglass("photo.jpg", model=None)[::2] == (1, [f"error: {advice}"])
+    monkeypatch.setattr(cli, "shipped_network", lambda: model_file)
+    code, out, (line,) = hourglass("photo.jpg", model=None)
+    assert (code, len(out)) == (0, 1)
+    assert line == (
+        "note: no models/hourglass.keras here: this is the shipped network, trained on photographs "
+        "of sports (Leeds Sports Pose Extended), for research use alone"
+    )
 
 
-def test_the_model_of_this_folder_needs_no_name(hourglass, model_file):
+def test_the_network_trained_in_this_folder_comes_first(hourglass, model_file, monkeypatch):
     save_picture(Path("photo.jpg"))
     Path("models").mkdir()
     shutil.copy(model_file, "models/hourglass.keras")
+    monkeypatch.setattr(cli, "shipped_network", lambda: Path("never.keras"))
     assert hourglass("photo.jpg", model=None)[::2] == (0, [])
+
+
+def test_an_installation_without_the_shipped_network_is_one_line(hourglass, monkeypatch, tmp_path):
+    save_picture(Path("photo.jpg"))
+    monkeypatch.setattr(shipped, "__file__", str(tmp_path / "__init__.py"))
+    code, out, (line,) = hourglass("photo.jpg", model=None)
+    assert (code, out) == (1, [])
+    path = tmp_path / "photographs.keras"
+    assert line == f"error: {path}: missing; install hourglass again, or name another network"
+    assert not Path("poses").exists()
 
 
 def test_a_network_of_drawn_figures_is_warned_of_once(hourglass, network):
@@ -292,5 +304,10 @@ def test_help_loads_no_tensorflow():
     result = run_python("-c", code)
     assert result.returncode == 0
     text = " ".join(result.stdout.split())
-    for default in ("the whole picture", "poses", "models/hourglass.keras", "use both"):
+    for default in (
+        "the whole picture",
+        "poses",
+        "models/hourglass.keras, else the shipped one",
+        "use both",
+    ):
         assert f"(default: {default})" in text

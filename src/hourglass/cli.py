@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.prediction.photos import BATCH_SIZE, predict_files
+from hourglass.shipped import shipped_network
 
 MODEL = Path("models/hourglass.keras")
-OTHER_MODELS = (Path("demo") / MODEL, Path("lspet") / MODEL)
 
 
 @exit_on_user_error
@@ -58,7 +58,10 @@ def add_predict_options(parser):
         help="the folder to write to; made if missing (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--model", type=Path, metavar="FILE", help=f"the trained network (default: {MODEL})"
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help=f"the trained network (default: {MODEL}, else the shipped one)",
     )
     parser.add_argument(
         "--no-flip-test", action="store_true",
@@ -139,19 +142,20 @@ def report(photo, result):
 
 
 def find_model():
-    """The full recipe's network.
+    """The network trained in this folder, or else the shipped one, which is said on stderr.
 
     Raises:
-        UserError: it is not there; names one that is, or how to train one.
+        UserError: neither is there.
     """
     if MODEL.exists():
         return MODEL
-    for other in filter(Path.exists, OTHER_MODELS):
-        raise UserError(f"no {MODEL} here; name a network, for example --model {other}")
-    raise UserError(
-        f"no {MODEL} here; `make demo` trains a network in minutes, `make repro` the full one; "
-        "or name one: --model FILE"
+    path = shipped_network()
+    print(
+        f"note: no {MODEL} here: this is the shipped network, trained on photographs of sports "
+        "(Leeds Sports Pose Extended), for research use alone",
+        file=sys.stderr,
     )
+    return path
 
 
 def load_predictor(path, flip_test, num_photos):

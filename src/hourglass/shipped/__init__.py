@@ -1,0 +1,17 @@
+"""The network for photographs that comes with the package, and its model card."""
+
+from pathlib import Path
+
+from hourglass.errors import UserError
+
+
+def shipped_network():
+    """The path of the shipped network, a `.keras` file as `network.storage` reads it.
+
+    Raises:
+        UserError: this installation lacks it.
+    """
+    path = Path(__file__).with_name("photographs.keras")
+    if not path.is_file():
+        raise UserError(f"{path}: missing; install hourglass again, or name another network")
+    return path
