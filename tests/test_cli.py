@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from helpers.processes import run_python
-from hourglass import cli, shipped
+from hourglass import arguments, cli, shipped
 from hourglass.network.storage import ABOUT_MEMBER, save_network
+from hourglass.prediction.people import THRESHOLD
+from hourglass.prediction.photos import COORDINATES
 from hourglass.skeleton import JOINTS
 
 
@@ -50,20 +52,104 @@ def outputs(folder="poses"):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
+def read_record(folder="poses"):
+    return json.loads(Path(folder, "photo.json").read_text())
+
+
 def test_a_photograph_becomes_a_picture_and_a_record(hourglass):
     photo = save_picture(Path("photo.jpg"))
-    code, out, err = hourglass(photo)
+    code, out, err = hourglass(photo, "--threshold", 0)
     assert (code, err, outputs()) == (0, [], ["photo.json", "photo.png"])
-    assert re.fullmatch(
-        r"photo\.jpg: poses/photo\.png, poses/photo\.json, mean score -?\d\.\d\d", out[0]
-    )
+    line = r"photo\.jpg: poses/photo\.png, poses/photo\.json, 1 person, score \d\.\d\d"
+    assert re.fullmatch(line, out[0])
     with Image.open("poses/photo.png") as drawn:
         assert (drawn.size, drawn.format) == ((60, 80), "PNG")
         assert (np.asarray(drawn) != np.asarray(Image.open(photo))).any()
-    record = json.loads(Path("poses/photo.json").read_text())
-    assert (record["image"], record["box"]) == ("photo.jpg", None)
-    assert tuple(record["joints"]) == JOINTS
-    assert all(set(joint) == {"x", "y", "score"} for joint in record["joints"].values())
+    record = read_record()
+    assert (record["image"], record["coordinates"]) == ("photo.jpg", COORDINATES)
+    assert (record["way"], record["box"]) == ("search", None)
+    (person,) = record["people"]
+    assert tuple(person["joints"]) == JOINTS
+    assert all(set(joint) == {"x", "y", "score"} for joint in person["joints"].values())
+
+
+def test_a_photograph_of_nobody_says_so(hourglass):
+    # A network of random weights is sure of nothing.
+    photo = save_picture(Path("photo.jpg"))
+    code, out, err = hourglass(photo)
+    assert (code, err, outputs()) == (0, [], ["photo.json", "photo.png"])
+    line = (
+        r"photo\.jpg: poses/photo\.png, poses/photo\.json, nobody found, best score -?\d\.\d\d; "
+        rf"--threshold lowers the least score, {THRESHOLD:g}"
+    )
+    assert re.fullmatch(line, out[0])
+    assert read_record()["people"] == []
+    with Image.open("poses/photo.png") as drawn, Image.open(photo) as picture:
+        np.testing.assert_array_equal(drawn, picture)
+
+
+def test_the_threshold_is_the_least_score_of_a_person(hourglass):
+    photo = save_picture(Path("photo.jpg"))
+    hourglass(photo, "--threshold", 0)
+    score = read_record()["people"][0]["score"]
+    for threshold, number in ((score / 2, 1), (score * 2, 0)):
+        hourglass(photo, "--threshold", threshold)
+        assert len(read_record()["people"]) == number
+
+
+def test_several_people_are_told_the_surest_first(hourglass):
+    photo = save_picture(Path("photo.png"), size=(400, 100))
+    _, (line,), _ = hourglass(photo, "--threshold", 0, "--people", 2)
+    assert re.search(r"photo\.json, 2 people, scores \d\.\d\d, \d\.\d\d$", line)
+    scores = [person["score"] for person in read_record()["people"]]
+    assert len(scores) == 2 and scores == sorted(scores, reverse=True)
+
+
+def test_the_whole_picture_may_be_the_person(hourglass):
+    photo = save_picture(Path("photo.png"))
+    code, (line,), _ = hourglass(photo, "--whole")
+    assert code == 0 and "1 person, score" in line  # told to be there: no threshold
+    record = read_record()
+    assert (record["way"], record["box"], len(record["people"])) == ("whole", None, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            ["--box", "1,2,3,4", "--whole"],
+            "--box and --whole exclude each other: the person is in ",
+        ),
+        (
+            ["--people", "2", "--whole"],
+            "--people and --whole exclude each other: --people is of a ",
+        ),
+        (["--people", "1", "--box", "1,2,3,4"], "--people and --box exclude each other: "),
+        (["--threshold", "0.3", "--box=1,2,3,4"], "--threshold and --box exclude each other: "),
+        (["--threshold", "0", "--whole"], "--threshold and --whole exclude each other: "),
+    ],
+)
+def test_options_that_exclude_each_other_say_why(hourglass, options, reason):
+    save_picture(Path("photo.jpg"))
+    code, out, (line,) = hourglass("photo.jpg", *options)
+    assert (code, out) == (1, []) and line.startswith(f"error: {reason}")
+    assert not Path("poses").exists()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "", "1000", "٣"])
+def test_a_bad_number_of_people_is_explained(hourglass, number):
+    save_picture(Path("photo.jpg"))
+    code, out, (line,) = hourglass("photo.jpg", f"--people={number}")
+    assert (code, out) == (1, [])
+    assert line.startswith(f"error: argument --people: {number!r} is not a whole number from 1 to ")
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "1.1", "nan", "inf", "half", "", "0,5"])
+def test_a_bad_threshold_is_explained(hourglass, threshold):
+    save_picture(Path("photo.jpg"))
+    code, out, (line,) = hourglass("photo.jpg", f"--threshold={threshold}")
+    assert (code, out) == (1, [])
+    assert line.startswith(f"error: argument --threshold: {threshold!r} is not a number from 0 to ")
 
 
 def test_a_folder_of_mixed_files(hourglass):
@@ -110,9 +196,13 @@ def test_the_box_is_what_the_network_sees(hourglass):
     assert hourglass(photo, "--box=-10,0,40,30", "--out", "left")[0] == 0
     assert hourglass(photo, "--box", "-10,0,40,30", "--out", "apart")[0] == 0
     for folder, low, high in (("right", 150, 190), ("apart", -10, 30), ("left", -10, 30)):
-        record = json.loads(Path(folder, "photo.json").read_text())
-        assert all(low - 4 <= joint["x"] <= high + 4 for joint in record["joints"].values())
-    assert record["box"] == [-10, 0, 40, 30]
+        record = read_record(folder)
+        joints = record["people"][0]["joints"].values()
+        # Joints lie in the square, a quarter wider than the box; the second one is at most
+        # MARGIN times as wide as the first, about what was found in it.
+        assert all(low - 30 <= joint["x"] <= high + 30 for joint in joints)
+    assert (record["way"], record["box"]) == ("box", [-10, 0, 40, 30])
+    assert read_record("left") == read_record("apart") != read_record("right")
 
 
 def test_a_box_outside_of_one_picture_leaves_the_others(hourglass):
@@ -140,18 +230,14 @@ def test_a_bad_box_is_explained(hourglass, box):
 
 
 def test_parse_box_takes_four_numbers():
-    assert cli.parse_box("1, -2.5,3e1,4") == (1, -2.5, 30, 4)
+    assert arguments.parse_box("1, -2.5,3e1,4") == (1, -2.5, 30, 4)
 
 
 def test_the_flip_test_can_be_left_out(hourglass):
     photo = save_picture(Path("photo.jpg"))
-    hourglass(photo, "--out", "with")
-    hourglass(photo, "--out", "without", "--no-flip-test")
-    with_, without = (
-        json.loads(Path(folder, "photo.json").read_text())["joints"]
-        for folder in ("with", "without")
-    )
-    assert with_ != without
+    hourglass(photo, "--whole", "--out", "with")
+    hourglass(photo, "--whole", "--out", "without", "--no-flip-test")
+    assert read_record("with") != read_record("without")
 
 
 def test_a_missing_file_stops_before_anything_is_written(hourglass):
@@ -289,10 +375,10 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
     assert (end.value.code, capsys.readouterr().out) == (0, f"hourglass {version('hourglass')}\n")
 
 
-def test_an_option_after_box_is_not_its_value(monkeypatch):
-    arguments = ["a.jpg", "--box", "--out", "x", "--box", "-.5,0,1,1", "-1,0,1,1"]
+def test_an_option_after_box_is_not_its_value():
+    given = ["a.jpg", "--box", "--out", "x", "--box", "-.5,0,1,1", "-1,0,1,1"]
     expected = ["a.jpg", "--box", "--out", "x", "--box=-.5,0,1,1", "-1,0,1,1"]
-    assert cli.join_box(arguments) == expected
+    assert arguments.join_box(given) == expected
 
 
 def test_help_loads_no_tensorflow():
@@ -304,10 +390,6 @@ def test_help_loads_no_tensorflow():
     result = run_python("-c", code)
     assert result.returncode == 0
     text = " ".join(result.stdout.split())
-    for default in (
-        "the whole picture",
-        "poses",
-        "models/hourglass.keras, else the shipped one",
-        "use both",
-    ):
+    model = "models/hourglass.keras, else the shipped one"
+    for default in ("1", str(THRESHOLD), "poses", model, "use both"):
         assert f"(default: {default})" in text

@@ -1,8 +1,7 @@
 """The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`."""
 
-import argparse
 import contextlib
-import re
+import math
 import sys
 import warnings
 from importlib import metadata
@@ -10,8 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from hourglass.arguments import add_predict_options, check_ways, join_box
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
-from hourglass.prediction.photos import BATCH_SIZE, predict_files
+from hourglass.prediction.people import THRESHOLD
+from hourglass.prediction.photos import BATCH_SIZE, Request, predict_files
 from hourglass.shipped import shipped_network
 
 MODEL = Path("models/hourglass.keras")
@@ -34,39 +35,14 @@ def make_parser():
     parser = ArgumentParser(prog="hourglass", description="Human poses on photographs.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {find_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    text = "find and draw the pose of one person on each photograph"
+    text = "find people on photographs and draw their poses"
     predict = commands.add_parser(
         "predict", help=text, description=f"{text[0].upper()}{text[1:]}: writes NAME.png, the "
         "drawn picture, and NAME.json, the joints in pixels with their scores.",
     )  # fmt: skip
-    add_predict_options(predict)
+    add_predict_options(predict, MODEL, THRESHOLD)
     predict.set_defaults(run=run_predict)
     return parser
-
-
-def add_predict_options(parser):
-    """The arguments of `hourglass predict`."""
-    parser.add_argument(
-        "photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures"
-    )
-    parser.add_argument(
-        "--box", type=parse_box, metavar="X,Y,W,H",
-        help="the person's box in pixels: left, top, width, height (default: the whole picture)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, default=Path("poses"), metavar="DIR",
-        help="the folder to write to; made if missing (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--model",
-        type=Path,
-        metavar="FILE",
-        help=f"the trained network (default: {MODEL}, else the shipped one)",
-    )
-    parser.add_argument(
-        "--no-flip-test", action="store_true",
-        help="do without the mirrored picture: twice as fast, less exact (default: use both)",
-    )  # fmt: skip
 
 
 def find_version():
@@ -77,37 +53,13 @@ def find_version():
         return "(not installed)"
 
 
-def join_box(arguments):
-    """Write `--box -1,2,3,4` as `--box=-1,2,3,4`: argparse takes a minus for an option's."""
-    joined = []
-    for argument in arguments:
-        if joined[-1:] == ["--box"] and re.match(r"-[\d.]", argument):
-            joined[-1] += f"={argument}"
-        else:
-            joined.append(argument)
-    return joined
-
-
-def parse_box(text):
-    """Parse "x,y,w,h" into four numbers, width and height positive."""
-    try:
-        x, y, width, height = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not X,Y,W,H, four numbers such as 10,20,100,200"
-        ) from None
-    if not (0 < width < 1e6 and 0 < height < 1e6 and abs(x) < 1e6 and abs(y) < 1e6):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: width and height must be positive, and all four below 1,000,000"
-        )
-    return x, y, width, height
-
-
 def run_predict(options):
     """Write `<name>.png`, the drawn picture, and `<name>.json` for every photograph.
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
+    check_ways(options)
+    request = make_request(options)
     outputs = list(name_outputs(find_photos(options.photos)))
     check_no_overwrite(outputs, options.out)
     model = options.model or find_model()
@@ -117,28 +69,49 @@ def run_predict(options):
     failed = 0
     with (
         warnings.catch_warnings(),
-        contextlib.closing(predict_files(predictor, files, options.box)) as results,
+        contextlib.closing(predict_files(predictor, files, request)) as results,
     ):
         warnings.simplefilter("ignore")  # Pillow's on odd files: what matters is an error
         bar = tqdm(results, "predict", len(files), unit="image", disable=None, leave=False)
         for (photo, _), result in zip(files, bar, strict=True):
             failed += isinstance(result, UserError)
-            report(photo, result)
+            report(photo, result, request)
     if failed and len(outputs) == 1:
         sys.exit(1)
     if failed:
         raise UserError(f"{failed} of {len(outputs)} files could not be used")
 
 
-def report(photo, result):
+def make_request(options):
+    """Whom the options ask for, a `Request`."""
+    if options.box:
+        return Request("box", options.box, threshold=None)
+    if options.whole:
+        return Request("whole", threshold=None)
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    return Request(num_people=options.people or 1, threshold=threshold)
+
+
+def report(photo, result, request):
     """Say on stdout what was written, or on stderr what is wrong with the photograph."""
     # tqdm's own, which leaves the bar in its place.
     if isinstance(result, UserError):
         tqdm.write(f"error: {show_path(photo)}: {result}", file=sys.stderr)
         return
-    picture, record, score = result
-    shown = ", ".join(map(show_path, (picture, record)))
-    tqdm.write(f"{show_path(photo)}: {shown}, mean score {score:.2f}")
+    written = ", ".join(map(show_path, (result.picture, result.record)))
+    tqdm.write(f"{show_path(photo)}: {written}, {describe_people(result, request.threshold)}")
+
+
+def describe_people(result, threshold):
+    """How many people were found, and how sure they are."""
+    scores = ", ".join(f"{score:.2f}" for score in result.scores)
+    if len(result.scores) > 1:
+        return f"{len(result.scores)} people, scores {scores}"
+    if result.scores:
+        return f"1 person, score {scores}"
+    # Rounded down: a score just below the threshold must not read as if it had reached it.
+    best = math.floor(100 * result.best) / 100
+    return f"nobody found, best score {best:.2f}; --threshold lowers the least score, {threshold:g}"
 
 
 def find_model():

@@ -7,12 +7,13 @@ from PIL import Image
 
 from helpers.fake_networks import SIZE, make_predictor
 from hourglass.errors import UserError
-from hourglass.geometry import apply_transform
 from hourglass.network.predictor import PosePredictor
 from hourglass.network.views import heatmap_to_input
-from hourglass.prediction import photos
-from hourglass.prediction.photos import cut_view, predict_files
+from hourglass.prediction import people, photos
+from hourglass.prediction.looks import run_search
+from hourglass.prediction.photos import COORDINATES, Request, predict_files, read_photo
 from hourglass.records.images import decode_image
+from hourglass.skeleton import JOINTS
 
 
 def encode(image, kind="PNG"):
@@ -21,12 +22,18 @@ def encode(image, kind="PNG"):
     return buffer.getvalue()
 
 
-def predict_photo(predictor, data, box=None):
+WHOLE = Request("whole", threshold=None)
+
+
+def predict_photo(predictor, data, request=WHOLE):
     """What `predict_files` does with a file, eagerly: picture, keypoints in its px, scores."""
     image, _ = decode_image(data)
-    view, to_picture = cut_view(image, box, predictor.size)
-    keypoints, scores = predictor.find_keypoints(view[None].astype(np.float32))
-    return image, apply_transform(to_picture, keypoints[0]), np.asarray(scores[0])
+
+    def find_joints(views):
+        return predictor.find_keypoints(views.astype(np.float32))
+
+    (pose,) = run_search(request.start(image.size), image, find_joints, predictor.size)
+    return image, pose.keypoints, pose.scores
 
 
 def picture_with_dot(size, dot, radius):
@@ -62,7 +69,8 @@ def test_a_dot_is_found_in_the_pictures_own_pixels(dot_finder, size, dot, box):
     margin = 1 if box is None else 1.25
     stride = 4 * margin * side / SIZE  # px of the picture to a heatmap pixel
     data = picture_with_dot(size, dot, radius=max(1.5, stride))
-    image, keypoints, scores = predict_photo(dot_finder, data, box)
+    request = Request("box", box, threshold=None) if box else WHOLE
+    image, keypoints, scores = predict_photo(dot_finder, data, request)
     assert image.size == size and image.mode == "RGB"
     assert keypoints.shape == (16, 2) and scores.shape == (16,)
     np.testing.assert_allclose(keypoints, np.tile(dot, (16, 1)), atol=0.15 * stride + 0.1)
@@ -94,7 +102,7 @@ def test_a_whole_picture_is_letterboxed_not_squashed():
 def test_around_a_box_there_is_a_quarter_more():
     predictor = make_predictor()
     ramp = np.tile(np.arange(256, dtype=np.uint8), (120, 1))  # as bright as x
-    predict_photo(predictor, encode(Image.fromarray(ramp)), (100, 40, 80, 30))
+    predict_photo(predictor, encode(Image.fromarray(ramp)), Request("box", (100, 40, 80, 30)))
     shown = np.asarray(predictor.network.seen[0])[0, SIZE // 2, :, 0]
     np.testing.assert_allclose(shown[[0, -1]], [140 - 50, 140 + 50], atol=1.5)
 
@@ -114,15 +122,18 @@ def test_exif_orientation_is_applied():
 @pytest.mark.parametrize(
     "box", [(500, 10, 50, 50), (-100, 10, 50, 50), (10, 400, 20, 20), (10, -90, 20, 20)], ids=str
 )
-def test_a_box_outside_of_the_picture_is_refused(box):
-    data = encode(Image.new("RGB", (400, 300)))
+def test_a_box_outside_of_the_picture_is_refused(tmp_path, box):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(Image.new("RGB", (400, 300))))
     with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; fix the box"):
-        predict_photo(make_predictor(), data, box)
+        read_photo((path, tmp_path / "out"), Request("box", box), SIZE)
 
 
-def test_what_is_no_picture_is_refused():
+def test_what_is_no_picture_is_refused(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"no picture")
     with pytest.raises(UserError, match="not a picture"):
-        predict_photo(make_predictor(), b"no picture")
+        read_photo((path, tmp_path / "out"), Request(), SIZE)
 
 
 def test_argmax_gives_the_middle_of_a_heatmap_pixel():
@@ -149,23 +160,39 @@ def save_pictures(folder, number):
     return paths
 
 
+def read_record(target):
+    return json.loads(target.with_name(f"{target.name}.json").read_text())
+
+
 def read_joints(target):
-    joints = json.loads(target.with_name(f"{target.name}.json").read_text())["joints"]
+    """The numbers of the first person: x, y, score of each joint."""
+    joints = read_record(target)["people"][0]["joints"]
     return np.array([[joint[key] for key in ("x", "y", "score")] for joint in joints.values()])
 
 
-def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, predictor):
-    paths = save_pictures(tmp_path, 2 * photos.BATCH_SIZE + 3)
+# A network of random weights is sure of nothing.
+REQUESTS = {
+    "search": Request(threshold=0.0),
+    "box": Request("box", (5, 10, 30, 25), threshold=None),
+    "whole": WHOLE,
+}
+
+
+@pytest.mark.parametrize("way", REQUESTS)
+def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, predictor, way):
+    number = 5 if way == "search" else 2 * photos.BATCH_SIZE + 3
+    paths = save_pictures(tmp_path, number)
     files = [(path, tmp_path / "all" / path.stem) for path in paths]
-    results = list(predict_files(predictor, files))
-    for (path, target), (picture, record, score) in zip(files, results, strict=True):
-        assert [picture.stem, record.stem] == [path.stem] * 2  # in order
+    results = list(predict_files(predictor, files, REQUESTS[way]))
+    for (path, target), written in zip(files, results, strict=True):
+        assert [written.picture.stem, written.record.stem] == [path.stem] * 2  # in order
         alone = tmp_path / "alone" / path.stem
-        ((_, _, alone_score),) = predict_files(predictor, [(path, alone)])
-        assert alone_score == pytest.approx(score, abs=1e-5)
+        (again,) = predict_files(predictor, [(path, alone)], REQUESTS[way])
+        assert again.scores == pytest.approx(written.scores, abs=1e-5)
+        assert again.best == pytest.approx(written.best, abs=1e-5)
         # Rounded to 0.01 px and 0.0001, to either side.
         np.testing.assert_allclose(read_joints(target), read_joints(alone), atol=0.0101)
-        with Image.open(picture) as drawn, Image.open(path) as photo:
+        with Image.open(written.picture) as drawn, Image.open(path) as photo:
             assert drawn.size == photo.size
 
 
@@ -175,15 +202,18 @@ def test_bad_files_keep_their_places_among_good_ones(tmp_path, predictor):
     for k in bad:
         paths[k].write_bytes(b"no picture")
     files = [(path, tmp_path / "out" / path.stem) for path in paths]
-    results = list(predict_files(predictor, files))
+    results = list(predict_files(predictor, files, WHOLE))
     assert [k for k, result in enumerate(results) if isinstance(result, UserError)] == bad
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     good = [path.stem for k, path in enumerate(paths) if k not in bad]
     assert written == [f"{stem}.{kind}" for stem in good for kind in ("json", "png")]
 
 
-def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, predictor):
+@pytest.mark.parametrize("is_good", [True, False], ids=["good", "bad"])
+def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, predictor, is_good):
     (path,) = save_pictures(tmp_path, 1)
+    if not is_good:
+        path.write_bytes(b"no picture")
     taken = []
 
     def files():
@@ -191,6 +221,87 @@ def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, p
             taken.append(number)
             yield path, tmp_path / "out" / str(number)
 
-    for given, _ in enumerate(predict_files(predictor, files()), start=1):
+    for given, _ in enumerate(predict_files(predictor, files(), WHOLE), start=1):
         # A batch being read, one in the network, one being written.
         assert len(taken) <= given + 3 * photos.BATCH_SIZE
+
+
+class FakePredictor:
+    """Sees one person in every view, in its middle half, as sure as it is told to be."""
+
+    size = SIZE
+
+    class strategy:
+        num_replicas_in_sync = 1
+
+    def __init__(self, score):
+        self.score = score
+
+    def predict_views(self, views):
+        keypoints = np.linspace(SIZE / 4, 3 * SIZE / 4, 16)[:, None] * np.ones((len(views), 1, 2))
+        return keypoints, np.full((len(views), 16), self.score)
+
+
+def predict_one(tmp_path, score, request):
+    """What is written of a grey picture of 80 x 60 px: the result, its record, its pixels."""
+    path, target = tmp_path / "photo.png", tmp_path / "out"
+    path.write_bytes(encode(Image.new("RGB", (80, 60), (90, 90, 90))))
+    (written,) = predict_files(FakePredictor(score), [(path, target)], request)
+    with Image.open(written.picture) as drawn:
+        return written, read_record(target), np.asarray(drawn)
+
+
+def test_whom_the_threshold_leaves_is_written_and_drawn(tmp_path):
+    written, record, drawn = predict_one(tmp_path, 0.6, Request(threshold=0.55))
+    assert written.scores == pytest.approx([0.6]) and written.best == pytest.approx(0.6)
+    (person,) = record["people"]
+    assert person["score"] == 0.6
+    assert list(person["joints"]) == list(JOINTS)
+    assert set(person["joints"]["pelvis"]) == {"x", "y", "score"}
+    assert (drawn != 90).any()
+
+
+def test_below_the_threshold_there_is_nobody(tmp_path):
+    written, record, drawn = predict_one(tmp_path, 0.6, Request(threshold=0.65))
+    assert written.scores == [] and written.best == pytest.approx(0.6)
+    assert record["people"] == []
+    assert drawn.shape == (60, 80, 3) and (drawn == 90).all()
+
+
+@pytest.mark.parametrize("way", ["box", "whole"])
+def test_who_is_told_to_be_there_needs_no_score(tmp_path, way):
+    written, record, drawn = predict_one(tmp_path, 0.01, REQUESTS[way])
+    assert len(record["people"]) == len(written.scores) == 1
+    assert (drawn != 90).any()
+
+
+@pytest.mark.parametrize(
+    ("way", "box"), [("search", None), ("box", [5, 10, 30, 25]), ("whole", None)]
+)
+def test_the_record_says_how_it_was_looked_and_in_what_coordinates(tmp_path, way, box):
+    _, record, _ = predict_one(tmp_path, 0.5, REQUESTS[way])
+    assert list(record) == ["image", "coordinates", "way", "box", "people"]
+    assert record["image"] == str(tmp_path / "photo.png")
+    assert record["coordinates"] == COORDINATES
+    assert (record["way"], record["box"]) == (way, box)
+
+
+def test_every_person_is_written_and_drawn_the_surest_first(tmp_path, monkeypatch):
+    left = people.Pose(np.linspace((5, 10), (20, 50), 16), np.full(16, 0.9), (0, 0, 60))
+    right = people.Pose(np.linspace((60, 10), (75, 50), 16), np.full(16, 0.7), (20, 0, 60))
+    third = people.Pose(np.linspace((35, 10), (45, 50), 16), np.full(16, 0.4), (20, 0, 60))
+
+    def find_people(size, number):
+        assert (size, number) == ((80, 60), 3)
+        yield [people.whole_square(size)]
+        return [left, right, third]
+
+    monkeypatch.setattr(people, "find_people", find_people)
+    written, record, drawn = predict_one(tmp_path, None, Request(num_people=3, threshold=0.5))
+    assert written.scores == pytest.approx([0.9, 0.7]) and written.best == pytest.approx(0.9)
+    assert [person["score"] for person in record["people"]] == [0.9, 0.7]
+    joints = [[(joint["x"], joint["y"]) for joint in person["joints"].values()]
+              for person in record["people"]]  # fmt: skip
+    np.testing.assert_allclose(joints, [left.keypoints, right.keypoints], atol=0.005)
+    columns = (drawn != 90).any(axis=(0, 2))
+    assert columns[:25].any() and columns[55:].any() and not columns[30:50].any()

@@ -1,22 +1,67 @@
-"""One's own photographs: picture files in; drawn pictures and the keypoints of one person out."""
+"""One's own photographs: picture files in; drawn pictures and the joints of people out."""
 
 import functools
-import itertools
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from hourglass import geometry
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, write_json
+from hourglass.prediction import people
 from hourglass.prediction.drawing import draw_pose
+from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.threads import map_ahead, open_pool
-from hourglass.records.images import BadImageError, crop_square, decode_image
+from hourglass.records.images import BadImageError, decode_image
 from hourglass.skeleton import JOINTS
 
-BATCH_SIZE = 16  # photographs a device
+BATCH_SIZE = 16  # views a device
+COORDINATES = (
+    "pixels of the upright picture (EXIF orientation applied), x to the right, y down; the centre "
+    "of the top left pixel is (0, 0)"
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Whom to look for on each photograph.
+
+    Attributes:
+        way: "search": whoever is there. "box": the person in `box`. "whole": the one person whom
+            the whole picture shows.
+        box: x, y, width, height, px of the upright picture.
+        num_people: how many to find, at most; a search.
+        threshold: the least score of a person; a search. None: whoever is told to be there is.
+    """
+
+    way: str = "search"
+    box: tuple | None = None
+    num_people: int = 1
+    threshold: float | None = people.THRESHOLD
+
+    def start(self, size):
+        """The search of a picture of `size` (width, height)."""
+        if self.way == "search":
+            return people.find_people(size, self.num_people)
+        if self.way == "box":
+            return people.estimate_pose(people.box_square(self.box))
+        return people.estimate_pose(people.whole_square(size), refine=False)
+
+    def choose_people(self, poses):
+        """Those of a search's poses, the best first, who are somebody."""
+        if self.threshold is None:
+            return poses
+        return [pose for pose in poses if pose.score >= self.threshold]
+
+    def describe_unseen(self, size):
+        """Why nothing of a picture of `size` is to be seen, and what to do."""
+        picture = "a picture of {} x {} px".format(*size)
+        if self.way != "box":
+            return f"{picture} is too narrow to see anybody; name a --box within it"
+        box = ",".join(f"{number:g}" for number in self.box)
+        return f"the box {box} leaves nothing to see of {picture}; fix the box"
 
 
 @dataclass(frozen=True)
@@ -26,44 +71,55 @@ class Photo:
     Attributes:
         path: its file, and data: the bytes of it.
         target: where to write, without the suffix.
-        view: what the network sees, uint8 [S, S, 3].
-        to_picture: transform [2, 3] from px of the view to those of the upright picture.
+        search: what runs on it.
     """
 
     path: Path
     target: Path
     data: bytes
-    view: np.ndarray
-    to_picture: np.ndarray
+    search: Search
 
 
-def predict_files(predictor, files, box=None):
+class Written(NamedTuple):
+    """What became of a photograph.
+
+    Attributes:
+        picture, record: the files.
+        scores: of the people found, the best first. best: the score of the best pose, found or not.
+    """
+
+    picture: Path
+    record: Path
+    scores: list
+    best: float
+
+
+def predict_files(predictor, files, request):
     """Write `target`.png, the drawn picture, and `target`.json, the joints, of each photograph.
 
     Some are decoded and others drawn, in threads, while the network works on a batch.
 
     Args:
         files: pairs (photo, target) of paths.
-        box: x, y, width, height of the person, px of the upright picture; None: all of it.
+        request: a `Request`.
 
     Yields:
-        For each in order (picture's path, record's path, mean score), or the `UserError` that says
-        why it cannot be used.
+        For each in order `Written`, or the `UserError` that says why it cannot be used.
     """
     batch_size = BATCH_SIZE * predictor.strategy.num_replicas_in_sync
-    read = functools.partial(read_photo, box=box, size=predictor.size)
-    write = functools.partial(write_pose, box=box)
+    read = functools.partial(read_photo, request=request, size=predictor.size)
+    write = functools.partial(write_poses, request=request)
     with open_pool() as pool:
         photos = map_ahead(pool, read, files, batch_size)
-        poses = find_poses(predictor, photos, batch_size)
-        yield from map_ahead(pool, write, poses, batch_size)
+        searched = search_photos(predictor, photos, batch_size, pool)
+        yield from map_ahead(pool, write, searched, batch_size)
 
 
-def read_photo(file, box, size):
-    """The photograph of a pair (photo, target), with its view of `size` px.
+def read_photo(file, request, size):
+    """The photograph of a pair (photo, target), with its first views of `size` px.
 
     Raises:
-        UserError: the file cannot be read or decoded, or the box lies outside of the picture.
+        UserError: the file cannot be read or decoded, or shows nothing where it is looked at.
     """
     path, target = file
     if path.exists() and not path.is_file():
@@ -73,84 +129,87 @@ def read_photo(file, box, size):
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
     image, _ = decode_image(data)
-    return Photo(path, target, data, *cut_view(image, box, size))
+    # Decoded anew for later looks, which is quick beside them: kept until then, the pictures under
+    # way would fill the memory.
+    search = Search(request.start(image.size), functools.partial(decode_image, data))
+    if not search.cut_views(size, decoded=(image, 1)):
+        raise BadImageError(request.describe_unseen(image.size))
+    return Photo(path, target, data, search)
 
 
-def cut_view(image, box, size):
-    """What the network sees of a picture.
-
-    Args:
-        image: PIL, RGB.
-        box: x, y, width, height of the person, px; the view is the square around it, with the
-            margin that the network was trained with. None: the square around the whole picture,
-            letterboxed, never squashed.
-        size: S.
-
-    Returns:
-        uint8 [S, S, 3], and the transform [2, 3] from its px to the picture's.
-
-    Raises:
-        BadImageError: the box lies outside of the picture, or this is too narrow.
-    """
-    x, y, width, height = box or (0, 0, *image.size)
-    # Around a person there is margin, as in training; around a whole picture there is nothing.
-    side = max(width, height) * (geometry.CROP_FACTOR if box else 1)
-    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
-    square = (left, top, max(1, round(side)))  # whole px of the picture
-    try:
-        view = np.asarray(crop_square(image, 1, square, size))
-    except BadImageError:
-        picture = f"a picture of {image.width} x {image.height} px"
-        raise BadImageError(
-            f"the box {x:g},{y:g},{width:g},{height:g} leaves nothing to see of {picture}; fix "
-            "the box"
-            if box
-            else f"{picture} is too narrow to see anybody; name a --box within it"
-        ) from None
-    return view, geometry.square_transform(square, size)
-
-
-def find_poses(predictor, photos, batch_size):
-    """Send photographs through the network, in batches.
+def search_photos(predictor, photos, batch_size, pool):
+    """Run the searches of photographs to their ends, as many together as fill a batch.
 
     Yields:
-        For each in order (photo, keypoints [16, 2], px of the upright picture, scores [16]); a
-        `UserError` among them goes through.
+        Each in order; a `UserError` among them goes through.
     """
-    while batch := list(itertools.islice(photos, batch_size)):
-        usable = [photo for photo in batch if isinstance(photo, Photo)]
-        found = iter(_predict_batch(predictor, usable) if usable else ())
-        for photo in batch:
-            yield photo if isinstance(photo, UserError) else next(found)
+    find_joints = functools.partial(_find_joints, predictor)
+
+    def cut_again(searches):
+        for done in [pool.submit(search.cut_views, predictor.size) for search in searches]:
+            done.result()
+
+    for group in _group_photos(photos, batch_size):
+        searches = [photo.search for photo in group if isinstance(photo, Photo)]
+        run_searches(searches, cut_again, find_joints, batch_size)
+        yield from group
 
 
-def _predict_batch(predictor, photos):
-    views = np.stack([photo.view for photo in photos])
+def _group_photos(photos, batch_size):
+    """Lists of photographs whose first views fill a batch; the last one may be smaller."""
+    group, num_views = [], 0
+    for photo in photos:
+        group.append(photo)
+        num_views += len(photo.search.squares) if isinstance(photo, Photo) else 0
+        if num_views >= batch_size or len(group) == batch_size:
+            yield group
+            group, num_views = [], 0
+    yield group
+
+
+def _find_joints(predictor, views):
     # Each device needs something to do: the batch is repeated up to their number.
     number = max(len(views), predictor.strategy.num_replicas_in_sync)
-    keypoints, scores = predictor.predict_views(np.resize(views, (number, *views.shape[1:])))
-    for photo, points, sure in zip(photos, keypoints.numpy(), scores.numpy(), strict=False):
-        yield photo, geometry.apply_transform(photo.to_picture, points), sure
+    joints = predictor.predict_views(np.resize(views, (number, *views.shape[1:])))
+    return [np.asarray(values)[: len(views)] for values in joints]
 
 
-def write_pose(pose, box):
-    """Write the drawn picture and the record of what `find_poses` gives of a photograph.
-
-    Returns:
-        Their paths, and the mean score.
-    """
-    photo, keypoints, scores = pose
-    target = photo.target
-    picture, record = (target.with_name(f"{target.name}.{kind}") for kind in ("png", "json"))
-    # Decoded a second time, which is quick beside the encoding: kept until now, the pictures under
-    # way would fill the memory.
+def write_poses(photo, request):
+    """Write the drawn picture and the record of a photograph whose search has ended: `Written`."""
+    poses = request.choose_people(photo.search.poses)
+    picture, record = (
+        photo.target.with_name(f"{photo.target.name}.{kind}") for kind in ("png", "json")
+    )
     image, _ = decode_image(photo.data)
+    for pose in reversed(poses):  # the surest lies on top
+        image = draw_pose(image, pose.keypoints)
     with atomic_path(picture) as temporary:
         # It looks for runs alone: 25 to 40 % of the time, a tenth more bytes.
-        draw_pose(image, keypoints).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
-    joints = {
-        name: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(score), 4)}
-        for name, (x, y), score in zip(JOINTS, keypoints, scores, strict=True)
+        image.save(temporary, format="PNG", compress_type=zlib.Z_RLE)
+    write_json(record, describe_poses(photo.path, request, poses))
+    scores = [pose.score for pose in poses]
+    return Written(picture, record, scores, photo.search.poses[0].score)
+
+
+def describe_poses(path, request, poses):
+    """What is written of a photograph, for JSON."""
+    return {
+        "image": str(path),
+        "coordinates": COORDINATES,
+        "way": request.way,
+        "box": request.box,
+        "people": [
+            {"score": _rounded(pose.score, 4), "joints": _describe_joints(pose)} for pose in poses
+        ],
     }
-    write_json(record, {"image": str(photo.path), "box": box, "joints": joints})
-    return picture, record, scores.mean()
+
+
+def _describe_joints(pose):
+    return {
+        name: {"x": _rounded(x, 2), "y": _rounded(y, 2), "score": _rounded(score, 4)}
+        for name, (x, y), score in zip(JOINTS, pose.keypoints, pose.scores, strict=True)
+    }
+
+
+def _rounded(number, digits):
+    return round(float(number), digits)

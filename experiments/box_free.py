@@ -1,0 +1,277 @@
+"""What a search without any box finds, beside a person's box; and the least score of a person.
+
+usage: python experiments/box_free.py NETWORK ANNOTATIONS ARCHIVE [--every 4] [--compare]
+
+NETWORK is a .keras file; ANNOTATIONS the validation.json of a parsed project, with one person on
+each picture; ARCHIVE its pictures, for example:
+
+    cd lspet; python ../experiments/box_free.py models/hourglass.keras \
+        data/annotations/validation.json data/raw/lspet/lspet.zip --every 4
+
+The first table has the ways to tell the network where the person is: not at all; by the record's
+rough center and scale; by the labels' box. A hit is a pose whose box of sure joints and the labels'
+have an intersection of at least HIT of their union. The second has the scores of the best pose of
+pictures with people and of those without: drawn scenery without its figure, and what lies beside,
+above or below the person of a photograph (where others may stand, whom nobody has labelled). The
+threshold is chosen on one half of the pictures and judged on the other. --compare tries other ways
+to search, each look taken once.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from hourglass import geometry
+from hourglass.annotations.lspet import LSPET_MARGIN
+from hourglass.annotations.persons import load_persons
+from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
+from hourglass.network.predictor import PosePredictor
+from hourglass.network.storage import load_network
+from hourglass.prediction import people
+from hourglass.prediction.folding import prepare_network
+from hourglass.prediction.looks import run_search
+from hourglass.raw.archives import open_images
+from hourglass.records.images import decode_image
+from hourglass.skeleton import PCKH_GROUPS
+from hourglass.synthetic.canvas import Canvas
+from hourglass.synthetic.pictures import place_main_figure
+from hourglass.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
+
+HIT = 0.5
+LIMBS = [joint for name, joints in PCKH_GROUPS.items() if name != "head" for joint in joints]
+CLEARANCE = 0.15  # of the longer side of the joints' box, kept free around it
+MIN_PART = 64  # px, the shorter side of a part of a photograph
+SCENERY_SEED = 1
+PLANS = {
+    "as it is": people.PLAN,
+    "no spare": people.SearchPlan(spares=0),
+    "1 spare": people.SearchPlan(spares=1),
+    "4 spares": people.SearchPlan(spares=4),
+    "at most 20 squares": people.SearchPlan(max_squares=20),
+    "at most 100 squares": people.SearchPlan(max_squares=100),
+    "sides of 1.4": people.SearchPlan(zoom=1.4),
+    "sides of 2": people.SearchPlan(zoom=2.0),
+    "steps of 0.35": people.SearchPlan(step=0.35, max_squares=100),
+}
+
+
+class Eye:
+    """The network on one photograph after another, in batches of a round; counts its looks.
+
+    Args:
+        predictors: of the first round, and of all later ones.
+        known: dict of views' bytes to joints, which need no second look; None: look again.
+    """
+
+    def __init__(self, predictors, known=None):
+        self.predictors = predictors
+        self.known = known
+        self.num_looks = 0
+        self.seconds = 0.0
+
+    def search(self, image, search):
+        """The poses that a search finds."""
+        rounds = iter([*self.predictors, *[self.predictors[-1]] * 9])
+        start = time.perf_counter()
+        find = lambda views: self._find_joints(next(rounds), views)  # noqa: E731
+        poses = run_search(search, image, find, self.predictors[0].size)
+        self.seconds += time.perf_counter() - start
+        return poses
+
+    def _find_joints(self, predictor, views):
+        self.num_looks += len(views)
+        if self.known is None:
+            return predictor.predict_views(views)
+        keys = [(id(predictor), view.tobytes()) for view in views]
+        new = [k for k, key in enumerate(keys) if key not in self.known]
+        if new:
+            found = zip(*map(np.asarray, predictor.predict_views(views[new])), strict=True)
+            self.known.update(zip([keys[k] for k in new], found, strict=True))
+        return [np.stack(values) for values in zip(*(self.known[key] for key in keys), strict=True)]
+
+
+def load_predictors(path):
+    """Without the flip test, and with it."""
+    network = prepare_network(load_network(path), "float32")
+    return [PosePredictor(network, flip_test, "taylor") for flip_test in (False, True)]
+
+
+def labels_box(person):
+    return people.joints_box(person.joints[person.joints_vis])
+
+
+def rough_square(person):
+    """The square that the shards cut a person's view by."""
+    center, side = geometry.view_square(person.center, person.scale)
+    corner = np.floor(center + 0.5 - side / 2).astype(int)
+    return (*corner.tolist(), max(1, round(side)))
+
+
+def labels_square(person):
+    """The square around the labels' box, taken for a box that a user draws around the body."""
+    low, high = labels_box(person)
+    spare = (LSPET_MARGIN - 1) / 2 * (high - low).max()
+    corner, size = low - spare, high - low + 2 * spare
+    return people.box_square((*corner.tolist(), *size.tolist()))
+
+
+WAYS = {
+    "no box": lambda size, person: people.find_people(size),
+    "whole picture": lambda size, person: people.estimate_pose(people.whole_square(size), False),
+    "rough box": lambda size, person: people.estimate_pose(rough_square(person), False),
+    "rough box, refined": lambda size, person: people.estimate_pose(rough_square(person)),
+    "labels' box": lambda size, person: people.estimate_pose(labels_square(person), False),
+    "labels' box, refined": lambda size, person: people.estimate_pose(labels_square(person)),
+}
+
+
+def search_all(eye, images, persons, way):
+    """The best pose on each photograph."""
+    return [
+        eye.search(image, way(image.size, person))[0]
+        for image, person in zip(images, persons, strict=True)
+    ]
+
+
+def score_row(name, persons, poses, eye):
+    """A row: PCKh of the total, limbs and upright persons, hits, looks and seconds a photograph."""
+    errors, joints_vis = score_persons(persons, np.stack([pose.keypoints for pose in poses]))
+    hits = [
+        people.box_overlap(pose.box, labels_box(person)) >= HIT
+        for pose, person in zip(poses, persons, strict=True)
+    ]
+    seconds = "" if eye.known is not None else f"{eye.seconds / len(persons):.2f}"
+    return (
+        f"| {name} | {compute_pckh(errors, joints_vis):.1f} "
+        f"| {mean_pckh(errors, joints_vis, 0.5, LIMBS):.1f} | {100 * np.mean(hits):.0f} "
+        f"| {np.mean([pose.score for pose in poses]):.2f} "
+        f"| {eye.num_looks / len(persons):.1f} | {seconds} |"
+    )
+
+
+COLUMNS = ("PCKh@0.5", "limbs", "hits, %", "score", "looks", "seconds")
+HEADER = f"| {{}} | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}"
+
+
+def print_ways(predictors, images, persons):
+    """Compare the ways to tell where the person is; the poses of the search."""
+    print(HEADER.format("the network is told"))
+    found = None
+    for name, way in WAYS.items():
+        eye = Eye(predictors[1:])
+        poses = search_all(eye, images, persons, way)
+        found = found or poses
+        print(score_row(name, persons, poses, eye), flush=True)
+    return found
+
+
+def print_plans(predictors, images, persons):
+    """Compare ways to search, with the flip test always, never, and in later rounds alone."""
+    print("\n" + HEADER.format("search"))
+    known = {}
+    plain, flipped = predictors
+    flip_tests = {
+        "flip test in all looks": [flipped],
+        "in those around poses alone": [plain, flipped],
+        "no flip test": [plain],
+    }
+    rows = [(name, people.PLAN, eyes) for name, eyes in flip_tests.items()]
+    rows += [(name, plan, [plain, flipped]) for name, plan in PLANS.items()]
+    for name, plan, eyes in rows:
+        eye = Eye(eyes, known)
+        poses = search_all(
+            eye, images, persons, lambda size, _, plan=plan: people.find_people(size, 1, plan)
+        )
+        print(score_row(name, persons, poses, eye), flush=True)
+
+
+def draw_scenery_alone(index):
+    """A drawn picture without its figure."""
+    rng = np.random.default_rng((SCENERY_SEED, index))
+    main, size = place_main_figure(rng)
+    canvas = Canvas(paint_backdrop(rng, size))
+    draw_scenery(canvas, rng, main)
+    draw_occluder(canvas, rng, main)
+    return canvas.finish()
+
+
+def cut_empty_part(image, person):
+    """The largest part of a photograph beside, above or below the person; None: all too small."""
+    low, high = labels_box(person)
+    free = CLEARANCE * (high - low).max()
+    left, top = np.clip(low - free, 0, image.size).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(high + free), 0, image.size).astype(int).tolist()
+    width, height = image.size
+    parts = [
+        (0, 0, left, height),
+        (right, 0, width, height),
+        (0, 0, width, top),
+        (0, bottom, width, height),
+    ]
+    parts = [part for part in parts if min(part[2] - part[0], part[3] - part[1]) >= MIN_PART]
+    area = lambda part: (part[2] - part[0]) * (part[3] - part[1])  # noqa: E731
+    return image.crop(max(parts, key=area)) if parts else None
+
+
+def best_scores(eye, images):
+    return np.array(
+        [eye.search(image, people.find_people(image.size))[0].score for image in images]
+    )
+
+
+def choose_threshold(with_people, without):
+    """The threshold of the fewest mistakes, a miss counting as much as a false alarm, by share."""
+    thresholds = np.arange(0.05, 1, 0.01)
+    mistakes = [
+        np.mean(with_people < threshold)
+        + np.mean([np.mean(scores >= threshold) for scores in without])
+        for threshold in thresholds
+    ]
+    # The middle of all that are equally good.
+    return float(np.median(thresholds[np.isclose(mistakes, min(mistakes))]))
+
+
+def print_thresholds(eye, found, images, persons):
+    """Scores with and without people; the threshold of one half of them, judged on the other."""
+    parts = [cut_empty_part(*pair) for pair in zip(images, persons, strict=True)]
+    kinds = {
+        "photographs of people": np.array([pose.score for pose in found]),
+        "drawn scenery": best_scores(eye, map(draw_scenery_alone, range(len(images)))),
+        "parts of photographs": best_scores(eye, filter(None, parts)),
+    }
+    with_people, *without = (scores[::2] for scores in kinds.values())
+    chosen = choose_threshold(with_people, without)
+    thresholds = (chosen, people.THRESHOLD)
+    taken = " | ".join(f"somebody at {threshold:.2f}, %" for threshold in thresholds)
+    print(f"\n| pictures | number | score: 5 % | median | 95 % | {taken} |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name, scores in kinds.items():
+        low, middle, high = np.quantile(scores, (0.05, 0.5, 0.95))
+        taken = " | ".join(f"{100 * np.mean(scores[1::2] >= t):.0f}" for t in thresholds)
+        print(f"| {name} | {len(scores)} | {low:.2f} | {middle:.2f} | {high:.2f} | {taken} |")
+    print(f"\nthreshold of every other picture: {chosen:.2f}; the last columns are of the others")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network", type=Path)
+    parser.add_argument("annotations", type=Path)
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("--every", type=int, default=4, help="take every Nth person (default: 4)")
+    parser.add_argument("--compare", action="store_true", help="compare ways to search as well")
+    options = parser.parse_args()
+    predictors = load_predictors(options.network)
+    persons = load_persons(options.annotations)[:: options.every]
+    with open_images(options.archive) as archive:
+        images = [decode_image(archive.read(person.image))[0] for person in persons]
+    print(f"{len(persons)} photographs\n")
+    found = print_ways(predictors, images, persons)
+    if options.compare:
+        print_plans(predictors, images, persons)
+    print_thresholds(Eye(predictors[1:]), found, images, persons)
+
+
+if __name__ == "__main__":
+    main()

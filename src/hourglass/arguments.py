@@ -1,0 +1,108 @@
+"""The arguments of `hourglass predict`, and what each may hold."""
+
+import argparse
+import re
+from pathlib import Path
+
+from hourglass.errors import UserError
+
+
+def add_predict_options(parser, model, threshold):
+    """The arguments of `hourglass predict`; `model` and `threshold` are the defaults told."""
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures"
+    )
+    parser.add_argument(
+        "--people", type=parse_people, metavar="N",
+        help="find up to N people on each picture, the surest first (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=parse_threshold, metavar="T",
+        help=f"the least score, 0 to 1, of what is taken for a person (default: {threshold})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--box", type=parse_box, metavar="X,Y,W,H",
+        help="search nobody: the person is in this box, left, top, width, height in pixels; looked "
+        "at a second time around the joints found first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--whole", action="store_true",
+        help="search nobody: the whole picture shows one person; looked at once, the quickest",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, default=Path("poses"), metavar="DIR",
+        help="the folder to write to; made if missing (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE",
+        help=f"the trained network (default: {model}, else the shipped one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-flip-test", action="store_true",
+        help="do without the mirrored picture: twice as fast, less exact (default: use both)",
+    )  # fmt: skip
+
+
+def check_ways(options):
+    """Refuse options that contradict each other.
+
+    Raises:
+        UserError: two ways to tell who is meant; says why they exclude each other.
+    """
+    given = options.box is not None
+    if given and options.whole:
+        raise UserError(
+            "--box and --whole exclude each other: the person is in the box, or all over the "
+            "picture; leave one out"
+        )
+    way = "--box" if given else "--whole" if options.whole else None
+    for name in ("people", "threshold"):
+        if way and getattr(options, name) is not None:
+            raise UserError(
+                f"--{name} and {way} exclude each other: --{name} is of a search, and {way} says "
+                "where the one person is; leave one out"
+            )
+
+
+def join_box(arguments):
+    """Write `--box -1,2,3,4` as `--box=-1,2,3,4`: argparse takes a minus for an option's."""
+    joined = []
+    for argument in arguments:
+        if joined[-1:] == ["--box"] and re.match(r"-[\d.]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def parse_box(text):
+    """Parse "x,y,w,h" into four numbers, width and height positive."""
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not X,Y,W,H, four numbers such as 10,20,100,200"
+        ) from None
+    if not (0 < width < 1e6 and 0 < height < 1e6 and abs(x) < 1e6 and abs(y) < 1e6):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: width and height must be positive, and all four below 1,000,000"
+        )
+    return x, y, width, height
+
+
+def parse_people(text):
+    """Parse how many people to find, 1 or more."""
+    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999")
+    return int(text)
+
+
+def parse_threshold(text):
+    """Parse a score, 0 to 1."""
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = -1.0
+    if not 0 <= threshold <= 1:  # NaN too
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return threshold

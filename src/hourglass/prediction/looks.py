@@ -1,0 +1,112 @@
+"""Searches at work: squares cut out of pictures, through the network together, and taken back."""
+
+import contextlib
+
+import numpy as np
+
+from hourglass import geometry
+from hourglass.records.images import BadImageError, crop_square
+
+# Px of the picture to a view px that a JPEG's decoder, or a mean of pixels, may leave: fewer, and
+# the smoothing of the last step would not hide theirs.
+FINENESS = 2
+
+
+class Search:
+    """A search (`people.py`) of one picture, with the views that it waits for.
+
+    Args:
+        generator: the search itself.
+        decode: function of a reduction that gives the picture, as `images.decode_image` does.
+
+    Attributes:
+        squares: n of (x, y, side), which it wants looked at; none when it has ended.
+        views: uint8 [n, S, S, 3] of them, once `cut_views` has run.
+        poses: what it has found, when it has ended.
+    """
+
+    def __init__(self, generator, decode):
+        self.squares = next(generator)
+        self.views = None
+        self.poses = None
+        self._generator = generator
+        self._decode = decode
+
+    def cut_views(self, size, decoded=None):
+        """Cut what the squares show out of the picture, black outside of it.
+
+        Args:
+            size: S.
+            decoded: the picture and its factor, where they are at hand.
+
+        Returns:
+            Whether any of the squares shows anything of the picture.
+        """
+        reduction = max(1, min(side for *_, side in self.squares) / size / FINENESS)
+        image, factor = decoded or self._decode(reduction)
+        if (further := int(reduction / factor)) > 1:
+            # One mean for all squares: each would otherwise smooth the whole picture for itself.
+            image, factor = image.reduce(further), factor * further
+        self.views = np.zeros((len(self.squares), size, size, 3), np.uint8)
+        num_seen = 0
+        for view, square in zip(self.views, self.squares, strict=True):
+            with contextlib.suppress(BadImageError):
+                view[:] = crop_square(image, factor, square, size)
+                num_seen += 1
+        return num_seen > 0
+
+    def take_joints(self, keypoints, scores):
+        """Go on with what the network has found in the views.
+
+        Args:
+            keypoints: [n, 16, 2], px of the views. scores: [n, 16].
+        """
+        size, self.views = self.views.shape[1], None
+        to_picture = [geometry.square_transform(square, size) for square in self.squares]
+        keypoints = [
+            geometry.apply_transform(transform, points)
+            for transform, points in zip(to_picture, keypoints, strict=True)
+        ]
+        try:
+            self.squares = self._generator.send((np.array(keypoints), scores))
+        except StopIteration as end:
+            self.squares, self.poses = [], end.value
+
+
+def run_search(search, image, find_joints, size):
+    """What a search finds on one picture: its poses.
+
+    Args:
+        search: the generator.
+        image: PIL, RGB, upright.
+        find_joints: function from views, uint8 [n, S, S, 3], to keypoints [n, 16, 2], px of the
+            views, and scores [n, 16].
+        size: S.
+    """
+    search = Search(search, lambda _: (image, 1))
+    while search.squares:
+        search.cut_views(size)
+        search.take_joints(*map(np.asarray, find_joints(search.views)))
+    return search.poses
+
+
+def run_searches(searches, cut_again, find_joints, batch_size):
+    """Run the searches of many pictures to their ends, side by side: their looks share batches.
+
+    Args:
+        searches: list of `Search` whose first views are cut.
+        cut_again: function of a list of searches that has each of them cut its next views.
+        find_joints: as of `run_search`.
+        batch_size: views a call of it.
+    """
+    while searches:
+        views = np.concatenate([search.views for search in searches])
+        batches = [views[k : k + batch_size] for k in range(0, len(views), batch_size)]
+        found = [map(np.asarray, find_joints(batch)) for batch in batches]
+        keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        ends = np.cumsum([len(search.squares) for search in searches])[:-1]
+        parts = (np.split(values, ends) for values in (keypoints, scores))
+        for search, *joints in zip(searches, *parts, strict=True):
+            search.take_joints(*joints)
+        searches = [search for search in searches if search.squares]
+        cut_again(searches)

@@ -1,0 +1,176 @@
+"""Where people are on a picture and how they stand, found by looks at squares of it.
+
+A search is a generator. It yields the squares that it wants looked at, each time some more, is sent
+what the network sees in them, keypoints [n, 16, 2], px of the picture, and scores [n, 16], and
+returns poses. So it knows no network, and those who run searches (`looks.py`) can send the looks at
+many pictures through one together.
+
+Letters: n squares of one round. A square is (x, y, side), its first column and row and its side,
+whole px of the upright picture; it may reach outside.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hourglass import geometry
+
+THRESHOLD = 0.5  # a pose of a lower score is nobody
+MAX_OVERLAP = 0.3  # of the boxes of two people, intersection over union
+MIN_SIDE = 16  # px; nobody is made out in a smaller square of a first round
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How a picture is searched; the defaults were chosen by `experiments/box_free.py`.
+
+    Attributes:
+        zoom: side of the squares of one size to that of the next smaller ones.
+        step: from one square to the next, in sides, at most.
+        max_squares: squares of all sizes together; a size that would exceed it is left out.
+        spares: poses that are looked at again beyond the number of people asked for.
+    """
+
+    zoom: float = 1.5
+    step: float = 0.5
+    max_squares: int = 50
+    spares: int = 2
+
+
+PLAN = SearchPlan()
+SURE = 0.2  # the least score of a joint that tells where a person is
+# Side of the square around the box of a pose's sure joints, in longer sides of the box. As training
+# cuts its views: joints lie within the body, whose height the view is CROP_FACTOR of.
+MARGIN = 1.2 * geometry.CROP_FACTOR
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """The joints of one person as they were seen in one square.
+
+    Attributes:
+        keypoints: [16, 2], px of the upright picture. scores: [16], of each joint.
+        square: what the network saw.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    square: tuple
+
+    @property
+    def score(self):
+        """How sure the whole pose is: the mean of its joints' scores, 0 to about 1."""
+        return float(np.mean(self.scores))
+
+    @property
+    def box(self):
+        """Low and high corner [2, 2] of the box around the sure joints; of all where none is."""
+        sure = self.scores >= SURE
+        return joints_box(self.keypoints[sure] if sure.any() else self.keypoints)
+
+
+def joints_box(joints):
+    """Low and high corner [2, 2] of the box around joints [K, 2]."""
+    return np.stack([np.min(joints, axis=0), np.max(joints, axis=0)])
+
+
+def box_overlap(box, other):
+    """Intersection over union of two boxes, low and high corner [2, 2] each."""
+    (low, high), (other_low, other_high) = box, other
+    sides = np.minimum(high, other_high) - np.maximum(low, other_low)
+    shared = np.prod(np.maximum(sides, 0))
+    union = np.prod(high - low) + np.prod(other_high - other_low) - shared
+    return float(shared / max(union, 1e-9))
+
+
+def whole_square(size):
+    """The square around a whole picture of `size` (width, height)."""
+    return _square_at((np.array(size) - 1) / 2, max(size))
+
+
+def box_square(box):
+    """The square around a person's box (x, y, width, height, px), with the margin of training."""
+    x, y, width, height = box
+    middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2])
+    return _square_at(middle, geometry.CROP_FACTOR * max(width, height))
+
+
+def estimate_pose(square, refine=True):
+    """The search for a person who is known to be in `square`: a list of one pose.
+
+    Args:
+        refine: look a second time, at the square around the joints that the first look has found.
+    """
+    (pose,) = _see([square], *(yield [square]))
+    if refine:
+        around = _square_around(pose)
+        (pose,) = _see([around], *(yield [around]))
+    return [pose]
+
+
+def find_people(size, number=1, plan=PLAN):
+    """The search for people anywhere on a picture: at most `number` poses, the surest first.
+
+    First squares of several sizes all over the picture are looked at, then those around the surest
+    poses again. What is left of two poses that overlap is the surer one. Scores tell who is nobody
+    (`THRESHOLD`).
+
+    Args:
+        size: width, height of the picture, px.
+    """
+    squares = cover_picture(size, plan)
+    seen = _see(squares, *(yield squares))
+    around = [_square_around(pose) for pose in _drop_overlapping(seen)[: number + plan.spares]]
+    return _drop_overlapping(_see(around, *(yield around)))[:number]
+
+
+def cover_picture(size, plan=PLAN):
+    """Squares of several sizes over a picture of `size` (width, height), the largest first.
+
+    The first is the whole picture's. Each smaller size covers the picture with overlap.
+    """
+    squares, side = [whole_square(size)], max(size) / plan.zoom
+    while side >= MIN_SIDE:
+        columns, rows = (_spread(length, round(side), plan.step) for length in size)
+        if len(squares) + len(columns) * len(rows) > plan.max_squares:
+            break
+        squares += [(x, y, round(side)) for y, x in itertools.product(rows, columns)]
+        side /= plan.zoom
+    return squares
+
+
+def _spread(length, side, step):
+    """Where squares start along an axis of `length` px: evenly, from its start to its end."""
+    if side >= length:
+        return [round((length - side) / 2)]
+    number = math.ceil((length - side) / (step * side)) + 1
+    return [round(start) for start in np.linspace(0, length - side, number)]
+
+
+def _see(squares, keypoints, scores):
+    return [Pose(*seen) for seen in zip(keypoints, scores, squares, strict=True)]
+
+
+def _square_around(pose):
+    low, high = pose.box
+    # Joints that all lie in one place tell of no size: a quarter of what was seen, at least.
+    side = max(MARGIN * (high - low).max(), pose.square[2] / 4)
+    return _square_at((low + high) / 2, side)
+
+
+def _square_at(middle, side):
+    """The square of whole px about a point, pixel centres at integers."""
+    side = max(1, round(side))
+    x, y = (math.floor(place - (side - 1) / 2 + 0.5) for place in middle)
+    return x, y, side
+
+
+def _drop_overlapping(poses):
+    """The poses without those that overlap a surer one, the surest first."""
+    kept = []
+    for pose in sorted(poses, key=lambda pose: -pose.score):
+        if all(box_overlap(pose.box, other.box) <= MAX_OVERLAP for other in kept):
+            kept.append(pose)
+    return kept
