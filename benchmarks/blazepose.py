@@ -54,15 +54,15 @@ class BlazePose:
         values = self._read(1, 5 * NUM_LANDMARKS).reshape(NUM_LANDMARKS, 5)
         side = self.size // 4
         heatmaps = self._read(1, side, side, NUM_LANDMARKS)[0]
-        # Its pixels count from the corner, ours from the first one's centre.
-        return refine_landmarks(values[:, :2], heatmaps, self.size) - 0.5
+        # Its pixel centres are at integers, as ours: x and that of the mirrored view make S - 1.
+        return refine_landmarks(values[:, :2], heatmaps, self.size)
 
     def _read(self, *shape):
         return self._interpreter.get_tensor(self._outputs[shape])
 
 
 def refine_landmarks(landmarks, heatmaps, size):
-    """Landmarks [L, 2], px from the corner, moved to the mean places of their heatmaps.
+    """Landmarks [L, 2], px of the view, moved to the mean places of their heatmaps.
 
     Each mean is of the heatmap px within `WINDOW` of the landmark's own, as MediaPipe's
     RefineLandmarksFromHeatmapCalculator has it; where none of them is sure the landmark stays.

@@ -84,7 +84,7 @@ def test_a_landmark_moves_to_a_sure_peak_near_it(blazepose, start, peak, confide
 
 
 class FakeInterpreter:
-    """Landmark k at (k, 2k) px from the corner; heatmaps that are nowhere sure."""
+    """Landmark k at (k, 2k) px; heatmaps that are nowhere sure."""
 
     def get_input_details(self):
         return [{"shape": (1, 256, 256, 3), "index": 0}]
@@ -105,13 +105,13 @@ class FakeInterpreter:
         return {5: np.full((1, 64, 64, 39), -9, np.float32), 6: values.reshape(1, 195)}[index]
 
 
-def test_its_pixels_become_ours(blazepose, monkeypatch):
+def test_its_landmarks_are_pixels_of_the_view(blazepose, monkeypatch):
     interpreter = FakeInterpreter()
     monkeypatch.setattr(blazepose, "open_interpreter", lambda path: interpreter)
     network = blazepose.BlazePose("a.tflite")
     keypoints = network(np.full((2, 256, 256, 3), 51, np.uint8))
     assert network.size == 256 and keypoints.shape == (2, 16, 2)
-    assert keypoints[1, JOINTS.index("l_knee")].tolist() == [25 - 0.5, 50 - 0.5]
+    assert keypoints[1, JOINTS.index("l_knee")].tolist() == [25, 50]
     np.testing.assert_allclose(interpreter.seen, 0.2)
 
 
