@@ -14,7 +14,7 @@ BOX = (10, 20, 30, 40)
 
 
 @pytest.fixture(scope="module")
-def network(model_file):
+def loaded(model_file):
     return hourglass.load(model_file)
 
 
@@ -31,9 +31,9 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_what_is_no_picture_is_one_line(network, kind):
+def test_what_is_no_picture_is_one_line(loaded, kind):
     picture, reason = PICTURES[kind]
-    for use in (network.predict, lambda picture: hourglass.draw(picture, [])):
+    for use in (loaded.predict, lambda picture: hourglass.draw(picture, [])):
         with pytest.raises(UserError, match=re.escape(reason)):
             use(picture)
 
@@ -43,26 +43,26 @@ def test_what_is_no_picture_is_one_line(network, kind):
     [(), (1, 2, 3), (1, 2, 0, 4), (1, 2, 3, -4), (1, 2, np.nan, 4), (np.inf, 1, 1, 1), "1,2,3,4",
      [[1, 2], [3, 4]], 7, ((1,), 2, 3, 4)],
 )  # fmt: skip
-def test_what_is_no_box_is_one_line(network, box):
+def test_what_is_no_box_is_one_line(loaded, box):
     with pytest.raises(UserError, match=r"^box is .*; x, y, width, height in pixels were expected"):
-        network.predict(PICTURE, box=box)
+        loaded.predict(PICTURE, box=box)
 
 
-def test_a_box_outside_of_the_picture_is_one_line(network):
+def test_a_box_outside_of_the_picture_is_one_line(loaded):
     reason = "the box 500,0,10,10 leaves nothing to see of a picture of 60 x 80 px; fix the box"
     with pytest.raises(UserError, match=f"^{reason}$"):
-        network.predict(PICTURE, box=(500, 0, 10, 10))
+        loaded.predict(PICTURE, box=(500, 0, 10, 10))
 
 
 @pytest.mark.parametrize("people", [0, -1, 1.5, "2", None])
-def test_what_is_no_number_of_people_is_one_line(network, people):
+def test_what_is_no_number_of_people_is_one_line(loaded, people):
     with pytest.raises(UserError, match=r"^people is .*; a whole number, 1 or more, was expected"):
-        network.predict(PICTURE, people=people)
+        loaded.predict(PICTURE, people=people)
 
 
-def test_a_box_and_several_people_exclude_each_other(network):
+def test_a_box_and_several_people_exclude_each_other(loaded):
     with pytest.raises(UserError, match=r"^a box tells of one person; "):
-        network.predict(PICTURE, box=BOX, people=2)
+        loaded.predict(PICTURE, box=BOX, people=2)
 
 
 def test_a_missing_network_is_one_line(tmp_path, monkeypatch):
