@@ -13,7 +13,8 @@ from hourglass.frameworks import keras, tf
 from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.prediction import folding
-from hourglass.prediction.photos import cut_view
+from hourglass.prediction.looks import run_search
+from hourglass.prediction.people import estimate_pose, whole_square
 from hourglass.records import input_pipeline
 from hourglass.records.images import decode_image
 from hourglass.training.optimizers import Optimizer
@@ -149,9 +150,10 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
 
 def predict_photo(predictor, data):
     """The keypoints on one photograph, from the file's bytes."""
-    view, _ = cut_view(decode_image(data)[0], None, predictor.size)
-    keypoints, _ = predictor.predict_views(view[None])
-    return keypoints.numpy()
+    image, _ = decode_image(data)
+    search = estimate_pose(whole_square(image.size), refine=False)
+    (pose,) = run_search(search, image, predictor.predict_views, predictor.size)
+    return pose.keypoints
 
 
 def predict_once(predict, network, data):

@@ -122,6 +122,14 @@ def test_the_model_knows_no_tensorflow(module):
     assert not re.search(r"\btf\b", path.read_text())
 
 
+@pytest.mark.parametrize("module", ["prediction.people", "prediction.looks"])
+def test_a_search_knows_no_network(module):
+    # Another kind of network, an exported one, is to take the place of ours.
+    imported = all_imports(module_path(module))
+    assert not {"frameworks"} & imported
+    assert not any(folder_of(name) == "network" for name in imported)
+
+
 @pytest.mark.parametrize("stage", ["download", "parse", "shard", "evaluate"])
 def test_light_stages_load_no_tensorflow(stage):
     heavy = ["tensorflow", "keras", *(["ray"] if stage != "shard" else [])]

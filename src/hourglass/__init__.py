@@ -12,10 +12,10 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     evaluation        PCKh and its reports                               stage evaluate
     shipped           the network for photographs that comes with it     the command, the API
 
-At the root: `api` (what a program imports: `from hourglass import JOINTS, draw, load`), `cli`,
-`params` (params.yaml), `skeleton` (joints, bones), `geometry` (transforms),
-`files`, `errors`, `rejects`, and `frameworks` (Keras and TensorFlow). tests/test_layers.py says
-which folder may import which.
+At the root: `api` (for programs: `from hourglass import JOINTS, draw, load`), `cli` and `arguments`
+(the command), `params` (params.yaml), `skeleton` (joints, bones), `geometry` (transforms), `files`,
+`errors`, `rejects`, and `frameworks` (Keras and TensorFlow). tests/test_layers.py says which folder
+may import which.
 
 Words, one for each thing:
 
@@ -26,6 +26,8 @@ Words, one for each thing:
     head size    px of the original picture, what PCKh measures errors by; MPII: 25 * scale
     view         the square that the network sees of a person, 1.25 heights wide, or augmented
     square       x, y, side: whole pixels of a picture to cut out; box: a user's x, y, width, height
+    look         the network's at one square of a photograph; search: looks that follow one another
+    pose         one person's keypoints with their scores, as seen in one square
     stored       of the pictures in the TFRecords; original: of the dataset's pictures
     network      the Keras model alone; loss model, predictor: with what surrounds it
     stretch      pictures that follow one another in an archive, and the records of their persons
