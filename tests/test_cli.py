@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from helpers.processes import run_python
-from hourglass import arguments, cli, shipped
+from hourglass import arguments, cli
 from hourglass.network.storage import ABOUT_MEMBER, save_network
 from hourglass.prediction.people import THRESHOLD
 from hourglass.prediction.photos import COORDINATES
@@ -283,16 +283,6 @@ def test_the_network_trained_in_this_folder_comes_first(hourglass, model_file, m
     shutil.copy(model_file, "models/hourglass.keras")
     monkeypatch.setattr(cli, "shipped_network", lambda: Path("never.keras"))
     assert hourglass("photo.jpg", model=None)[::2] == (0, [])
-
-
-def test_an_installation_without_the_shipped_network_is_one_line(hourglass, monkeypatch, tmp_path):
-    save_picture(Path("photo.jpg"))
-    monkeypatch.setattr(shipped, "__file__", str(tmp_path / "__init__.py"))
-    code, out, (line,) = hourglass("photo.jpg", model=None)
-    assert (code, out) == (1, [])
-    path = tmp_path / "photographs.keras"
-    assert line == f"error: {path}: missing; install hourglass again, or name another network"
-    assert not Path("poses").exists()
 
 
 def test_a_network_of_drawn_figures_is_warned_of_once(hourglass, network):
