@@ -44,18 +44,22 @@ class BlazePose:
     def __call__(self, views):
         """Keypoints [N, 16, 2], px of the views, uint8 [N, S, S, 3]; NaN of joints it has not."""
         # Its graph takes one at a time.
-        return np.stack([match_joints(self.find_landmarks(view)) for view in views])
+        return np.stack([self.find_keypoints(view) for view in views])
 
-    def find_landmarks(self, view):
-        """The 39 landmarks [39, 2], px of a view [S, S, 3]."""
+    def find_keypoints(self, view):
+        """Those of one view [S, S, 3]."""
         self._interpreter.set_tensor(self._input, view[None].astype(np.float32) / 255)
         self._interpreter.invoke()
-        # x, y, z, visibility, presence of each.
-        values = self._read(1, 5 * NUM_LANDMARKS).reshape(NUM_LANDMARKS, 5)
-        side = self.size // 4
-        heatmaps = self._read(1, side, side, NUM_LANDMARKS)[0]
-        # Its pixel centres are at integers, as ours: x and that of the mirrored view make S - 1.
-        return refine_landmarks(values[:, :2], heatmaps, self.size)
+        chosen, side = list(LANDMARKS.values()), self.size // 4
+        # x, y, z, visibility, presence of each. Its pixel centres are at integers, as ours: x and
+        # that of the mirrored view make S - 1.
+        landmarks = self._read(1, 5 * NUM_LANDMARKS).reshape(NUM_LANDMARKS, 5)[chosen, :2]
+        heatmaps = self._read(1, side, side, NUM_LANDMARKS)[0][..., chosen]
+        keypoints = np.full((NUM_JOINTS, 2), np.nan)
+        keypoints[[JOINTS.index(name) for name in LANDMARKS]] = refine_landmarks(
+            landmarks, heatmaps, self.size
+        )
+        return keypoints
 
     def _read(self, *shape):
         return self._interpreter.get_tensor(self._outputs[shape])
@@ -84,14 +88,6 @@ def refine_landmarks(landmarks, heatmaps, size):
                               top + np.average(rows, weights=weights)])  # fmt: skip
             refined[k] = place * size / side
     return refined
-
-
-def match_joints(landmarks):
-    """Keypoints [16, 2] of landmarks [39, 2]; NaN of joints that it has not."""
-    keypoints = np.full((NUM_JOINTS, 2), np.nan)
-    for name, landmark in LANDMARKS.items():
-        keypoints[JOINTS.index(name)] = landmarks[landmark]
-    return keypoints
 
 
 def open_interpreter(path):

@@ -80,19 +80,9 @@ def main():
         *enter_blazepose(options.blazepose),
     ]
     rates = measure_speed(entrants, persons, archive, options.rounds)
-    is_upright = np.array([stands_upright(person) for person in persons])
     for title, square_of in SQUARES.items():
         scores = [score_entrant(entrant, persons, archive, square_of) for entrant in entrants]
-        for who, chosen in (
-            ("persons", np.full_like(is_upright, True)),
-            ("upright ones", is_upright),
-        ):
-            print(f"\n{title}, {chosen.sum():,} {who}; PCKh@0.5 / @0.1\n")
-            rows = [
-                make_row(entrant, errors[chosen], joints_vis[chosen], rates)
-                for entrant, (errors, joints_vis) in zip(entrants, scores, strict=True)
-            ]
-            print(format_table(rows), flush=True)
+        print_tables(title, persons, entrants, scores, rates)
 
 
 def read_options():
@@ -216,6 +206,20 @@ def measure_speed(entrants, persons, archive, rounds):
         for size in BATCH_SIZES
     }
     return {key: statistics.median(rates) for key, rates in measure_rates(runs, rounds).items()}
+
+
+def print_tables(title, persons, entrants, scores, rates):
+    """Two tables: of all persons, and of those who stand upright."""
+    upright = np.array([stands_upright(person) for person in persons])
+    for who, chosen in (("persons", np.full_like(upright, True)), ("upright ones", upright)):
+        rows = [
+            make_row(entrant, errors[chosen], joints_vis[chosen], rates)
+            for entrant, (errors, joints_vis) in zip(entrants, scores, strict=True)
+        ]
+        print(
+            f"\n{title}, {chosen.sum():,} {who}; PCKh@0.5 / @0.1\n\n{format_table(rows)}",
+            flush=True,
+        )
 
 
 def make_row(entrant, errors, joints_vis, rates):
