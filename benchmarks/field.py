@@ -74,7 +74,7 @@ def main():
     print(f"{describe_machine()}; on one core and one thread of it", flush=True)
     use_one_core()
     persons, archive = open_field(options.folder)
-    persons = persons[: options.limit]
+    persons = persons[:: -(-len(persons) // (options.limit or len(persons)))]
     entrants = [
         *enter_ours(options.model or shipped_network()),
         *enter_blazepose(options.blazepose),
@@ -90,7 +90,7 @@ def read_options():
     parser.add_argument("folder", type=Path, help="of a params.yaml, with data/ as parse leaves it")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped network")
     parser.add_argument("--blazepose", type=Path, metavar="DIR", help="default: fetched by npm")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first persons alone")
+    parser.add_argument("--limit", type=int, metavar="N", help="of persons, evenly spread")
     parser.add_argument("--rounds", type=int, default=5, help="of timing")
     return parser.parse_args()
 
