@@ -229,8 +229,8 @@ def choose_threshold(with_people, without):
         + np.mean([np.mean(scores >= threshold) for scores in without])
         for threshold in thresholds
     ]
-    # The middle of all that are equally good.
-    return float(np.median(thresholds[np.isclose(mistakes, min(mistakes))]))
+    best = thresholds[np.isclose(mistakes, min(mistakes))]
+    return float(best[len(best) // 2])
 
 
 def print_thresholds(eye, found, images, persons):

@@ -113,45 +113,6 @@ def test_the_whole_picture_may_be_the_person(hourglass):
     assert (record["way"], record["box"], len(record["people"])) == ("whole", None, 1)
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (
-            ["--box", "1,2,3,4", "--whole"],
-            "--box and --whole exclude each other: the person is in ",
-        ),
-        (
-            ["--people", "2", "--whole"],
-            "--people and --whole exclude each other: --people is of a ",
-        ),
-        (["--people", "1", "--box", "1,2,3,4"], "--people and --box exclude each other: "),
-        (["--threshold", "0.3", "--box=1,2,3,4"], "--threshold and --box exclude each other: "),
-        (["--threshold", "0", "--whole"], "--threshold and --whole exclude each other: "),
-    ],
-)
-def test_options_that_exclude_each_other_say_why(hourglass, options, reason):
-    save_picture(Path("photo.jpg"))
-    code, out, (line,) = hourglass("photo.jpg", *options)
-    assert (code, out) == (1, []) and line.startswith(f"error: {reason}")
-    assert not Path("poses").exists()
-
-
-@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "", "1000", "٣"])
-def test_a_bad_number_of_people_is_explained(hourglass, number):
-    save_picture(Path("photo.jpg"))
-    code, out, (line,) = hourglass("photo.jpg", f"--people={number}")
-    assert (code, out) == (1, [])
-    assert line.startswith(f"error: argument --people: {number!r} is not a whole number from 1 to ")
-
-
-@pytest.mark.parametrize("threshold", ["-0.1", "1.1", "nan", "inf", "half", "", "0,5"])
-def test_a_bad_threshold_is_explained(hourglass, threshold):
-    save_picture(Path("photo.jpg"))
-    code, out, (line,) = hourglass("photo.jpg", f"--threshold={threshold}")
-    assert (code, out) == (1, [])
-    assert line.startswith(f"error: argument --threshold: {threshold!r} is not a number from 0 to ")
-
-
 def test_a_folder_of_mixed_files(hourglass):
     folder = Path("photos")
     save_picture(folder / "good.jpg")

@@ -1,0 +1,114 @@
+"""What `experiments/box_free.py` measures with: pictures of nobody, threshold, counted looks."""
+
+import runpy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from helpers.paths import ROOT
+from hourglass import geometry
+from hourglass.prediction import people
+
+box_free = SimpleNamespace(**runpy.run_path(str(ROOT / "experiments" / "box_free.py")))
+
+
+def person_in(left, top, right, bottom, center=(0.0, 0.0), scale=1.0):
+    """A person whose labelled joints fill this box; the others are nowhere."""
+    joints = np.full((16, 2), -1.0)
+    joints[:4] = (left, top), (right, bottom), (left, bottom), (right, top)
+    return SimpleNamespace(
+        joints=joints, joints_vis=np.arange(16) < 4, center=np.array(center), scale=scale
+    )
+
+
+def test_the_threshold_lies_between_what_can_be_told_apart():
+    with_people = np.array([0.6, 0.7, 0.8])
+    without = [np.array([0.1, 0.2]), np.array([0.3, 0.4])]
+    assert box_free.choose_threshold(with_people, without) == pytest.approx(0.5, abs=0.01)
+
+
+def test_each_kind_of_picture_counts_the_same():
+    # A threshold above 0.5 gives up half of the people, one below lets in all of one kind, of
+    # which there are few.
+    with_people = np.array([0.3] * 50 + [0.9] * 50)
+    without = [np.array([0.1] * 1000), np.array([0.5])]
+    low = box_free.choose_threshold(with_people, without)
+    assert 0.1 < low <= 0.3 or 0.5 < low <= 0.9  # half a mistake each
+    without[0] = np.array([0.5] * 1000)
+    assert 0.5 < box_free.choose_threshold(with_people, without) <= 0.9
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [
+        ((20, 30, 80, 100), (400, 200)),
+        ((300, 30, 390, 160), (400, 200)),
+        ((10, 5, 90, 60), (100, 300)),
+    ],
+)
+def test_a_part_of_a_photograph_shows_nothing_of_the_person(box, size):
+    picture = Image.new("RGB", size)
+    ImageDraw.Draw(picture).rectangle(box, fill="white")
+    part = box_free.cut_empty_part(picture, person_in(*box))
+    assert min(part.size) >= box_free.MIN_PART
+    assert not np.asarray(part).any()
+
+
+def test_a_picture_full_of_a_person_has_no_part_without():
+    assert box_free.cut_empty_part(Image.new("RGB", (100, 200)), person_in(10, 10, 90, 190)) is None
+
+
+def test_scenery_is_drawn_again_the_same():
+    first, again, other = (np.asarray(box_free.draw_scenery_alone(k)) for k in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert first.shape != other.shape or (first != other).any()
+
+
+def test_the_rough_square_is_the_view_of_the_shards():
+    person = person_in(0, 0, 9, 9, center=(100.3, 80.8), scale=0.77)
+    x, y, side = box_free.rough_square(person)
+    center, view_side = geometry.view_square(person.center, person.scale)
+    assert side == round(view_side)
+    np.testing.assert_allclose(np.add((x, y), (side - 1) / 2), center, atol=0.51)
+
+
+def test_the_labels_square_holds_the_labels_with_margin():
+    x, y, side = box_free.labels_square(person_in(50, 40, 99, 139))
+    assert (x, y, side) == pytest.approx((74.5 - 68, 89.5 - 68, 136.125), abs=1)
+
+
+class Predictor:
+    """Sees the middle of each view, as bright as it is; counts the calls."""
+
+    size = 32
+
+    def __init__(self):
+        self.numbers = []
+
+    def predict_views(self, views):
+        self.numbers.append(len(views))
+        scores = views.mean(axis=(1, 2, 3))[:, None] / 255
+        return np.full((len(views), 16, 2), 15.5), np.repeat(scores, 16, axis=1)
+
+
+def test_the_first_round_and_later_ones_have_predictors_of_their_own():
+    first, later = Predictor(), Predictor()
+    eye = box_free.Eye([first, later])
+    eye.search(Image.new("RGB", (64, 64), "white"), people.find_people((64, 64)))
+    (scanned,) = first.numbers
+    assert scanned == len(people.cover_picture((64, 64)))
+    assert eye.num_looks == scanned + sum(later.numbers) and later.numbers
+
+
+def test_what_is_known_is_not_looked_at_again():
+    predictor, image = Predictor(), Image.new("RGB", (64, 64), "white")
+    known = {}
+    alone = box_free.Eye([predictor]).search(image, people.estimate_pose((3, 4, 20)))
+    for _ in range(2):
+        eye = box_free.Eye([predictor], known)
+        poses = eye.search(image, people.estimate_pose((3, 4, 20)))
+        np.testing.assert_array_equal(poses[0].keypoints, alone[0].keypoints)
+        assert eye.num_looks == 2
+    assert len(predictor.numbers) == 4  # twice without, twice with what is known
