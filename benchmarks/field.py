@@ -90,7 +90,9 @@ def read_options():
     parser.add_argument("folder", type=Path, help="of a params.yaml, with data/ as parse leaves it")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped network")
     parser.add_argument("--blazepose", type=Path, metavar="DIR", help="default: fetched by npm")
-    parser.add_argument("--limit", type=int, metavar="N", help="of persons, evenly spread")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most so many persons, evenly spread"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="of timing")
     return parser.parse_args()
 
