@@ -12,7 +12,7 @@ LOCK := requirements/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).tx
 # The CUDA wheel of TensorFlow before that of the environment: kernels can be asked for without CUDA.
 GPU_WHEEL := .venv-gpu
 
-.PHONY: help setup demo test faults lint repro bench gpu-check clean lock
+.PHONY: help setup demo test faults lint repro bench field gpu-check clean lock
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -46,6 +46,9 @@ repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, hours
 
 bench: setup ## measured speed, against the tutorial's scripts with BASELINE=their folder
 	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE)) $(if $(ONLY),--only $(ONLY)) $(if $(BEFORE),--before $(BEFORE))
+
+field: setup ## the shipped network against BlazePose on FOLDER's validation persons (needs npm)
+	python benchmarks/field.py "$(or $(FOLDER),lspet)" $(if $(MODEL),--model "$(MODEL)") $(if $(BLAZEPOSE),--blazepose "$(BLAZEPOSE)")
 
 gpu-check: setup $(GPU_WHEEL)/installed ## whether a GPU has a kernel for every step; needs none, downloads 600 MB
 	PYTHONPATH=$(GPU_WHEEL) TF_CPP_MIN_LOG_LEVEL=3 python benchmarks/gpu_check.py

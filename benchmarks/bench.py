@@ -12,9 +12,7 @@ against this one where photographs are predicted.
 import argparse
 import functools
 import os
-import platform
 import tempfile
-import time
 from pathlib import Path
 
 import input_rows
@@ -22,10 +20,8 @@ import network_rows
 import photo_rows
 import samples
 import stage_rows
-from measure import CLOCKS, measure_rates, table
+from measure import CLOCKS, describe_load, describe_machine, measure_rates, table
 from tutorial import Tutorial
-
-from hourglass.frameworks import keras, tf
 
 LARGE, SMALL = (">= 30x", ">= 6x"), (">= 20x", ">= 5x")  # targets: host side, all of it
 GROUPS = (
@@ -44,7 +40,7 @@ def main():
         for row in make_rows(options, tutorial, Path(temporary)):
             print(" | ".join(cell for cell in row.cells() if cell), flush=True)
             rows.append(row)
-    text = f"{header}; {load()} at the end\n\n{table(rows)}\n"
+    text = f"{header}; {describe_load()} at the end\n\n{table(rows)}\n"
     print(f"\n{text}")
     if set(options.only) == set(GROUPS) and options.clock == "wall":
         RESULTS.write_text(f"# `make bench`\n\n{text}")
@@ -136,19 +132,6 @@ def file_rows(options, folder, rounds):
         yield from photo_rows.command_rows(
             what, read(), place, options.before, rounds, options.clock
         )
-
-
-def describe_machine():
-    cores = len(os.sched_getaffinity(0))
-    return (
-        f"{time.strftime('%Y-%m-%d')}: {cores} cores, {platform.machine()}; Python "
-        f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}; "
-        f"{load()} at the start"
-    )
-
-
-def load():
-    return f"load average {os.getloadavg()[0]:.1f}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import statistics
 import subprocess
 import time
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 import psutil
 from tqdm import tqdm
+
+from hourglass.frameworks import keras, tf
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 COLUMNS = ("what", "tutorial", "ours", "ratio", "min - max", "target")
@@ -129,3 +132,17 @@ def peak_memory(process):
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) // 1024
     return 0
+
+
+def describe_machine():
+    """Day, machine and versions, and how busy it is, in one line."""
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{time.strftime('%Y-%m-%d')}: {cores} cores, {platform.machine()}; Python "
+        f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}; "
+        f"{describe_load()} at the start"
+    )
+
+
+def describe_load():
+    return f"load average {os.getloadavg()[0]:.1f}"

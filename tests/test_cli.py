@@ -225,22 +225,24 @@ def test_a_missing_model_is_named(hourglass):
     ]
 
 
-def test_without_a_model_named_or_there_what_to_do_is_said(hourglass):
+def test_where_nothing_was_trained_the_shipped_network_is_taken_and_named(
+    hourglass, model_file, monkeypatch
+):
     save_picture(Path("photo.jpg"))
-    code, _, (line,) = hourglass("photo.jpg", model=None)
-    assert code == 1 and line.startswith("error: no models/hourglass.keras here; `make demo` ")
-    for folder in ("lspet", "demo"):  # the later one is the one named
-        path = Path(folder, "models/hourglass.keras")
-        path.parent.mkdir(parents=True)
-        path.touch()
-        advice = f"no models/hourglass.keras here; name a network, for example --model {path}"
-        assert hourglass("photo.jpg", model=None)[::2] == (1, [f"error: {advice}"])
+    monkeypatch.setattr(cli, "shipped_network", lambda: model_file)
+    code, out, (line,) = hourglass("photo.jpg", model=None)
+    assert (code, len(out)) == (0, 1)
+    assert line == (
+        "note: no models/hourglass.keras here: this is the shipped network, trained on photographs "
+        "of sports (Leeds Sports Pose Extended), for research use alone"
+    )
 
 
-def test_the_model_of_this_folder_needs_no_name(hourglass, model_file):
+def test_the_network_trained_in_this_folder_comes_first(hourglass, model_file, monkeypatch):
     save_picture(Path("photo.jpg"))
     Path("models").mkdir()
     shutil.copy(model_file, "models/hourglass.keras")
+    monkeypatch.setattr(cli, "shipped_network", lambda: Path("never.keras"))
     assert hourglass("photo.jpg", model=None)[::2] == (0, [])
 
 
@@ -339,5 +341,6 @@ def test_help_loads_no_tensorflow():
     result = run_python("-c", code)
     assert result.returncode == 0
     text = " ".join(result.stdout.split())
-    for default in ("1", str(THRESHOLD), "poses", "models/hourglass.keras", "use both"):
+    model = "models/hourglass.keras, else the shipped one"
+    for default in ("1", str(THRESHOLD), "poses", model, "use both"):
         assert f"(default: {default})" in text

@@ -44,3 +44,18 @@ def test_the_gpu_check_adds_one_wheel_to_the_environment(tmp_path):
     lines = (folder / ".venv-gpu" / "tensorflow.txt").read_text().splitlines()
     assert lines[0].startswith("tensorflow==") and len(lines) > 2
     assert all(line.startswith("    ") for line in lines[1:]), "no other package"
+
+
+def test_the_field_is_named_by_its_variables(tmp_path):
+    folder = tmp_path / "my own  folder"
+    python = prepare_folder(folder)
+    for variables, arguments in (
+        ([], '"lspet"'),
+        (["FOLDER=my own", "MODEL=a b", "BLAZEPOSE=c"], '"my own" --model "a b" --blazepose "c"'),
+    ):
+        command = ["make", "--dry-run", "field", python, *variables]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        assert (
+            done.stdout.splitlines()[-1].split()
+            == f"python benchmarks/field.py {arguments}".split()
+        )

@@ -10,10 +10,12 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     cluster           what runs on Ray                                   stages shard, train
     prediction        predictions, figures; photographs                  stage predict, the command
     evaluation        PCKh and its reports                               stage evaluate
+    shipped           the network for photographs that comes with it     the command, the API
 
-At the root: `cli` and `arguments` (the command), `params` (params.yaml), `skeleton` (joints,
-bones), `geometry` (transforms), `files`, `errors`, `rejects`, and `frameworks` (Keras and
-TensorFlow). tests/test_layers.py says which folder may import which.
+At the root: `api` (for programs: `from hourglass import JOINTS, draw, load`), `cli` and `arguments`
+(the command), `params` (params.yaml), `skeleton` (joints, bones), `geometry` (transforms), `files`,
+`errors`, `rejects`, and `frameworks` (Keras and TensorFlow). tests/test_layers.py says which folder
+may import which.
 
 Words, one for each thing:
 
@@ -31,3 +33,14 @@ Words, one for each thing:
     stretch      pictures that follow one another in an archive, and the records of their persons
     record       an annotation's JSON object, or a serialized example; reject: one that was left out
 """
+
+__all__ = ["JOINTS", "draw", "load"]
+
+
+def __getattr__(name):
+    # When first asked for: neither TensorFlow nor Pillow is loaded by `import hourglass`.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hourglass import api
+
+    return getattr(api, name)

@@ -34,8 +34,9 @@ def add_predict_options(parser, model, threshold):
         help="the folder to write to; made if missing (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--model", type=Path, metavar="FILE", help=f"the trained network (default: {model})"
-    )
+        "--model", type=Path, metavar="FILE",
+        help=f"the trained network (default: {model}, else the shipped one)",
+    )  # fmt: skip
     parser.add_argument(
         "--no-flip-test", action="store_true",
         help="do without the mirrored picture: twice as fast, less exact (default: use both)",

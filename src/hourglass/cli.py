@@ -13,9 +13,9 @@ from hourglass.arguments import add_predict_options, check_ways, join_box
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.prediction.people import THRESHOLD
 from hourglass.prediction.photos import BATCH_SIZE, Request, predict_files
+from hourglass.shipped import shipped_network
 
 MODEL = Path("models/hourglass.keras")
-OTHER_MODELS = (Path("demo") / MODEL, Path("lspet") / MODEL)
 
 
 @exit_on_user_error
@@ -115,19 +115,20 @@ def describe_people(result, threshold):
 
 
 def find_model():
-    """The full recipe's network.
+    """The network trained in this folder, or else the shipped one, which is said on stderr.
 
     Raises:
-        UserError: it is not there; names one that is, or how to train one.
+        UserError: neither is there.
     """
     if MODEL.exists():
         return MODEL
-    for other in filter(Path.exists, OTHER_MODELS):
-        raise UserError(f"no {MODEL} here; name a network, for example --model {other}")
-    raise UserError(
-        f"no {MODEL} here; `make demo` trains a network in minutes, `make repro` the full one; "
-        "or name one: --model FILE"
+    path = shipped_network()
+    print(
+        f"note: no {MODEL} here: this is the shipped network, trained on photographs of sports "
+        "(Leeds Sports Pose Extended), for research use alone",
+        file=sys.stderr,
     )
+    return path
 
 
 def load_predictor(path, flip_test, num_photos):

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from helpers.processes import environment
-from hourglass import cli
+from hourglass import cli, shipped
 from hourglass.prediction import photos
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
@@ -31,7 +31,8 @@ def hourglass(monkeypatch, capsys, tmp_path, model_file, make_predictor):
     monkeypatch.setattr("hourglass.network.predictor.PosePredictor", make_predictor)
 
     def run(*arguments, model=model_file):
-        command = ["hourglass", "predict", *map(str, arguments), "--model", str(model)]
+        model = ["--model", str(model)] if model else []
+        command = ["hourglass", "predict", *map(str, arguments), *model]
         monkeypatch.setattr(sys, "argv", command)
         code = 0
         with warnings.catch_warnings(record=True) as warned:
@@ -377,6 +378,16 @@ def test_a_damaged_network_is_one_line_before_anything_is_written(hourglass, mod
     assert (code, out, len(err)) == (1, [], 1), err
     assert err[0].startswith("error: network.keras: ")
     assert "train" in err[0] or "not an hourglass network" in err[0]
+    assert not Path("poses").exists()
+
+
+def test_an_installation_without_the_shipped_network_is_one_line(hourglass, monkeypatch, tmp_path):
+    Path("photo.jpg").write_bytes(encode())
+    monkeypatch.setattr(shipped, "__file__", str(tmp_path / "__init__.py"))
+    code, out, (line,) = hourglass("photo.jpg", model=None)
+    assert (code, out) == (1, [])
+    path = tmp_path / "photographs.keras"
+    assert line == f"error: {path}: missing; install hourglass again, or name another network"
     assert not Path("poses").exists()
 
 

@@ -1,0 +1,249 @@
+"""A network of ours held against BlazePose, on the validation persons of a parsed project.
+
+usage: make field [FOLDER=lspet] [MODEL=FILE] [BLAZEPOSE=DIR]
+
+FOLDER has been through `dvc repro parse`. MODEL is a network of ours; without it, the shipped one.
+BLAZEPOSE is a folder of BlazePose's three .tflite files; without it, npm fetches them. LiteRT,
+which runs those, is no dependency of the project: `pip install ai-edge-litert`.
+
+Each looks once at the same square of the photograph, at its own input size. The joints are the
+twelve that both have; the persons are those whose head is measured, so that errors are too. First
+the square is the one that the recipe's crops are cut by, as rough as MPII's; then that of the
+labels' box, the best that any detector could give. Both tables are there once more for upright
+people, whom BlazePose is made for.
+"""
+
+import argparse
+import dataclasses
+import functools
+import math
+import os
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from blazepose import BlazePose, find_networks
+from measure import describe_machine, measure_rates, number
+
+from hourglass import geometry
+from hourglass.annotations.heads import SCALE
+from hourglass.annotations.lspet import LSPET_MARGIN
+from hourglass.annotations.parsing import SCALED_BY_HEAD
+from hourglass.annotations.persons import load_persons
+from hourglass.errors import UserError, exit_on_user_error
+from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
+from hourglass.frameworks import tf
+from hourglass.network.predictor import PosePredictor
+from hourglass.network.storage import load_network
+from hourglass.params import load_params
+from hourglass.prediction.folding import prepare_network
+from hourglass.raw.archives import open_images
+from hourglass.raw.datasets import DATASETS
+from hourglass.records.images import crop_square, decode_image
+from hourglass.shipped import shipped_network
+from hourglass.skeleton import JOINTS, PCKH_GROUPS
+
+GROUPS = {name: joints for name, joints in PCKH_GROUPS.items() if name != "head"}
+LIMBS = tuple(joint for joints in GROUPS.values() for joint in joints)
+THRESHOLDS = (0.5, 0.1)  # head sizes
+NECK, HIPS = JOINTS.index("upper_neck"), [JOINTS.index("r_hip"), JOINTS.index("l_hip")]
+MAX_TILT = 30  # degrees of an upright torso
+BATCH_SIZES = (1, 16)  # 16 is that of `hourglass predict`
+NUM_TIMED = 48  # photographs a round
+COLUMNS = ("network", *GROUPS, "limbs", "pictures/s", f"in batches of {BATCH_SIZES[1]}", "MB")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+    """A network of the comparison.
+
+    `find_keypoints` takes views, uint8 [N, S, S, 3], to keypoints [N, 16, 2], px of the views, NaN
+    of joints that it does not know; `size` is S.
+    """
+
+    name: str
+    path: Path
+    size: int
+    find_keypoints: Callable
+
+
+@exit_on_user_error
+def main():
+    options = read_options()
+    print(f"{describe_machine()}; on one core and one thread of it", flush=True)
+    use_one_core()
+    persons, archive = open_field(options.folder)
+    persons = persons[:: -(-len(persons) // (options.limit or len(persons)))]
+    entrants = [
+        *enter_ours(options.model or shipped_network()),
+        *enter_blazepose(options.blazepose),
+    ]
+    rates = measure_speed(entrants, persons, archive, options.rounds)
+    for title, square_of in SQUARES.items():
+        scores = [score_entrant(entrant, persons, archive, square_of) for entrant in entrants]
+        print_tables(title, persons, entrants, scores, rates)
+
+
+def read_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="of a params.yaml, with data/ as parse leaves it")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped network")
+    parser.add_argument("--blazepose", type=Path, metavar="DIR", help="default: fetched by npm")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most so many persons, evenly spread"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of timing")
+    return parser.parse_args()
+
+
+def use_one_core():
+    """This process and all of its threads on one core; TensorFlow with one thread."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def open_field(folder):
+    """The validation persons whose head is measured, and the archive of their pictures."""
+    dataset = load_params(folder / "params.yaml").data.dataset
+    persons = load_persons(folder / "data/annotations/validation.json")
+    persons = [person for person in persons if has_measured_head(person, dataset)]
+    if not persons:
+        raise UserError(f"{folder}: no validation person has a head size or both labels of a head")
+    return persons, open_images(folder / "data/raw" / dataset / DATASETS[dataset].images)
+
+
+def has_measured_head(person, dataset):
+    """Whether the head size is the head's own: a scale may be made of it, or stand in for it."""
+    return person.head_source != SCALE or dataset in SCALED_BY_HEAD
+
+
+def enter_ours(path):
+    """A network of ours, as `hourglass predict` runs it: with flip test, and without."""
+    network = prepare_network(load_network(path), "float32")
+    for flip_test, name in ((True, f"{path.name}, flip test"), (False, path.name)):
+        predictor = PosePredictor(network, flip_test, "taylor")
+        yield Entrant(name, path, predictor.size, functools.partial(find_keypoints, predictor))
+
+
+def find_keypoints(predictor, views):
+    keypoints, _ = predictor.predict_views(views)
+    return keypoints.numpy()
+
+
+def enter_blazepose(folder):
+    for size, path in find_networks(folder).items():
+        network = BlazePose(path)
+        yield Entrant(f"BlazePose {size}", path, network.size, network)
+
+
+def crop_box(person):
+    """The square by which the recipe cuts a person's crop, whole px of the picture."""
+    return round_square(*geometry.view_square(person.center, person.scale))
+
+
+def label_box(person):
+    """The square of the labels' box, with the margins that a person's view has around it."""
+    joints = person.joints[person.joints_vis]
+    low, high = joints.min(axis=0), joints.max(axis=0)
+    return round_square((low + high) / 2, geometry.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
+
+
+SQUARES = {"Square of the recipe's crops": crop_box, "Square of the labels' box": label_box}
+
+
+def round_square(center, side):
+    side = max(1, round(side))
+    return *(math.floor(c + 0.5 - (side - 1) / 2) for c in center), side
+
+
+def stands_upright(person):
+    """Whether the line from the hips to the neck is labelled and within `MAX_TILT` of upright."""
+    if not person.joints_vis[[NECK, *HIPS]].all():
+        return False
+    x, y = person.joints[NECK] - person.joints[HIPS].mean(axis=0)
+    return math.degrees(math.atan2(abs(x), -y)) <= MAX_TILT  # y points down
+
+
+def find_people(entrant, read, images, squares, batch_size):
+    """Keypoints [N, 16, 2], px of the pictures, of a person in a square of each of N pictures.
+
+    Args:
+        read: function from a picture's name to its file's bytes.
+    """
+    found = []
+    for start in range(0, len(images), batch_size):
+        batch = slice(start, start + batch_size)
+        views = [
+            crop_square(decode_image(read(image))[0], 1, square, entrant.size)
+            for image, square in zip(images[batch], squares[batch], strict=True)
+        ]
+        keypoints = entrant.find_keypoints(np.stack(views))
+        for points, square in zip(keypoints, squares[batch], strict=True):
+            to_picture = geometry.square_transform(square, entrant.size)
+            found.append(geometry.apply_transform(to_picture, points))
+    return np.stack(found)
+
+
+def score_entrant(entrant, persons, archive, square_of):
+    """What `score_persons` says of an entrant that sees each person in `square_of(person)`."""
+    images, squares = [person.image for person in persons], [*map(square_of, persons)]
+    keypoints = find_people(entrant, archive.read, images, squares, BATCH_SIZES[-1])
+    return score_persons(persons, keypoints)
+
+
+def measure_speed(entrants, persons, archive, rounds):
+    """{(name, batch size): pictures a second from a file's bytes to keypoints}, the median."""
+    timed = persons[:NUM_TIMED]
+    images, squares = [person.image for person in timed], [*map(crop_box, timed)]
+    data = {image: archive.read(image) for image in images}
+
+    def run(entrant, batch_size):
+        return len(find_people(entrant, data.get, images, squares, batch_size))
+
+    runs = {
+        (entrant.name, size): functools.partial(run, entrant, size)
+        for entrant in entrants
+        for size in BATCH_SIZES
+    }
+    return {key: statistics.median(rates) for key, rates in measure_rates(runs, rounds).items()}
+
+
+def print_tables(title, persons, entrants, scores, rates):
+    """Two tables: of all persons, and of those who stand upright."""
+    upright = np.array([stands_upright(person) for person in persons])
+    for who, chosen in (("persons", np.full_like(upright, True)), ("upright ones", upright)):
+        rows = [
+            make_row(entrant, errors[chosen], joints_vis[chosen], rates)
+            for entrant, (errors, joints_vis) in zip(entrants, scores, strict=True)
+        ]
+        print(
+            f"\n{title}, {chosen.sum():,} {who}; PCKh@0.5 / @0.1\n\n{format_table(rows)}",
+            flush=True,
+        )
+
+
+def make_row(entrant, errors, joints_vis, rates):
+    """A line of the table, in the order of COLUMNS: PCKh by joint group, and pooled."""
+    groups = [
+        [mean_pckh(errors, joints_vis, threshold, joints) for threshold in THRESHOLDS]
+        for joints in GROUPS.values()
+    ]
+    limbs = [compute_pckh(errors, joints_vis, threshold, LIMBS) for threshold in THRESHOLDS]
+    speeds = [number(rates[entrant.name, size]) for size in BATCH_SIZES]
+    megabytes = f"{entrant.path.stat().st_size / 1e6:.1f}"
+    return [entrant.name, *map(format_scores, [*groups, limbs]), *speeds, megabytes]
+
+
+def format_scores(scores):
+    return " / ".join("-" if score is None else f"{score:.1f}" for score in scores)
+
+
+def format_table(rows):
+    rule = ("---", *["---:"] * (len(COLUMNS) - 1))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (COLUMNS, rule, *rows))
+
+
+if __name__ == "__main__":
+    main()

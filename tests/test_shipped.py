@@ -1,0 +1,89 @@
+"""The shipped network and its card: whole, of lspet's recipe, packed with the package."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from helpers.paths import ROOT
+from hourglass.network.hourglass import build_hourglass
+from hourglass.network.storage import load_network, read_trained_on
+from hourglass.params import load_params
+from hourglass.shipped import shipped_network
+from hourglass.skeleton import PCKH_GROUPS
+
+CARD = (ROOT / "src/hourglass/shipped/MODEL_CARD.md").read_text()
+REPORTS = ROOT / "lspet" / "reports"
+MAX_BYTES = 12_000_000
+needs_scores = pytest.mark.skipif(
+    not (REPORTS / "metrics.json").is_file(), reason="the scores of lspet/ are not committed"
+)
+
+
+def cells_of(row, text):
+    """The numbers of the first table row that begins so."""
+    (line,) = re.findall(rf"^\| {re.escape(row)} \|(.*)\|$", text, re.MULTILINE)
+    return [float(cell) for cell in re.findall(r"[\d.]+", line)]
+
+
+def read_curve(threshold):
+    """PCKh of the joint groups and the total at a threshold, as lspet/ has it."""
+    with open(REPORTS / "plots" / "pckh_curve.csv") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["threshold"] == threshold]
+    return [float(row[name]) for name in (*PCKH_GROUPS, "total")]
+
+
+def test_it_is_no_larger_than_a_repository_stands():
+    assert shipped_network().stat().st_size <= MAX_BYTES
+
+
+def test_it_is_of_the_recipe_for_photographs():
+    params = load_params(ROOT / "lspet/params.yaml").model
+    shipped, recipe = load_network(shipped_network()), build_hourglass(params)
+    assert read_trained_on(shipped_network()) == "lspet"
+    assert shipped.input_shape == recipe.input_shape
+    recipe.set_weights(shipped.get_weights())  # a ValueError, were they of other sizes
+
+
+def test_the_card_is_filled_in():
+    assert "FILL" not in CARD and "FILL" not in (ROOT / "README.md").read_text()
+
+
+@needs_scores
+@pytest.mark.parametrize(("row", "threshold"), [("PCKh@0.5", "0.50"), ("PCKh@0.1", "0.10")])
+def test_the_cards_scores_are_those_of_the_pipeline(row, threshold):
+    assert cells_of(row, CARD) == pytest.approx(read_curve(threshold), abs=0.051)
+
+
+@needs_scores
+def test_the_readmes_scores_are_those_of_the_pipeline():
+    (row,) = re.findall(r"^\| (`cd lspet.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    line = cells_of(row, (ROOT / "README.md").read_text())
+    metrics = json.loads((REPORTS / "metrics.json").read_text())
+    groups = [metrics["pckh"][name] for name in PCKH_GROUPS]
+    totals = [metrics["pckh"]["total"], metrics["pckh_0.1"]["total"]]
+    assert line[-9:] == pytest.approx([*groups, *totals], abs=0.051)
+
+
+def test_an_installation_has_the_network_and_its_card(tmp_path):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "photographs.keras")
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=ignore)
+    (tmp_path / "src/hourglass/shipped/photographs.keras").write_bytes(b"weights")
+    command = [sys.executable, "-m", "pip", "wheel", ".", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--disable-pip-version-check", "--wheel-dir", "dist"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if "/shipped/" in name}
+        assert archive.read("hourglass/shipped/photographs.keras") == b"weights"
+    assert names == {
+        f"hourglass/shipped/{name}"
+        for name in ("__init__.py", "MODEL_CARD.md", "photographs.keras")
+    }
