@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from hourglass.geometry import CROP_FACTOR
+from hourglass import geometry
 from hourglass.prediction.people import (
-    MARGIN,
     MAX_OVERLAP,
     MIN_SIDE,
     PLAN,
-    SURE,
     THRESHOLD,
     Pose,
     SearchPlan,
@@ -51,7 +50,7 @@ class World:
         seen = np.tile(middle, (16, 1)), np.full(16, 0.05)
         for joints in self.persons:
             low, high = joints_box(joints)
-            zoom = np.log(side / (MARGIN * (high - low).max()))
+            zoom = np.log(side / (geometry.AROUND_JOINTS * (high - low).max()))
             offset = np.abs((low + high) / 2 - middle).max() / side
             inside = (np.abs(joints - middle) <= side / 2).all(axis=1)
             scores = np.where(inside, np.exp(-2 * zoom**2 - 4 * offset**2), 0.02)
@@ -101,7 +100,7 @@ def test_a_person_anywhere_is_found_to_the_pixel(size, person):
     assert_found(pose, person)
     # The second look is as training cuts its views: around the joints' box, a fixed margin wider.
     x, y, side = pose.square
-    assert side == round(MARGIN * np.ptp(person, axis=0).max())
+    assert side == round(geometry.AROUND_JOINTS * np.ptp(person, axis=0).max())
     middle = joints_box(person).mean(axis=0)
     np.testing.assert_allclose((x + (side - 1) / 2, y + (side - 1) / 2), middle, atol=0.51)
 
@@ -238,19 +237,19 @@ def second_square(keypoints, scores):
 
 
 def test_unsure_joints_do_not_tell_where_a_person_is():
-    scores = np.where(np.arange(16) < 6, 0.9, SURE - 0.01)
+    scores = np.where(np.arange(16) < 6, 0.9, geometry.SURE_SCORE - 0.01)
     keypoints = np.full((16, 2), 99.0)
     keypoints[:6] = person_at(20, 30, 40)[:6]
     low, high = joints_box(keypoints[:6])
     np.testing.assert_array_equal(make_pose(keypoints, scores).box, [low, high])
     x, y, side = second_square(keypoints, scores)
-    assert side == max(round(MARGIN * (high - low).max()), 25)
+    assert side == max(round(geometry.AROUND_JOINTS * (high - low).max()), 25)
     np.testing.assert_allclose(np.add((x, y), (side - 1) / 2), (low + high) / 2, atol=0.51)
 
 
 def test_where_no_joint_is_sure_all_of_them_tell():
     keypoints = person_at(20, 30, 40)
-    pose = make_pose(keypoints, np.full(16, SURE / 2))
+    pose = make_pose(keypoints, np.full(16, geometry.SURE_SCORE / 2))
     np.testing.assert_array_equal(pose.box, joints_box(keypoints))
 
 

@@ -40,10 +40,6 @@ class SearchPlan:
 
 
 PLAN = SearchPlan()
-SURE = 0.2  # the least score of a joint that tells where a person is
-# Side of the square around the box of a pose's sure joints, in longer sides of the box. As training
-# cuts its views: joints lie within the body, whose height the view is CROP_FACTOR of.
-MARGIN = 1.2 * geometry.CROP_FACTOR
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +63,7 @@ class Pose:
     @property
     def box(self):
         """Low and high corner [2, 2] of the box around the sure joints; of all where none is."""
-        sure = self.scores >= SURE
+        sure = self.scores >= geometry.SURE_SCORE
         return joints_box(self.keypoints[sure] if sure.any() else self.keypoints)
 
 
@@ -173,7 +169,7 @@ def _by_score(pose):
 def _square_around(pose):
     low, high = pose.box
     # Joints that all lie in one place tell of no size: a quarter of what was seen, at least.
-    side = max(MARGIN * (high - low).max(), pose.square[2] / 4)
+    side = max(geometry.AROUND_JOINTS * (high - low).max(), pose.square[2] / 4)
     return square_at((low + high) / 2, side)
 
 
