@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hourglass.geometry import CROP_FACTOR
 from hourglass import geometry
+from hourglass.geometry import CROP_FACTOR
 from hourglass.prediction.people import (
     MAX_OVERLAP,
     MIN_SIDE,
