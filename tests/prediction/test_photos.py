@@ -287,9 +287,9 @@ def test_the_record_says_how_it_was_looked_and_in_what_coordinates(tmp_path, way
 
 
 def test_every_person_is_written_and_drawn_the_surest_first(tmp_path, monkeypatch):
-    left = people.Pose(np.linspace((5, 10), (20, 50), 16), np.full(16, 0.9), (0, 0, 60))
-    right = people.Pose(np.linspace((60, 10), (75, 50), 16), np.full(16, 0.7), (20, 0, 60))
-    third = people.Pose(np.linspace((35, 10), (45, 50), 16), np.full(16, 0.4), (20, 0, 60))
+    left = people.Pose(np.linspace((5, 10), (20, 50), 16), np.full(16, 0.9), (0, 0, 60), 0.9)
+    right = people.Pose(np.linspace((60, 10), (75, 50), 16), np.full(16, 0.7), (20, 0, 60), 0.7)
+    third = people.Pose(np.linspace((35, 10), (45, 50), 16), np.full(16, 0.4), (20, 0, 60), 0.4)
 
     def find_people(size, number):
         assert (size, number) == ((80, 60), 3)
