@@ -28,7 +28,7 @@ MIN_SIDE = 16  # px; nobody is made out in a smaller square of a first round
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How a picture is searched; the defaults were chosen by `experiments/box_free.py`.
+    """How a picture is searched; `experiments/box_free.py` compares others with the default.
 
     Attributes:
         zoom: side of the squares of one size to that of the next smaller ones.
