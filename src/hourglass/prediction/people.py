@@ -30,13 +30,13 @@ class SearchPlan:
         zoom: side of the squares of one size to that of the next smaller ones.
         step: from one square to the next, in sides, at most.
         max_squares: squares of all sizes together; a size that would exceed it is left out.
-        spares: poses that are looked at again beyond the number of people asked for.
+        retries: the surest poses, of one person or several, that are looked at again.
     """
 
     zoom: float = 1.5
-    step: float = 0.5
+    step: float = 0.6
     max_squares: int = 50
-    spares: int = 2
+    retries: int = 4
 
 
 PLAN = SearchPlan()
@@ -85,16 +85,23 @@ def box_overlap(box, other):
     return float(shared / max(union, 1e-9))
 
 
+def square_at(middle, side):
+    """The square of whole px about a point, pixel centres at integers."""
+    side = max(1, round(side))
+    x, y = (math.floor(place - (side - 1) / 2 + 0.5) for place in middle)
+    return x, y, side
+
+
 def whole_square(size):
     """The square around a whole picture of `size` (width, height)."""
-    return _square_at((np.array(size) - 1) / 2, max(size))
+    return square_at((np.array(size) - 1) / 2, max(size))
 
 
 def box_square(box):
     """The square around a person's box (x, y, width, height, px), with the margin of training."""
     x, y, width, height = box
     middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2])
-    return _square_at(middle, geometry.CROP_FACTOR * max(width, height))
+    return square_at(middle, geometry.CROP_FACTOR * max(width, height))
 
 
 def estimate_pose(square, refine=True):
@@ -114,16 +121,22 @@ def find_people(size, number=1, plan=PLAN):
     """The search for people anywhere on a picture: at most `number` poses, the surest first.
 
     First squares of several sizes all over the picture are looked at, then those around the surest
-    poses again. What is left of two poses that overlap is the surer one. Scores tell who is nobody
-    (`THRESHOLD`).
+    poses. Of two poses that overlap the surer one stays. Scores tell who is nobody (`THRESHOLD`).
 
     Args:
         size: width, height of the picture, px.
     """
     squares = cover_picture(size, plan)
     seen = _see(squares, *(yield squares))
-    around = [_square_around(pose) for pose in _drop_overlapping(seen)[: number + plan.spares]]
+    around = [_square_around(pose) for pose in _choose_again(seen, number, plan.retries)]
     return _drop_overlapping(_see(around, *(yield around)))[:number]
+
+
+def _choose_again(poses, number, retries):
+    """The surest poses, though they be one person's, and those of one person more than `number`."""
+    surest = sorted(poses, key=_by_score)[:retries]
+    apart = _drop_overlapping(poses)[: number + 1]
+    return surest + [pose for pose in apart if pose not in surest]
 
 
 def cover_picture(size, plan=PLAN):
@@ -153,24 +166,21 @@ def _see(squares, keypoints, scores):
     return [Pose(*seen) for seen in zip(keypoints, scores, squares, strict=True)]
 
 
+def _by_score(pose):
+    return -pose.score
+
+
 def _square_around(pose):
     low, high = pose.box
     # Joints that all lie in one place tell of no size: a quarter of what was seen, at least.
     side = max(MARGIN * (high - low).max(), pose.square[2] / 4)
-    return _square_at((low + high) / 2, side)
-
-
-def _square_at(middle, side):
-    """The square of whole px about a point, pixel centres at integers."""
-    side = max(1, round(side))
-    x, y = (math.floor(place - (side - 1) / 2 + 0.5) for place in middle)
-    return x, y, side
+    return square_at((low + high) / 2, side)
 
 
 def _drop_overlapping(poses):
     """The poses without those that overlap a surer one, the surest first."""
     kept = []
-    for pose in sorted(poses, key=lambda pose: -pose.score):
+    for pose in sorted(poses, key=_by_score):
         if all(box_overlap(pose.box, other.box) <= MAX_OVERLAP for other in kept):
             kept.append(pose)
     return kept
