@@ -5,6 +5,7 @@ from hourglass.geometry import CROP_FACTOR
 from hourglass.prediction.people import (
     MARGIN,
     MAX_OVERLAP,
+    MAX_SHARED,
     MIN_SIDE,
     PLAN,
     SURE,
@@ -141,6 +142,28 @@ def test_of_two_poses_that_overlap_the_surer_one_is_left():
     (pose, *others) = World(back, front).run(find_people((640, 480), 3))
     assert pose.score > 0.98
     assert not any(other.score >= THRESHOLD for other in others)
+
+
+@pytest.mark.parametrize(("num_shared", "number"), [(MAX_SHARED, 2), (MAX_SHARED + 1, 1)])
+def test_two_poses_that_share_a_trunk_are_one_person(num_shared, number):
+    def answer(search):
+        """Two looks at the same square: the second pose has its limbs far off."""
+        squares = next(search)
+        surer = person_at(100, 100, 200)
+        other = person_at(400, 490, 200)
+        other[6 : 6 + num_shared] = surer[6 : 6 + num_shared] + 0.09 * 200 * np.array([1, 0])
+        keypoints = np.stack([surer, other] + [surer] * (len(squares) - 2))
+        scores = np.full((len(squares), 16), 0.1)
+        scores[0], scores[1] = 0.9, 0.8
+        assert box_overlap(joints_box(surer), joints_box(other)) <= MAX_OVERLAP
+        again = search.send((keypoints, scores))
+        try:
+            search.send((keypoints[: len(again)], scores[: len(again)]))
+        except StopIteration as end:
+            return end.value
+
+    poses = answer(find_people((640, 480), 2))
+    assert sum(pose.score > 0.5 for pose in poses) == number
 
 
 def test_people_side_by_side_do_not_overlap():

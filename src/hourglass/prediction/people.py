@@ -18,7 +18,11 @@ import numpy as np
 from hourglass import geometry
 
 THRESHOLD = 0.5  # a pose of a lower score is nobody
-MAX_OVERLAP = 0.3  # of the boxes of two people, intersection over union
+# Two poses are one person's where their boxes overlap by more, intersection over union, or more
+# joints of one name lie in one place, to a part of the surer one's longer side.
+MAX_OVERLAP = 0.3
+MAX_SHARED = 3
+SAME_PLACE = 0.1
 MIN_SIDE = 16  # px; nobody is made out in a smaller square of a first round
 
 
@@ -121,7 +125,7 @@ def find_people(size, number=1, plan=PLAN):
     """The search for people anywhere on a picture: at most `number` poses, the surest first.
 
     First squares of several sizes all over the picture are looked at, then those around the surest
-    poses. Of two poses that overlap the surer one stays. Scores tell who is nobody (`THRESHOLD`).
+    poses. Of two poses of one person the surer one stays. Scores tell who is nobody (`THRESHOLD`).
 
     Args:
         size: width, height of the picture, px.
@@ -129,13 +133,13 @@ def find_people(size, number=1, plan=PLAN):
     squares = cover_picture(size, plan)
     seen = _see(squares, *(yield squares))
     around = [_square_around(pose) for pose in _choose_again(seen, number, plan.retries)]
-    return _drop_overlapping(_see(around, *(yield around)))[:number]
+    return _drop_doubles(_see(around, *(yield around)))[:number]
 
 
 def _choose_again(poses, number, retries):
     """The surest poses, though they be one person's, and those of one person more than `number`."""
     surest = sorted(poses, key=_by_score)[:retries]
-    apart = _drop_overlapping(poses)[: number + 1]
+    apart = _drop_doubles(poses)[: number + 1]
     return surest + [pose for pose in apart if pose not in surest]
 
 
@@ -177,10 +181,19 @@ def _square_around(pose):
     return square_at((low + high) / 2, side)
 
 
-def _drop_overlapping(poses):
-    """The poses without those that overlap a surer one, the surest first."""
+def _drop_doubles(poses):
+    """The poses without those of a person of whom there is a surer one, the surest first."""
     kept = []
     for pose in sorted(poses, key=_by_score):
-        if all(box_overlap(pose.box, other.box) <= MAX_OVERLAP for other in kept):
+        if not any(_is_same_person(pose, surer) for surer in kept):
             kept.append(pose)
     return kept
+
+
+def _is_same_person(pose, surer):
+    if box_overlap(pose.box, surer.box) > MAX_OVERLAP:
+        return True
+    # A trunk that both found, with legs of the one in the scenery, makes boxes that differ.
+    distances = np.linalg.norm(pose.keypoints - surer.keypoints, axis=1)
+    shared = distances <= SAME_PLACE * np.ptp(surer.box, axis=0).max()
+    return np.count_nonzero(shared) > MAX_SHARED
