@@ -242,18 +242,38 @@ class FakePredictor:
         return keypoints, np.full((len(views), 16), self.score)
 
 
-def predict_one(tmp_path, score, request):
-    """What is written of a grey picture of 80 x 60 px: the result, its record, its pixels."""
-    path, target = tmp_path / "photo.png", tmp_path / "out"
-    path.write_bytes(encode(Image.new("RGB", (80, 60), (90, 90, 90))))
-    (written,) = predict_files(FakePredictor(score), [(path, target)], request)
-    with Image.open(written.picture) as drawn:
-        return written, read_record(target), np.asarray(drawn)
+def pose_at(left, top, score):
+    """A line of joints, 15 px to the right and 40 down."""
+    keypoints = np.linspace((left, top), (left + 15, top + 40), 16)
+    return people.Pose(keypoints, np.full(16, score), (0, 0, 60), score)
 
 
-def test_whom_the_threshold_leaves_is_written_and_drawn(tmp_path):
-    written, record, drawn = predict_one(tmp_path, 0.6, Request(threshold=0.55))
-    assert written.scores == pytest.approx([0.6]) and written.best == pytest.approx(0.6)
+@pytest.fixture
+def predict_one(tmp_path, monkeypatch):
+    """What is written of a grey picture of 80 x 60 px: the result, its record, its pixels.
+
+    A search finds the poses given.
+    """
+
+    def predict(request, *poses):
+        def find_people(size, number):
+            assert (size, number) == ((80, 60), request.num_people)
+            yield [people.whole_square(size)]
+            return list(poses)
+
+        monkeypatch.setattr(people, "find_people", find_people)
+        path, target = tmp_path / "photo.png", tmp_path / "out"
+        path.write_bytes(encode(Image.new("RGB", (80, 60), (90, 90, 90))))
+        (written,) = predict_files(FakePredictor(0.01), [(path, target)], request)
+        with Image.open(written.picture) as drawn:
+            return written, read_record(target), np.asarray(drawn)
+
+    return predict
+
+
+def test_whom_the_threshold_leaves_is_written_and_drawn(predict_one):
+    written, record, drawn = predict_one(Request(threshold=0.55), pose_at(20, 10, 0.6))
+    assert (written.scores, written.best) == ([0.6], 0.6)
     (person,) = record["people"]
     assert person["score"] == 0.6
     assert list(person["joints"]) == list(JOINTS)
@@ -261,44 +281,37 @@ def test_whom_the_threshold_leaves_is_written_and_drawn(tmp_path):
     assert (drawn != 90).any()
 
 
-def test_below_the_threshold_there_is_nobody(tmp_path):
-    written, record, drawn = predict_one(tmp_path, 0.6, Request(threshold=0.65))
-    assert written.scores == [] and written.best == pytest.approx(0.6)
+def test_below_the_threshold_there_is_nobody(predict_one):
+    written, record, drawn = predict_one(Request(threshold=0.65), pose_at(20, 10, 0.6))
+    assert (written.scores, written.best) == ([], 0.6)
     assert record["people"] == []
     assert drawn.shape == (60, 80, 3) and (drawn == 90).all()
 
 
 @pytest.mark.parametrize("way", ["box", "whole"])
-def test_who_is_told_to_be_there_needs_no_score(tmp_path, way):
-    written, record, drawn = predict_one(tmp_path, 0.01, REQUESTS[way])
-    assert len(record["people"]) == len(written.scores) == 1
+def test_who_is_told_to_be_there_needs_no_score(predict_one, way):
+    written, record, drawn = predict_one(REQUESTS[way])
+    assert written.scores == pytest.approx([0.01])
+    assert len(record["people"]) == 1
     assert (drawn != 90).any()
 
 
 @pytest.mark.parametrize(
     ("way", "box"), [("search", None), ("box", [5, 10, 30, 25]), ("whole", None)]
 )
-def test_the_record_says_how_it_was_looked_and_in_what_coordinates(tmp_path, way, box):
-    _, record, _ = predict_one(tmp_path, 0.5, REQUESTS[way])
+def test_the_record_says_how_it_was_looked_and_in_what_coordinates(predict_one, way, box):
+    _, record, _ = predict_one(REQUESTS[way], pose_at(20, 10, 0.6))
     assert list(record) == ["image", "coordinates", "way", "box", "people"]
-    assert record["image"] == str(tmp_path / "photo.png")
+    assert record["image"].endswith("photo.png")
     assert record["coordinates"] == COORDINATES
     assert (record["way"], record["box"]) == (way, box)
 
 
-def test_every_person_is_written_and_drawn_the_surest_first(tmp_path, monkeypatch):
-    left = people.Pose(np.linspace((5, 10), (20, 50), 16), np.full(16, 0.9), (0, 0, 60))
-    right = people.Pose(np.linspace((60, 10), (75, 50), 16), np.full(16, 0.7), (20, 0, 60))
-    third = people.Pose(np.linspace((35, 10), (45, 50), 16), np.full(16, 0.4), (20, 0, 60))
-
-    def find_people(size, number):
-        assert (size, number) == ((80, 60), 3)
-        yield [people.whole_square(size)]
-        return [left, right, third]
-
-    monkeypatch.setattr(people, "find_people", find_people)
-    written, record, drawn = predict_one(tmp_path, None, Request(num_people=3, threshold=0.5))
-    assert written.scores == pytest.approx([0.9, 0.7]) and written.best == pytest.approx(0.9)
+def test_every_person_is_written_and_drawn_the_surest_first(predict_one):
+    left, right, unsure = pose_at(5, 10, 0.9), pose_at(60, 10, 0.7), pose_at(35, 10, 0.4)
+    request = Request(num_people=3, threshold=0.5)
+    written, record, drawn = predict_one(request, left, right, unsure)
+    assert (written.scores, written.best) == ([0.9, 0.7], 0.9)
     assert [person["score"] for person in record["people"]] == [0.9, 0.7]
     joints = [[(joint["x"], joint["y"]) for joint in person["joints"].values()]
               for person in record["people"]]  # fmt: skip

@@ -11,13 +11,13 @@ whole px of the upright picture; it may reach outside.
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hourglass import geometry
 
-THRESHOLD = 0.5  # a pose of a lower score is nobody
+THRESHOLD = 0.35  # a pose of a lower score is nobody
 # Two poses are one person's where their boxes overlap by more, intersection over union, or more
 # joints of one name lie in one place, to a part of the surer one's longer side.
 MAX_OVERLAP = 0.3
@@ -28,7 +28,7 @@ MIN_SIDE = 16  # px; nobody is made out in a smaller square of a first round
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How a picture is searched; the defaults were chosen by `experiments/box_free.py`.
+    """How a picture is searched; `experiments/box_free.py` compares others with the default.
 
     Attributes:
         zoom: side of the squares of one size to that of the next smaller ones.
@@ -44,6 +44,9 @@ class SearchPlan:
 
 
 PLAN = SearchPlan()
+# Joints that lie so far apart agree by 1 / e, in longer sides of the pose's box. What a network
+# sees where nobody is moves with the square that it looks at; a person stays.
+AGREEMENT = 0.2
 SURE = 0.2  # the least score of a joint that tells where a person is
 # Side of the square around the box of a pose's sure joints, in longer sides of the box. As training
 # cuts its views: joints lie within the body, whose height the view is CROP_FACTOR of.
@@ -57,16 +60,14 @@ class Pose:
     Attributes:
         keypoints: [16, 2], px of the upright picture. scores: [16], of each joint.
         square: what the network saw.
+        score: how sure the whole pose is, 0 to about 1: the mean of its joints' scores; of a search
+            the mean over all looks that hold the pose, as far as they agree with it.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray
     square: tuple
-
-    @property
-    def score(self):
-        """How sure the whole pose is: the mean of its joints' scores, 0 to about 1."""
-        return float(np.mean(self.scores))
+    score: float
 
     @property
     def box(self):
@@ -125,7 +126,8 @@ def find_people(size, number=1, plan=PLAN):
     """The search for people anywhere on a picture: at most `number` poses, the surest first.
 
     First squares of several sizes all over the picture are looked at, then those around the surest
-    poses. Of two poses of one person the surer one stays. Scores tell who is nobody (`THRESHOLD`).
+    poses. All looks together tell how sure each of these is (`Pose.score`, `THRESHOLD`). Of two
+    poses of one person the surer one stays.
 
     Args:
         size: width, height of the picture, px.
@@ -133,13 +135,14 @@ def find_people(size, number=1, plan=PLAN):
     squares = cover_picture(size, plan)
     seen = _see(squares, *(yield squares))
     around = [_square_around(pose) for pose in _choose_again(seen, number, plan.retries)]
-    return _drop_doubles(_see(around, *(yield around)))[:number]
+    poses = [_weigh(pose, seen) for pose in _see(around, *(yield around))]
+    return drop_doubles(poses)[:number]
 
 
 def _choose_again(poses, number, retries):
     """The surest poses, though they be one person's, and those of one person more than `number`."""
     surest = sorted(poses, key=_by_score)[:retries]
-    apart = _drop_doubles(poses)[: number + 1]
+    apart = drop_doubles(poses)[: number + 1]
     return surest + [pose for pose in apart if pose not in surest]
 
 
@@ -167,7 +170,27 @@ def _spread(length, side, step):
 
 
 def _see(squares, keypoints, scores):
-    return [Pose(*seen) for seen in zip(keypoints, scores, squares, strict=True)]
+    return [
+        Pose(points, sure, square, float(np.mean(sure)))
+        for points, sure, square in zip(keypoints, scores, squares, strict=True)
+    ]
+
+
+def _weigh(pose, looks):
+    """The pose with the score that its own look and those of the first round give it."""
+    low, high = joints_box(pose.keypoints)
+    # The whole picture's always: a pose that reaches beyond the picture is held by no other.
+    holding = [pose, looks[0], *(look for look in looks[1:] if _holds(look.square, low, high))]
+    places = np.stack([look.keypoints for look in holding])  # (looks, 16, 2)
+    distances = np.linalg.norm(places - pose.keypoints, axis=-1)
+    agreement = np.exp(-np.square(distances / max(AGREEMENT * (high - low).max(), 1e-9)))
+    scores = np.stack([look.scores for look in holding])
+    return replace(pose, score=float(np.mean(scores * agreement)))
+
+
+def _holds(square, low, high):
+    corner, side = np.array(square[:2]) - 0.5, square[2]
+    return bool((low >= corner).all() and (high <= corner + side).all())
 
 
 def _by_score(pose):
@@ -181,7 +204,7 @@ def _square_around(pose):
     return square_at((low + high) / 2, side)
 
 
-def _drop_doubles(poses):
+def drop_doubles(poses):
     """The poses without those of a person of whom there is a surer one, the surest first."""
     kept = []
     for pose in sorted(poses, key=_by_score):
