@@ -47,6 +47,7 @@ PLAN = SearchPlan()
 # Joints that lie so far apart agree by 1 / e, in longer sides of the pose's box. What a network
 # sees where nobody is moves with the square that it looks at; a person stays.
 AGREEMENT = 0.2
+MAX_WIDTH = 3.75  # side of the widest look that is asked about a pose, in the same
 SURE = 0.2  # the least score of a joint that tells where a person is
 # Side of the square around the box of a pose's sure joints, in longer sides of the box. As training
 # cuts its views: joints lie within the body, whose height the view is CROP_FACTOR of.
@@ -179,18 +180,20 @@ def _see(squares, keypoints, scores):
 def _weigh(pose, looks):
     """The pose with the score that its own look and those of the first round give it."""
     low, high = joints_box(pose.keypoints)
-    # The whole picture's always: a pose that reaches beyond the picture is held by no other.
-    holding = [pose, looks[0], *(look for look in looks[1:] if _holds(look.square, low, high))]
+    side = max((high - low).max(), 1e-9)
+    # A wider look may see another person; a pose beyond the picture is in no look but the widest.
+    holding = [look for look in looks if _holds(look.square, low, high, MAX_WIDTH * side)]
+    holding = [pose, *(holding or looks[:1])]
     places = np.stack([look.keypoints for look in holding])  # (looks, 16, 2)
     distances = np.linalg.norm(places - pose.keypoints, axis=-1)
-    agreement = np.exp(-np.square(distances / max(AGREEMENT * (high - low).max(), 1e-9)))
+    agreement = np.exp(-np.square(distances / (AGREEMENT * side)))
     scores = np.stack([look.scores for look in holding])
     return replace(pose, score=float(np.mean(scores * agreement)))
 
 
-def _holds(square, low, high):
+def _holds(square, low, high, max_side):
     corner, side = np.array(square[:2]) - 0.5, square[2]
-    return bool((low >= corner).all() and (high <= corner + side).all())
+    return side <= max_side and (low >= corner).all() and (high <= corner + side).all()
 
 
 def _by_score(pose):
