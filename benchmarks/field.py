@@ -38,6 +38,7 @@ from hourglass.network.predictor import PosePredictor
 from hourglass.network.storage import load_network
 from hourglass.params import load_params
 from hourglass.prediction.folding import prepare_network
+from hourglass.prediction.people import square_at
 from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
 from hourglass.records.images import crop_square, decode_image
@@ -140,22 +141,17 @@ def enter_blazepose(folder):
 
 def crop_box(person):
     """The square by which the recipe cuts a person's crop, whole px of the picture."""
-    return round_square(*geometry.view_square(person.center, person.scale))
+    return square_at(*geometry.view_square(person.center, person.scale))
 
 
 def label_box(person):
     """The square of the labels' box, with the margins that a person's view has around it."""
     joints = person.joints[person.joints_vis]
     low, high = joints.min(axis=0), joints.max(axis=0)
-    return round_square((low + high) / 2, geometry.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
+    return square_at((low + high) / 2, geometry.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
 
 
 SQUARES = {"Square of the recipe's crops": crop_box, "Square of the labels' box": label_box}
-
-
-def round_square(center, side):
-    side = max(1, round(side))
-    return *(math.floor(c + 0.5 - (side - 1) / 2) for c in center), side
 
 
 def stands_upright(person):

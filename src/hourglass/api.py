@@ -56,7 +56,7 @@ class Network:
         Returns:
             list of `people.Pose`, the surest first: `keypoints` [16, 2] (x, y), px of the picture,
             pixel centres at integers, joints in the order of `JOINTS`; `scores` [16] of the joints;
-            `score`, their mean. Empty where nobody is found.
+            `score`, how sure the whole pose is. Empty where nobody is found.
 
         Raises:
             UserError: not such a picture, box or number, or nothing of the picture is in the box.
