@@ -32,10 +32,7 @@ def build_hourglass(params):
     pictures = keras.Input((params.input_size, params.input_size, 3), name="pictures")
     # To -1..1, inside of the network: whoever loads it feeds plain pictures.
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
-    # No bias before a norm, which takes the mean off and adds a shift of its own.
-    x = _conv_norm_relu(
-        x, channels // 4, 7, STEM, strides=2, use_bias=False, kernel_initializer="glorot_uniform"
-    )
+    x = _conv_norm_relu(x, channels // 4, 7, STEM, strides=2, kernel_initializer="glorot_uniform")
     x = _residual(x, channels // 2, "stem_residual1")  # (N, S / 2, S / 2, C / 2)
     x = layers.MaxPool2D(name="stem_pool")(x)  # (N, S / 4, S / 4, C / 2)
     x = _residual(x, channels // 2, "stem_residual2")
@@ -76,8 +73,8 @@ def _residual(x, channels, name):
     if x.shape[-1] != channels:
         identity = _conv(x, channels, 1, f"{name}_identity")
     x = _norm_relu(x, name)
-    x = _conv_norm_relu(x, channels // 2, 1, f"{name}_conv1", use_bias=False)
-    x = _conv_norm_relu(x, channels // 2, 3, f"{name}_conv2", use_bias=False)
+    x = _conv_norm_relu(x, channels // 2, 1, f"{name}_conv1")
+    x = _conv_norm_relu(x, channels // 2, 3, f"{name}_conv2")
     x = _conv(x, channels, 1, f"{name}_conv3", kernel_initializer=RESIDUAL_INITIALIZER)
     # Neither norm nor ReLU after the sum, so that the identity runs through all blocks untouched
     # (He et al., Identity Mappings in Deep Residual Networks, arXiv 1603.05027).
@@ -112,14 +109,19 @@ def _norm_name(name):
 
 
 def _conv(x, channels, kernel, name, **settings):
-    settings = {"padding": "same", "kernel_initializer": "he_normal"} | settings
+    # No bias: all but the heads are read through norms alone, sums too, which take means off. A
+    # bias there has no gradient but what rounding leaves; Adam makes steps of that, in bfloat16
+    # full ones, until the means hide what lies on them.
+    settings = {"padding": "same", "kernel_initializer": "he_normal", "use_bias": False} | settings
     return layers.Conv2D(channels, kernel, name=name, **settings)(x)
 
 
 def _head(features, name):
     # float32 whatever the precision: sub-pixel decoding takes differences of neighbours.
     start = keras.initializers.RandomNormal(stddev=HEAD_STDDEV)
-    return _conv(features, NUM_JOINTS, 1, name, dtype="float32", kernel_initializer=start)
+    return _conv(
+        features, NUM_JOINTS, 1, name, dtype="float32", kernel_initializer=start, use_bias=True
+    )
 
 
 def _head_name(stack):
@@ -142,8 +144,7 @@ def scale_heatmaps(network, factor):
         head.set_weights([weight * factor for weight in head.get_weights()])
         if stack < num_stacks:  # the heatmaps are handed on to the next stack
             merge = network.get_layer(_merge_name(stack))
-            kernel, bias = merge.get_weights()
-            merge.set_weights([kernel / factor, bias])
+            merge.set_weights([weight / factor for weight in merge.get_weights()])
 
 
 def head_names(network):
