@@ -53,7 +53,7 @@ def test_the_field_is_named_by_its_variables(tmp_path):
         ([], '"lspet"'),
         (["FOLDER=my own", "MODEL=a b", "BLAZEPOSE=c"], '"my own" --model "a b" --blazepose "c"'),
     ):
-        command = ["make", "--dry-run", "field", python, *variables]
+        command = ["make", "--no-print-directory", "--dry-run", "field", python, *variables]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
         assert (
             done.stdout.splitlines()[-1].split()
