@@ -144,6 +144,7 @@ def find_workers():
     return found
 
 
+@pytest.mark.slow
 def test_the_stage_trains_on_the_cluster(cluster, project, stage, tmp_path):
     assert stage.wait(180) == 0, (tmp_path / "log").read_text()
     lines = (tmp_path / "log").read_text().splitlines()
