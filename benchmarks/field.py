@@ -34,10 +34,8 @@ from hourglass.annotations.persons import load_persons
 from hourglass.errors import UserError, exit_on_user_error
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
 from hourglass.frameworks import tf
-from hourglass.network.predictor import PosePredictor
-from hourglass.network.storage import load_network
 from hourglass.params import load_params
-from hourglass.prediction.folding import prepare_network
+from hourglass.prediction.finders import open_finder
 from hourglass.prediction.people import square_at
 from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
@@ -122,15 +120,14 @@ def has_measured_head(person, dataset):
 
 def enter_ours(path):
     """A network of ours, as `hourglass predict` runs it: with flip test, and without."""
-    network = prepare_network(load_network(path), "float32")
     for flip_test, name in ((True, f"{path.name}, flip test"), (False, path.name)):
-        predictor = PosePredictor(network, flip_test, "taylor")
-        yield Entrant(name, path, predictor.size, functools.partial(find_keypoints, predictor))
+        finder = open_finder(path, flip_test)
+        yield Entrant(name, path, finder.size, functools.partial(find_keypoints, finder))
 
 
-def find_keypoints(predictor, views):
-    keypoints, _ = predictor.predict_views(views)
-    return keypoints.numpy()
+def find_keypoints(finder, views):
+    keypoints, _ = finder(views)
+    return keypoints
 
 
 def enter_blazepose(folder):
