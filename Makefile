@@ -62,7 +62,7 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
 	rm -rf build $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses dvc_plots data/annotations \
-		data/tfrecords data/.stretches models/*.keras reports/figures reports/predictions.json))
+		data/tfrecords data/.stretches models/*.keras models/*.onnx reports/figures reports/predictions.json))
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 LOCKED := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.10 \

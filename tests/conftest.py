@@ -97,6 +97,26 @@ def model_file(tmp_path_factory, network):
     return path
 
 
+@pytest.fixture(scope="session")
+def onnx_file(tmp_path_factory, model_file):
+    """What `hourglass export` makes of `model_file`."""
+    from hourglass.exports.exporting import export_network
+
+    path = tmp_path_factory.mktemp("exported") / "hourglass.onnx"
+    export_network(model_file, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def half_file(tmp_path_factory, model_file):
+    """The same with weights of float16."""
+    from hourglass.exports.exporting import export_network
+
+    path = tmp_path_factory.mktemp("halved") / "half.onnx"
+    export_network(model_file, path, half=True)
+    return path
+
+
 @pytest.fixture
 def site():
     """A `server.Site` at work."""

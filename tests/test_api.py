@@ -127,7 +127,7 @@ def test_a_view_of_an_array_is_a_picture_too(loaded):
 
 
 def test_the_lines_of_the_readme_work(tmp_path, monkeypatch, model_file, capsys):
-    section = (ROOT / "README.md").read_text().partition("### In Python")[2].partition("\n## ")[0]
+    section = (ROOT / "README.md").read_text().partition("### In Python")[2].partition("\n##")[0]
     lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
     assert len(lines) >= 5
     monkeypatch.chdir(tmp_path)

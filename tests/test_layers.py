@@ -21,13 +21,14 @@ FOLDERS = {
     "evaluation": set(),
     "training": {"evaluation", "network", "records"},
     "prediction": {"evaluation", "network", "records"},
+    "exports": {"network", "prediction", "records", "synthetic"},
 }
 # The modules at the root, bottom up; only what users call, the last two, imports from the folders.
 ROOT_MODULES = [
     "errors", "shipped", "files", "skeleton", "geometry", "frameworks", "rejects", "params",
     "arguments", "api", "cli",
 ]  # fmt: skip
-STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
+STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "export")
 
 
 def folder_of(module):
@@ -78,7 +79,7 @@ def test_a_folder_says_what_it_owns_and_nothing_more(folder):
     assert len(docstring.value.value.splitlines()) == 1
 
 
-def test_the_pipeline_has_the_six_stages():
+def test_the_pipeline_has_the_seven_stages():
     assert tuple(read_pipeline()) == STAGES
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from helpers.paths import ROOT
 
-STAGES = ["download", "parse", "shard", "train", "predict", "evaluate"]
+STAGES = ["download", "parse", "shard", "train", "predict", "evaluate", "export"]
 SMALL = {
     ("data", "synthetic"): {"num_train": 12, "num_val": 6, "seed": 1},
     ("shard", "num_train_shards"): 3,
@@ -100,6 +100,7 @@ def test_all_stages_run_and_leave_their_files(project):
         f"val_000{k}_of_0002.tfrecords" for k in (1, 2)
     ]
     for name in ("reports/figures/contact_sheet.jpg", "reports/pckh.md", "models/hourglass.keras",
+                 "models/hourglass.onnx",
                  "reports/plots/pckh_curve.csv", "reports/plots/history.csv"):  # fmt: skip
         assert (folder / name).stat().st_size > 0
 
@@ -119,9 +120,10 @@ def test_a_second_run_has_nothing_to_do(project):
     ("changed", "stages"),
     [
         ("src/hourglass/prediction/drawing.py", ["predict"]),
-        ("src/hourglass/network/heatmaps.py", ["train", "predict"]),
+        ("src/hourglass/network/heatmaps.py", ["train", "predict", "export"]),
         ("src/hourglass/raw/downloads.py", ["download"]),
         ("src/hourglass/evaluation/reporting.py", ["evaluate"]),
+        ("src/hourglass/exports/onnx_format.py", ["export"]),
     ],
 )
 def test_changed_code_reruns_the_stages_that_import_it(project, changed, stages):
@@ -175,7 +177,7 @@ def test_an_experiment_in_a_copy_of_the_tree_reruns_training_and_what_follows(pr
     folder, _ = project
     raw = ("-C", "data/raw")  # not cached, so not there
     output = run(folder, "dvc", "exp", "run", "--temp", *raw, "-n", "slow", "-S", "train.lr=7e-4")
-    assert stages_run(output) == ["train", "predict", "evaluate"]
+    assert stages_run(output) == ["train", "predict", "evaluate", "export"]
     assert run(folder, "git", "status", "--porcelain", "-uno") == ""
     run(folder, "dvc", "exp", "apply", "slow")
     assert (folder / "src").is_symlink()  # and not the code itself, committed in its place

@@ -11,15 +11,20 @@ import zipfile
 import pytest
 
 from helpers.paths import ROOT
+from hourglass.exports.proof import FLOAT32, compare_with_keras
+from hourglass.files import file_digest
 from hourglass.network.hourglass import build_hourglass
 from hourglass.network.storage import load_network, read_trained_on
 from hourglass.params import load_params
+from hourglass.prediction.keras_finder import load_predictor
+from hourglass.prediction.onnx_finder import OnnxFinder
 from hourglass.shipped import shipped_network
 from hourglass.skeleton import PCKH_GROUPS
 
 CARD = (ROOT / "src/hourglass/shipped/MODEL_CARD.md").read_text()
 REPORTS = ROOT / "lspet" / "reports"
 MAX_BYTES = 12_000_000
+NETWORKS = ("photographs.keras", "photographs.onnx")
 needs_scores = pytest.mark.skipif(
     not (REPORTS / "metrics.json").is_file(), reason="the scores of lspet/ are not committed"
 )
@@ -39,7 +44,8 @@ def read_curve(threshold):
 
 
 def test_it_is_no_larger_than_a_repository_stands():
-    assert shipped_network().stat().st_size <= MAX_BYTES
+    for name in NETWORKS:
+        assert shipped_network().with_name(name).stat().st_size <= MAX_BYTES
 
 
 def test_it_is_of_the_recipe_for_photographs():
@@ -48,6 +54,16 @@ def test_it_is_of_the_recipe_for_photographs():
     assert read_trained_on(shipped_network()) == "lspet"
     assert shipped.input_shape == recipe.input_shape
     recipe.set_weights(shipped.get_weights())  # a ValueError, were they of other sizes
+
+
+def test_what_was_exported_of_it_finds_what_it_finds():
+    exported = OnnxFinder(shipped_network().with_suffix(".onnx"))
+    remake = "hourglass export --model src/hourglass/shipped/photographs.keras"
+    assert exported.about["made_from"] == file_digest(shipped_network()), remake
+    assert (exported.about["flip_test"], exported.trained_on) == (True, "lspet")
+    assert "research" in exported.about["licence"]
+    proof = compare_with_keras(exported, load_predictor(shipped_network(), True), FLOAT32)
+    assert proof.distance <= 0.01 and proof.num_firm > 0.9 * proof.num_joints
 
 
 def test_the_card_is_filled_in():
@@ -73,17 +89,17 @@ def test_the_readmes_scores_are_those_of_the_pipeline():
 def test_an_installation_has_the_network_and_its_card(tmp_path):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "photographs.keras")
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "photographs.*")
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=ignore)
-    (tmp_path / "src/hourglass/shipped/photographs.keras").write_bytes(b"weights")
+    for name in NETWORKS:
+        (tmp_path / "src/hourglass/shipped" / name).write_bytes(b"weights")
     command = [sys.executable, "-m", "pip", "wheel", ".", "--quiet", "--no-deps"]
     command += ["--no-build-isolation", "--disable-pip-version-check", "--wheel-dir", "dist"]
     subprocess.run(command, cwd=tmp_path, check=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if "/shipped/" in name}
-        assert archive.read("hourglass/shipped/photographs.keras") == b"weights"
+        assert all(archive.read(f"hourglass/shipped/{name}") == b"weights" for name in NETWORKS)
     assert names == {
-        f"hourglass/shipped/{name}"
-        for name in ("__init__.py", "MODEL_CARD.md", "photographs.keras")
+        f"hourglass/shipped/{name}" for name in ("__init__.py", "MODEL_CARD.md", *NETWORKS)
     }

@@ -9,6 +9,7 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     training          the loop and all that belongs to a run             stage train
     cluster           what runs on Ray                                   stages shard, train
     prediction        predictions, figures; photographs                  stage predict, the command
+    exports           a network as one file for another runtime          stage export, the command
     evaluation        PCKh and its reports                               stage evaluate
     shipped           the network for photographs that comes with it     the command, the API
 
@@ -30,6 +31,7 @@ Words, one for each thing:
     pose         one person's keypoints with their scores, as seen in one square
     stored       of the pictures in the TFRecords; original: of the dataset's pictures
     network      the Keras model alone; loss model, predictor: with what surrounds it
+    joint finder what runs a network on views, whatever it is: Keras, or onnxruntime on an export
     stretch      pictures that follow one another in an archive, and the records of their persons
     record       an annotation's JSON object, or a serialized example; reject: one that was left out
 """

@@ -22,12 +22,14 @@ def load(path=None, flip_test=True):
     """A trained network, ready for pictures.
 
     Args:
-        path: its `.keras` file. None: the network that comes with the package, trained on
-            photographs of sports, for research use alone (`shipped/MODEL_CARD.md`).
+        path: its `.keras` file, or what `hourglass export` made of it, `.onnx`. None: the network
+            that comes with the package, trained on photographs of sports, for research use alone
+            (`shipped/MODEL_CARD.md`).
         flip_test: look at each picture in a mirror too: twice the time, more exact.
 
     Raises:
-        UserError: the file is missing or damaged, or holds another kind of network.
+        UserError: the file is missing or damaged, holds another kind of network, or was exported
+            for another `flip_test`.
     """
     return Network(open_finder(path or shipped_network(), flip_test))
 

@@ -1,4 +1,4 @@
-"""The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`."""
+"""The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`, `hourglass export`."""
 
 import contextlib
 import math
@@ -9,7 +9,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hourglass.arguments import add_predict_options, check_ways, join_box
+from hourglass.arguments import (
+    add_export_options,
+    add_predict_options,
+    check_ways,
+    join_box,
+    name_export,
+)
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.people import THRESHOLD
@@ -43,6 +49,13 @@ def make_parser():
     )  # fmt: skip
     add_predict_options(predict, MODEL, THRESHOLD)
     predict.set_defaults(run=run_predict)
+    text = "write a trained network for another runtime"
+    export = commands.add_parser(
+        "export", help=text, description=f"{text[0].upper()}{text[1:]}, as one file from pixels of "
+        "a square to keypoints, and hold it against Keras.",
+    )  # fmt: skip
+    add_export_options(export, MODEL)
+    export.set_defaults(run=run_export)
     return parser
 
 
@@ -82,6 +95,22 @@ def run_predict(options):
         sys.exit(1)
     if failed:
         raise UserError(f"{failed} of {len(outputs)} files could not be used")
+
+
+def run_export(options):
+    """Write the network as one file of another runtime."""
+    model = options.model or find_model()
+    # A network that comes with the package is in a folder of others.
+    name = model if options.model or model == MODEL else Path(model.name)
+    target = name_export(options.out, options.format, name)
+    # TensorFlow: not for `--help`
+    from hourglass.exports.exporting import export_network
+
+    proof = export_network(model, target, options.format, options.half, not options.no_flip_test)
+    print(
+        f"{show_path(target)}: at most {proof.distance:.1g} px from Keras, in {proof.num_firm} of "
+        f"{proof.num_joints} joints of drawn figures"
+    )
 
 
 def make_request(options):

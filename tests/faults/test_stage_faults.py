@@ -26,10 +26,11 @@ from hourglass.annotations.persons import load_persons, save_persons
 from hourglass.network.hourglass import build_hourglass
 from hourglass.network.storage import save_network
 
-STAGES = ("download", "parse", "shard", "train", "predict", "evaluate")
-# Training takes seconds to build its graph; one case of it is enough for every day.
+STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "export")
+# These take seconds to build their graphs; one case of each is enough for every day.
 MOSTLY_QUICK = [
-    pytest.param(stage, marks=pytest.mark.slow) if stage == "train" else stage for stage in STAGES
+    pytest.param(stage, marks=pytest.mark.slow) if stage in ("train", "export") else stage
+    for stage in STAGES
 ]
 OUTS = {
     "download": "data/raw",
@@ -38,18 +39,20 @@ OUTS = {
     "train": "models",
     "predict": "reports",
     "evaluate": "reports",
+    "export": "models",
 }
 RAW = Path("data/raw/synthetic")
 ANNOTATIONS = Path("data/annotations")
 REJECTS = ANNOTATIONS / "rejects.csv"
 SHARDS = Path("data/tfrecords")
 MODEL = Path("models/hourglass.keras")
+EXPORTED = Path("models/hourglass.onnx")
 PREDICTIONS = Path("reports/predictions.json")
 
 
 @pytest.fixture(scope="session")
 def stages():
-    """The six stages; the shard stage writes its shards here, without Ray."""
+    """The seven stages; the shard stage writes its shards here, without Ray."""
     modules = {name: load_stage(name) for name in STAGES}
     modules["shard"].start_ray = lambda _: None
     modules["shard"].write_shards = write_shards
@@ -109,6 +112,8 @@ def test_a_stage_in_an_empty_folder_is_one_line(run, stage):
     line = "params.yaml: not found; run this in a folder that has a params.yaml"
     if stage == "evaluate":  # it has no parameters
         line = "data/annotations/validation.json: "
+    elif stage == "export":  # nor this
+        line = "models/hourglass.keras: no such model; "
     assert_one_line(run_unchanged(run, stage), line)
 
 
@@ -118,6 +123,7 @@ MISSING = {
     "train": (SHARDS, "data/tfrecords/index.json: missing; run `dvc repro shard`"),
     "predict": (MODEL, "models/hourglass.keras: no such model; train one "),
     "evaluate": (PREDICTIONS, "predictions.json: not found; run `dvc repro predict`"),
+    "export": (MODEL, "models/hourglass.keras: no such model; train one "),
 }
 
 
@@ -146,7 +152,12 @@ def test_a_stage_run_twice_gives_the_same_bytes(project, stage):
 @pytest.mark.parametrize("stage", MOSTLY_QUICK)
 def test_a_stage_whose_outs_are_gone_gives_the_same_bytes(project, stage):
     before = files_below(OUTS[stage])
-    kept = {"predict": ["metrics.json", "pckh.md", "plots"], "evaluate": ["figures"]}.get(stage, [])
+    kept = {
+        "train": [EXPORTED.name],
+        "predict": ["metrics.json", "pckh.md", "plots"],
+        "evaluate": ["figures"],
+        "export": [MODEL.name],
+    }.get(stage, [])
     for path in Path(OUTS[stage]).iterdir():
         if stage == "evaluate" and path.name == PREDICTIONS.name:
             continue
@@ -171,8 +182,13 @@ def test_what_a_killed_stage_left_is_overwritten(project, stage):
         "train": MODEL.with_name(".hourglass.keras.tmp"),
         "predict": PREDICTIONS.with_name(".predictions.json.tmp"),
         "evaluate": Path("reports/.metrics.json.tmp"),
+        "export": EXPORTED.with_name(".hourglass.onnx.tmp"),
     }
-    locks = {"download": RAW / ".lock", "train": Path("models/.train.lock")}
+    locks = {
+        "download": RAW / ".lock",
+        "train": Path("models/.train.lock"),
+        "export": Path("models/.export.lock"),
+    }
     left[stage].write_bytes(b"half a file")
     locks.get(stage, Path(OUTS[stage]).parent / f".{stage}.lock").write_text("4194303")
     assert project(stage)[0] == 0
@@ -216,6 +232,7 @@ LOCKS = {
     "train": ("models/.train.lock", "training here"),
     "predict": ("reports/.predict.lock", "predicting here"),
     "evaluate": ("reports/.evaluate.lock", "writing the scores to reports"),
+    "export": ("models/.export.lock", "exporting here"),
 }
 
 
@@ -241,6 +258,7 @@ FULL = [
     ("predict", PREDICTIONS),
     ("evaluate", Path("reports/metrics.json")),
     ("evaluate", Path("reports/plots/pckh_curve.png")),
+    pytest.param("export", EXPORTED, marks=pytest.mark.slow),
 ]
 
 
@@ -443,7 +461,9 @@ PARAMS = {
 }
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "evaluate"])
+@pytest.mark.parametrize(
+    "stage", [stage for stage in STAGES if stage not in ("evaluate", "export")]
+)
 @pytest.mark.parametrize("fault", PARAMS)
 def test_a_fault_in_params_is_one_line_before_any_work(project, stage, fault):
     params = yaml.safe_load(Path("params.yaml").read_text())

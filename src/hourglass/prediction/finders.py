@@ -8,19 +8,69 @@ float32 [n, 16, 2], px of the views, pixel centres at integers, and scores float
     trained_on   the name of the dataset that its network was trained on; None where it is not known
 """
 
+import ctypes
+from pathlib import Path
+
+from hourglass.errors import UserError
+from hourglass.files import file_digest
+
 
 def open_finder(path, flip_test, num_pictures=1):
     """The joint finder of a trained network.
 
+    Beside a `.keras` file, on a machine without an NVIDIA driver, an exported one of the same name,
+    with the same weights and flip test, takes its place: it needs no TensorFlow, and the joints are
+    the same to 0.01 px. One that is of another network is left alone.
+
     Args:
-        path: its `.keras` file.
+        path: its `.keras` file, or the `.onnx` file that `hourglass export` made of it.
         flip_test: look at each view in a mirror too.
         num_pictures: that it will be shown, as far as is known: many are shared by all GPUs.
 
     Raises:
-        UserError: the file is missing or damaged, or holds another kind of network.
+        UserError: the file is missing or damaged, holds another kind of network, or was exported
+            for another `flip_test`.
     """
-    # TensorFlow: not for those who open none
+    path = Path(path)
+    if path.suffix == ".onnx":
+        return _open_exported(path, flip_test)
+    if finder := _find_exported(path, flip_test):
+        return finder
+    # TensorFlow: not where something else does its work
     from hourglass.prediction.keras_finder import load_keras_finder
 
     return load_keras_finder(path, flip_test, num_pictures)
+
+
+def _open_exported(path, flip_test):
+    # onnxruntime: not for those who open none
+    from hourglass.prediction.onnx_finder import OnnxFinder
+
+    finder = OnnxFinder(path)
+    if finder.about["flip_test"] is not flip_test:
+        way = "with" if finder.about["flip_test"] else "without"
+        raise UserError(
+            f"{path}: was exported {way} flip test; ask for that, or name the .keras file"
+        )
+    return finder
+
+
+def _find_exported(path, flip_test):
+    """What was exported of exactly this network beside it; None where nothing was."""
+    beside = path.with_suffix(".onnx")
+    if not (path.is_file() and beside.is_file()) or has_nvidia_driver():
+        return None
+    from hourglass.prediction.onnx_finder import OnnxFinder
+
+    finder = OnnxFinder(beside)
+    wanted = {"made_from": file_digest(path), "flip_test": flip_test, "weights": "float32"}
+    return finder if wanted.items() <= finder.about.items() else None
+
+
+def has_nvidia_driver():
+    """Whether a GPU may be there, for which TensorFlow is worth its start."""
+    try:
+        ctypes.CDLL("libcuda.so.1")  # what TensorFlow looks for too
+    except OSError:
+        return False
+    return True

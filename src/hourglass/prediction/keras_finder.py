@@ -36,6 +36,11 @@ def load_keras_finder(path, flip_test, num_pictures):
     Raises:
         UserError: as there.
     """
+    return KerasFinder(load_predictor(path, flip_test, num_pictures), read_trained_on(path))
+
+
+def load_predictor(path, flip_test, num_pictures=1):
+    """The same as a predictor of views."""
     # TensorFlow refuses where the caller's program has used it before: it keeps what it has.
     with contextlib.suppress(RuntimeError):
         grow_memory()
@@ -43,5 +48,4 @@ def load_keras_finder(path, flip_test, num_pictures):
     scope = choose_strategy().scope() if num_pictures > BATCH_SIZE else contextlib.nullcontext()
     with scope:
         network = prepare_network(load_network(path), "float32")
-        predictor = PosePredictor(network, flip_test, "taylor")
-    return KerasFinder(predictor, read_trained_on(path))
+        return PosePredictor(network, flip_test, "taylor")

@@ -1,0 +1,202 @@
+"""What each exported form of a network costs and how far it is from Keras; the command's time.
+
+usage: python benchmarks/exports.py [FOLDER] [--model FILE] [--rounds N] [--before DIR]
+
+FOLDER has been through `dvc repro parse`: its photographs stand for real pictures, each in the
+square that the recipe's crops are cut by; without it drawn figures stand alone. FILE is a `.keras`
+file; without it, the shipped one. DIR is another checkout, without exports.
+
+The last table has, of each form, its bytes, the largest distance of a joint from Keras' on drawn
+and on real pictures, and milliseconds a picture on one core, one at a time, flip test included.
+Then what becomes of a file that tf2onnx left broken. Before that there are seconds from `hourglass
+predict` to the drawn picture on the disk, of one photograph, all sides in turns: warm, and with all
+files of the program and the network out of the system's memory first ("cold": as far as no other
+process holds them).
+"""
+
+import argparse
+import functools
+import itertools
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from field import crop_box, open_field, use_one_core
+from measure import describe_machine, measure_rates, number
+
+from hourglass import geometry
+from hourglass.errors import UserError, exit_on_user_error
+from hourglass.exports import onnx_format
+from hourglass.exports.exporting import export_network
+from hourglass.exports.tensorflow_formats import open_litert, open_saved_model
+from hourglass.prediction.keras_finder import load_keras_finder
+from hourglass.prediction.onnx_finder import OnnxFinder
+from hourglass.prediction.people import square_at
+from hourglass.records.images import crop_square, decode_image
+from hourglass.shipped import shipped_network
+from hourglass.synthetic.pictures import draw_picture
+
+ROOT = Path(__file__).parents[1]
+NUM_PICTURES, SEED = 50, 2
+FORMS = {
+    "ONNX": ("net.onnx", "onnx", False, OnnxFinder),
+    "ONNX, float16": ("half.onnx", "onnx", True, OnnxFinder),
+    "LiteRT": ("net.tflite", "litert", False, open_litert),
+    "LiteRT, float16": ("half.tflite", "litert", True, open_litert),
+    "SavedModel": ("net", "saved_model", False, open_saved_model),
+}
+COMMAND = "from hourglass.cli import main; main()"
+
+
+@exit_on_user_error
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--model", type=Path, default=shipped_network())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--before", type=Path)
+    options = parser.parse_args()
+    print(describe_machine(), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        # Before this process is bound to one core, which its children would be as well.
+        print_command_times(options, Path(folder))
+        use_one_core()
+        print_forms(options, Path(folder))
+        show_broken_export(options.model, Path(folder))
+
+
+def print_forms(options, folder):
+    keras = load_keras_finder(options.model, True, 1)
+    views = {"drawn": draw_views(keras.size)}
+    if options.folder:
+        views["real"] = cut_photographs(options.folder, keras.size)
+    finders = {"Keras": keras}
+    for name, (file, kind, half, open_file) in FORMS.items():
+        export_network(options.model, folder / file, kind, half)
+        finders[name] = open_file(folder / file)
+    runs = {
+        name: functools.partial(run_singly, find, views["drawn"]) for name, find in finders.items()
+    }
+    rates = measure_rates(runs, options.rounds)
+    print(f"\n| | bytes |{''.join(f' px off, {kind} |' for kind in views)} ms a picture |")
+    print(f"|---|---:|{'---:|' * len(views)}---:|")
+    for name, find in finders.items():
+        path = options.model if name == "Keras" else folder / FORMS[name][0]
+        distances = "".join(f" {largest_distance(find, keras, v):.2g} |" for v in views.values())
+        milliseconds = 1000 / statistics.median(rates[name])
+        print(f"| {name} | {count_bytes(path):,} |{distances} {number(milliseconds)} |", flush=True)
+
+
+def draw_views(size):
+    """Drawn figures, uint8 [50, S, S, 3], other ones than an export is proven on."""
+    views = []
+    for index in range(NUM_PICTURES):
+        picture, (person, *_) = draw_picture(SEED, index)
+        center = np.array(person["center"]) - 1
+        square = square_at(*geometry.view_square(center, person["scale"]))
+        views.append(np.asarray(crop_square(picture, 1, square, size)))
+    return np.stack(views)
+
+
+def cut_photographs(folder, size):
+    """Persons of photographs, uint8 [50, S, S, 3], evenly out of the validation split."""
+    persons, archive = open_field(folder)
+    chosen = persons[:: max(1, len(persons) // NUM_PICTURES)][:NUM_PICTURES]
+    with archive:
+        return np.stack(
+            [
+                crop_square(decode_image(archive.read(p.image))[0], 1, crop_box(p), size)
+                for p in chosen
+            ]
+        )
+
+
+def run_singly(find_joints, views):
+    for view in views:
+        find_joints(view[None])
+    return len(views)
+
+
+def largest_distance(find_joints, keras, views):
+    """Px of the views, of any joint, sure or not."""
+    keypoints, expected = find_joints(views)[0], keras(views)[0]
+    return float(np.linalg.norm(keypoints - expected, axis=-1).max())
+
+
+def count_bytes(path):
+    files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def show_broken_export(model, folder):
+    """An export whose graph is as tf2onnx leaves it, with an operation of a type ONNX has not."""
+    repair = onnx_format._cast_truths
+    onnx_format._cast_truths = lambda graph: None
+    try:
+        export_network(model, folder / "broken.onnx")
+    except UserError as error:
+        left = [path.name for path in folder.iterdir() if "broken" in path.name]
+        print(f"\na broken export: {error}\nleft of it: {left or 'nothing'}")
+    finally:
+        onnx_format._cast_truths = repair
+
+
+def print_command_times(options, folder):
+    """Seconds from the command to the picture on the disk, with and without what was exported."""
+    alone, beside = folder / "alone" / "net.keras", folder / "beside" / "net.keras"
+    for path in (alone, beside):
+        path.parent.mkdir()
+        shutil.copy(options.model, path)
+    # As a command: TensorFlow must not start here before it is bound to one core.
+    run_command(ROOT, ["export", "--model", str(beside)])
+    commands = {"Keras": (ROOT, alone), "onnxruntime": (ROOT, beside)}
+    if options.before:
+        commands = {f"Keras, {options.before}": (options.before, alone)} | commands
+    print("\n| `hourglass predict photo.jpg` | " + " | ".join(commands) + " |")
+    print(f"|---|{'---:|' * len(commands)}", flush=True)
+    for way, cold in itertools.product(([], ["--whole"]), (False, True)):
+        seconds = {name: [] for name in commands}
+        for _ in range(options.rounds + 1):  # the first one does not count
+            for name, (checkout, model) in commands.items():
+                if cold:
+                    forget_files(Path(sys.prefix), checkout / "src", model.parent)
+                seconds[name].append(time_command(checkout, model, way, folder))
+        cells = " | ".join(f"{statistics.median(times[1:]):.2f} s" for times in seconds.values())
+        name = f"{' '.join(way) or 'search'}, {'cold' if cold else 'warm'}"
+        print(f"| {name} | {cells} |", flush=True)
+
+
+def time_command(checkout, model, way, folder):
+    photo, out = ROOT / "docs" / "photograph.jpg", folder / "poses"
+    arguments = ["predict", str(photo), "--out", str(out), "--model", str(model), *way]
+    start = time.perf_counter()
+    run_command(checkout, arguments)
+    return time.perf_counter() - start
+
+
+def run_command(checkout, arguments):
+    """Run `hourglass` by the code of a checkout."""
+    paths = filter(None, [str(checkout.resolve() / "src"), os.environ.get("PYTHONPATH")])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
+def forget_files(*folders):
+    """Drop the files from the system's memory, as far as nobody else uses them."""
+    os.sync()  # what is not on the disk stays
+    for folder in folders:
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                with open(path, "rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""A trained network written for another runtime, and held against Keras before it has its name."""
+
+import contextlib
+import os
+import shutil
+
+from hourglass.errors import UserError, one_line
+from hourglass.exports.graph import build_graph
+from hourglass.exports.proof import FLOAT16, FLOAT32, compare_with_keras
+from hourglass.exports.tensorflow_formats import (
+    open_litert,
+    open_saved_model,
+    write_litert,
+    write_saved_model,
+)
+from hourglass.files import atomic_path, file_digest
+from hourglass.network.storage import read_trained_on
+from hourglass.prediction.about import describe_export
+from hourglass.prediction.keras_finder import load_predictor
+from hourglass.prediction.onnx_finder import OnnxFinder
+
+
+def export_network(path, target, kind="onnx", half=False, flip_test=True):
+    """Write all that lies between pixels of a square and keypoints as one file.
+
+    That is the network with its norms folded, the flip test, and the decoding ("taylor").
+
+    Args:
+        path: the network's `.keras` file.
+        target: pathlib.Path to write: a file, or, of "saved_model", a folder that is not there yet.
+        kind: "onnx", "litert" or "saved_model".
+        half: keep the kernels as float16: half the bytes, up to 0.1 px off.
+        flip_test: look at each picture in a mirror too.
+
+    Returns:
+        A `proof.Proof`.
+
+    Raises:
+        UserError: the network cannot be loaded, or what was written does not find the joints that
+            Keras finds; then nothing is left of it.
+    """
+    write, open_file = _find_format(kind, half)
+    make_whole = _atomic_folder if kind == "saved_model" else atomic_path
+    predictor = load_predictor(path, flip_test)
+    about = describe_export(
+        predictor.size, flip_test, half, read_trained_on(path), file_digest(path)
+    )
+    with make_whole(target) as temporary:
+        try:
+            write(build_graph(predictor), about, half, temporary)
+            find_joints = open_file(temporary)
+            return compare_with_keras(find_joints, predictor, FLOAT16 if half else FLOAT32)
+        except OSError:
+            raise  # the disk's, who knows its file
+        except Exception as error:  # whatever a converter or a runtime makes of what it cannot do
+            raise UserError(
+                f"{target}: not written, since it does not work: {one_line(error)[:300]}; "
+                "try another --format"
+            ) from error
+
+
+def _find_format(kind, half):
+    """The format's writer, and what opens a file of it as a joint finder."""
+    if kind == "litert":
+        return write_litert, open_litert
+    if kind == "saved_model":
+        if half:
+            raise UserError(
+                "--half is for onnx and litert: a SavedModel keeps its weights as they are"
+            )
+        return write_saved_model, open_saved_model
+    try:
+        from hourglass.exports.onnx_format import write_onnx
+    except ImportError as error:
+        raise UserError(
+            f"no module {error.name}, which writes ONNX: `pip install 'hourglass[pipeline]'`"
+        ) from None
+    return write_onnx, OnnxFinder
+
+
+@contextlib.contextmanager
+def _atomic_folder(path):
+    """Yield a path for a new folder beside `path`; on success it is renamed to `path`."""
+    if path.exists():
+        raise UserError(f"{path}: is there already; remove it, or choose another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""The joint finder that onnxruntime runs on the CPU, of an exported file: without TensorFlow."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import onnxruntime
+
+from hourglass.errors import UserError, one_line
+from hourglass.prediction.about import NAME, read_about
+
+BATCH_SIZE = 16
+# The file's own SHA-256, as if zeros stood here: bytes that changed would move joints unseen.
+SEAL = "hourglass_seal"
+NO_DIGEST = "0" * 64
+_SEALED = re.compile(SEAL.encode() + rb"\x12@([0-9a-f]{64})")  # in protobuf: 64 bytes of field 2
+_AGAIN = "`hourglass export` writes it again"
+
+
+class OnnxFinder:
+    """A joint finder (`finders.py`) of an exported file.
+
+    Attributes:
+        about: what the file says of itself (`about.py`).
+    """
+
+    batch_size = BATCH_SIZE
+
+    def __init__(self, path):
+        """Load the file.
+
+        Raises:
+            UserError: it is missing, damaged, or not of `hourglass export`.
+        """
+        data = _read(path)
+        check_seal(data, path)
+        self._session = _start(data, path)
+        self.about = read_about(self._session.get_modelmeta().custom_metadata_map.get(NAME), path)
+        self.size = self.about["input_size"]
+        self.trained_on = self.about["trained_on"]
+
+    def __call__(self, views):
+        """The keypoints of the views and their scores."""
+        return tuple(self._session.run(["keypoints", "scores"], {"pictures": views}))
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {_AGAIN}, or name another") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; fix it or name another") from None
+
+
+def seal(data):
+    """The bytes of a file with its own digest in the place of `NO_DIGEST`."""
+    empty, digest = NO_DIGEST.encode(), hashlib.sha256(data).hexdigest()
+    return _SEALED.sub(lambda match: match[0].replace(empty, digest.encode()), data, count=1)
+
+
+def check_seal(data, path):
+    """Refuse bytes that are not as `seal` left them.
+
+    Raises:
+        UserError: no exported file, or one that has changed since.
+    """
+    found = _SEALED.search(data)
+    if found is None:
+        raise UserError(f"{path}: not a whole network of `hourglass export`; {_AGAIN}")
+    start, end = found.span(1)
+    unsealed = data[:start] + NO_DIGEST.encode() + data[end:]
+    if hashlib.sha256(unsealed).hexdigest().encode() != found[1]:
+        raise UserError(f"{path}: damaged, or changed since its export; {_AGAIN}")
+
+
+def _start(data, path):
+    options = onnxruntime.SessionOptions()
+    # Its own choice binds threads to cores that this process may not have.
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.log_severity_level = 4  # fatal: what goes wrong is raised
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common class
+        reason = one_line(error)[:200]
+        raise UserError(f"{path}: onnxruntime cannot load it: {reason}; {_AGAIN}") from None

@@ -1,0 +1,25 @@
+"""Write the trained network for onnxruntime, from pixels of a square to keypoints, as one file.
+
+reads   models/hourglass.keras
+writes  models/hourglass.onnx
+params  none
+"""
+
+from pathlib import Path
+
+from hourglass.errors import exit_on_user_error, stage_parser
+from hourglass.files import exclusive_lock
+
+
+@exit_on_user_error
+def main():
+    stage_parser(__doc__).parse_args()
+    # TensorFlow: not for `--help`
+    from hourglass.exports.exporting import export_network
+
+    with exclusive_lock("models/.export.lock", "exporting here"):
+        export_network(Path("models/hourglass.keras"), Path("models/hourglass.onnx"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.networks import random_pictures
+from helpers.paths import ROOT
+from hourglass.errors import UserError
+from hourglass.geometry import apply_transform, square_transform
+from hourglass.prediction.keras_finder import load_keras_finder
+from hourglass.prediction.onnx_finder import NO_DIGEST, SEAL, OnnxFinder, check_seal, seal
+from hourglass.records.images import crop_square
+from hourglass.synthetic.pictures import draw_picture
+
+
+@pytest.fixture(scope="module")
+def finder(onnx_file):
+    return OnnxFinder(onnx_file)
+
+
+def test_it_says_what_it_wants_and_what_it_is(finder):
+    assert (finder.size, finder.batch_size, finder.trained_on) == (32, 16, "mpii")
+    assert finder.about["flip_test"] is True
+
+
+@pytest.mark.parametrize("number", [1, 3, 17])
+def test_it_finds_what_keras_finds(finder, model_file, number):
+    views = random_pictures(number).astype(np.uint8)
+    keypoints, scores = finder(views)
+    assert type(keypoints) is type(scores) is np.ndarray
+    assert (keypoints.shape, scores.shape) == ((number, 16, 2), (number, 16))
+    assert keypoints.dtype == scores.dtype == np.float32
+    expected, expected_scores = load_keras_finder(model_file, True, 1)(views)
+    np.testing.assert_allclose(keypoints, expected, atol=0.01)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+
+
+def test_the_lines_of_the_readme_find_the_same(tmp_path, monkeypatch, onnx_file, finder, capsys):
+    text = (ROOT / "README.md").read_text().partition("### Without this package")[2]
+    section = text.partition("are enough then:")[2].partition("\n##")[0]
+    lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
+    assert len(lines) >= 10 and not any("hourglass " in line for line in lines)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(onnx_file, "photographs.onnx")
+    draw_picture(1, 0)[0].save("photo.jpg")
+    names = {}
+    exec("\n".join(lines), names)
+    with Image.open("photo.jpg") as picture:
+        square = (names["left"], names["top"], names["side"])
+        view = np.asarray(crop_square(picture.convert("RGB"), 1, square, 32))
+    keypoints, _ = finder(view[None])
+    expected = apply_transform(square_transform(square, 32), keypoints)
+    np.testing.assert_allclose(names["keypoints"], expected, atol=1e-3)
+    assert capsys.readouterr().out.startswith("{'r_ankle': [")
+
+
+def unsealed(before=b"weights", after=b"more"):
+    return before + f"{SEAL}\x12@{NO_DIGEST}".encode() + after
+
+
+def test_what_is_sealed_passes():
+    data = seal(unsealed())
+    assert len(data) == len(unsealed()) and NO_DIGEST.encode() not in data
+    check_seal(data, "a.onnx")
+
+
+@pytest.mark.parametrize("place", range(len(unsealed())))
+def test_any_changed_byte_is_noticed(place):
+    data = bytearray(seal(unsealed()))
+    data[place] ^= 1
+    with pytest.raises(UserError, match=r"^a\.onnx: (damaged, or changed|not a whole network)"):
+        check_seal(bytes(data), "a.onnx")
+
+
+@pytest.mark.parametrize("data", [b"", b"weights", unsealed(), seal(unsealed())[:-1]])
+def test_what_was_not_sealed_so_is_refused(data):
+    with pytest.raises(UserError, match=r"^a\.onnx: "):
+        check_seal(data, "a.onnx")
