@@ -14,6 +14,7 @@ from hourglass.exports.tensorflow_formats import (
     write_saved_model,
 )
 from hourglass.files import atomic_path, file_digest
+from hourglass.frameworks import tf
 from hourglass.network.storage import read_trained_on
 from hourglass.prediction.about import describe_export
 from hourglass.prediction.keras_finder import load_predictor
@@ -40,6 +41,7 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
             Keras finds; then nothing is left of it.
     """
     write, open_file = _find_format(kind, half)
+    _leave_gpus()
     make_whole = _atomic_folder if kind == "saved_model" else atomic_path
     predictor = load_predictor(path, flip_test)
     about = describe_export(
@@ -57,6 +59,12 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
                 f"{target}: not written, since it does not work: {one_line(error)[:300]}; "
                 "try another --format"
             ) from error
+
+
+def _leave_gpus():
+    """Have Keras compute on the CPU, as those who run the file do: TF32 would pass for a fault."""
+    with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, on what it has
+        tf.config.set_visible_devices([], "GPU")
 
 
 def _find_format(kind, half):

@@ -77,8 +77,9 @@ def check_seal(data, path):
 
 def _start(data, path):
     options = onnxruntime.SessionOptions()
-    # Its own choice binds threads to cores that this process may not have.
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        # Its own choice binds threads to cores that this process may not have.
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
     options.log_severity_level = 4  # fatal: what goes wrong is raised
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
