@@ -6,11 +6,12 @@ FOLDER has been through `dvc repro parse`. MODEL is a network of ours; without i
 BLAZEPOSE is a folder of BlazePose's three .tflite files; without it, npm fetches them. LiteRT,
 which runs those, is no dependency of the project: `pip install ai-edge-litert`.
 
-Each looks once at the same square of the photograph, at its own input size. The joints are the
-twelve that both have; the persons are those whose head is measured, so that errors are too. First
-the square is the one that the recipe's crops are cut by, as rough as MPII's; then that of the
-labels' box, the best that any detector could give. Both tables are there once more for upright
-people, whom BlazePose is made for.
+Each looks once at the same square of the photograph, at its own input size; the best two also a
+second time, at the square around the joints found first, as `hourglass predict --box` does. The
+joints are the twelve that both have; the persons are those whose head is measured, so that errors
+are too. First the square is the one that the recipe's crops are cut by, as rough as MPII's; then
+that of the labels' box, the best that any detector could give. Both tables are there once more for
+upright people, whom BlazePose is made for.
 """
 
 import argparse
@@ -38,10 +39,11 @@ from hourglass.network.predictor import PosePredictor
 from hourglass.network.storage import load_network
 from hourglass.params import load_params
 from hourglass.prediction.folding import prepare_network
-from hourglass.prediction.people import square_at
+from hourglass.prediction.looks import Search, run_searches
+from hourglass.prediction.people import estimate_pose, square_at
 from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
-from hourglass.records.images import crop_square, decode_image
+from hourglass.records.images import decode_image
 from hourglass.shipped import shipped_network
 from hourglass.skeleton import JOINTS, PCKH_GROUPS
 
@@ -59,14 +61,15 @@ COLUMNS = ("network", *GROUPS, "limbs", "pictures/s", f"in batches of {BATCH_SIZ
 class Entrant:
     """A network of the comparison.
 
-    `find_keypoints` takes views, uint8 [N, S, S, 3], to keypoints [N, 16, 2], px of the views, NaN
-    of joints that it does not know; `size` is S.
+    `find_joints` takes views, uint8 [N, S, S, 3], to keypoints [N, 16, 2], px of the views, and
+    scores [N, 16]; joints that it does not know are NaN, their scores 0. `size` is S.
     """
 
     name: str
     path: Path
     size: int
-    find_keypoints: Callable
+    find_joints: Callable
+    looks_again: bool = False
 
 
 @exit_on_user_error
@@ -123,20 +126,23 @@ def has_measured_head(person, dataset):
 def enter_ours(path):
     """A network of ours, as `hourglass predict` runs it: with flip test, and without."""
     network = prepare_network(load_network(path), "float32")
-    for flip_test, name in ((True, f"{path.name}, flip test"), (False, path.name)):
-        predictor = PosePredictor(network, flip_test, "taylor")
-        yield Entrant(name, path, predictor.size, functools.partial(find_keypoints, predictor))
-
-
-def find_keypoints(predictor, views):
-    keypoints, _ = predictor.predict_views(views)
-    return keypoints.numpy()
+    flipping, plain = (PosePredictor(network, flip_test, "taylor") for flip_test in (True, False))
+    entrant = Entrant(f"{path.name}, flip test", path, flipping.size, flipping.predict_views)
+    yield look_again(entrant)
+    yield entrant
+    yield Entrant(path.name, path, plain.size, plain.predict_views)
 
 
 def enter_blazepose(folder):
     for size, path in find_networks(folder).items():
         network = BlazePose(path)
-        yield Entrant(f"BlazePose {size}", path, network.size, network)
+        entrant = Entrant(f"BlazePose {size}", path, network.size, network)
+        yield entrant
+    yield look_again(entrant)
+
+
+def look_again(entrant):
+    return dataclasses.replace(entrant, name=f"{entrant.name}, two looks", looks_again=True)
 
 
 def crop_box(person):
@@ -171,15 +177,23 @@ def find_people(entrant, read, images, squares, batch_size):
     found = []
     for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
-        views = [
-            crop_square(decode_image(read(image))[0], 1, square, entrant.size)
+        searches = [
+            Search(
+                estimate_pose(square, refine=entrant.looks_again),
+                functools.partial(decode_image, read(image)),
+            )
             for image, square in zip(images[batch], squares[batch], strict=True)
         ]
-        keypoints = entrant.find_keypoints(np.stack(views))
-        for points, square in zip(keypoints, squares[batch], strict=True):
-            to_picture = geometry.square_transform(square, entrant.size)
-            found.append(geometry.apply_transform(to_picture, points))
+        cut_views(searches, entrant.size)
+        cut_again = functools.partial(cut_views, size=entrant.size)
+        run_searches(searches, cut_again, entrant.find_joints, batch_size)
+        found += [search.poses[0].keypoints for search in searches]
     return np.stack(found)
+
+
+def cut_views(searches, size):
+    for search in searches:
+        search.cut_views(size)
 
 
 def score_entrant(entrant, persons, archive, square_of):
