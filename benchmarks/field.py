@@ -35,10 +35,8 @@ from hourglass.annotations.persons import load_persons
 from hourglass.errors import UserError, exit_on_user_error
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
 from hourglass.frameworks import tf
-from hourglass.network.predictor import PosePredictor
-from hourglass.network.storage import load_network
 from hourglass.params import load_params
-from hourglass.prediction.folding import prepare_network
+from hourglass.prediction.finders import open_finder
 from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.people import estimate_pose, square_at
 from hourglass.raw.archives import open_images
@@ -61,14 +59,13 @@ COLUMNS = ("network", *GROUPS, "limbs", "pictures/s", f"in batches of {BATCH_SIZ
 class Entrant:
     """A network of the comparison.
 
-    `find_joints` takes views, uint8 [N, S, S, 3], to keypoints [N, 16, 2], px of the views, and
-    scores [N, 16]; joints that it does not know are NaN, their scores 0. `size` is S.
+    `finder` is a joint finder (`prediction/finders.py`); joints that it does not know are NaN,
+    their scores 0.
     """
 
     name: str
     path: Path
-    size: int
-    find_joints: Callable
+    finder: Callable
     looks_again: bool = False
 
 
@@ -125,18 +122,16 @@ def has_measured_head(person, dataset):
 
 def enter_ours(path):
     """A network of ours, as `hourglass predict` runs it: with flip test, and without."""
-    network = prepare_network(load_network(path), "float32")
-    flipping, plain = (PosePredictor(network, flip_test, "taylor") for flip_test in (True, False))
-    entrant = Entrant(f"{path.name}, flip test", path, flipping.size, flipping.predict_views)
+    finder = open_finder(path, flip_test=True)
+    entrant = Entrant(f"{path.name}, flip test", path, finder)
     yield look_again(entrant)
     yield entrant
-    yield Entrant(path.name, path, plain.size, plain.predict_views)
+    yield Entrant(path.name, path, open_finder(path, flip_test=False))
 
 
 def enter_blazepose(folder):
     for size, path in find_networks(folder).items():
-        network = BlazePose(path)
-        entrant = Entrant(f"BlazePose {size}", path, network.size, network)
+        entrant = Entrant(f"BlazePose {size}", path, BlazePose(path))
         yield entrant
     yield look_again(entrant)
 
@@ -184,9 +179,10 @@ def find_people(entrant, read, images, squares, batch_size):
             )
             for image, square in zip(images[batch], squares[batch], strict=True)
         ]
-        cut_views(searches, entrant.size)
-        cut_again = functools.partial(cut_views, size=entrant.size)
-        run_searches(searches, cut_again, entrant.find_joints, batch_size)
+        size = entrant.finder.size
+        cut_views(searches, size)
+        cut_again = functools.partial(cut_views, size=size)
+        run_searches(searches, cut_again, entrant.finder, batch_size)
         found += [search.poses[0].keypoints for search in searches]
     return np.stack(found)
 

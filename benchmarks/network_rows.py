@@ -13,6 +13,7 @@ from hourglass.frameworks import keras, tf
 from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.prediction import folding
+from hourglass.prediction.keras_finder import KerasFinder
 from hourglass.prediction.looks import run_search
 from hourglass.prediction.people import estimate_pose, whole_square
 from hourglass.records import input_pipeline
@@ -152,7 +153,7 @@ def predict_photo(predictor, data):
     """The keypoints on one photograph, from the file's bytes."""
     image, _ = decode_image(data)
     search = estimate_pose(whole_square(image.size), refine=False)
-    (pose,) = run_search(search, image, predictor.predict_views, predictor.size)
+    (pose,) = run_search(search, image, KerasFinder(predictor, None), predictor.size)
     return pose.keypoints
 
 

@@ -28,10 +28,8 @@ from hourglass import geometry
 from hourglass.annotations.lspet import LSPET_MARGIN
 from hourglass.annotations.persons import load_persons
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
-from hourglass.network.predictor import PosePredictor
-from hourglass.network.storage import load_network
 from hourglass.prediction import people
-from hourglass.prediction.folding import prepare_network
+from hourglass.prediction.finders import open_finder
 from hourglass.prediction.looks import run_search
 from hourglass.raw.archives import open_images
 from hourglass.records.images import decode_image
@@ -56,41 +54,35 @@ class Eye:
     """The network on one photograph after another, in batches of a round; counts its looks.
 
     Args:
-        predictors: of the first round, and of all later ones.
+        finders: the joint finders of the first round, and of all later ones.
         known: dict of views' bytes to joints, which need no second look; None: look again.
     """
 
-    def __init__(self, predictors, known=None):
-        self.predictors = predictors
+    def __init__(self, finders, known=None):
+        self.finders = finders
         self.known = known
         self.num_looks = 0
         self.seconds = 0.0
 
     def search(self, image, search):
         """The poses that a search finds."""
-        rounds = iter([*self.predictors, *[self.predictors[-1]] * 9])
+        rounds = iter([*self.finders, *[self.finders[-1]] * 9])
         start = time.perf_counter()
         find = lambda views: self._find_joints(next(rounds), views)  # noqa: E731
-        poses = run_search(search, image, find, self.predictors[0].size)
+        poses = run_search(search, image, find, self.finders[0].size)
         self.seconds += time.perf_counter() - start
         return poses
 
-    def _find_joints(self, predictor, views):
+    def _find_joints(self, finder, views):
         self.num_looks += len(views)
         if self.known is None:
-            return predictor.predict_views(views)
-        keys = [(id(predictor), view.tobytes()) for view in views]
+            return finder(views)
+        keys = [(id(finder), view.tobytes()) for view in views]
         new = [k for k, key in enumerate(keys) if key not in self.known]
         if new:
-            found = zip(*map(np.asarray, predictor.predict_views(views[new])), strict=True)
+            found = zip(*finder(views[new]), strict=True)
             self.known.update(zip([keys[k] for k in new], found, strict=True))
         return [np.stack(values) for values in zip(*(self.known[key] for key in keys), strict=True)]
-
-
-def load_predictors(path):
-    """Without the flip test, and with it."""
-    network = prepare_network(load_network(path), "float32")
-    return [PosePredictor(network, flip_test, "taylor") for flip_test in (False, True)]
 
 
 def rough_square(person):
@@ -155,26 +147,26 @@ def search_pairs(eye, images, persons):
     return poses
 
 
-def print_ways(predictors, images, persons):
+def print_ways(finders, images, persons):
     """Compare the ways to tell where the person is; the poses of the search."""
     print(HEADER.format("the network is told"))
     found = None
     for name, way in WAYS.items():
-        eye = Eye(predictors[1:])
+        eye = Eye(finders[1:])
         poses = search_all(eye, images, persons, way)
         found = found or poses
         print(score_row(name, persons, poses, eye), flush=True)
-    eye, (joined, moved) = Eye(predictors[1:]), join_pairs(images, persons)
+    eye, (joined, moved) = Eye(finders[1:]), join_pairs(images, persons)
     name = "no box, two photographs side by side"
     print(score_row(name, moved, search_pairs(eye, joined, moved), eye), flush=True)
     return found
 
 
-def print_plans(predictors, images, persons):
+def print_plans(finders, images, persons):
     """Compare ways to search, with the flip test always, never, and in later rounds alone."""
     print("\n" + HEADER.format("search"))
     known = {}
-    plain, flipped = predictors
+    plain, flipped = finders
     flip_tests = {
         "flip test in all looks": [flipped],
         "in those around poses alone": [plain, flipped],
@@ -237,15 +229,15 @@ def main():
     parser.add_argument("--every", type=int, default=4, help="take every Nth person (default: 4)")
     parser.add_argument("--compare", action="store_true", help="compare ways to search as well")
     options = parser.parse_args()
-    predictors = load_predictors(options.network)
+    finders = [open_finder(options.network, flip_test) for flip_test in (False, True)]
     persons = load_persons(options.annotations)[:: options.every]
     with open_images(options.archive) as archive:
         images = [decode_image(archive.read(person.image))[0] for person in persons]
     print(f"{len(persons)} photographs\n")
-    found = print_ways(predictors, images, persons)
+    found = print_ways(finders, images, persons)
     if options.compare:
-        print_plans(predictors, images, persons)
-    print_thresholds(Eye(predictors[1:]), found, images, persons)
+        print_plans(finders, images, persons)
+    print_thresholds(Eye(finders[1:]), found, images, persons)
 
 
 if __name__ == "__main__":

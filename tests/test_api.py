@@ -18,11 +18,11 @@ BOX = (10, 20, 30, 40)
 
 
 class SpotFinder:
-    """Stands for a predictor: the joints are the corners of the brightest spot of each view."""
+    """A joint finder: the joints are the corners of the brightest spot of each view."""
 
-    size = 64
+    size, batch_size = 64, 16
 
-    def predict_views(self, views):
+    def __call__(self, views):
         """Keypoints [N, 16, 2], px of the views; scores [N, 16], low of a spot that is cut off."""
         found = [self.find_spot(view.mean(axis=2)) for view in views]
         keypoints, scores = (np.array(values) for values in zip(*found, strict=True))

@@ -103,7 +103,7 @@ def test_the_labels_square_holds_the_labels_with_margin():
     assert (x, y, side) == pytest.approx((74.5 - 68, 89.5 - 68, 136.125), abs=1)
 
 
-class Predictor:
+class Finder:
     """Sees the middle of each view, as bright as it is; counts the calls."""
 
     size = 32
@@ -111,14 +111,14 @@ class Predictor:
     def __init__(self):
         self.numbers = []
 
-    def predict_views(self, views):
+    def __call__(self, views):
         self.numbers.append(len(views))
         scores = views.mean(axis=(1, 2, 3))[:, None] / 255
         return np.full((len(views), 16, 2), 15.5), np.repeat(scores, 16, axis=1)
 
 
-def test_the_first_round_and_later_ones_have_predictors_of_their_own():
-    first, later = Predictor(), Predictor()
+def test_the_first_round_and_later_ones_have_finders_of_their_own():
+    first, later = Finder(), Finder()
     eye = box_free.Eye([first, later])
     eye.search(Image.new("RGB", (64, 64), "white"), people.find_people((64, 64)))
     (scanned,) = first.numbers
@@ -127,13 +127,13 @@ def test_the_first_round_and_later_ones_have_predictors_of_their_own():
 
 
 def test_what_is_known_is_not_looked_at_again():
-    predictor, image = Predictor(), Image.new("RGB", (64, 64), "white")
+    finder, image = Finder(), Image.new("RGB", (64, 64), "white")
     known = {}
-    alone = box_free.Eye([predictor]).search(image, people.estimate_pose((3, 4, 20)))
+    alone = box_free.Eye([finder]).search(image, people.estimate_pose((3, 4, 20)))
     for _ in range(2):
-        eye = box_free.Eye([predictor], known)
+        eye = box_free.Eye([finder], known)
         poses = eye.search(image, people.estimate_pose((3, 4, 20)))
         np.testing.assert_array_equal(poses[0].keypoints, alone[0].keypoints)
         assert eye.num_looks == 2
     # Twice without what is known. With it once: the second look sees as white a view.
-    assert predictor.numbers == [1, 1, 1]
+    assert finder.numbers == [1, 1, 1]

@@ -23,7 +23,7 @@ from hourglass.skeleton import JOINTS
 def hourglass(monkeypatch, capsys, tmp_path, model_file, make_predictor):
     """Run the command in an empty folder: exit code, lines of stdout, lines of stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hourglass.network.predictor.PosePredictor", make_predictor)
+    monkeypatch.setattr("hourglass.prediction.keras_finder.PosePredictor", make_predictor)
 
     def run(*arguments, model=model_file):
         model = ["--model", str(model)] if model else []

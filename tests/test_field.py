@@ -220,7 +220,8 @@ def test_keypoints_come_back_to_the_picture(field, looks_again):
             seen += [*views]
             return find_brightest(views)
 
-        entrant = field.Entrant("a", Path("a"), size, find_joints, looks_again)
+        find_joints.size = size
+        entrant = field.Entrant("a", Path("a"), find_joints, looks_again)
         found = field.find_people(entrant, files.get, list(places), squares, 2)
         assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + looks_again)
         np.testing.assert_allclose(found[:, 0], list(places.values()), atol=1.01)
@@ -234,7 +235,7 @@ def test_a_row_counts_each_group_and_pools_the_limbs(field, tmp_path):
     errors[:, JOINTS.index("r_knee")] = np.inf
     joints_vis[:, [JOINTS.index("r_hip"), JOINTS.index("l_hip")]] = False
     errors[:, JOINTS.index("head_top")] = 9  # not one of the limbs'
-    entrant = field.Entrant("a", path, 256, None)
+    entrant = field.Entrant("a", path, None)
     row = field.make_row(entrant, errors, joints_vis, {("a", 1): 123.4, ("a", 16): 9.876})
     ok = "100.0 / 100.0"
     # 20 labelled limbs, 2 of them nowhere near, and one within 0.5 alone.

@@ -8,9 +8,10 @@ from PIL import Image
 
 from hourglass.errors import UserError
 from hourglass.prediction.drawing import draw_pose
+from hourglass.prediction.finders import open_finder
 from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.people import THRESHOLD
-from hourglass.prediction.photos import BATCH_SIZE, Request
+from hourglass.prediction.photos import Request
 from hourglass.shipped import shipped_network
 from hourglass.skeleton import JOINTS
 
@@ -28,20 +29,14 @@ def load(path=None, flip_test=True):
     Raises:
         UserError: the file is missing or damaged, or holds another kind of network.
     """
-    # TensorFlow: not for `draw` and JOINTS
-    from hourglass.network.predictor import PosePredictor
-    from hourglass.network.storage import load_network
-    from hourglass.prediction.folding import prepare_network
-
-    network = prepare_network(load_network(path or shipped_network()), "float32")
-    return Network(PosePredictor(network, flip_test, "taylor"))
+    return Network(open_finder(path or shipped_network(), flip_test))
 
 
 class Network:
     """A trained network; `load` makes one."""
 
-    def __init__(self, predictor):
-        self._predictor = predictor
+    def __init__(self, finder):
+        self._finder = finder
 
     def predict(self, picture, box=None, people=1, threshold=THRESHOLD):
         """Find people on a picture, as `hourglass predict` does.
@@ -64,14 +59,14 @@ class Network:
         image = _read_picture(picture)
         request = _make_request(box, people, threshold)
         search = Search(request.start(image.size), lambda _: (image, 1))
-        if not search.cut_views(self._predictor.size):
+        if not search.cut_views(self._finder.size):
             raise UserError(request.describe_unseen(image.size))
-        run_searches([search], self._cut_again, self._predictor.predict_views, BATCH_SIZE)
+        run_searches([search], self._cut_again, self._finder, self._finder.batch_size)
         return request.choose_people(search.poses)
 
     def _cut_again(self, searches):
         for search in searches:
-            search.cut_views(self._predictor.size)
+            search.cut_views(self._finder.size)
 
 
 def draw(picture, poses):

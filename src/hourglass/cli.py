@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from hourglass.arguments import add_predict_options, check_ways, join_box
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
+from hourglass.prediction.finders import open_finder
 from hourglass.prediction.people import THRESHOLD
-from hourglass.prediction.photos import BATCH_SIZE, Request, predict_files
+from hourglass.prediction.photos import Request, predict_files
 from hourglass.shipped import shipped_network
 
 MODEL = Path("models/hourglass.keras")
@@ -63,13 +64,14 @@ def run_predict(options):
     outputs = list(name_outputs(find_photos(options.photos)))
     check_no_overwrite(outputs, options.out)
     model = options.model or find_model()
-    predictor = load_predictor(model, not options.no_flip_test, len(outputs))
+    finder = open_finder(model, not options.no_flip_test, len(outputs))
+    warn_of_drawings(model, finder)
     options.out.mkdir(parents=True, exist_ok=True)
     files = [(photo, options.out / name) for photo, name in outputs]
     failed = 0
     with (
         warnings.catch_warnings(),
-        contextlib.closing(predict_files(predictor, files, request)) as results,
+        contextlib.closing(predict_files(finder, files, request)) as results,
     ):
         warnings.simplefilter("ignore")  # Pillow's on odd files: what matters is an error
         bar = tqdm(results, "predict", len(files), unit="image", disable=None, leave=False)
@@ -131,27 +133,14 @@ def find_model():
     return path
 
 
-def load_predictor(path, flip_test, num_photos):
-    """The network in `path`, ready for so many; warns of one that has seen no photograph."""
-    # TensorFlow: not for `--help`
-    from hourglass.network.devices import choose_strategy, grow_memory
-    from hourglass.network.predictor import PosePredictor
-    from hourglass.network.storage import load_network, read_trained_on
-    from hourglass.prediction.folding import prepare_network
-
-    grow_memory()
-    # One batch is for one device.
-    scope = choose_strategy().scope() if num_photos > BATCH_SIZE else contextlib.nullcontext()
-    with scope:
-        network = prepare_network(load_network(path), "float32")
-        predictor = PosePredictor(network, flip_test, "taylor")
-    if read_trained_on(path) == "synthetic":
+def warn_of_drawings(path, finder):
+    """Warn on stderr of a network, in `path`, that has seen no photograph."""
+    if finder.trained_on == "synthetic":
         print(
             f"warning: {show_path(path)} was trained on drawn figures alone: on photographs "
             "neither its joints nor its scores mean anything",
             file=sys.stderr,
         )
-    return predictor
 
 
 def find_photos(paths):

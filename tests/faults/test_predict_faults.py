@@ -28,7 +28,7 @@ PIXELS = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
 def hourglass(monkeypatch, capsys, tmp_path, model_file, make_predictor):
     """Run the command in an empty folder: exit code, lines of stdout, lines of stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hourglass.network.predictor.PosePredictor", make_predictor)
+    monkeypatch.setattr("hourglass.prediction.keras_finder.PosePredictor", make_predictor)
 
     def run(*arguments, model=model_file):
         model = ["--model", str(model)] if model else []

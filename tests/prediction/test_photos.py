@@ -9,7 +9,8 @@ from helpers.fake_networks import SIZE, make_predictor
 from hourglass.errors import UserError
 from hourglass.network.predictor import PosePredictor
 from hourglass.network.views import heatmap_to_input
-from hourglass.prediction import people, photos
+from hourglass.prediction import people
+from hourglass.prediction.keras_finder import BATCH_SIZE, KerasFinder
 from hourglass.prediction.looks import run_search
 from hourglass.prediction.photos import COORDINATES, Request, predict_files, read_photo
 from hourglass.records.images import decode_image
@@ -30,7 +31,7 @@ def predict_photo(predictor, data, request=WHOLE):
     image, _ = decode_image(data)
 
     def find_joints(views):
-        return predictor.find_keypoints(views.astype(np.float32))
+        return map(np.asarray, predictor.find_keypoints(views.astype(np.float32)))
 
     (pose,) = run_search(request.start(image.size), image, find_joints, predictor.size)
     return image, pose.keypoints, pose.scores
@@ -147,8 +148,8 @@ def test_argmax_gives_the_middle_of_a_heatmap_pixel():
 
 
 @pytest.fixture(scope="module")
-def predictor(network):
-    return PosePredictor(network, flip_test=True, decode="taylor")
+def finder(network):
+    return KerasFinder(PosePredictor(network, flip_test=True, decode="taylor"), "mpii")
 
 
 def save_pictures(folder, number):
@@ -179,15 +180,15 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("way", REQUESTS)
-def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, predictor, way):
-    number = 5 if way == "search" else 2 * photos.BATCH_SIZE + 3
+def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, finder, way):
+    number = 5 if way == "search" else 2 * BATCH_SIZE + 3
     paths = save_pictures(tmp_path, number)
     files = [(path, tmp_path / "all" / path.stem) for path in paths]
-    results = list(predict_files(predictor, files, REQUESTS[way]))
+    results = list(predict_files(finder, files, REQUESTS[way]))
     for (path, target), written in zip(files, results, strict=True):
         assert [written.picture.stem, written.record.stem] == [path.stem] * 2  # in order
         alone = tmp_path / "alone" / path.stem
-        (again,) = predict_files(predictor, [(path, alone)], REQUESTS[way])
+        (again,) = predict_files(finder, [(path, alone)], REQUESTS[way])
         assert again.scores == pytest.approx(written.scores, abs=1e-5)
         assert again.best == pytest.approx(written.best, abs=1e-5)
         # Rounded to 0.01 px and 0.0001, to either side.
@@ -196,13 +197,13 @@ def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, predictor, way)
             assert drawn.size == photo.size
 
 
-def test_bad_files_keep_their_places_among_good_ones(tmp_path, predictor):
+def test_bad_files_keep_their_places_among_good_ones(tmp_path, finder):
     paths = save_pictures(tmp_path, 20)
     bad = [0, 7, 8, 19]
     for k in bad:
         paths[k].write_bytes(b"no picture")
     files = [(path, tmp_path / "out" / path.stem) for path in paths]
-    results = list(predict_files(predictor, files, WHOLE))
+    results = list(predict_files(finder, files, WHOLE))
     assert [k for k, result in enumerate(results) if isinstance(result, UserError)] == bad
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     good = [path.stem for k, path in enumerate(paths) if k not in bad]
@@ -210,7 +211,7 @@ def test_bad_files_keep_their_places_among_good_ones(tmp_path, predictor):
 
 
 @pytest.mark.parametrize("is_good", [True, False], ids=["good", "bad"])
-def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, predictor, is_good):
+def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, finder, is_good):
     (path,) = save_pictures(tmp_path, 1)
     if not is_good:
         path.write_bytes(b"no picture")
@@ -221,23 +222,20 @@ def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, p
             taken.append(number)
             yield path, tmp_path / "out" / str(number)
 
-    for given, _ in enumerate(predict_files(predictor, files(), WHOLE), start=1):
+    for given, _ in enumerate(predict_files(finder, files(), WHOLE), start=1):
         # A batch being read, one in the network, one being written.
-        assert len(taken) <= given + 3 * photos.BATCH_SIZE
+        assert len(taken) <= given + 3 * BATCH_SIZE
 
 
-class FakePredictor:
+class FakeFinder:
     """Sees one person in every view, in its middle half, as sure as it is told to be."""
 
-    size = SIZE
-
-    class strategy:
-        num_replicas_in_sync = 1
+    size, batch_size = SIZE, 16
 
     def __init__(self, score):
         self.score = score
 
-    def predict_views(self, views):
+    def __call__(self, views):
         keypoints = np.linspace(SIZE / 4, 3 * SIZE / 4, 16)[:, None] * np.ones((len(views), 1, 2))
         return keypoints, np.full((len(views), 16), self.score)
 
@@ -264,7 +262,7 @@ def predict_one(tmp_path, monkeypatch):
         monkeypatch.setattr(people, "find_people", find_people)
         path, target = tmp_path / "photo.png", tmp_path / "out"
         path.write_bytes(encode(Image.new("RGB", (80, 60), (90, 90, 90))))
-        (written,) = predict_files(FakePredictor(0.01), [(path, target)], request)
+        (written,) = predict_files(FakeFinder(0.01), [(path, target)], request)
         with Image.open(written.picture) as drawn:
             return written, read_record(target), np.asarray(drawn)
 

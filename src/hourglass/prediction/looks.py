@@ -79,14 +79,13 @@ def run_search(search, image, find_joints, size):
     Args:
         search: the generator.
         image: PIL, RGB, upright.
-        find_joints: function from views, uint8 [n, S, S, 3], to keypoints [n, 16, 2], px of the
-            views, and scores [n, 16].
-        size: S.
+        find_joints: a joint finder (`finders.py`), or a function that is called as one.
+        size: px of its views.
     """
     search = Search(search, lambda _: (image, 1))
     while search.squares:
         search.cut_views(size)
-        search.take_joints(*map(np.asarray, find_joints(search.views)))
+        search.take_joints(*find_joints(search.views))
     return search.poses
 
 
@@ -102,7 +101,7 @@ def run_searches(searches, cut_again, find_joints, batch_size):
     while searches:
         views = np.concatenate([search.views for search in searches])
         batches = [views[k : k + batch_size] for k in range(0, len(views), batch_size)]
-        found = [map(np.asarray, find_joints(batch)) for batch in batches]
+        found = [find_joints(batch) for batch in batches]
         keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         ends = np.cumsum([len(search.squares) for search in searches])[:-1]
         parts = (np.split(values, ends) for values in (keypoints, scores))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from hourglass.errors import UserError
 from hourglass.files import atomic_path, write_json
 from hourglass.prediction import people
@@ -17,7 +15,6 @@ from hourglass.prediction.threads import map_ahead, open_pool
 from hourglass.records.images import BadImageError, decode_image
 from hourglass.skeleton import JOINTS
 
-BATCH_SIZE = 16  # views a device
 COORDINATES = (
     "pixels of the upright picture (EXIF orientation applied), x to the right, y down; the centre "
     "of the top left pixel is (0, 0)"
@@ -94,25 +91,25 @@ class Written(NamedTuple):
     best: float
 
 
-def predict_files(predictor, files, request):
+def predict_files(finder, files, request):
     """Write `target`.png, the drawn picture, and `target`.json, the joints, of each photograph.
 
     Some are decoded and others drawn, in threads, while the network works on a batch.
 
     Args:
+        finder: a joint finder (`finders.py`).
         files: pairs (photo, target) of paths.
         request: a `Request`.
 
     Yields:
         For each in order `Written`, or the `UserError` that says why it cannot be used.
     """
-    batch_size = BATCH_SIZE * predictor.strategy.num_replicas_in_sync
-    read = functools.partial(read_photo, request=request, size=predictor.size)
+    read = functools.partial(read_photo, request=request, size=finder.size)
     write = functools.partial(write_poses, request=request)
     with open_pool() as pool:
-        photos = map_ahead(pool, read, files, batch_size)
-        searched = search_photos(predictor, photos, batch_size, pool)
-        yield from map_ahead(pool, write, searched, batch_size)
+        photos = map_ahead(pool, read, files, finder.batch_size)
+        searched = search_photos(finder, photos, pool)
+        yield from map_ahead(pool, write, searched, finder.batch_size)
 
 
 def read_photo(file, request, size):
@@ -137,21 +134,20 @@ def read_photo(file, request, size):
     return Photo(path, target, data, search)
 
 
-def search_photos(predictor, photos, batch_size, pool):
+def search_photos(finder, photos, pool):
     """Run the searches of photographs to their ends, as many together as fill a batch.
 
     Yields:
         Each in order; a `UserError` among them goes through.
     """
-    find_joints = functools.partial(_find_joints, predictor)
 
     def cut_again(searches):
-        for done in [pool.submit(search.cut_views, predictor.size) for search in searches]:
+        for done in [pool.submit(search.cut_views, finder.size) for search in searches]:
             done.result()
 
-    for group in _group_photos(photos, batch_size):
+    for group in _group_photos(photos, finder.batch_size):
         searches = [photo.search for photo in group if isinstance(photo, Photo)]
-        run_searches(searches, cut_again, find_joints, batch_size)
+        run_searches(searches, cut_again, finder, finder.batch_size)
         yield from group
 
 
@@ -165,13 +161,6 @@ def _group_photos(photos, batch_size):
             yield group
             group, num_views = [], 0
     yield group
-
-
-def _find_joints(predictor, views):
-    # Each device needs something to do: the batch is repeated up to their number.
-    number = max(len(views), predictor.strategy.num_replicas_in_sync)
-    joints = predictor.predict_views(np.resize(views, (number, *views.shape[1:])))
-    return [np.asarray(values)[: len(views)] for values in joints]
 
 
 def write_poses(photo, request):
