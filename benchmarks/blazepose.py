@@ -31,7 +31,7 @@ MIN_CONFIDENCE = 0.5
 
 
 class BlazePose:
-    """One of the networks: called with views it gives keypoints."""
+    """One of the networks: called with views it gives joints."""
 
     def __init__(self, path):
         self._interpreter = open_interpreter(path)
@@ -42,9 +42,13 @@ class BlazePose:
         self._outputs = {tuple(output["shape"]): output["index"] for output in outputs}
 
     def __call__(self, views):
-        """Keypoints [N, 16, 2], px of the views, uint8 [N, S, S, 3]; NaN of joints it has not."""
+        """Keypoints [N, 16, 2], px of the views, uint8 [N, S, S, 3]; scores [N, 16], 1 or 0.
+
+        Joints that it does not know are NaN, their scores 0.
+        """
         # Its graph takes one at a time.
-        return np.stack([self.find_keypoints(view) for view in views])
+        keypoints = np.stack([self.find_keypoints(view) for view in views])
+        return keypoints, np.isfinite(keypoints[..., 0]).astype(float)
 
     def find_keypoints(self, view):
         """Those of one view [S, S, 3]."""

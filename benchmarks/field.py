@@ -6,11 +6,12 @@ FOLDER has been through `dvc repro parse`. MODEL is a network of ours; without i
 BLAZEPOSE is a folder of BlazePose's three .tflite files; without it, npm fetches them. LiteRT,
 which runs those, is no dependency of the project: `pip install ai-edge-litert`.
 
-Each looks once at the same square of the photograph, at its own input size. The joints are the
-twelve that both have; the persons are those whose head is measured, so that errors are too. First
-the square is the one that the recipe's crops are cut by, as rough as MPII's; then that of the
-labels' box, the best that any detector could give. Both tables are there once more for upright
-people, whom BlazePose is made for.
+Each looks once at the same square of the photograph, at its own input size; the best two also a
+second time, at the square around the joints found first, as `hourglass predict --box` does. The
+joints are the twelve that both have; the persons are those whose head is measured, so that errors
+are too. First the square is the one that the recipe's crops are cut by, as rough as MPII's; then
+that of the labels' box, the best that any detector could give. Both tables are there once more for
+upright people, whom BlazePose is made for.
 """
 
 import argparse
@@ -36,10 +37,11 @@ from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
 from hourglass.frameworks import tf
 from hourglass.params import load_params
 from hourglass.prediction.finders import open_finder
-from hourglass.prediction.people import square_at
+from hourglass.prediction.looks import Search, run_searches
+from hourglass.prediction.people import estimate_pose, square_at
 from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
-from hourglass.records.images import crop_square, decode_image
+from hourglass.records.images import decode_image
 from hourglass.shipped import shipped_network
 from hourglass.skeleton import JOINTS, PCKH_GROUPS
 
@@ -57,14 +59,14 @@ COLUMNS = ("network", *GROUPS, "limbs", "pictures/s", f"in batches of {BATCH_SIZ
 class Entrant:
     """A network of the comparison.
 
-    `find_keypoints` takes views, uint8 [N, S, S, 3], to keypoints [N, 16, 2], px of the views, NaN
-    of joints that it does not know; `size` is S.
+    `finder` is a joint finder (`prediction/finders.py`); joints that it does not know are NaN,
+    their scores 0.
     """
 
     name: str
     path: Path
-    size: int
-    find_keypoints: Callable
+    finder: Callable
+    looks_again: bool = False
 
 
 @exit_on_user_error
@@ -120,20 +122,22 @@ def has_measured_head(person, dataset):
 
 def enter_ours(path):
     """A network of ours, as `hourglass predict` runs it: with flip test, and without."""
-    for flip_test, name in ((True, f"{path.name}, flip test"), (False, path.name)):
-        finder = open_finder(path, flip_test)
-        yield Entrant(name, path, finder.size, functools.partial(find_keypoints, finder))
-
-
-def find_keypoints(finder, views):
-    keypoints, _ = finder(views)
-    return keypoints
+    finder = open_finder(path, flip_test=True)
+    entrant = Entrant(f"{path.name}, flip test", path, finder)
+    yield look_again(entrant)
+    yield entrant
+    yield Entrant(path.name, path, open_finder(path, flip_test=False))
 
 
 def enter_blazepose(folder):
     for size, path in find_networks(folder).items():
-        network = BlazePose(path)
-        yield Entrant(f"BlazePose {size}", path, network.size, network)
+        entrant = Entrant(f"BlazePose {size}", path, BlazePose(path))
+        yield entrant
+    yield look_again(entrant)
+
+
+def look_again(entrant):
+    return dataclasses.replace(entrant, name=f"{entrant.name}, two looks", looks_again=True)
 
 
 def crop_box(person):
@@ -168,15 +172,24 @@ def find_people(entrant, read, images, squares, batch_size):
     found = []
     for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
-        views = [
-            crop_square(decode_image(read(image))[0], 1, square, entrant.size)
+        searches = [
+            Search(
+                estimate_pose(square, refine=entrant.looks_again),
+                functools.partial(decode_image, read(image)),
+            )
             for image, square in zip(images[batch], squares[batch], strict=True)
         ]
-        keypoints = entrant.find_keypoints(np.stack(views))
-        for points, square in zip(keypoints, squares[batch], strict=True):
-            to_picture = geometry.square_transform(square, entrant.size)
-            found.append(geometry.apply_transform(to_picture, points))
+        size = entrant.finder.size
+        cut_views(searches, size)
+        cut_again = functools.partial(cut_views, size=size)
+        run_searches(searches, cut_again, entrant.finder, batch_size)
+        found += [search.poses[0].keypoints for search in searches]
     return np.stack(found)
+
+
+def cut_views(searches, size):
+    for search in searches:
+        search.cut_views(size)
 
 
 def score_entrant(entrant, persons, archive, square_of):

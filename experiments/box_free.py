@@ -39,7 +39,7 @@ HIT = 0.5
 LIMBS = [joint for name, joints in PCKH_GROUPS.items() if name != "head" for joint in joints]
 PLANS = {
     "as it is": people.PLAN,
-    "no retry": people.SearchPlan(retries=0),
+    "no other retries than one a person": people.SearchPlan(retries=0),
     "2 retries": people.SearchPlan(retries=2),
     "8 retries": people.SearchPlan(retries=8),
     "at most 20 squares": people.SearchPlan(max_squares=20),

@@ -60,6 +60,10 @@ VARIANTS = {
     "zoom 0.15": {"train": {"augment": {"scale": 0.15}}},
     "averaged weights, 0.99": {"train": {"ema": 0.99}},
     "float32": {"train": {"precision": "float32"}},
+    "32 epochs": {"train": {"epochs": 32}},
+    "all photographs, 16 epochs, a start from drawn figures": {
+        "every": 1, "start": "drawn", "train": {"epochs": 16},
+    },
     "all photographs, 128 channels, 8 epochs": {
         "every": 1, "model": {"num_channels": 128}, "train": {"epochs": 8},
     },

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 import hourglass
 from helpers.paths import ROOT
@@ -132,13 +132,15 @@ def test_the_lines_of_the_readme_work(tmp_path, monkeypatch, model_file, capsys)
     assert len(lines) >= 5
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(api, "shipped_network", lambda: model_file)
-    monkeypatch.setattr(api.Network.predict, "__defaults__", (None, 1, -9.0))  # whoever is seen
-    drawn, _ = draw_picture(1, 0)
-    drawn.save("photo.jpg")
+    monkeypatch.setattr(api, "THRESHOLD", -9.0)  # whoever is seen
+    drawn = draw_picture(1, 0)[0].crop((0, 0, 200, 160))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # held upright: to be turned by a quarter
+    drawn.save("photo.jpg", exif=exif)
     exec("\n".join(lines), {})
     printed = capsys.readouterr().out.splitlines()
     assert 1 <= len(printed) <= 5
     assert all(re.fullmatch(r"left wrist at -?\d+, -?\d+", line) for line in printed)
     with Image.open("drawn.png") as picture:
-        assert picture.size == drawn.size
+        assert picture.size == drawn.size[::-1]
     assert Path("drawn.png").read_bytes() != Path("photo.jpg").read_bytes()

@@ -80,8 +80,8 @@ def test_a_photograph_of_nobody_says_so(hourglass):
     code, out, err = hourglass(photo)
     assert (code, err, outputs()) == (0, [], ["photo.json", "photo.png"])
     line = (
-        r"photo\.jpg: poses/photo\.png, poses/photo\.json, nobody found, best score -?\d\.\d\d; "
-        rf"--threshold lowers the least score, {THRESHOLD:g}"
+        r"photo\.jpg: poses/photo\.png, poses/photo\.json, nobody found: best score -?\d\.\d\d is "
+        rf"below --threshold {THRESHOLD:g}"
     )
     assert re.fullmatch(line, out[0])
     assert read_record()["people"] == []
@@ -234,8 +234,8 @@ def test_where_nothing_was_trained_the_shipped_network_is_taken_and_named(
     code, out, (line,) = hourglass("photo.jpg", model=None)
     assert (code, len(out)) == (0, 1)
     assert line == (
-        "note: no models/hourglass.keras here: this is the shipped network, trained on photographs "
-        "of sports (Leeds Sports Pose Extended), for research use alone"
+        "note: no models/hourglass.keras here; using the shipped network (photographs of sports, "
+        "Leeds Sports Pose Extended; for research use only)"
     )
 
 
@@ -297,9 +297,20 @@ def test_photographs_are_never_overwritten(hourglass):
     before = {name: Path(name).read_bytes() for name in ("a.jpg", "a.png", "b.png")}
     code, _, err = hourglass("b.png", "--out", ".")
     assert code == 1
-    assert err == ["error: b.png: is a photograph to predict; choose another --out"]
+    assert err == ["error: b.png: is a photograph; choose another --out"]
     assert hourglass("a.jpg", "a.png", "--out", ".")[0] == 1
     assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_the_json_of_another_program_is_never_overwritten(hourglass):
+    save_picture(Path("a.jpg"))
+    Path("a.json").write_text('{"shapes": [], "imagePath": "a.jpg"}')
+    code, _, err = hourglass("a.jpg", "--out", ".")
+    assert (code, err) == (1, ["error: a.json: was not written by this; choose another --out"])
+    assert "shapes" in Path("a.json").read_text() and not Path("a.png").exists()
+    Path("a.json").unlink()
+    for _ in range(2):  # its own it may replace
+        assert hourglass("a.jpg", "--out", ".")[0] == 0
 
 
 def test_the_same_photograph_gives_the_same_bytes(hourglass):
@@ -355,7 +366,7 @@ def test_an_export_is_as_its_options_say(export, options, expected):
 def test_the_network_trained_in_this_folder_is_exported_first(export):
     (model, target, *_), _, err = export()
     assert (model, target) == (shipped_network(), Path("photographs.onnx"))
-    assert err.startswith("note: no models/hourglass.keras here: this is the shipped network")
+    assert err.startswith("note: no models/hourglass.keras here; using the shipped network")
     Path("models").mkdir()
     Path("models/hourglass.keras").touch()
     (model, target, *_), _, err = export()

@@ -98,13 +98,14 @@ def test_its_landmarks_are_our_joints_of_the_same_name(blazepose, monkeypatch):
     interpreter = FakeInterpreter()
     monkeypatch.setattr(blazepose, "open_interpreter", lambda path: interpreter)
     network = blazepose.BlazePose("a.tflite")
-    _, keypoints = network(np.full((2, 256, 256, 3), 51, np.uint8))
+    (_, keypoints), (_, scores) = network(np.full((2, 256, 256, 3), 51, np.uint8))
     assert (network.size, keypoints.shape, len(LANDMARK_NAMES)) == (256, (16, 2), 33)
     for side in ("left", "right"):
         for part in PARTS:
             landmark = LANDMARK_NAMES.index(f"{side}_{part}")
             assert keypoints[JOINTS.index(f"{side[0]}_{part}")].tolist() == [landmark, 2 * landmark]
-    assert np.isnan(keypoints).all(axis=1).sum() == 4
+    assert np.isnan(keypoints).all(axis=1).tolist() == (scores == 0).tolist()
+    assert scores.sum() == 12
     np.testing.assert_allclose(interpreter.seen, 0.2)
 
 
@@ -194,13 +195,16 @@ def test_the_recipes_square_is_that_of_its_views(field):
 
 
 def find_brightest(views):
-    """All joints where a view is brightest."""
+    """All joints where a view is brightest; but for the last one, which is not known."""
     flat = views.sum(axis=3).reshape(len(views), -1).argmax(axis=1)
     y, x = np.divmod(flat, views.shape[2])
-    return np.repeat(np.stack([x, y], axis=1)[:, None], 16, axis=1).astype(float)
+    keypoints = np.repeat(np.stack([x, y], axis=1)[:, None], 16, axis=1).astype(float)
+    keypoints[:, -1] = np.nan
+    return keypoints, np.isfinite(keypoints[..., 0]).astype(float)
 
 
-def test_keypoints_come_back_to_the_picture(field):
+@pytest.mark.parametrize("looks_again", [False, True])
+def test_keypoints_come_back_to_the_picture(field, looks_again):
     files, places = {}, {"a.png": (30, 70), "b.png": (61, 5), "c.png": (0, 99)}
     for name, (x, y) in places.items():
         pixels = np.zeros((100, 100, 3), np.uint8)
@@ -210,9 +214,16 @@ def test_keypoints_come_back_to_the_picture(field):
         files[name] = buffer.getvalue()
     squares = [(10, 20, 64), (-20, -20, 128), (-3, 40, 96)]
     for size in (64, 256):
-        entrant = field.Entrant("a", Path("a"), size, find_brightest)
+        seen = []
+
+        def find_joints(views, seen=seen):
+            seen += [*views]
+            return find_brightest(views)
+
+        find_joints.size = size
+        entrant = field.Entrant("a", Path("a"), find_joints, looks_again)
         found = field.find_people(entrant, files.get, list(places), squares, 2)
-        assert found.shape == (3, 16, 2)
+        assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + looks_again)
         np.testing.assert_allclose(found[:, 0], list(places.values()), atol=1.01)
 
 
@@ -224,7 +235,7 @@ def test_a_row_counts_each_group_and_pools_the_limbs(field, tmp_path):
     errors[:, JOINTS.index("r_knee")] = np.inf
     joints_vis[:, [JOINTS.index("r_hip"), JOINTS.index("l_hip")]] = False
     errors[:, JOINTS.index("head_top")] = 9  # not one of the limbs'
-    entrant = field.Entrant("a", path, 256, None)
+    entrant = field.Entrant("a", path, None)
     row = field.make_row(entrant, errors, joints_vis, {("a", 1): 123.4, ("a", 16): 9.876})
     ok = "100.0 / 100.0"
     # 20 labelled limbs, 2 of them nowhere near, and one within 0.5 alone.
@@ -265,6 +276,7 @@ def test_all_of_it_on_drawn_figures(
     out = capsys.readouterr().out
     tables = out.split("; PCKh@0.5 / @0.1")
     assert len(tables) == 5 and out.count("| BlazePose heavy |") == 4
+    assert out.count("| BlazePose heavy, two looks |") == out.count("flip test, two looks |") == 4
     assert out.count(f"| {model_file.name}, flip test |") == out.count("upright ones") * 2 == 4
     assert "Square of the recipe's crops, 3 persons;" in out
     assert "Square of the labels' box, 3 persons;" in out

@@ -6,6 +6,7 @@ What can be put right by the caller is an `errors.UserError` of one line.
 import numpy as np
 from PIL import Image
 
+from hourglass.arguments import BOX_RULE, is_box
 from hourglass.errors import UserError
 from hourglass.prediction.drawing import draw_pose
 from hourglass.prediction.finders import open_finder
@@ -40,7 +41,7 @@ class Network:
     def __init__(self, finder):
         self._finder = finder
 
-    def predict(self, picture, box=None, people=1, threshold=THRESHOLD):
+    def predict(self, picture, box=None, people=1, threshold=None):
         """Find people on a picture, as `hourglass predict` does.
 
         Args:
@@ -48,7 +49,8 @@ class Network:
             box: x, y, width, height, px, of the one person who is there. None: whoever is there is
                 searched for.
             people: how many to find, at most.
-            threshold: the least score of what a search takes for a person.
+            threshold: the least score, 0 to 1, of what a search takes for a person; None: that of
+                `hourglass predict`.
 
         Returns:
             list of `people.Pose`, the surest first: `keypoints` [16, 2] (x, y), px of the picture,
@@ -103,10 +105,18 @@ def _make_request(box, people, threshold):
     if not isinstance(people, int | np.integer) or people < 1:
         raise UserError(f"people is {people!r}; a whole number, 1 or more, was expected")
     if box is None:
-        return Request(num_people=int(people), threshold=threshold)
-    if people > 1:
-        raise UserError("a box tells of one person; leave out box, or people")
+        return Request(num_people=int(people), threshold=_read_threshold(threshold))
+    if people > 1 or threshold is not None:
+        raise UserError("a box says where the one person is; leave out people and threshold, or it")
     return Request("box", _read_box(box), threshold=None)
+
+
+def _read_threshold(threshold):
+    if threshold is None:
+        return THRESHOLD
+    if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
+        raise UserError(f"threshold is {threshold!r}; a number from 0 to 1 was expected")
+    return float(threshold)
 
 
 def _read_box(box):
@@ -115,8 +125,6 @@ def _read_box(box):
         numbers = np.array(box, np.float64)
     except (TypeError, ValueError):
         numbers = np.zeros(0)
-    if numbers.shape != (4,) or not np.isfinite(numbers).all() or (numbers[2:] <= 0).any():
-        raise UserError(
-            f"box is {box!r}; x, y, width, height in pixels were expected, both sizes positive"
-        )
+    if numbers.shape != (4,) or not is_box(numbers):
+        raise UserError(f"box is {box!r}; x, y, width, height in pixels were expected: {BOX_RULE}")
     return tuple(numbers.tolist())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hourglass.errors import UserError
 
+BOX_RULE = "width and height must be positive, and all four below 1,000,000"
 FORMATS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}  # and how their names end
 
 
@@ -24,12 +25,12 @@ def add_predict_options(parser, model, threshold):
     )  # fmt: skip
     parser.add_argument(
         "--box", type=parse_box, metavar="X,Y,W,H",
-        help="search nobody: the person is in this box, left, top, width, height in pixels; looked "
-        "at a second time around the joints found first",
+        help="do not search: the person is in this box, left, top, width, height in px of the "
+        "upright picture; looked at a second time around the joints found first",
     )  # fmt: skip
     parser.add_argument(
         "--whole", action="store_true",
-        help="search nobody: the whole picture shows one person; looked at once, the quickest",
+        help="do not search: the whole picture shows one person; looked at once, the fastest",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, default=Path("poses"), metavar="DIR",
@@ -97,8 +98,8 @@ def check_ways(options):
     for name in ("people", "threshold"):
         if way and getattr(options, name) is not None:
             raise UserError(
-                f"--{name} and {way} exclude each other: --{name} is of a search, and {way} says "
-                "where the one person is; leave one out"
+                f"--{name} cannot be combined with {way}, which says where the one person is; "
+                "leave one out"
             )
 
 
@@ -121,11 +122,14 @@ def parse_box(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not X,Y,W,H, four numbers such as 10,20,100,200"
         ) from None
-    if not (0 < width < 1e6 and 0 < height < 1e6 and abs(x) < 1e6 and abs(y) < 1e6):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: width and height must be positive, and all four below 1,000,000"
-        )
+    if not is_box((x, y, width, height)):
+        raise argparse.ArgumentTypeError(f"{text!r}: {BOX_RULE}")
     return x, y, width, height
+
+
+def is_box(numbers):
+    """Whether x, y, width, height are as `BOX_RULE` says."""
+    return all(abs(number) < 1e6 for number in numbers) and min(numbers[2:]) > 0
 
 
 def parse_people(text):

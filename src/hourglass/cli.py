@@ -19,7 +19,7 @@ from hourglass.arguments import (
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.people import THRESHOLD
-from hourglass.prediction.photos import Request, predict_files
+from hourglass.prediction.photos import Request, is_record, predict_files
 from hourglass.shipped import shipped_network
 
 MODEL = Path("models/hourglass.keras")
@@ -142,7 +142,7 @@ def describe_people(result, threshold):
         return f"1 person, score {scores}"
     # Rounded down: a score just below the threshold must not read as if it had reached it.
     best = math.floor(100 * result.best) / 100
-    return f"nobody found, best score {best:.2f}; --threshold lowers the least score, {threshold:g}"
+    return f"nobody found: best score {best:.2f} is below --threshold {threshold:g}"
 
 
 def find_model():
@@ -155,8 +155,8 @@ def find_model():
         return MODEL
     path = shipped_network()
     print(
-        f"note: no {MODEL} here: this is the shipped network, trained on photographs of sports "
-        "(Leeds Sports Pose Extended), for research use alone",
+        f"note: no {MODEL} here; using the shipped network (photographs of sports, Leeds Sports "
+        "Pose Extended; for research use only)",
         file=sys.stderr,
     )
     return path
@@ -210,12 +210,15 @@ def name_outputs(photos):
 
 
 def check_no_overwrite(outputs, folder):
-    """Refuse an output folder in which a drawn picture would take a photograph's place."""
+    """Refuse an output folder in which a photograph, or another's JSON, would be overwritten."""
     photos = {photo.resolve() for photo, _ in outputs}
     for _, name in outputs:
-        target = folder / f"{name}.png"
-        if target.resolve() in photos:
-            raise UserError(f"{target}: is a photograph to predict; choose another --out")
+        picture, record = (folder / f"{name}.{kind}" for kind in ("png", "json"))
+        if picture.resolve() in photos:
+            raise UserError(f"{show_path(picture)}: is a photograph; choose another --out")
+        # Labelling tools keep theirs beside the photograph, under its name.
+        if record.is_file() and not is_record(record):
+            raise UserError(f"{show_path(record)}: was not written by this; choose another --out")
 
 
 def show_path(path):

@@ -295,6 +295,10 @@ def changed(*place, value):
     return content
 
 
+KEYPOINTS = make_annotation(2)["keypoints"]
+NO_KEYPOINTS = "keypoints is not 51 finite numbers"
+
+
 def lacking(*place):
     *outer, key = place
     content = entry = changed("info", value={})
@@ -304,49 +308,19 @@ def lacking(*place):
     return content
 
 
-SECOND = ("annotations", 1)
-KEYPOINTS = make_annotation(2)["keypoints"]
-NO_KEYPOINTS = "annotations 1: keypoints is not 51 finite numbers"
-OTHER_KEYPOINTS = "annotations 0: category 1 does not have COCO's 17 keypoints in their order"
+OTHER_KEYPOINTS = (
+    "no category has COCO's 17 keypoints in their order: nose, left_eye, right_eye ..."
+)
 COCO_FAULTS = {
     "no images": (lacking("images"), "line 1: a list of records was expected, or COCO's images, "),
     "no categories": (lacking("categories"), "line 1: a list of records was expected, or COCO's"),
     "images an object": (changed("images", value={}), "images is not a list"),
+    "annotations null": (changed("annotations", value=None), "annotations is not a list"),
     "an image null": (changed("images", 2, value=None), "images 2: not an object"),
     "an image without id": (lacking("images", 0, "id"), "images 0: no 'id'"),
     "an image without name": (lacking("images", 0, "file_name"), "images 0: no 'file_name'"),
     "a name that is a number": (changed("images", 0, "file_name", value=7), "images 0: no 'file_"),
     "an image twice": (changed("images", 2, "id", value=1), "images 2: id 1 is there already"),
-    "an annotation twice": (
-        changed(*SECOND, "id", value=900_100_000_001),
-        "annotations 1: id 900100000001 is there already",
-    ),
-    "an annotation a list": (changed(*SECOND, value=[1]), "annotations 1: not an object"),
-    "an unknown image": (changed(*SECOND, "image_id", value=17), "annotations 1: image_id 17 is "),
-    "an unknown image, a text": (
-        changed(*SECOND, "image_id", value="1"),
-        "annotations 1: image_id '1' is not there",
-    ),
-    "an unknown category": (
-        changed(*SECOND, "category_id", value=2),
-        "annotations 1: category_id 2 is not there",
-    ),
-    **{
-        f"no {key}": (lacking(*SECOND, key), f"annotations 1: no '{key}'")
-        for key in ("id", "image_id", "category_id")
-    },
-    "no keypoints": (lacking(*SECOND, "keypoints"), NO_KEYPOINTS),
-    "16 keypoints": (changed(*SECOND, "keypoints", value=KEYPOINTS[:48]), NO_KEYPOINTS),
-    "17 pairs": (changed(*SECOND, "keypoints", value=KEYPOINTS[:34]), NO_KEYPOINTS),
-    "NaN": (changed(*SECOND, "keypoints", 30, value=float("nan")), NO_KEYPOINTS),
-    "a keypoint null": (changed(*SECOND, "keypoints", 30, value=None), NO_KEYPOINTS),
-    "a v of 3": (changed(*SECOND, "keypoints", 32, value=3), "annotations 1: the v of a keypoint "),
-    "no bbox": (lacking(*SECOND, "bbox"), "annotations 1: bbox is not 4 finite numbers"),
-    "a bbox of 3": (changed(*SECOND, "bbox", value=[1, 2, 3]), "annotations 1: bbox is not 4 fin"),
-    "a bbox infinite": (
-        changed(*SECOND, "bbox", 2, value=float("inf")),
-        "annotations 1: bbox is not 4 finite numbers",
-    ),
     "a category without keypoints": (lacking("categories", 0, "keypoints"), OTHER_KEYPOINTS),
     "keypoints in another order": (
         changed("categories", 0, "keypoints", value=list(COCO_KEYPOINTS[::-1])),
@@ -364,6 +338,17 @@ def test_a_broken_coco_file_is_one_line(parse, tmp_path, content, fault):
     assert not (tmp_path / "data" / "annotations").exists()
 
 
+def parse_one_of_many(parse, annotation, file_name):
+    """Parse a COCO file of 199 good persons, a crowd and one more, whose picture is `file_name`."""
+    crowd = make_annotation(1, iscrowd=1)
+    persons = [make_annotation(number) for number in range(1, NUM_GOOD)]
+    content = make_coco([crowd, *persons, annotation], NUM_GOOD)
+    content["images"][-1]["file_name"] = file_name
+    code, out, err = parse(content)
+    assert (code, err) == (0, "")
+    return out
+
+
 @pytest.mark.parametrize(
     ("changes", "file_name", "reason"),
     [
@@ -375,23 +360,43 @@ def test_a_broken_coco_file_is_one_line(parse, tmp_path, content, fault):
         ({"bbox": [2e5, 10, 90, 90]}, "a.jpg", f"center {IN_REACH}"),
         ({"bbox": [3_000, 3_000, 90, 90]}, "a.jpg", FAR_OFF),
         ({"keypoints": make_annotation(7)["keypoints"]}, "7.jpg", "exact duplicate of an earlier "),
+        ({"bbox": None}, "a.jpg", "bbox is not 4 finite numbers"),
+        ({"bbox": [1, 2, 3]}, "a.jpg", "bbox is not 4 finite numbers"),
+        ({"bbox": [1, 2, float("inf"), 3]}, "a.jpg", "bbox is not 4 finite numbers"),
+        ({"keypoints": KEYPOINTS[:48]}, "a.jpg", NO_KEYPOINTS),
+        ({"keypoints": KEYPOINTS[:34]}, "a.jpg", NO_KEYPOINTS),
+        ({"keypoints": [*KEYPOINTS[:30], float("nan"), *KEYPOINTS[31:]]}, "a.jpg", NO_KEYPOINTS),
+        ({"keypoints": [*KEYPOINTS[:30], None, *KEYPOINTS[31:]]}, "a.jpg", NO_KEYPOINTS),
+        ({"keypoints": [*KEYPOINTS[:32], 3, *KEYPOINTS[33:]]}, "a.jpg", "the v of a keypoint is "),
     ],
     ids=["gone", "climbs", "absolute", "on a drive", "an empty box", "a box far outside",
-         "a box elsewhere", "twice"],
+         "a box elsewhere", "twice", "no box", "a box of 3", "a box infinite", "16 keypoints",
+         "17 pairs", "NaN", "a keypoint null", "a v of 3"],
 )  # fmt: skip
 def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
     parse, tmp_path, changes, file_name, reason
 ):
-    crowd = make_annotation(1, id="crowd", iscrowd=1)
-    persons = [make_annotation(number) for number in range(1, NUM_GOOD)]
-    bad = make_annotation(NUM_GOOD, **changes)
-    content = make_coco([crowd, *persons, bad], NUM_GOOD)
-    content["images"][-1]["file_name"] = file_name
-    code, out, err = parse(content)
-    assert (code, err) == (0, "")
+    out = parse_one_of_many(parse, make_annotation(NUM_GOOD, **changes), file_name)
     assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 rejected;")
     (reject,) = read_rejects(tmp_path)
     assert reject[:3] == ("train", str(NUM_GOOD), file_name) and reject[3].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        ([1], "not an object"),
+        (make_annotation(999), "image_id 999 is not among the images"),
+        (make_annotation(1, image_id="1"), "image_id '1' is not among the images"),
+        (make_annotation(1, image_id=None), "no 'image_id'"),
+        (make_annotation(1, category_id=None), "no 'category_id'"),
+    ],
+    ids=["a list", "an unknown image", "an unknown image, a text", "no image", "no category"],
+)
+def test_a_coco_annotation_of_no_picture_is_set_aside(parse, tmp_path, annotation, reason):
+    out = parse_one_of_many(parse, annotation, "a.jpg")
+    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 rejected;")
+    assert read_rejects(tmp_path) == [("train", str(NUM_GOOD), "", reason, "")]
 
 
 def test_a_broken_coco_file_is_found_before_anything_is_packed(run_stage, tmp_path):

@@ -41,7 +41,7 @@ def test_what_is_no_picture_is_one_line(loaded, kind):
 @pytest.mark.parametrize(
     "box",
     [(), (1, 2, 3), (1, 2, 0, 4), (1, 2, 3, -4), (1, 2, np.nan, 4), (np.inf, 1, 1, 1), "1,2,3,4",
-     [[1, 2], [3, 4]], 7, ((1,), 2, 3, 4)],
+     [[1, 2], [3, 4]], 7, ((1,), 2, 3, 4), (0, 0, 1e12, 1e12), (-2e6, 0, 9, 9)],
 )  # fmt: skip
 def test_what_is_no_box_is_one_line(loaded, box):
     with pytest.raises(UserError, match=r"^box is .*; x, y, width, height in pixels were expected"):
@@ -60,9 +60,16 @@ def test_what_is_no_number_of_people_is_one_line(loaded, people):
         loaded.predict(PICTURE, people=people)
 
 
-def test_a_box_and_several_people_exclude_each_other(loaded):
-    with pytest.raises(UserError, match=r"^a box tells of one person; "):
-        loaded.predict(PICTURE, box=BOX, people=2)
+@pytest.mark.parametrize("threshold", ["0.5", np.nan, -0.1, 1.1, [0.5], 1j])
+def test_what_is_no_threshold_is_one_line(loaded, threshold):
+    with pytest.raises(UserError, match=r"^threshold is .*; a number from 0 to 1 was expected"):
+        loaded.predict(PICTURE, threshold=threshold)
+
+
+@pytest.mark.parametrize("search", [{"people": 2}, {"threshold": 0.3}], ids=["people", "threshold"])
+def test_a_box_and_a_search_exclude_each_other(loaded, search):
+    with pytest.raises(UserError, match=r"^a box says where the one person is; leave out "):
+        loaded.predict(PICTURE, box=BOX, **search)
 
 
 def test_a_missing_network_is_one_line(tmp_path, monkeypatch):

@@ -291,11 +291,11 @@ def test_a_box_that_touches_it_is_predicted(hourglass, box):
         ),
         (
             ["--people", "2", "--whole"],
-            "--people and --whole exclude each other: --people is of a ",
+            "--people cannot be combined with --whole, which says where ",
         ),
-        (["--people", "1", "--box", "1,2,3,4"], "--people and --box exclude each other: "),
-        (["--threshold", "0.3", "--box=1,2,3,4"], "--threshold and --box exclude each other: "),
-        (["--threshold", "0", "--whole"], "--threshold and --whole exclude each other: "),
+        (["--people", "1", "--box", "1,2,3,4"], "--people cannot be combined with --box, "),
+        (["--threshold", "0.3", "--box=1,2,3,4"], "--threshold cannot be combined with --box, "),
+        (["--threshold", "0", "--whole"], "--threshold cannot be combined with --whole, "),
     ],
 )
 def test_options_that_exclude_each_other_are_one_line(hourglass, options, reason):

@@ -38,6 +38,12 @@ def test_the_licence_is_that_of_the_data(trained_on, part):
     assert part in read_about(text, "a.onnx")["licence"]
 
 
+def test_the_licences_of_all_data_hold():
+    text = describe_export(64, True, True, "synthetic, lspet, folder, own", "")
+    licence = read_about(text, "a.onnx")["licence"]
+    assert "MIT" in licence and "Leeds" in licence and licence.count(OTHER_LICENCE) == 1
+
+
 def without(key):
     return json.dumps({name: value for name, value in json.loads(TEXT).items() if name != key})
 

@@ -41,5 +41,5 @@ def test_a_start_that_is_not_beaten_is_saved_as_what_it_is(fine_tune, network, s
     assert [row[0] for row in rows[1:]] == [str(epoch) for epoch in range(len(scores))]
 
 
-def test_a_start_that_is_beaten_is_of_the_new_data(fine_tune):
-    assert read_trained_on(fine_tune([1.0, 5.0]).network) == "synthetic"
+def test_a_start_that_is_beaten_is_of_both_data(fine_tune):
+    assert read_trained_on(fine_tune([1.0, 5.0]).network) == "mpii, synthetic"

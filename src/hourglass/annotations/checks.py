@@ -6,6 +6,7 @@ import numpy as np
 
 from hourglass.annotations.heads import describe_heads, head_of_labels
 from hourglass.annotations.persons import RecordFault, person_from_record, read_joints_vis
+from hourglass.raw.own_annotations import UnusableRecord, read_name
 from hourglass.rejects import NO_JOINTS, Reject, count_rejects, encode_joints
 from hourglass.skeleton import NUM_JOINTS, SCORED_JOINTS
 
@@ -43,7 +44,7 @@ def check_records(
     an unlabelled one may hold any two numbers, NaN too, which are dropped.
 
     Args:
-        records: list of anything that JSON can hold.
+        records: list of anything that JSON can hold, and of `UnusableRecord`.
         image_names: the pictures there are; None: any.
         split: name that the rejects carry.
         held_out: pictures of the other split, not to be used here.
@@ -58,6 +59,8 @@ def check_records(
         if index in passed_over:
             continue
         try:
+            if isinstance(record, UnusableRecord):
+                raise RecordFault(record.reason)
             person = person_from_record(record, 1, measure_head)
             if image_names is not None and person.image not in image_names:
                 raise RecordFault("picture is not among the images")
@@ -91,7 +94,7 @@ def _labelled_joints(record):
 
 
 def _printable_name(record):
-    image = record.get("image") if isinstance(record, dict) else None
+    image = read_name(record)
     # Lone surrogates, which JSON can hold, cannot be written as UTF-8; nor can a CSV reader take a
     # name without end.
     return _UNPRINTABLE.sub("\ufffd", image[:MAX_NAME]) if isinstance(image, str) else ""

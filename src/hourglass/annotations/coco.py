@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hourglass import geometry
 from hourglass.annotations.midpoints import fill_midpoints
 from hourglass.raw.own_annotations import COCO_KEYPOINTS, NUM_FACE_KEYPOINTS
 from hourglass.skeleton import JOINTS, NUM_JOINTS, PERSON_HEIGHT
@@ -23,7 +24,8 @@ def read_coco_person(person):
 
     Labelled is a keypoint of v 1, occluded, or 2. Pelvis and thorax are the midpoints of hips and
     shoulders, labelled where both are; upper neck and head top are missing. Center and scale are
-    those of the box, which is drawn around the person and not made of the keypoints.
+    made of the box, which is drawn around the person and not made of the keypoints, such that the
+    person's view is cut around its middle, as `hourglass predict --box` cuts it.
 
     Args:
         person: `raw.own_annotations.CocoPerson`.
@@ -34,10 +36,11 @@ def read_coco_person(person):
     columns[..., 2] = columns[..., 2] > 0
     (joints,) = fill_midpoints(columns)
     x, y, width, height = person.bbox
+    scale = COCO_MARGIN * max(width, height) / PERSON_HEIGHT
     return {
         "image": person.image,
         "joints": (joints[:, :2] + 1).tolist(),
         "joints_vis": joints[:, 2].tolist(),
-        "center": [x + width / 2 + 1, y + height / 2 + 1],
-        "scale": COCO_MARGIN * max(width, height) / PERSON_HEIGHT,
+        "center": [x + width / 2 + 1, y + height / 2 + 1 - geometry.CENTER_SHIFT * scale],
+        "scale": scale,
     }

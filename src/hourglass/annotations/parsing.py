@@ -14,7 +14,7 @@ from hourglass.annotations.mpii import MPII_MAT, read_mpii_json, read_mpii_mat
 from hourglass.errors import UserError
 from hourglass.raw.archives import DOWNLOAD_AGAIN, open_images, read_member
 from hourglass.raw.datasets import ANNOTATIONS, DATASETS, MPII_ZIP
-from hourglass.raw.own_annotations import PASSED_OVER, CocoPerson, read_own_annotations
+from hourglass.raw.own_annotations import PASSED_OVER, CocoPerson, read_name, read_own_annotations
 from hourglass.rejects import count_rejects
 
 # Their scale is made of the head's size; that of the others is not.
@@ -78,8 +78,7 @@ def _pass_over(records, left_out):
     return {
         number
         for number, record in enumerate(records)
-        if record is PASSED_OVER
-        or (isinstance(record, dict) and is_left_out(record.get("image"), left_out))
+        if record is PASSED_OVER or is_left_out(read_name(record), left_out)
     }
 
 

@@ -23,7 +23,7 @@ def save_network(network, path, trained_on):
     out, so that a rerun changes nothing.
 
     Args:
-        trained_on: the dataset's name, kept in the file for `read_trained_on`.
+        trained_on: the datasets' names, kept in the file for `read_trained_on`.
     """
     # Beside the target, where there is room; what a kill leaves is overwritten by the next save.
     raw = Path(path).with_name(f".{Path(path).stem}.raw.keras")
@@ -83,7 +83,7 @@ def load_network(path):
 
 
 def read_trained_on(path):
-    """The name of the dataset that a network was trained on; None where its file does not say.
+    """The names of the datasets that a network was trained on; None where its file does not say.
 
     Raises:
         UserError: the file is damaged there.

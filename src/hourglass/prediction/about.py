@@ -26,7 +26,7 @@ LICENCES = {
     "their data",
     "synthetic": "MIT, as the program that drew their data",
 }
-OTHER_LICENCE = "as the data allow that they were trained on"
+OTHER_LICENCE = "for what the data allow that they were trained on"
 _KINDS = {
     "input_size": int, "joints": list, "flip_test": bool, "weights": str, "made_from": str,
 }  # fmt: skip
@@ -38,7 +38,7 @@ def describe_export(size, flip_test, half, trained_on, made_from):
     Args:
         size: px of the square pictures that go in.
         half: whether the weights are rounded to float16.
-        trained_on: the dataset's name, or None.
+        trained_on: the datasets' names, as `storage.read_trained_on` gives them.
         made_from: the SHA-256 of the `.keras` file.
     """
     about = {
@@ -50,10 +50,16 @@ def describe_export(size, flip_test, half, trained_on, made_from):
         "flip_test": flip_test,
         "weights": "float16" if half else "float32",
         "trained_on": trained_on,
-        "licence": LICENCES.get(trained_on, OTHER_LICENCE),
+        "licence": _find_licence(trained_on),
         "made_from": made_from,
     }
     return json.dumps(about, indent=1)
+
+
+def _find_licence(trained_on):
+    """What the weights may be used for: what all of their data allow."""
+    names = (trained_on or "").split(", ")
+    return "; ".join(dict.fromkeys(LICENCES.get(name, OTHER_LICENCE) for name in names))
 
 
 def read_about(text, path):

@@ -5,7 +5,7 @@ float32 [n, 16, 2], px of the views, pixel centres at integers, and scores float
 
     size         S
     batch_size   views a call that it works on best
-    trained_on   the name of the dataset that its network was trained on; None where it is not known
+    trained_on   the names of the datasets that its network was trained on; None where not known
 """
 
 import ctypes

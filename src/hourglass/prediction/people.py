@@ -34,7 +34,8 @@ class SearchPlan:
         zoom: side of the squares of one size to that of the next smaller ones.
         step: from one square to the next, in sides, at most.
         max_squares: squares of all sizes together; a size that would exceed it is left out.
-        retries: the surest poses, of one person or several, that are looked at again.
+        retries: the surest poses, of one person or several, that are looked at again, beside the
+            surest of each person.
     """
 
     zoom: float = 1.5

@@ -15,6 +15,8 @@ from hourglass.prediction.threads import map_ahead, open_pool
 from hourglass.records.images import BadImageError, decode_image
 from hourglass.skeleton import JOINTS
 
+# Of the first views of photographs that are searched together. The further looks are few on each.
+BATCHES_TOGETHER = 8
 COORDINATES = (
     "pixels of the upright picture (EXIF orientation applied), x to the right, y down; the centre "
     "of the top left pixel is (0, 0)"
@@ -152,12 +154,12 @@ def search_photos(finder, photos, pool):
 
 
 def _group_photos(photos, batch_size):
-    """Lists of photographs whose first views fill a batch; the last one may be smaller."""
+    """Lists of photographs whose first views fill batches; the last one may be smaller."""
     group, num_views = [], 0
     for photo in photos:
         group.append(photo)
         num_views += len(photo.search.squares) if isinstance(photo, Photo) else 0
-        if num_views >= batch_size or len(group) == batch_size:
+        if num_views >= BATCHES_TOGETHER * batch_size or len(group) == batch_size:
             yield group
             group, num_views = [], 0
     yield group
@@ -178,6 +180,12 @@ def write_poses(photo, request):
     write_json(record, describe_poses(photo.path, request, poses))
     scores = [pose.score for pose in poses]
     return Written(picture, record, scores, photo.search.poses[0].score)
+
+
+def is_record(path):
+    """Whether a file begins as what `write_poses` writes of a photograph."""
+    with open(path, "rb") as file:
+        return b'"coordinates":' in file.read(20_000)
 
 
 def describe_poses(path, request, poses):

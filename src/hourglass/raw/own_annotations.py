@@ -29,8 +29,16 @@ class CocoPerson:
     bbox: list  # x, y, width, height: 0-based px, around all that is seen of the person
 
 
+@dataclass(frozen=True)
+class UnusableRecord:
+    """What stands in the place of an annotation that cannot be read; `image` "" if unknown."""
+
+    image: str
+    reason: str
+
+
 class _CocoFault(Exception):
-    """What is wrong with a COCO file, without its path."""
+    """What is wrong with a COCO file or an annotation in it."""
 
 
 def read_own_annotations(path, advice):
@@ -38,8 +46,9 @@ def read_own_annotations(path, advice):
 
     Returns:
         A list of what stands in MPII's form, unchecked; or, an entry for each of COCO's
-        annotations, of `CocoPerson`, and of `PASSED_OVER` for crowds and for those without a
-        labelled keypoint below the face.
+        annotations: a `CocoPerson`; `PASSED_OVER` for crowds, for boxes alone, for categories
+        without keypoints, and for persons without a labelled keypoint below the face; an
+        `UnusableRecord` for what is faulty.
 
     Raises:
         UserError: the file cannot be read, is of neither form, is not as COCO's are, or holds no
@@ -65,72 +74,101 @@ def read_own_annotations(path, advice):
 
 def name_pictures(records):
     """The names of the pictures that are named by records of `read_own_annotations`, a set."""
-    names = (
-        record.get("image") if isinstance(record, dict) else getattr(record, "image", None)
-        for record in records
-    )
-    return {name for name in names if isinstance(name, str)}
+    return {name for name in map(read_name, records) if isinstance(name, str)}
+
+
+def read_name(record):
+    """The name of a record's picture, unchecked; None where it has none."""
+    if isinstance(record, dict):
+        return record.get("image")
+    return getattr(record, "image", None) or None
 
 
 def _read_coco(content):
-    images, categories, annotations = (
-        _index_entries(content[key], key) for key in ("images", "categories", "annotations")
-    )
+    images, categories = (_index_entries(content, key) for key in ("images", "categories"))
     for number, image in enumerate(images.values()):
         if not isinstance(image.get("file_name"), str):
             raise _CocoFault(f"images {number}: no 'file_name'")
-    return [
-        _read_annotation(annotation, f"annotations {number}", images, categories)
-        for number, annotation in enumerate(annotations.values())
-    ]
+    names = {image_id: image["file_name"] for image_id, image in images.items()}
+    persons = {name for name, entry in categories.items() if _has_our_keypoints(entry)}
+    if not persons:
+        raise _CocoFault(
+            f"no category has COCO's {len(COCO_KEYPOINTS)} keypoints in their order: "
+            f"{', '.join(COCO_KEYPOINTS[:3])} ..."
+        )
+    return [_read_entry(entry, names, persons) for entry in _list_entries(content, "annotations")]
 
 
-def _index_entries(entries, key):
-    """{id: entry} of one of COCO's lists, in its order."""
-    if not isinstance(entries, list):
+def _has_our_keypoints(category):
+    return category.get("keypoints") == list(COCO_KEYPOINTS)
+
+
+def _list_entries(content, key):
+    if not isinstance(content[key], list):
         raise _CocoFault(f"{key} is not a list")
+    return content[key]
+
+
+def _index_entries(content, key):
+    """{id: entry} of one of COCO's lists, in its order."""
     by_id = {}
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(_list_entries(content, key)):
         if not isinstance(entry, dict):
             raise _CocoFault(f"{key} {number}: not an object")
-        name = _read_id(entry, "id", f"{key} {number}")
+        try:
+            name = _read_id(entry, "id")
+        except _CocoFault as fault:
+            raise _CocoFault(f"{key} {number}: {fault}") from None
         if name in by_id:
             raise _CocoFault(f"{key} {number}: id {_show_id(name)} is there already")
         by_id[name] = entry
     return by_id
 
 
-def _read_annotation(annotation, place, images, categories):
+def _read_entry(annotation, names, persons):
+    """What stands for an annotation in the list of `read_own_annotations`.
+
+    Args:
+        names: {image id: file name}. persons: ids of the categories with COCO's keypoints.
+    """
+    image = ""
+    try:
+        if not isinstance(annotation, dict):
+            raise _CocoFault("not an object")
+        if _is_passed_over(annotation, persons):
+            return PASSED_OVER
+        image_id = _read_id(annotation, "image_id")
+        if image_id not in names:
+            raise _CocoFault(f"image_id {_show_id(image_id)} is not among the images")
+        image = names[image_id]
+        return _read_person(annotation, image)
+    except _CocoFault as fault:
+        return UnusableRecord(image, str(fault))
+
+
+def _is_passed_over(annotation, persons):
+    return (
+        _read_id(annotation, "category_id") not in persons
+        or annotation.get("iscrowd")
+        or annotation.get("num_keypoints") == 0
+        or annotation.get("keypoints") is None
+    )
+
+
+def _read_person(annotation, image):
     """A `CocoPerson`, or `PASSED_OVER`."""
-    image = _look_up(annotation, "image_id", images, place)
-    category = _look_up(annotation, "category_id", categories, place)
-    if annotation.get("iscrowd") or annotation.get("num_keypoints") == 0:
-        return PASSED_OVER
-    if category.get("keypoints") != list(COCO_KEYPOINTS):
-        raise _CocoFault(
-            f"{place}: category {_show_id(annotation['category_id'])} does not have COCO's "
-            f"{len(COCO_KEYPOINTS)} keypoints in their order"
-        )
-    keypoints = _read_numbers(annotation, "keypoints", 3 * len(COCO_KEYPOINTS), place)
+    keypoints = _read_numbers(annotation, "keypoints", 3 * len(COCO_KEYPOINTS))
     if not set(keypoints[2::3]) <= {0, 1, 2}:
-        raise _CocoFault(f"{place}: the v of a keypoint is not 0, 1 or 2")
-    bbox = _read_numbers(annotation, "bbox", 4, place)
+        raise _CocoFault("the v of a keypoint is not 0, 1 or 2")
     if not any(keypoints[2::3][NUM_FACE_KEYPOINTS:]):
         return PASSED_OVER
-    return CocoPerson(image["file_name"], keypoints, bbox)
+    return CocoPerson(image, keypoints, _read_numbers(annotation, "bbox", 4))
 
 
-def _look_up(annotation, key, entries, place):
-    name = _read_id(annotation, key, place)
-    if name not in entries:
-        raise _CocoFault(f"{place}: {key} {_show_id(name)} is not there")
-    return entries[name]
-
-
-def _read_id(entry, key, place):
+def _read_id(entry, key):
     name = entry.get(key)
     if not isinstance(name, float | str):
-        raise _CocoFault(f"{place}: no '{key}'")
+        raise _CocoFault(f"no '{key}'")
     return name
 
 
@@ -138,9 +176,9 @@ def _show_id(name):
     return f"{name:.0f}" if isinstance(name, float) else repr(name[:80])
 
 
-def _read_numbers(annotation, key, length, place):
+def _read_numbers(annotation, key, length):
     values = annotation.get(key)
     is_list = isinstance(values, list) and len(values) == length
     if not is_list or not all(isinstance(v, float) and math.isfinite(v) for v in values):
-        raise _CocoFault(f"{place}: {key} is not {length} finite numbers")
+        raise _CocoFault(f"{key} is not {length} finite numbers")
     return values

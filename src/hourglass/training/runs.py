@@ -49,7 +49,9 @@ def train_network(strategy, run):
 
 
 def _name_data(params, history):
-    """The dataset that the best weights were trained on; those of epoch 0 on that of the start."""
-    if find_best(history)["epoch"]:
-        return params.data.dataset
-    return read_trained_on(find_start(params.train.init_weights))
+    """The datasets that the best weights were trained on, the start's first: "lspet, folder"."""
+    # Licences of data may hold for what is trained on it, however often it is trained again.
+    start = find_start(params.train.init_weights)
+    before = (read_trained_on(start) or "unknown").split(", ") if start else []
+    datasets = [*before, params.data.dataset] if find_best(history)["epoch"] else before
+    return ", ".join(dict.fromkeys(datasets))
