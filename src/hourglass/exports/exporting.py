@@ -55,9 +55,9 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
         except OSError:
             raise  # the disk's, who knows its file
         except Exception as error:  # whatever a converter or a runtime makes of what it cannot do
+            reason = one_line(error).removeprefix(f"{temporary}: ")[:300]
             raise UserError(
-                f"{target}: not written, since it does not work: {one_line(error)[:300]}; "
-                "try another --format"
+                f"{target}: not written, since it does not work: {reason}; try another --format"
             ) from error
 
 

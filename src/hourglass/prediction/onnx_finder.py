@@ -84,5 +84,7 @@ def _start(data, path):
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common class
-        reason = one_line(error)[:200]
-        raise UserError(f"{path}: onnxruntime cannot load it: {reason}; {_AGAIN}") from None
+        reason, version = one_line(error)[:200], onnxruntime.__version__
+        raise UserError(
+            f"{path}: onnxruntime {version} cannot load it: {reason}; try another version"
+        ) from None
