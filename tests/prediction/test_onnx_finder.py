@@ -6,6 +6,7 @@ from PIL import Image
 
 from helpers.networks import random_pictures
 from helpers.paths import ROOT
+from helpers.processes import run_python
 from hourglass.errors import UserError
 from hourglass.geometry import apply_transform, square_transform
 from hourglass.prediction.keras_finder import load_keras_finder
@@ -34,6 +35,17 @@ def test_it_finds_what_keras_finds(finder, model_file, number):
     expected, expected_scores = load_keras_finder(model_file, True, 1)(views)
     np.testing.assert_allclose(keypoints, expected, atol=0.01)
     np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+
+
+def test_it_reports_to_nobody(onnx_file, tmp_path, monkeypatch):
+    # Where it does, its number for this machine and what it has yet to send lie in the cache.
+    for name in ("CI", "ORT_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    code = "import sys; from hourglass.prediction.onnx_finder import OnnxFinder\n"
+    code += "print(OnnxFinder(sys.argv[1]).size)"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert run_python("-c", code, onnx_file, check=True, **home).stdout == "32\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_lines_of_the_readme_find_the_same(tmp_path, monkeypatch, onnx_file, finder, capsys):

@@ -5,8 +5,6 @@ import os
 import re
 from pathlib import Path
 
-import onnxruntime
-
 from hourglass.errors import UserError, one_line
 from hourglass.prediction.about import NAME, read_about
 
@@ -75,7 +73,19 @@ def check_seal(data, path):
         raise UserError(f"{path}: damaged, or changed since its export; {_AGAIN}")
 
 
+def import_onnxruntime():
+    """onnxruntime, told to keep to itself: since 1.29 it reports what it runs, unless asked not to.
+
+    Source: https://github.com/microsoft/onnxruntime/pull/27379
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import, which reads it
+    import onnxruntime
+
+    return onnxruntime
+
+
 def _start(data, path):
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     if hasattr(os, "sched_getaffinity"):
         # Its own choice binds threads to cores that this process may not have.
