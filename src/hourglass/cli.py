@@ -1,6 +1,7 @@
-"""The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`."""
+"""The `hourglass` command: `hourglass predict photo.jpg [more.jpg clip.mp4 ...]`."""
 
 import contextlib
+import functools
 import math
 import sys
 import warnings
@@ -12,8 +13,10 @@ from tqdm import tqdm
 from hourglass.arguments import add_predict_options, check_ways, join_box
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 from hourglass.prediction.people import THRESHOLD
-from hourglass.prediction.photos import BATCH_SIZE, Request, predict_files
+from hourglass.prediction.photos import BATCH_SIZE, Request, find_joints, predict_files
 from hourglass.shipped import shipped_network
+from hourglass.video.command import describe_written, load_clips, predict_clips
+from hourglass.video.forms import is_clip
 
 MODEL = Path("models/hourglass.keras")
 
@@ -35,10 +38,11 @@ def make_parser():
     parser = ArgumentParser(prog="hourglass", description="Human poses on photographs.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {find_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    text = "find people on photographs and draw their poses"
+    text = "find people on photographs and in clips, and draw their poses"
     predict = commands.add_parser(
         "predict", help=text, description=f"{text[0].upper()}{text[1:]}: writes NAME.png, the "
-        "drawn picture, and NAME.json, the joints in pixels with their scores.",
+        "drawn picture, and NAME.json, the joints in pixels with their scores; of a clip NAME.mp4 "
+        "and NAME.jsonl, a line a frame.",
     )  # fmt: skip
     add_predict_options(predict, MODEL, THRESHOLD)
     predict.set_defaults(run=run_predict)
@@ -54,18 +58,32 @@ def find_version():
 
 
 def run_predict(options):
-    """Write `<name>.png`, the drawn picture, and `<name>.json` for every photograph.
+    """Write `<name>.png`, the drawn picture, and `<name>.json` for every photograph; clips as well.
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
     check_ways(options)
     request = make_request(options)
-    outputs = list(name_outputs(find_photos(options.photos)))
-    check_no_overwrite(outputs, options.out)
+    paths = find_photos(options.photos) + options.camera
+    files = [(path, options.out / name) for path, name in name_outputs(paths)]
+    clips = [file for file in files if is_clip(file[0])]
+    photos = [file for file in files if file not in clips]
+    check_no_overwrite(photos, clips)
+    if clips:
+        load_clips()  # before anything is written
     model = options.model or find_model()
-    predictor = load_predictor(model, not options.no_flip_test, len(outputs))
+    predictor = load_predictor(model, not options.no_flip_test, len(photos))
     options.out.mkdir(parents=True, exist_ok=True)
-    files = [(photo, options.out / name) for photo, name in outputs]
+    failed = predict_photos(predictor, photos, request)
+    failed += film(predictor, clips, request, not options.no_smoothing)
+    if failed and len(files) == 1:
+        sys.exit(1)
+    if failed:
+        raise UserError(f"{failed} of {len(files)} files could not be used")
+
+
+def predict_photos(predictor, files, request):
+    """Predict and report pairs (photo, target): how many could not be used."""
     failed = 0
     with (
         warnings.catch_warnings(),
@@ -75,11 +93,25 @@ def run_predict(options):
         bar = tqdm(results, "predict", len(files), unit="image", disable=None, leave=False)
         for (photo, _), result in zip(files, bar, strict=True):
             failed += isinstance(result, UserError)
-            report(photo, result, request)
-    if failed and len(outputs) == 1:
-        sys.exit(1)
-    if failed:
-        raise UserError(f"{failed} of {len(outputs)} files could not be used")
+            report(photo, result, describe_people, request)
+    return failed
+
+
+def film(predictor, files, request, is_smooth):
+    """Predict and report pairs (clip or camera, target): how many could not be used."""
+    failed = 0
+    results = predict_clips(as_finder(predictor), files, request, is_smooth)
+    for (clip, _), result in zip(files, results, strict=True):
+        failed += isinstance(result, UserError)
+        report(clip, result, describe_written, request)
+    return failed
+
+
+def as_finder(predictor):
+    """The predictor as the joint finder of `video.clips`."""
+    finder = functools.partial(find_joints, predictor)
+    finder.size, finder.batch_size = predictor.size, BATCH_SIZE
+    return finder
 
 
 def make_request(options):
@@ -92,14 +124,14 @@ def make_request(options):
     return Request(num_people=options.people or 1, threshold=threshold)
 
 
-def report(photo, result, request):
-    """Say on stdout what was written, or on stderr what is wrong with the photograph."""
+def report(path, result, describe, request):
+    """Say on stdout what was written, or on stderr what is wrong with the file."""
     # tqdm's own, which leaves the bar in its place.
     if isinstance(result, UserError):
-        tqdm.write(f"error: {show_path(photo)}: {result}", file=sys.stderr)
+        tqdm.write(f"error: {show_path(path)}: {result}", file=sys.stderr)
         return
-    written = ", ".join(map(show_path, (result.picture, result.record)))
-    tqdm.write(f"{show_path(photo)}: {written}, {describe_people(result, request.threshold)}")
+    written = ", ".join(map(show_path, result[:2]))
+    tqdm.write(f"{show_path(path)}: {written}, {describe(result, request.threshold)}")
 
 
 def describe_people(result, threshold):
@@ -191,13 +223,19 @@ def name_outputs(photos):
         yield photo, name
 
 
-def check_no_overwrite(outputs, folder):
-    """Refuse an output folder in which a drawn picture would take a photograph's place."""
-    photos = {photo.resolve() for photo, _ in outputs}
-    for _, name in outputs:
-        target = folder / f"{name}.png"
-        if target.resolve() in photos:
-            raise UserError(f"{target}: is a photograph to predict; choose another --out")
+def check_no_overwrite(photos, clips):
+    """Refuse an output folder in which what is drawn would take the place of what it is drawn from.
+
+    Args:
+        photos, clips: pairs of a path and its target.
+    """
+    inputs = {path.resolve(): what for files, what in ((photos, "photograph"), (clips, "clip"))
+              for path, _ in files}  # fmt: skip
+    for files, kind in ((photos, "png"), (clips, "mp4")):
+        for _, target in files:
+            drawn = target.with_name(f"{target.name}.{kind}")
+            if what := inputs.get(drawn.resolve()):
+                raise UserError(f"{drawn}: is a {what} to predict; choose another --out")
 
 
 def show_path(path):

@@ -144,7 +144,7 @@ def search_photos(predictor, photos, batch_size, pool):
     Yields:
         Each in order; a `UserError` among them goes through.
     """
-    find_joints = functools.partial(_find_joints, predictor)
+    see = functools.partial(find_joints, predictor)
 
     def cut_again(searches):
         for done in [pool.submit(search.cut_views, predictor.size) for search in searches]:
@@ -152,7 +152,7 @@ def search_photos(predictor, photos, batch_size, pool):
 
     for group in _group_photos(photos, batch_size):
         searches = [photo.search for photo in group if isinstance(photo, Photo)]
-        run_searches(searches, cut_again, find_joints, batch_size)
+        run_searches(searches, cut_again, see, batch_size)
         yield from group
 
 
@@ -168,7 +168,8 @@ def _group_photos(photos, batch_size):
     yield group
 
 
-def _find_joints(predictor, views):
+def find_joints(predictor, views):
+    """What a predictor sees in uint8 views [n, S, S, 3]: keypoints, px of the views, and scores."""
     # Each device needs something to do: the batch is repeated up to their number.
     number = max(len(views), predictor.strategy.num_replicas_in_sync)
     joints = predictor.predict_views(np.resize(views, (number, *views.shape[1:])))
@@ -200,17 +201,17 @@ def describe_poses(path, request, poses):
         "coordinates": COORDINATES,
         "way": request.way,
         "box": request.box,
-        "people": [
-            {"score": _rounded(pose.score, 4), "joints": _describe_joints(pose)} for pose in poses
-        ],
+        "people": [describe_person(pose) for pose in poses],
     }
 
 
-def _describe_joints(pose):
-    return {
+def describe_person(pose):
+    """What is written of a person, for JSON."""
+    joints = {
         name: {"x": _rounded(x, 2), "y": _rounded(y, 2), "score": _rounded(score, 4)}
         for name, (x, y), score in zip(JOINTS, pose.keypoints, pose.scores, strict=True)
     }
+    return {"score": _rounded(pose.score, 4), "joints": joints}
 
 
 def _rounded(number, digits):

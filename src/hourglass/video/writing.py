@@ -1,0 +1,155 @@
+"""The drawn clip and its joints, written frame by frame. PyAV."""
+
+import contextlib
+import json
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+from hourglass.errors import UserError
+from hourglass.prediction.drawing import paint_pose
+from hourglass.prediction.photos import describe_person
+from hourglass.skeleton import JOINTS
+from hourglass.video.frames import Frame, describe_error
+from hourglass.video.sound import SoundTrack
+
+# By FFmpeg's names, with their settings; the first one that the installed PyAV has is taken. All
+# browsers play H.264; VP9 in MP4 most of them. None is part of this package: libx264 is under the
+# GPL, OpenH264 and libvpx are under BSD licences.
+ENCODERS = {
+    "libx264": {"preset": "veryfast", "crf": "20"},
+    "libopenh264": {"b": "6M", "allow_skip_frames": "0"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "row-mt": "1"},
+}
+TIME_BASE = Fraction(1, 90_000)  # s; any rate, and frames at any times
+COORDINATES = (
+    "pixels of the upright frames, pixels square, x to the right, y down; the centre of the top "
+    "left pixel is (0, 0)"
+)
+
+
+class Drawn(NamedTuple):
+    """A frame, its people, and what is to be encoded of it, a frame of PyAV's."""
+
+    frame: Frame
+    people: list
+    encoded: av.VideoFrame
+
+
+class ClipWriter:
+    """Writes frames, sound and joints; from one thread at a time."""
+
+    def __init__(self, container, record, clip, sound, size):
+        """A writer, from `open_writer`.
+
+        Args:
+            container: PyAV's, nothing written yet. record: a text file.
+            clip: the `frames.Clip` that is drawn. sound: its stream, or None.
+            size: width, height of the frames.
+        """
+        self._container, self._record = container, record
+        name = next(name for name in ENCODERS if name in av.codecs_available)
+        self._stream = container.add_stream(name, rate=clip.rate, options=ENCODERS[name])
+        self._stream.width, self._stream.height = (length + length % 2 for length in size)
+        self._stream.pix_fmt = "yuv420p"
+        context = self._stream.codec_context
+        context.time_base = TIME_BASE
+        # HDTV's colours (ITU-T H.273), as `draw_frame` makes them: said, no player has to guess.
+        context.colorspace = context.color_primaries = context.color_trc = 1
+        context.color_range = 1
+        self._sound = sound and SoundTrack(sound, container, clip.origin or 0)
+
+    def write(self, drawn):
+        """Write a frame; gives it back."""
+        with _write_errors():
+            drawn.encoded.pts = round(drawn.frame.time / TIME_BASE)
+            drawn.encoded.time_base = TIME_BASE
+            self._container.mux(self._stream.encode(drawn.encoded))
+            if self._sound:
+                self._sound.write_until(drawn.frame.time)
+        self._write_line(describe_frame(drawn.frame, drawn.people))
+        return drawn
+
+    def write_header(self, header):
+        """Write the record's first line."""
+        self._write_line(header)
+
+    def finish(self):
+        """Write what the encoders still hold, and the sound to its end."""
+        with _write_errors():
+            self._container.mux(self._stream.encode(None))
+            if self._sound:
+                self._sound.write_until(float("inf"))
+
+    def _write_line(self, value):
+        self._record.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def open_writer(video, record, clip, sound, size):
+    """A `ClipWriter` into two files; whole when the context has ended.
+
+    Args:
+        video, record: their paths, temporary ones.
+    """
+    with open(record, "w", encoding="utf-8") as file, _write_errors():
+        # What a player needs first comes first, though that is written last.
+        options = {"movflags": "faststart"}
+        with av.open(f"file:{video}", "w", format="mp4", options=options) as container:
+            writer = ClipWriter(container, file, clip, sound, size)
+            yield writer
+            writer.finish()
+
+
+@contextlib.contextmanager
+def _write_errors():
+    """What a disk refuses stays an OSError, without the temporary name; all else is a UserError."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, av.error.FFmpegError):
+            raise
+        raise OSError(error.errno, error.strerror) from None
+    except av.error.FFmpegError as error:
+        raise UserError(f"its drawn clip cannot be written: {describe_error(error)}") from None
+
+
+def draw_frame(frame, people):
+    """A frame with its people's skeletons, ready to be encoded: `Drawn`.
+
+    Args:
+        frame: whose pixels are drawn on. people: list of `following.Person`.
+    """
+    for person in sorted(people, key=lambda person: person.pose.score):  # the surest lies on top
+        paint_pose(frame.pixels, person.pose.keypoints)
+    height, width = frame.pixels.shape[:2]
+    # Half as many colours as pixels each way: an odd row or column gets a second one.
+    even = np.pad(frame.pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")
+    encoded = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+    return Drawn(frame._replace(pixels=None), people, encoded)
+
+
+def describe_frame(frame, people):
+    """What is written of a frame, for JSON."""
+    return {
+        "frame": frame.number,
+        "time": round(frame.time, 6),
+        "people": [{"number": person.number, **describe_person(person.pose)} for person in people],
+    }
+
+
+def describe_clip(name, size, request, smoothing):
+    """The record's first line, for JSON: what holds for all frames."""
+    return {
+        "video": name,
+        "coordinates": COORDINATES,
+        "width": size[0],
+        "height": size[1],
+        "joints": JOINTS,
+        "way": request.way,
+        "box": request.box,
+        "smoothing": smoothing,
+    }
