@@ -9,7 +9,7 @@ import numpy as np
 
 # Chosen by `experiments/smoothing.py`.
 MIN_CUTOFF = 1.0  # Hz, of what rests
-BETA = 4.0  # Hz a speed of one person's size a second, on top
+BETA = 12.0  # Hz, on top, for a speed of one size of the person a second
 SPEED_CUTOFF = 1.0  # Hz, of the speed itself
 
 
