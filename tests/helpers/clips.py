@@ -19,7 +19,7 @@ class BarFinder:
 
     size, batch_size = SIZE, 8
 
-    def __init__(self, score=0.9, unsure=0.5):
+    def __init__(self, score=0.9, unsure=0.6):
         self.score, self.unsure = score, unsure
         self.num_looks = []  # of each call
 
@@ -27,7 +27,7 @@ class BarFinder:
         assert views.dtype == np.uint8 and views.shape[1:] == (SIZE, SIZE, 3)
         self.num_looks.append(len(views))
         boxes = [find_bar(view[..., 1] > 100) for view in views]
-        around = (SIZE * 0.2, SIZE * 0.2, SIZE * 0.6, SIZE * 0.8)
+        around = (2, 2, SIZE * 0.4, SIZE * 0.5)
         keypoints = np.array([bar_joints(*(box or around)) for box in boxes])
         scores = np.array([self.score if box else self.unsure for box in boxes])
         return keypoints, np.repeat(scores[:, None], 16, axis=1)
