@@ -9,6 +9,7 @@ from hourglass.video.frames import open_container
 # Copied as they are: what MP4 holds and browsers play. All else becomes AAC.
 COPIED = ("aac", "mp3", "opus", "flac")
 HIGHEST_RATE = 48_000  # samples/s of what becomes AAC
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}  # by the number of channels
 
 
 @contextlib.contextmanager
@@ -34,16 +35,16 @@ class SoundTrack:
             origin: s, the time in it that becomes 0.
         """
         self._source, self._output, self._origin = source, output, origin
-        if source.codec_context.name in COPIED:
+        context = source.codec_context
+        if context.codec.canonical_name in COPIED:
             self._stream = output.add_stream_from_template(source)
-            packets = self._copy()
+            self._packets = self._copy()
         else:
-            rate = min(source.codec_context.sample_rate, HIGHEST_RATE)
-            layout = source.codec_context.layout.name
+            rate, channels = min(context.sample_rate, HIGHEST_RATE), context.layout.nb_channels
+            layout = LAYOUTS.get(channels, "stereo")
             self._stream = output.add_stream("aac", rate=rate, layout=layout)
-            packets = self._encode()
-        self._packets = packets
-        self._next = next(packets, None)
+            self._packets = self._encode()
+        self._next = next(self._packets, None)
 
     def write_until(self, time):
         """Write what is heard before `time`, s."""

@@ -60,16 +60,17 @@ class ClipWriter:
         context.colorspace = context.color_primaries = context.color_trc = 1
         context.color_range = 1
         self._sound = sound and SoundTrack(sound, container, clip.origin or 0)
+        self._error = None
 
     def write(self, drawn):
         """Write a frame; gives it back."""
-        with _write_errors():
+        with self._guard():
             drawn.encoded.pts = round(drawn.frame.time / TIME_BASE)
             drawn.encoded.time_base = TIME_BASE
             self._container.mux(self._stream.encode(drawn.encoded))
             if self._sound:
                 self._sound.write_until(drawn.frame.time)
-        self._write_line(describe_frame(drawn.frame, drawn.people))
+            self._write_line(describe_frame(drawn.frame, drawn.people))
         return drawn
 
     def write_header(self, header):
@@ -78,10 +79,22 @@ class ClipWriter:
 
     def finish(self):
         """Write what the encoders still hold, and the sound to its end."""
-        with _write_errors():
+        with self._guard():
             self._container.mux(self._stream.encode(None))
             if self._sound:
                 self._sound.write_until(float("inf"))
+
+    @contextlib.contextmanager
+    def _guard(self):
+        """After one error nothing more is written: FFmpeg would crash."""
+        if self._error:
+            raise self._error
+        try:
+            with _write_errors():
+                yield
+        except Exception as error:
+            self._error = error
+            raise
 
     def _write_line(self, value):
         self._record.write(json.dumps(value, allow_nan=False) + "\n")
