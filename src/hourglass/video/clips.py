@@ -10,7 +10,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from hourglass.errors import UserError
-from hourglass.files import atomic_path
 from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.threads import handle_interrupts, map_ahead, open_pool, read_ahead
 from hourglass.video.following import Follower
@@ -77,16 +76,12 @@ def _write_clip(
 ):  # fmt: skip
     video, record = (target.with_name(f"{target.name}.{kind}") for kind in ("mp4", "jsonl"))
     num_frames = num_seen = 0
-    with (
-        atomic_path(video) as temporary_video,
-        atomic_path(record) as temporary_record,
-        open_pool(1) as reader,
-    ):
+    with open_pool(1) as reader:
         frames = read_ahead(reader, clip.read_frames(is_stopped), AHEAD)
         first = next(frames)
         size = first.pixels.shape[1::-1]
         follower = Follower(request, size, is_smooth)
-        with open_writer(temporary_video, temporary_record, clip, sound, size) as writer:
+        with open_writer(video, record, clip, sound, size) as writer:
             writer.write_header(describe_clip(name, size, request, describe_filter(is_smooth)))
             bar = tqdm(
                 itertools.chain([first], frames), f"predict {Path(name).name}", clip.num_frames,

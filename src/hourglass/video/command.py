@@ -30,8 +30,8 @@ def predict_clips(finder, files, request, is_smooth):
     Yields:
         For each in order a `WrittenClip`, or the `UserError` that says why it cannot be used.
     """
-    clips = load_clips()
     for clip, target in files:
+        clips = load_clips()
         predict = clips.predict_camera if is_camera(clip) else clips.predict_clip
         try:
             yield predict(finder, clip, target, request, is_smooth)

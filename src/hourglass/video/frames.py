@@ -147,7 +147,8 @@ def describe_error(error):
 def _choose_stream(container):
     streams = [
         stream for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic  # a song's cover
+        # Neither of an unknown codec nor a song's cover.
+        if stream.codec_context and not stream.disposition & Disposition.attached_pic
     ]  # fmt: skip
     if not streams:
         raise UserError("no video in it, or none that can be decoded; name another file")

@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from hourglass.errors import UserError
+from hourglass.files import atomic_path
 from hourglass.prediction.drawing import paint_pose
 from hourglass.prediction.photos import describe_person
 from hourglass.skeleton import JOINTS
@@ -41,15 +42,15 @@ class Drawn(NamedTuple):
 class ClipWriter:
     """Writes frames, sound and joints; from one thread at a time."""
 
-    def __init__(self, container, record, clip, sound, size):
+    def __init__(self, container, record, clip, sound, size, path):
         """A writer, from `open_writer`.
 
         Args:
             container: PyAV's, nothing written yet. record: a text file.
             clip: the `frames.Clip` that is drawn. sound: its stream, or None.
-            size: width, height of the frames.
+            size: width, height of the frames. path: of the drawn clip, for errors.
         """
-        self._container, self._record = container, record
+        self._container, self._record, self._path = container, record, path
         name = next(name for name in ENCODERS if name in av.codecs_available)
         self._stream = container.add_stream(name, rate=clip.rate, options=ENCODERS[name])
         self._stream.width, self._stream.height = (length + length % 2 for length in size)
@@ -90,7 +91,7 @@ class ClipWriter:
         if self._error:
             raise self._error
         try:
-            with _write_errors():
+            with _write_errors(self._path):
                 yield
         except Exception as error:
             self._error = error
@@ -102,30 +103,30 @@ class ClipWriter:
 
 @contextlib.contextmanager
 def open_writer(video, record, clip, sound, size):
-    """A `ClipWriter` into two files; whole when the context has ended.
-
-    Args:
-        video, record: their paths, temporary ones.
-    """
-    with open(record, "w", encoding="utf-8") as file, _write_errors():
+    """A `ClipWriter` into two files, which are there, whole, when the context has ended."""
+    with (
+        atomic_path(video) as temporary_video,
+        atomic_path(record) as temporary_record,
+        open(temporary_record, "w", encoding="utf-8") as file,
+        _write_errors(video),
         # What a player needs first comes first, though that is written last.
-        options = {"movflags": "faststart"}
-        with av.open(f"file:{video}", "w", format="mp4", options=options) as container:
-            writer = ClipWriter(container, file, clip, sound, size)
-            yield writer
-            writer.finish()
+        av.open(
+            f"file:{temporary_video}", "w", format="mp4", options={"movflags": "faststart"}
+        ) as container,
+    ):  # fmt: skip
+        writer = ClipWriter(container, file, clip, sound, size, video)
+        yield writer
+        writer.finish()
 
 
 @contextlib.contextmanager
-def _write_errors():
-    """What a disk refuses stays an OSError, without the temporary name; all else is a UserError."""
+def _write_errors(path):
+    """What a disk refuses is an OSError, with the file's last name; all else is a UserError."""
     try:
         yield
-    except OSError as error:
-        if not isinstance(error, av.error.FFmpegError):
-            raise
-        raise OSError(error.errno, error.strerror) from None
     except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise UserError(f"its drawn clip cannot be written: {describe_error(error)}") from None
 
 

@@ -1,0 +1,171 @@
+"""A clip through `hourglass predict`: frames a second, whole and by part; jitter; sound.
+
+usage: python benchmarks/video.py [--clip FILE] [--model FILE] [--before DIR] [--frames 300]
+
+Without --clip a drawn figure goes to and fro, with a tone. Jitter is measured on one that rests.
+BEFORE is another checkout of this project, whose `draw_pose` is timed beside ours.
+"""
+
+import argparse
+import functools
+import importlib.util
+import itertools
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+from measure import describe_load, describe_machine
+from PIL import Image
+
+from hourglass.cli import as_finder, load_predictor
+from hourglass.prediction import drawing
+from hourglass.prediction.photos import Request
+from hourglass.shipped import shipped_network
+from hourglass.synthetic.pictures import draw_picture
+from hourglass.video.clips import find_people, predict_clip
+from hourglass.video.following import Follower
+from hourglass.video.frames import open_clip
+from hourglass.video.writing import draw_frame, open_writer
+
+RATE = 30  # frames/s of the drawn clips
+SIZE = (512, 720)
+
+
+def main():
+    options = read_options()
+    finder = as_finder(load_predictor(options.model or shipped_network(), True, 0))
+    print(f"{describe_machine()}; {describe_load()}")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        clip = options.clip or draw_clip(folder / "moving.mp4", options.frames, swing=80)
+        predict_clip(finder, clip, folder / "warm", Request())  # code and network are loaded
+        report_parts(finder, clip, folder, options.before)
+        report_whole(finder, clip, folder)
+        report_jitter(finder, draw_clip(folder / "still.mp4", options.frames, swing=0), folder)
+
+
+def read_options():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--clip", type=Path, metavar="FILE")
+    options.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped one")
+    options.add_argument("--before", type=Path, metavar="DIR")
+    options.add_argument("--frames", type=int, default=300)
+    return options.parse_args()
+
+
+def draw_clip(path, num_frames, swing):
+    """A drawn figure that swings so many px to either side in 2 s, grain on it, and a tone."""
+    picture = np.asarray(draw_picture(5, 0)[0].resize(SIZE, Image.Resampling.LANCZOS)).astype(int)
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE, options={"crf": "18"})
+        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        sound = container.add_stream("aac", rate=48_000, layout="mono")
+        for number in range(num_frames):
+            shift = round(swing * np.sin(np.pi * number / RATE))
+            pixels = np.roll(picture, shift, axis=1) + rng.integers(-6, 7, picture.shape)
+            frame = av.VideoFrame.from_ndarray(np.clip(pixels, 0, 255).astype(np.uint8))
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        for first in range(0, num_frames * 48_000 // RATE, 1024):
+            wave = 0.2 * np.sin(2 * np.pi * 440 * np.arange(first, first + 1024) / 48_000)
+            frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts = 48_000, first
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    return path
+
+
+def report_parts(finder, clip, folder, before):
+    """Frames a second of each part alone, one after the other."""
+    with open_clip(clip) as opened:
+        seconds, frames = timed(lambda: list(itertools.islice(opened.read_frames(), 300)))
+        print_rate("read", len(frames), seconds)
+        size = frames[0].pixels.shape[1::-1]
+        seconds, seen = timed(
+            lambda: list(find_people(finder, Follower(Request(), size), iter(frames)))
+        )
+        print_rate("look and follow", len(frames), seconds)
+        report_drawing("draw skeletons", drawing, seen)
+        if before:
+            report_drawing("draw skeletons, before", load_drawing(before), seen)
+        seconds, drawn = timed(lambda: [draw_frame(*pair) for pair in seen])
+        print_rate("draw, and convert to be encoded", len(frames), seconds)
+        with open_writer(folder / "p.mp4", folder / "p.jsonl", opened, None, size) as writer:
+            seconds, _ = timed(lambda: [writer.write(frame) for frame in drawn])
+        print_rate("write", len(frames), seconds)
+
+
+def report_drawing(what, module, seen):
+    """Frames a second of skeletons alone, by the `draw_pose` or, where it is, `paint_pose`."""
+
+    def draw():
+        for frame, people in seen:
+            for person in people:
+                if hasattr(module, "paint_pose"):
+                    module.paint_pose(frame.pixels.copy(), person.pose.keypoints)
+                else:
+                    np.array(module.draw_pose(Image.fromarray(frame.pixels), person.pose.keypoints))
+
+    print_rate(what, len(seen), timed(draw)[0])
+
+
+def load_drawing(checkout):
+    """The module that draws skeletons in another checkout."""
+    path = checkout / "src/hourglass/prediction/drawing.py"
+    spec = importlib.util.spec_from_file_location("drawing_before", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def report_whole(finder, clip, folder):
+    """Frames a second of it all, parts side by side; and whether the sound is the same."""
+    predict = functools.partial(predict_clip, finder, clip, folder / "whole", Request())
+    seconds, written = timed(predict)
+    print_rate("all at once", written.num_frames, seconds)
+    sounds = [read_sound(path) for path in (clip, written.video)]
+    print(f"packets of sound: {len(sounds[0])}, the same bytes: {sounds[0] == sounds[1]}")
+
+
+def read_sound(path):
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return []
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def report_jitter(finder, clip, folder):
+    """Root mean square step of the joints of a person at rest, from frame to frame, px."""
+    steps = []
+    for is_smooth in (False, True):
+        written = predict_clip(finder, clip, folder / "still", Request(), is_smooth)
+        joints = read_joints(written.record)  # (frames, 16, 2)
+        steps.append(np.sqrt(np.square(np.diff(joints[30:], axis=0)).mean()))
+    raw, smooth = steps
+    print(f"jitter of a still person: raw {raw:.3f} px, smoothed {smooth:.3f} px")
+
+
+def read_joints(record):
+    """The joints of the first person of each frame with somebody."""
+    lines = [json.loads(line) for line in record.read_text().splitlines()[1:]]
+    people = [line["people"][0]["joints"].values() for line in lines if line["people"]]
+    return np.array([[(joint["x"], joint["y"]) for joint in joints] for joints in people])
+
+
+def timed(function):
+    """Seconds, and what the function gives."""
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def print_rate(what, number, seconds):
+    print(f"{what}: {number / seconds:.1f} frames/s, {1000 * seconds / number:.1f} ms a frame")
+
+
+if __name__ == "__main__":
+    main()
