@@ -26,10 +26,10 @@ from hourglass.prediction import drawing
 from hourglass.prediction.photos import Request
 from hourglass.shipped import shipped_network
 from hourglass.synthetic.pictures import draw_picture
-from hourglass.video.clips import find_people, predict_clip
+from hourglass.video.clips import follow_people, predict_clip
 from hourglass.video.following import Follower
 from hourglass.video.frames import open_clip
-from hourglass.video.writing import draw_frame, open_writer
+from hourglass.video.writing import open_writer
 
 RATE = 30  # frames/s of the drawn clips
 SIZE = (512, 720)
@@ -92,17 +92,15 @@ def report_parts(finder, clip, folder, options):
         print_rate("read", len(frames), seconds)
         size = frames[0].pixels.shape[1::-1]
         seconds, seen = timed(
-            lambda: list(find_people(finder, Follower(Request(), size), iter(frames)))
+            lambda: list(follow_people(finder, Follower(Request(), size), iter(frames)))
         )
         print_rate("look and follow", len(frames), seconds)
         surest = max(seen, key=best_score)[0].pixels.copy()
         report_drawing("draw skeletons", drawing, seen)
         if options.before:
             report_drawing("draw skeletons, before", load_drawing(options.before), seen)
-        seconds, drawn = timed(lambda: [draw_frame(*pair) for pair in seen])
-        print_rate("draw, and convert to be encoded", len(frames), seconds)
         with open_writer(folder / "p.mp4", folder / "p.jsonl", opened, None, size) as writer:
-            seconds, _ = timed(lambda: [writer.write(frame) for frame in drawn])
+            seconds, _ = timed(lambda: [writer.write(*pair) for pair in seen])
         print_rate("write", len(frames), seconds)
     return surest
 
@@ -165,9 +163,12 @@ def report_jitter(finder, clip, folder):
 
 
 def read_joints(record):
-    """The joints of the first person of each frame with somebody."""
+    """The joints [frames, 16, 2] of the person who was found first."""
     lines = [json.loads(line) for line in record.read_text().splitlines()[1:]]
-    people = [line["people"][0]["joints"].values() for line in lines if line["people"]]
+    people = [
+        person["joints"].values()
+        for line in lines for person in line["people"] if person["number"] == 1
+    ]  # fmt: skip
     return np.array([[(joint["x"], joint["y"]) for joint in joints] for joints in people])
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import math
 import sys
 import warnings
@@ -66,23 +67,24 @@ def run_predict(options):
     request = make_request(options)
     paths = find_photos(options.photos) + options.camera
     files = [(path, options.out / name) for path, name in name_outputs(paths)]
-    clips = [file for file in files if is_clip(file[0])]
-    photos = [file for file in files if file not in clips]
+    kinds = [is_clip(path) for path, _ in files]
+    clips = list(itertools.compress(files, kinds))
+    photos = [file for file, is_moving in zip(files, kinds, strict=True) if not is_moving]
     check_no_overwrite(photos, clips)
     if clips:
         load_clips()  # before anything is written
     model = options.model or find_model()
     predictor = load_predictor(model, not options.no_flip_test, len(photos))
     options.out.mkdir(parents=True, exist_ok=True)
-    failed = predict_photos(predictor, photos, request)
-    failed += film(predictor, clips, request, not options.no_smoothing)
+    failed = run_photos(predictor, photos, request)
+    failed += run_clips(predictor, clips, request, not options.no_smoothing)
     if failed and len(files) == 1:
         sys.exit(1)
     if failed:
         raise UserError(f"{failed} of {len(files)} files could not be used")
 
 
-def predict_photos(predictor, files, request):
+def run_photos(predictor, files, request):
     """Predict and report pairs (photo, target): how many could not be used."""
     failed = 0
     with (
@@ -97,7 +99,7 @@ def predict_photos(predictor, files, request):
     return failed
 
 
-def film(predictor, files, request, is_smooth):
+def run_clips(predictor, files, request, is_smooth):
     """Predict and report pairs (clip or camera, target): how many could not be used."""
     failed = 0
     results = predict_clips(as_finder(predictor), files, request, is_smooth)

@@ -309,16 +309,14 @@ def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeyp
             under_way += 1
             yield Frame(number, number / 25 * 20, pixels.copy())
 
-    draw = clips.draw_frame
-
-    def draw_frame(frame, people):
+    def draw_people(seen):
         nonlocal most
-        most = max(most, under_way - frame.number)
-        return draw(frame, people)
+        most = max(most, under_way - seen[0].number)
+        return seen
 
     monkeypatch.setattr(Clip, "read_frames", read_frames)
-    monkeypatch.setattr(clips, "draw_frame", draw_frame)
-    monkeypatch.setattr(clips, "find_people", lambda finder, follower, frames: (
+    monkeypatch.setattr(clips, "draw_people", draw_people)
+    monkeypatch.setattr(clips, "follow_people", lambda finder, follower, frames: (
         (frame, []) for frame in frames))  # fmt: skip
     write_clip("clip.mp4", [pixels] * 2)
     assert hourglass("clip.mp4", "--whole")[0] == 0

@@ -8,12 +8,14 @@ import pytest
 
 from helpers.clips import BarFinder, bars, figures, read_clip, write_clip
 from hourglass.errors import UserError
+from hourglass.prediction.people import Pose
 from hourglass.prediction.photos import Request, describe_person
 from hourglass.skeleton import JOINTS
 from hourglass.video import clips, writing
-from hourglass.video.clips import AHEAD, predict_camera, predict_clip
+from hourglass.video.clips import AHEAD, draw_people, predict_camera, predict_clip
+from hourglass.video.following import Person
 from hourglass.video.frames import Clip, Frame
-from hourglass.video.writing import COORDINATES, ENCODERS, draw_frame
+from hourglass.video.writing import COORDINATES, ENCODERS
 
 SIZE = (160, 120)
 WHOLE = Request("whole", threshold=None)
@@ -66,14 +68,9 @@ def test_the_header_says_what_holds_for_all_frames(tmp_path):
 def test_a_person_is_written_as_of_a_photograph(tmp_path):
     written = predict(tmp_path, walk(1))
     person = read_record(written)[1][0]["people"][0]
-    pose = clips.find_people  # what wrote it
-    assert pose and set(person) - {"number"} == set(describe_person(a_pose()))
-
-
-def a_pose():
-    from hourglass.prediction.people import Pose
-
-    return Pose(np.zeros((16, 2)), np.ones(16), (0, 0, 9), 0.5)
+    of_photograph = describe_person(Pose(np.zeros((16, 2)), np.ones(16), (0, 0, 9), 0.5))
+    assert list(person) == ["number", *of_photograph]
+    assert person["joints"]["pelvis"].keys() == of_photograph["joints"]["pelvis"].keys()
 
 
 def test_the_drawn_clip_has_the_frames_with_skeletons_at_their_times(tmp_path):
@@ -148,9 +145,6 @@ def test_a_rotated_clip_is_drawn_upright(tmp_path):
 
 
 def test_the_surest_lies_on_top():
-    from hourglass.prediction.people import Pose
-    from hourglass.video.following import Person
-
     def person(number, score):
         keypoints = np.linspace((30, 20), (90, 20 + number), 16)
         return Person(number, Pose(keypoints, np.ones(16), (0, 0, 99), score))
@@ -159,7 +153,7 @@ def test_the_surest_lies_on_top():
     for order in ((1, 2), (2, 1)):
         people = [person(number, 0.9 if number == 1 else 0.4) for number in order]
         frame = Frame(0, 0.0, np.zeros((60, 120, 3), np.uint8))
-        drawn[order] = draw_frame(frame, people).encoded.to_ndarray()
+        drawn[order] = draw_people((frame, people))[0].pixels
     np.testing.assert_array_equal(drawn[1, 2], drawn[2, 1])
 
 
@@ -203,7 +197,7 @@ def test_reading_drawing_and_writing_are_other_threads_than_looking(tmp_path, mo
 
         return noted
 
-    monkeypatch.setattr(clips, "draw_frame", note("draw", draw_frame))
+    monkeypatch.setattr(clips, "draw_people", note("draw", draw_people))
     monkeypatch.setattr(writing, "describe_frame", note("write", writing.describe_frame))
     monkeypatch.setattr(Clip, "_time_of", note("read", Clip._time_of))
 
@@ -218,8 +212,7 @@ def test_reading_drawing_and_writing_are_other_threads_than_looking(tmp_path, mo
 
 
 def test_a_defect_in_a_thread_ends_it_all_and_leaves_nothing(tmp_path, monkeypatch):
-    for step in ("draw_frame", "describe_frame"):
-        module = clips if step == "draw_frame" else writing
+    for module, step in ((clips, "draw_people"), (writing, "describe_frame")):
 
         def fail(*_, step=step):
             raise ZeroDivisionError(step)

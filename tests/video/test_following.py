@@ -5,7 +5,6 @@ from PIL import Image
 from helpers.clips import BarFinder, bar_joints, bars
 from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.photos import Request
-from hourglass.video import following
 from hourglass.video.following import CHECK_EVERY, LOST_AFTER, SEARCH_EVERY, Follower
 
 SIZE = (320, 200)
@@ -196,7 +195,3 @@ def test_smoothing_goes_by_the_times_of_the_frames():
         found, *_ = follow(frames, is_smooth=True, times=[*times, times[-1] + gap])
         late.append(169.5 - middles(found)[-1, 0])
     assert late[0] > 3 and abs(late[1]) < 1
-
-
-def test_searches_know_no_network():
-    assert not {"av", "tensorflow", "keras"} & set(vars(following))

@@ -10,13 +10,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from hourglass.errors import UserError
+from hourglass.prediction.drawing import paint_pose
 from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.threads import handle_interrupts, map_ahead, open_pool, read_ahead
 from hourglass.video.following import Follower
 from hourglass.video.frames import open_camera, open_clip
 from hourglass.video.smoothing import describe_filter
 from hourglass.video.sound import open_sound
-from hourglass.video.writing import describe_clip, draw_frame, open_writer
+from hourglass.video.writing import describe_clip, open_writer
 
 # Frames under way from one step to the next: of 4K a frame is 25 MB.
 AHEAD = 4
@@ -84,28 +85,36 @@ def _write_clip(
         with open_writer(video, record, clip, sound, size) as writer:
             writer.write_header(describe_clip(name, size, request, describe_filter(is_smooth)))
             bar = tqdm(
-                itertools.chain([first], frames), f"predict {Path(name).name}", clip.num_frames,
-                unit="frame", disable=None, leave=False,
+                itertools.chain([first], frames), "predict", clip.num_frames, unit="frame",
+                disable=None, leave=False,
             )  # fmt: skip
             with contextlib.closing(bar):
-                for drawn in _draw_and_write(find_people(finder, follower, bar), writer):
+                for num_people in _draw_and_write(follow_people(finder, follower, bar), writer):
                     num_frames += 1
-                    num_seen += bool(drawn.people)
+                    num_seen += num_people > 0
     counts = (num_frames, num_seen, follower.num_people, follower.best, clip.num_damaged)
     return WrittenClip(video, record, *counts)
 
 
 def _draw_and_write(seen, writer):
-    """Yield each pair (frame, people) as `Drawn`, once it is written."""
+    """Yield the number of people of each pair (frame, people), once it is written."""
     with open_pool() as drawers, open_pool(1) as scribe:
-        drawn = map_ahead(drawers, lambda pair: draw_frame(*pair), seen, AHEAD)
-        for written in map_ahead(scribe, writer.write, drawn, AHEAD):
+        drawn = map_ahead(drawers, draw_people, seen, AHEAD)
+        for written in map_ahead(scribe, lambda pair: writer.write(*pair), drawn, AHEAD):
             if isinstance(written, UserError):
                 raise written
             yield written
 
 
-def find_people(finder, follower, frames):
+def draw_people(seen):
+    """Draw the skeletons of a pair (frame, people) on the frame; gives the pair back."""
+    frame, people = seen
+    for person in sorted(people, key=lambda person: person.pose.score):  # the surest lies on top
+        paint_pose(frame.pixels, person.pose.keypoints)
+    return seen
+
+
+def follow_people(finder, follower, frames):
     """Yield each frame with its people, a list of `following.Person`.
 
     Raises:

@@ -1,5 +1,7 @@
 """What `hourglass predict` does with clips and cameras, one after the other."""
 
+import math
+
 from hourglass.errors import UserError
 from hourglass.video.forms import is_camera
 
@@ -46,9 +48,11 @@ def describe_written(written, threshold):
     if written.num_people == 1:
         text = f"{frames}, 1 person, in {written.num_seen} of them"
     if written.num_people == 0:
+        # Rounded down: just below the threshold it must not read as if it had reached it.
+        best = math.floor(100 * written.best) / 100
         text = (
-            f"{frames}, nobody found, best score {max(written.best - 0.005, 0):.2f}; --threshold "
-            f"lowers the least score, {threshold:g}"
+            f"{frames}, nobody found, best score {best:.2f}; --threshold lowers the least score, "
+            f"{threshold:g}"
         )
     if written.num_damaged:
         text += f"; damaged: {written.num_damaged} packets left out"

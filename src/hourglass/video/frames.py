@@ -53,8 +53,8 @@ class Clip:
         self.num_damaged = 0
 
     def _count_frames(self):
-        duration = self._container.duration
-        return self._stream.frames or (duration and round(duration / av.time_base * self.rate))
+        duration = self._container.duration or 0
+        return self._stream.frames or round(duration / av.time_base * self.rate) or None
 
     def read_frames(self, is_stopped=lambda: False):
         """Every frame that can be decoded, in order, until `is_stopped()`.

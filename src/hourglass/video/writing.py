@@ -3,17 +3,16 @@
 import contextlib
 import json
 from fractions import Fraction
-from typing import NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
-from hourglass.prediction.drawing import paint_pose
 from hourglass.prediction.photos import describe_person
 from hourglass.skeleton import JOINTS
-from hourglass.video.frames import Frame, describe_error
+from hourglass.video.frames import describe_error
 from hourglass.video.sound import SoundTrack
 
 # By FFmpeg's names, with their settings; the first one that the installed PyAV has is taken. All
@@ -29,14 +28,6 @@ COORDINATES = (
     "pixels of the upright frames, pixels square, x to the right, y down; the centre of the top "
     "left pixel is (0, 0)"
 )
-
-
-class Drawn(NamedTuple):
-    """A frame, its people, and what is to be encoded of it, a frame of PyAV's."""
-
-    frame: Frame
-    people: list
-    encoded: av.VideoFrame
 
 
 class ClipWriter:
@@ -57,22 +48,28 @@ class ClipWriter:
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
         context.time_base = TIME_BASE
-        # HDTV's colours (ITU-T H.273), as `draw_frame` makes them: said, no player has to guess.
+        # HDTV's colours (ITU-T H.273), as `_encode` makes them: said, no player has to guess.
         context.colorspace = context.color_primaries = context.color_trc = 1
         context.color_range = 1
         self._sound = sound and SoundTrack(sound, container, clip.origin or 0)
+        self._reformatter = VideoReformatter()
         self._error = None
 
-    def write(self, drawn):
-        """Write a frame; gives it back."""
+    def write(self, frame, people):
+        """Write a drawn frame and its people, a list of `following.Person`; gives their number."""
         with self._guard():
-            drawn.encoded.pts = round(drawn.frame.time / TIME_BASE)
-            drawn.encoded.time_base = TIME_BASE
-            self._container.mux(self._stream.encode(drawn.encoded))
+            self._container.mux(self._encode(frame))
             if self._sound:
-                self._sound.write_until(drawn.frame.time)
-            self._write_line(describe_frame(drawn.frame, drawn.people))
-        return drawn
+                self._sound.write_until(frame.time)
+            self._write_line(describe_frame(frame, people))
+        return len(people)
+
+    def _encode(self, frame):
+        rgb = av.VideoFrame.from_numpy_buffer(_make_even(frame.pixels), format="rgb24")
+        colours = {"dst_colorspace": "ITU709", "dst_color_range": "MPEG"}
+        encoded = self._reformatter.reformat(rgb, format="yuv420p", **colours)
+        encoded.pts, encoded.time_base = round(frame.time / TIME_BASE), TIME_BASE
+        return self._stream.encode(encoded)
 
     def write_header(self, header):
         """Write the record's first line."""
@@ -130,20 +127,12 @@ def _write_errors(path):
         raise UserError(f"its drawn clip cannot be written: {describe_error(error)}") from None
 
 
-def draw_frame(frame, people):
-    """A frame with its people's skeletons, ready to be encoded: `Drawn`.
-
-    Args:
-        frame: whose pixels are drawn on. people: list of `following.Person`.
-    """
-    for person in sorted(people, key=lambda person: person.pose.score):  # the surest lies on top
-        paint_pose(frame.pixels, person.pose.keypoints)
-    height, width = frame.pixels.shape[:2]
-    # Half as many colours as pixels each way: an odd row or column gets a second one.
-    even = np.pad(frame.pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")
-    encoded = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-    return Drawn(frame._replace(pixels=None), people, encoded)
+def _make_even(pixels):
+    """The last of an odd number of rows or columns twice: colours have half as many of each."""
+    height, width = pixels.shape[:2]
+    if height % 2 == width % 2 == 0:
+        return pixels
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def describe_frame(frame, people):
