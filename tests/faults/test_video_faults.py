@@ -319,7 +319,7 @@ def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeyp
     monkeypatch.setattr(clips, "follow_people", lambda finder, follower, frames: (
         (frame, []) for frame in frames))  # fmt: skip
     write_clip("clip.mp4", [pixels] * 2)
-    assert hourglass("clip.mp4", "--whole")[0] == 0
+    assert hourglass("clip.mp4")[0] == 0
     assert most <= 3 * clips.AHEAD + 1
     with av.open("poses/clip.mp4") as container:
         assert container.duration / 1e6 == pytest.approx(3600, abs=25)

@@ -105,7 +105,7 @@ def open_container(path):
     limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         # Without the protocol's name a colon in the file's name would be read as one's.
-        return av.open(f"file:{path}", options=limits)
+        return av.open(f"file:{path}", container_options=limits)
     except (av.error.FFmpegError, UnicodeError) as error:
         raise UserError(f"cannot be decoded: {describe_error(error)}") from None
 

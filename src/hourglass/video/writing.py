@@ -108,7 +108,8 @@ def open_writer(video, record, clip, sound, size):
         _write_errors(video),
         # What a player needs first comes first, though that is written last.
         av.open(
-            f"file:{temporary_video}", "w", format="mp4", options={"movflags": "faststart"}
+            f"file:{temporary_video}", "w", format="mp4",
+            container_options={"movflags": "faststart"},
         ) as container,
     ):  # fmt: skip
         writer = ClipWriter(container, file, clip, sound, size, video)
