@@ -382,7 +382,7 @@ def test_clips_are_never_overwritten(hourglass):
 
 @pytest.mark.parametrize("kind", ["mp4", "jsonl"])
 def test_a_full_disk_is_one_line_and_leaves_no_half_clip(hourglass, kind):
-    write_clip("clip.mp4", figures(200))
+    write_clip("clip.mp4", figures(40))
     Path("poses").mkdir()
     Path(f"poses/.clip.{kind}.tmp").symlink_to("/dev/full")
     code, out, err = hourglass("clip.mp4", "--whole")
@@ -420,7 +420,7 @@ def test_the_same_clip_gives_the_same_bytes(hourglass):
 
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, model_file):
     write_clip(tmp_path / "first.mp4", FRAMES)
-    write_clip(tmp_path / "second.mp4", figures(60) * 40)
+    write_clip(tmp_path / "second.mp4", figures(60) * 15)
     arguments = ["predict", "first.mp4", "second.mp4", "--whole", "--model", model_file]
     # Where tests run in the background it may be ignored.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
