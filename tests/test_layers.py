@@ -22,6 +22,7 @@ FOLDERS = {
     "training": {"evaluation", "network", "records"},
     "prediction": {"evaluation", "network", "records"},
     "exports": {"network", "prediction", "records", "synthetic"},
+    "video": {"prediction", "records"},
 }
 # The modules at the root, bottom up; only what users call, the last two, imports from the folders.
 ROOT_MODULES = [
@@ -129,6 +130,18 @@ def test_a_search_knows_no_network(module):
     imported = all_imports(module_path(module))
     assert not {"frameworks"} & imported
     assert not any(folder_of(name) == "network" for name in imported)
+
+
+def test_clips_know_no_network():
+    for module in (name for name in MODULES if folder_of(name) == "video"):
+        imported = all_imports(module_path(module))
+        assert not any(folder_of(name) == "network" for name in imported), module
+        assert "frameworks" not in imported, module
+
+
+@pytest.mark.parametrize("module", ["video.command", "video.forms"])
+def test_without_clips_no_pyav_is_loaded(module):
+    assert loaded_after(f"import hourglass.{module}, hourglass.cli", "av") == []
 
 
 @pytest.mark.parametrize("stage", ["download", "parse", "shard", "evaluate"])

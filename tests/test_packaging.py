@@ -26,8 +26,9 @@ def declared(texts):
 
 
 BASE = declared(PROJECT["dependencies"])
+VIDEO = declared(EXTRAS["video"])
 PIPELINE = BASE | declared(EXTRAS["pipeline"])
-ALL = PIPELINE | declared(EXTRAS["dev"])
+ALL = PIPELINE | VIDEO | declared(EXTRAS["dev"])
 
 
 def imported(paths, own=("hourglass",)):
@@ -45,12 +46,15 @@ def imported(paths, own=("hourglass",)):
 
 def test_prediction_needs_the_base_and_nothing_more():
     modules = {"cli"} | all_imports(module_path("cli"))
-    needed = [module for module in modules if not module.startswith("exports.")]
-    assert imported(map(module_path, needed)) == set(BASE)
+    needed = {module for module in modules if not module.startswith("exports.")}
+    clips = {module for module in needed if module.startswith("video.")}
+    assert imported(map(module_path, needed - clips)) == set(BASE)
+    assert imported(map(module_path, clips)) - set(BASE) == set(VIDEO)
 
 
 def test_the_pipeline_needs_its_extra_and_nothing_more():
-    paths = [*map(module_path, MODULES), *(ROOT / "stages").glob("*.py")]
+    modules = [name for name in MODULES if not name.startswith("video.")]
+    paths = [*map(module_path, modules), *(ROOT / "stages").glob("*.py")]
     assert imported(paths) == set(PIPELINE) - PROGRAMS
 
 

@@ -11,6 +11,7 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     prediction        predictions, figures; photographs                  stage predict, the command
     exports           a network as one file for another runtime          stage export, the command
     evaluation        PCKh and its reports                               stage evaluate
+    video             clips and cameras, people followed through them    the command
     shipped           the network for photographs that comes with it     the command, the API
 
 At the root: `api` (for programs: `from hourglass import JOINTS, draw, load`), `cli` and `arguments`
@@ -28,6 +29,7 @@ Words, one for each thing:
     view         the square that the network sees of a person, 1.25 heights wide, or augmented
     square       x, y, side: whole pixels of a picture to cut out; box: a user's x, y, width, height
     look         the network's at one square of a photograph; search: looks that follow one another
+    track        a person followed from frame to frame of a clip, by a number of their own
     pose         one person's keypoints with their scores, as seen in one square
     stored       of the pictures in the TFRecords; original: of the dataset's pictures
     network      the Keras model alone; loss model, predictor: with what surrounds it

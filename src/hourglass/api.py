@@ -8,7 +8,7 @@ from PIL import Image
 
 from hourglass.arguments import BOX_RULE, is_box
 from hourglass.errors import UserError
-from hourglass.prediction.drawing import draw_pose
+from hourglass.prediction.drawing import paint_pose
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.people import THRESHOLD
@@ -86,10 +86,10 @@ def draw(picture, poses):
     Raises:
         UserError: not such a picture.
     """
-    image = _read_picture(picture)
+    pixels = np.array(_read_picture(picture))
     for pose in reversed(poses):
-        image = draw_pose(image, pose.keypoints)
-    return np.array(image)
+        paint_pose(pixels, pose.keypoints)
+    return pixels
 
 
 def _read_picture(picture):

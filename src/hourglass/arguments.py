@@ -13,8 +13,13 @@ FORMATS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}  # and how t
 def add_predict_options(parser, model, threshold):
     """The arguments of `hourglass predict`; `model` and `threshold` are the defaults told."""
     parser.add_argument(
-        "photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures"
-    )
+        "photos", nargs="*", type=Path, metavar="FILE",
+        help="a picture or a clip, or a folder of them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--camera", type=parse_camera, action="append", default=[], metavar="N",
+        help="follow people on what camera N films, 0 the first, until Ctrl-C is pressed (Linux)",
+    )  # fmt: skip
     parser.add_argument(
         "--people", type=parse_people, metavar="N",
         help="find up to N people on each picture, the surest first (default: 1)",
@@ -26,7 +31,8 @@ def add_predict_options(parser, model, threshold):
     parser.add_argument(
         "--box", type=parse_box, metavar="X,Y,W,H",
         help="do not search: the person is in this box, left, top, width, height in px of the "
-        "upright picture; looked at a second time around the joints found first",
+        "upright picture, of a clip in its first frame; looked at a second time around the joints "
+        "found first",
     )  # fmt: skip
     parser.add_argument(
         "--whole", action="store_true",
@@ -43,6 +49,10 @@ def add_predict_options(parser, model, threshold):
     parser.add_argument(
         "--no-flip-test", action="store_true",
         help="do without the mirrored picture: twice as fast, less exact (default: use both)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-smoothing", action="store_true",
+        help="leave a clip's joints as each frame alone shows them (default: smooth them)",
     )  # fmt: skip
 
 
@@ -86,8 +96,11 @@ def check_ways(options):
     """Refuse options that contradict each other.
 
     Raises:
-        UserError: two ways to tell who is meant; says why they exclude each other.
+        UserError: nothing is named; or two ways to tell who is meant, and why they exclude each
+            other.
     """
+    if not options.photos and not options.camera:
+        raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
     given = options.box is not None
     if given and options.whole:
         raise UserError(
@@ -112,6 +125,13 @@ def join_box(arguments):
         else:
             joined.append(argument)
     return joined
+
+
+def parse_camera(text):
+    """Parse a camera's number; gives its device."""
+    if not re.fullmatch(r"[0-9]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a camera's number, such as 0")
+    return Path(f"/dev/video{int(text)}")
 
 
 def parse_box(text):

@@ -1,6 +1,7 @@
-"""The `hourglass` command: `hourglass predict photo.jpg [more.jpg ...]`, `hourglass export`."""
+"""The `hourglass` command: `hourglass predict photo.jpg [clip.mp4 ...]`, `hourglass export`."""
 
 import contextlib
+import itertools
 import math
 import sys
 import warnings
@@ -21,6 +22,8 @@ from hourglass.prediction.finders import open_finder
 from hourglass.prediction.people import THRESHOLD
 from hourglass.prediction.photos import Request, is_record, predict_files
 from hourglass.shipped import shipped_network
+from hourglass.video.command import describe_written, load_clips, predict_clips
+from hourglass.video.forms import is_clip
 
 MODEL = Path("models/hourglass.keras")
 
@@ -42,10 +45,11 @@ def make_parser():
     parser = ArgumentParser(prog="hourglass", description="Human poses on photographs.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {find_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    text = "find people on photographs and draw their poses"
+    text = "find people on photographs and in clips, and draw their poses"
     predict = commands.add_parser(
         "predict", help=text, description=f"{text[0].upper()}{text[1:]}: writes NAME.png, the "
-        "drawn picture, and NAME.json, the joints in pixels with their scores.",
+        "drawn picture, and NAME.json, the joints in pixels with their scores; of a clip NAME.mp4 "
+        "and NAME.jsonl, a line a frame.",
     )  # fmt: skip
     add_predict_options(predict, MODEL, THRESHOLD)
     predict.set_defaults(run=run_predict)
@@ -68,19 +72,34 @@ def find_version():
 
 
 def run_predict(options):
-    """Write `<name>.png`, the drawn picture, and `<name>.json` for every photograph.
+    """Write `<name>.png`, the drawn picture, and `<name>.json` for every photograph; clips as well.
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
     check_ways(options)
     request = make_request(options)
-    outputs = list(name_outputs(find_photos(options.photos)))
-    check_no_overwrite(outputs, options.out)
+    paths = find_photos(options.photos) + options.camera
+    files = [(path, options.out / name) for path, name in name_outputs(paths)]
+    kinds = [is_clip(path) for path, _ in files]
+    clips = list(itertools.compress(files, kinds))
+    photos = [file for file, is_moving in zip(files, kinds, strict=True) if not is_moving]
+    check_no_overwrite(photos, clips)
+    if clips:
+        load_clips()  # before anything is written
     model = options.model or find_model()
-    finder = open_finder(model, not options.no_flip_test, len(outputs))
+    finder = open_finder(model, not options.no_flip_test, len(photos))
     warn_of_drawings(model, finder)
     options.out.mkdir(parents=True, exist_ok=True)
-    files = [(photo, options.out / name) for photo, name in outputs]
+    failed = run_photos(finder, photos, request)
+    failed += run_clips(finder, clips, request, not options.no_smoothing)
+    if failed and len(files) == 1:
+        sys.exit(1)
+    if failed:
+        raise UserError(f"{failed} of {len(files)} files could not be used")
+
+
+def run_photos(finder, files, request):
+    """Predict and report pairs (photo, target): how many could not be used."""
     failed = 0
     with (
         warnings.catch_warnings(),
@@ -90,11 +109,18 @@ def run_predict(options):
         bar = tqdm(results, "predict", len(files), unit="image", disable=None, leave=False)
         for (photo, _), result in zip(files, bar, strict=True):
             failed += isinstance(result, UserError)
-            report(photo, result, request)
-    if failed and len(outputs) == 1:
-        sys.exit(1)
-    if failed:
-        raise UserError(f"{failed} of {len(outputs)} files could not be used")
+            report(photo, result, describe_people, request)
+    return failed
+
+
+def run_clips(finder, files, request, is_smooth):
+    """Predict and report pairs (clip or camera, target): how many could not be used."""
+    failed = 0
+    results = predict_clips(finder, files, request, is_smooth)
+    for (clip, _), result in zip(files, results, strict=True):
+        failed += isinstance(result, UserError)
+        report(clip, result, describe_written, request)
+    return failed
 
 
 def run_export(options):
@@ -123,14 +149,14 @@ def make_request(options):
     return Request(num_people=options.people or 1, threshold=threshold)
 
 
-def report(photo, result, request):
-    """Say on stdout what was written, or on stderr what is wrong with the photograph."""
+def report(path, result, describe, request):
+    """Say on stdout what was written, or on stderr what is wrong with the file."""
     # tqdm's own, which leaves the bar in its place.
     if isinstance(result, UserError):
-        tqdm.write(f"error: {show_path(photo)}: {result}", file=sys.stderr)
+        tqdm.write(f"error: {show_path(path)}: {result}", file=sys.stderr)
         return
-    written = ", ".join(map(show_path, (result.picture, result.record)))
-    tqdm.write(f"{show_path(photo)}: {written}, {describe_people(result, request.threshold)}")
+    written = ", ".join(map(show_path, result[:2]))
+    tqdm.write(f"{show_path(path)}: {written}, {describe(result, request.threshold)}")
 
 
 def describe_people(result, threshold):
@@ -209,14 +235,22 @@ def name_outputs(photos):
         yield photo, name
 
 
-def check_no_overwrite(outputs, folder):
-    """Refuse an output folder in which a photograph, or another's JSON, would be overwritten."""
-    photos = {photo.resolve() for photo, _ in outputs}
-    for _, name in outputs:
-        picture, record = (folder / f"{name}.{kind}" for kind in ("png", "json"))
-        if picture.resolve() in photos:
-            raise UserError(f"{show_path(picture)}: is a photograph; choose another --out")
+def check_no_overwrite(photos, clips):
+    """Refuse an output folder in which an input, or another program's JSON, would be overwritten.
+
+    Args:
+        photos, clips: pairs of a path and its target.
+    """
+    inputs = {path.resolve(): what for files, what in ((photos, "photograph"), (clips, "clip"))
+              for path, _ in files}  # fmt: skip
+    for files, kind in ((photos, "png"), (clips, "mp4")):
+        for _, target in files:
+            drawn = target.with_name(f"{target.name}.{kind}")
+            if what := inputs.get(drawn.resolve()):
+                raise UserError(f"{show_path(drawn)}: is a {what}; choose another --out")
+    for _, target in photos:
         # Labelling tools keep theirs beside the photograph, under its name.
+        record = target.with_name(f"{target.name}.json")
         if record.is_file() and not is_record(record):
             raise UserError(f"{show_path(record)}: was not written by this; choose another --out")
 

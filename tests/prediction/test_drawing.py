@@ -10,6 +10,7 @@ from hourglass.prediction.drawing import (
     draw_legend,
     draw_pose,
     joint_side,
+    paint_pose,
 )
 from hourglass.skeleton import BONES, FLIP_ORDER
 
@@ -101,6 +102,35 @@ def test_the_input_is_not_changed():
     assert image.tobytes() == grey_image().tobytes()
     np.testing.assert_array_equal(keypoints, STANDING)
     assert visible.all()
+
+
+def test_painting_changes_the_pixels_themselves_as_drawing_a_copy():
+    pixels = np.array(grey_image())
+    paint_pose(pixels, STANDING)
+    np.testing.assert_array_equal(pixels, draw_pose(grey_image(), STANDING))
+
+
+def cover_by_samples(start, end, half_width, size, samples=8):
+    """How much of each pixel [H, W] lies within a line of round ends, by samples of it."""
+    places = (np.arange(size * samples) + 0.5) / samples - 0.5
+    points = np.stack(np.meshgrid(places, places), axis=-1)  # (x, y)
+    along = (points - start) @ (end - start) / max(np.square(end - start).sum(), 1e-9)
+    nearest = start + np.clip(along, 0, 1)[..., None] * (end - start)
+    inside = np.linalg.norm(points - nearest, axis=-1) <= half_width
+    return inside.reshape(size, samples, size, samples).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize("end", [(70, 31), (33, 90), (12.3, 40.9), (90, 90)])
+def test_a_bone_and_its_joints_cover_the_pixels_that_they_lie_over(end):
+    keypoints = np.full((16, 2), np.nan)
+    keypoints[[0, 1]] = (30.5, 25.25), end
+    drawn = np.asarray(draw_pose(Image.new("RGB", (100, 100), "white"), keypoints), float)
+    # The right side's orange has less blue than the outline.
+    covered = np.clip((255 - drawn[..., 2]) / (255 - 20), 0, 1)
+    radius, outline = 0.6, 1.25  # px, in so small a picture
+    shapes = [cover_by_samples(*keypoints[:2], radius + outline, 100)]
+    shapes += [cover_by_samples(k, k, 1.6 * radius + outline, 100) for k in keypoints[:2]]
+    np.testing.assert_allclose(covered, np.max(shapes, axis=0), atol=0.25)
 
 
 def test_a_bone_that_leaves_the_picture_is_drawn_up_to_its_edge():

@@ -148,3 +148,13 @@ def test_the_looks_of_many_pictures_share_batches():
 
 def test_no_search_is_no_look():
     run_searches([], None, None, batch_size=4)
+
+
+def test_a_search_may_end_before_any_look():
+    def search():
+        return ["nobody"]
+        yield
+
+    ended = Search(search(), None)
+    assert (ended.squares, ended.poses) == ([], ["nobody"])
+    run_searches([ended], lambda searches: None, None, 4)  # nothing is looked at

@@ -18,6 +18,7 @@ from hourglass.prediction.people import (
     estimate_pose,
     find_people,
     joints_box,
+    look_at,
     whole_square,
 )
 
@@ -163,6 +164,24 @@ def weigh(pose, keypoints, scores):
         search.send([np.stack([values] * len(around)) for values in (pose, np.full(16, 0.9))])
     except StopIteration as end:
         return end.value[0].score
+
+
+def test_what_comes_first_of_two_poses_may_be_told():
+    poses = [Pose(UNIT * 100 + k, np.ones(16), (0, 0, 100), 0.5 + k / 10) for k in range(3)]
+    assert drop_doubles(poses) == [poses[2]]
+    assert drop_doubles(poses, key=lambda pose: pose.score) == [poses[0]]
+
+
+def test_squares_may_be_looked_at_once_each():
+    squares = [(0, 0, 50), (10, 20, 30)]
+    search = look_at(squares)
+    assert next(search) == squares
+    keypoints, scores = np.stack([UNIT, 2 * UNIT]), np.stack([np.full(16, 0.3), np.full(16, 0.7)])
+    with pytest.raises(StopIteration) as end:
+        search.send((keypoints, scores))
+    assert [pose.square for pose in end.value.value] == squares
+    assert [pose.score for pose in end.value.value] == pytest.approx([0.3, 0.7])
+    np.testing.assert_array_equal(end.value.value[1].keypoints, 2 * UNIT)
 
 
 def test_looks_that_agree_make_a_pose_surer():

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hourglass.errors import UserError
-from hourglass.prediction.threads import map_ahead, open_pool
+from hourglass.prediction.threads import map_ahead, open_pool, read_ahead
 
 
 def test_results_are_in_order_though_the_first_takes_longest():
@@ -82,3 +82,38 @@ def test_where_interrupts_are_ignored_they_stay_so():
             assert list(map_ahead(pool, str, range(3), 2)) == ["0", "1", "2"]
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def test_items_are_taken_ahead_in_order_by_another_thread():
+    taken, threads = [], set()
+
+    def items():
+        for item in range(40):
+            taken.append(item)
+            threads.add(threading.current_thread())
+            yield item
+
+    with open_pool(1) as pool:
+        for given, item in enumerate(read_ahead(pool, items(), 5), start=1):
+            assert item == given - 1
+            assert len(taken) <= given + 5
+    assert len(taken) == given == 40
+    assert len(threads) == 1 and threading.current_thread() not in threads
+
+
+def test_what_reading_raises_comes_after_the_items_before_it():
+    def items():
+        yield from (1, 2)
+        raise UserError("torn")
+
+    with open_pool(1) as pool:
+        ahead = read_ahead(pool, items(), 4)
+        assert [next(ahead), next(ahead)] == [1, 2]
+        with pytest.raises(UserError, match="torn"):
+            next(ahead)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_fewer_items_than_may_be_ahead(number):
+    with open_pool(1) as pool:
+        assert list(read_ahead(pool, iter(range(number)), 4)) == list(range(number))

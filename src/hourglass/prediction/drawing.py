@@ -1,7 +1,8 @@
 """Keypoints and skeletons on images, and sheets of them.
 
 Keypoints are [K, 2] (x, y) in pixels of the image they are drawn on, pixel centres at integers.
-Functions return new RGB images; the same input gives the same pixels.
+`draw_` functions return new RGB images, `paint_` ones change the pixels that they are given. The
+same input gives the same pixels.
 """
 
 import math
@@ -9,13 +10,13 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from hourglass.prediction.painting import paint_lines
 from hourglass.skeleton import BONES, JOINTS
 
 # Orange and sky blue of Okabe and Ito's colour-blind-safe palette, https://jfly.uni-koeln.de/color,
 # a little brighter to hold on photographs; white for what has no side.
 SIDE_COLOURS = {"right": (255, 149, 0), "left": (64, 180, 255), "middle": (255, 255, 255)}
 
-_OUTLINE = (20, 20, 20)
 _BACKGROUND = (250, 250, 250)
 _TEXT = (40, 40, 40)
 _FAR = 1e6  # px; farther out a square of a length would overflow, and nothing is seen anyway
@@ -35,12 +36,19 @@ def draw_pose(image, keypoints, joints_vis=None):
     Returns:
         PIL image, RGB, of the same size.
     """
+    pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    paint_pose(pixels, keypoints, joints_vis)
+    return Image.fromarray(pixels)
+
+
+def paint_pose(pixels, keypoints, joints_vis=None):
+    """What `draw_pose` does, on the pixels themselves, uint8 [H, W, 3], contiguous."""
     keypoints = np.asarray(keypoints, np.float64)
     drawn = np.isfinite(keypoints).all(axis=1)
     if joints_vis is not None:
         drawn &= np.asarray(joints_vis, bool)
     keypoints = np.clip(keypoints, -_FAR, _FAR)
-    radius = _line_radius(image.size, keypoints[drawn])
+    radius = _line_radius(pixels.shape[1::-1], keypoints[drawn])
     # Later ones lie on top: the trunk, the limbs, then all joints.
     bones = [bone for bone in sorted(BONES, key=_drawing_order) if drawn[list(bone)].all()]
     lines = [(keypoints[list(bone)], radius, SIDE_COLOURS[bone_side(bone)]) for bone in bones]
@@ -48,7 +56,7 @@ def draw_pose(image, keypoints, joints_vis=None):
         (keypoints[[joint, joint]], 1.6 * radius, SIDE_COLOURS[joint_side(joint)])
         for joint in np.flatnonzero(drawn)
     ]
-    return _paint_lines(image.convert("RGB"), lines, outline=max(1.25, 0.4 * radius))
+    paint_lines(pixels, lines, outline=max(1.25, 0.4 * radius))
 
 
 def draw_legend(font_size=15):
@@ -127,75 +135,6 @@ def _line_radius(size, keypoints):
     return min(max(0.006 * person, 0.8, 0.0015 * picture), 0.006 * picture)
 
 
-def _paint_lines(image, lines, outline):
-    """The image with lines of round ends and dark outlines, their edges one pixel soft.
-
-    Each pixel is covered by as much as the distance of its centre says, which is smooth at any size
-    and needs no larger canvas.
-
-    Args:
-        image: PIL, RGB.
-        lines: L of (ends [2, 2] px, half the width px, RGB); the later ones lie on top.
-        outline: px.
-    """
-    if not lines:
-        return image.copy()
-    ends, radii, colours = (np.array(values) for values in zip(*lines, strict=True))
-    pixels = np.array(image)  # (H, W, 3)
-    line, place, distance = _find_near(image.size, ends, radii + outline + 1)
-    # One row for the outline, one for what is painted over it: (2, P, 1).
-    half_widths = np.stack([radii + outline, radii])[:, line]
-    coverage = np.clip(half_widths + 0.5 - distance, 0, 1).astype(np.float32)[..., None]
-    # Rounded once, when all are painted. Of this canvas only the pixels near to lines are used.
-    flat, canvas = pixels.reshape(-1, 3), np.empty((pixels.size // 3, 3), np.float32)
-    canvas[place] = flat[place]
-    for number, colour in enumerate(colours):
-        own = slice(*np.searchsorted(line, (number, number + 1)))
-        painted = canvas[place[own]]  # (p, 3)
-        for cover, paint in zip(coverage[:, own], (_OUTLINE, colour), strict=True):
-            painted += cover * (np.array(paint, np.float32) - painted)
-        canvas[place[own]] = painted
-    flat[place] = np.rint(canvas[place])
-    return Image.fromarray(pixels)
-
-
-def _find_near(size, ends, reaches):
-    """The pixels that lines may touch, line by line: each row's between two bounds.
-
-    Args:
-        size: width, height of the picture.
-        ends: [L, 2, 2], px. reaches: [L], how far from the line a pixel can be, px.
-
-    Returns:
-        line: [P], rising; place: [P], of the pixel in the flattened picture; distance: [P], px.
-    """
-    width, height = size
-    start, (dx, dy) = ends[:, 0], (ends[:, 1] - ends[:, 0]).T
-    around = np.stack([-reaches, reaches])  # (2, L)
-    low, high = np.sort(ends[..., 1].T, axis=0) + around
-    low, high = (np.clip(y, 0, height).astype(int) for y in (low, high + 1))
-    line, row = _count_up(low, high)  # (R,)
-    # A row is near to what the line has within reach above and below: from there to there on it,
-    # 0..1; of a level line, to all.
-    slope = np.where(dy == 0, 1e-12, dy)
-    part = np.clip((row - start[line, 1] + around[:, line]) / slope[line], 0, 1)
-    left, right = np.sort(start[line, 0] + part * dx[line], axis=0) + around[:, line]
-    left, right = (np.clip(x, 0, width).astype(int) for x in (left, right + 1))
-    span, column = _count_up(left, right)  # (P,)
-    line, row = line[span], row[span]
-    x, y, dx, dy = column - start[line, 0], row - start[line, 1], dx[line], dy[line]
-    # Where on the line the nearest point is, 0..1. A joint is a line of no length.
-    along = np.clip((x * dx + y * dy) / np.maximum(dx * dx + dy * dy, 1e-12), 0, 1)
-    return line, row * width + column, np.hypot(x - along * dx, y - along * dy)
-
-
-def _count_up(first, last):
-    """The numbers from each `first` up to its `last`, in one row; and which of them each is of."""
-    counts = last - first
-    which = np.repeat(np.arange(len(counts)), counts)
-    return which, np.arange(len(which)) + (first - np.cumsum(counts) + counts)[which]
-
-
 def _join(images, gap):
     """Images of one height side by side, `gap` px apart."""
     width = sum(image.width for image in images) + gap * (len(images) - 1)
@@ -215,7 +154,9 @@ def _draw_legend_entry(side, font_size):
     radius = font_size / 6
     ends = np.array([(2 * radius, height / 2), (sample - 2 * radius, height / 2)])
     line = (ends, radius, SIDE_COLOURS[side])
-    entry = _paint_lines(Image.new("RGB", size, _BACKGROUND), [line], outline=1)
+    pixels = np.full((*size[::-1], 3), _BACKGROUND, np.uint8)
+    paint_lines(pixels, [line], outline=1)
+    entry = Image.fromarray(pixels)
     at = (text_x, height / 2)
     ImageDraw.Draw(entry).text(at, side, fill=_TEXT, font=font, anchor="lm")
     return entry

@@ -20,17 +20,19 @@ class Search:
         decode: function of a reduction that gives the picture, as `images.decode_image` does.
 
     Attributes:
-        squares: n of (x, y, side), which it wants looked at; none when it has ended.
+        squares: n of (x, y, side), which it wants looked at; none when it has ended, which may be
+            before any look.
         views: uint8 [n, S, S, 3] of them, once `cut_views` has run.
         poses: what it has found, when it has ended.
     """
 
     def __init__(self, generator, decode):
-        self.squares = next(generator)
+        self.squares = []
         self.views = None
         self.poses = None
         self._generator = generator
         self._decode = decode
+        self._go_on(None)
 
     def cut_views(self, size, decoded=None):
         """Cut what the squares show out of the picture, black outside of it.
@@ -67,8 +69,11 @@ class Search:
             geometry.apply_transform(transform, points)
             for transform, points in zip(to_picture, keypoints, strict=True)
         ]
+        self._go_on((np.array(keypoints), scores))
+
+    def _go_on(self, seen):
         try:
-            self.squares = self._generator.send((np.array(keypoints), scores))
+            self.squares = self._generator.send(seen)
         except StopIteration as end:
             self.squares, self.poses = [], end.value
 
@@ -98,6 +103,7 @@ def run_searches(searches, cut_again, find_joints, batch_size):
         find_joints: as of `run_search`.
         batch_size: views a call of it.
     """
+    searches = [search for search in searches if search.squares]
     while searches:
         views = np.concatenate([search.views for search in searches])
         batches = [views[k : k + batch_size] for k in range(0, len(views), batch_size)]

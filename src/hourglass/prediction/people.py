@@ -133,8 +133,13 @@ def find_people(size, number=1, plan=PLAN):
     squares = cover_picture(size, plan)
     seen = _see(squares, *(yield squares))
     around = [_square_around(pose) for pose in _choose_again(seen, number, plan.retries)]
-    poses = [_weigh(pose, seen) for pose in _see(around, *(yield around))]
+    poses = [weigh(pose, seen) for pose in _see(around, *(yield around))]
     return drop_doubles(poses)[:number]
+
+
+def look_at(squares):
+    """The search of one look at each of some squares: a list of poses, in their order."""
+    return _see(squares, *(yield squares))
 
 
 def _choose_again(poses, number, retries):
@@ -174,7 +179,7 @@ def _see(squares, keypoints, scores):
     ]
 
 
-def _weigh(pose, looks):
+def weigh(pose, looks):
     """The pose with the score that its own look and those of the first round give it."""
     low, high = joints_box(pose.keypoints)
     side = max((high - low).max(), 1e-9)
@@ -204,16 +209,17 @@ def _square_around(pose):
     return square_at((low + high) / 2, side)
 
 
-def drop_doubles(poses):
-    """The poses without those of a person of whom there is a surer one, the surest first."""
+def drop_doubles(poses, key=_by_score):
+    """The poses without those of a person of whom there is one before, sorted: the surest first."""
     kept = []
-    for pose in sorted(poses, key=_by_score):
-        if not any(_is_same_person(pose, surer) for surer in kept):
+    for pose in sorted(poses, key=key):
+        if not any(is_same_person(pose, other) for other in kept):
             kept.append(pose)
     return kept
 
 
-def _is_same_person(pose, surer):
+def is_same_person(pose, surer):
+    """Whether two poses share so much that they are one person's."""
     if box_overlap(pose.box, surer.box) > MAX_OVERLAP:
         return True
     # A trunk that both found, with legs of the one in the scenery, makes boxes that differ.

@@ -11,13 +11,13 @@ from hourglass.errors import UserError
 
 
 class Pool(ThreadPoolExecutor):
-    """A thread for each core; where Ctrl-C was pressed, `submit` raises KeyboardInterrupt.
+    """Some threads, or one for each core; after Ctrl-C `submit` raises KeyboardInterrupt.
 
     Raised at any other place it could leave one of the pool's locks held for ever.
     """
 
-    def __init__(self):
-        super().__init__(os.cpu_count())
+    def __init__(self, num_threads=None):
+        super().__init__(num_threads or os.cpu_count())
         self.is_interrupted = threading.Event()
 
     def submit(self, function, *arguments):
@@ -28,10 +28,10 @@ class Pool(ThreadPoolExecutor):
 
 
 @contextlib.contextmanager
-def open_pool():
+def open_pool(num_threads=None):
     """A Pool; in the end what is under way is finished, and nothing begun."""
-    pool = Pool()
-    with _handle_interrupts(pool.is_interrupted):
+    pool = Pool(num_threads)
+    with handle_interrupts(pool.is_interrupted):
         try:
             yield pool
         finally:
@@ -41,7 +41,7 @@ def open_pool():
 
 
 @contextlib.contextmanager
-def _handle_interrupts(event):
+def handle_interrupts(event):
     """Set the event at Ctrl-C; the second time it is handled as ever."""
     usual = signal.getsignal(signal.SIGINT)
     is_main = threading.current_thread() is threading.main_thread()
@@ -58,6 +58,15 @@ def _handle_interrupts(event):
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def read_ahead(pool, items, number):
+    """The items of an iterator, in order, `number` of them taken ahead by a pool of one thread."""
+    end = object()
+    under_way = collections.deque(pool.submit(next, items, end) for _ in range(number))
+    while (item := under_way.popleft().result()) is not end:
+        under_way.append(pool.submit(next, items, end))
+        yield item
 
 
 def map_ahead(pool, function, items, number):

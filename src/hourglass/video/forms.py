@@ -1,0 +1,60 @@
+"""Whether a path is a clip: told by the file's first bytes, not by its name, and without PyAV."""
+
+import contextlib
+import re
+
+from PIL import Image
+
+# (where, bytes) of the containers that `frames.FORMATS` reads; any pair of a line that fits.
+_SIGNATURES = (
+    (4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip"),  # MP4, MOV
+    (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
+    (8, b"AVI "),
+    (0, b"FLV\x01"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF, WMV
+    (0, b"OggS"),
+    (0, b"\x00\x00\x01\xba"), (0, b"\x00\x00\x01\xb3"),  # MPEG
+    (0, b"DKIF"),  # IVF
+    (0, b"\x06\x0e\x2b\x34"),  # MXF
+)  # fmt: skip
+_TRANSPORT = ((0, 188), (4, 192))  # MPEG-TS, M2TS: where a packet's sync byte is, bytes a packet
+# HEIF and AVIF: pictures in MP4's form.
+_PICTURE_BRANDS = {
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis",
+}  # fmt: skip
+
+
+def is_clip(path):
+    """Whether it has a video's form: a container of any kind, a GIF of several frames, or a camera.
+
+    What cannot be read is none: those who read pictures say why.
+    """
+    if is_camera(path):
+        return True
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with open(path, "rb") as file:
+                head = file.read(400)
+            return _is_container(head) or (head.startswith(b"GIF8") and _is_animated(path))
+    return False
+
+
+def is_camera(path):
+    """Whether the path is of a camera's device, there or not; Linux."""
+    return re.fullmatch(r"/dev/video[0-9]+", str(path)) is not None
+
+
+def _is_container(head):
+    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
+        return False
+    if any(head.startswith(mark, place) for place, mark in _SIGNATURES):
+        return True
+    return any(head[first : first + 2 * step : step] == b"GG" for first, step in _TRANSPORT)
+
+
+def _is_animated(path):
+    try:
+        with Image.open(path) as image:
+            return image.is_animated
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return False  # a damaged picture
