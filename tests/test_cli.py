@@ -160,8 +160,7 @@ def test_the_box_is_what_the_network_sees(hourglass):
     for folder, low, high in (("right", 150, 190), ("apart", -10, 30), ("left", -10, 30)):
         record = read_record(folder)
         joints = record["people"][0]["joints"].values()
-        # Joints lie in the square, a quarter wider than the box; the second one is at most
-        # MARGIN times as wide as the first, about what was found in it.
+        # Joints lie in the square around the box, or in the second one, around what was found.
         assert all(low - 30 <= joint["x"] <= high + 30 for joint in joints)
     assert (record["way"], record["box"]) == ("box", [-10, 0, 40, 30])
     assert read_record("left") == read_record("apart") != read_record("right")
