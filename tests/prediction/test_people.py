@@ -3,6 +3,7 @@ import pytest
 
 from hourglass import geometry
 from hourglass.geometry import CROP_FACTOR
+from hourglass.network.views import squares_around
 from hourglass.prediction.people import (
     MAX_OVERLAP,
     MAX_SHARED,
@@ -338,3 +339,19 @@ def test_box_overlap(other, overlap):
     box = np.array([[0, 0], [10, 10]])
     assert box_overlap(box, np.array(other)) == pytest.approx(overlap)
     assert box_overlap(np.array(other), box) == pytest.approx(overlap)
+
+
+def test_the_square_of_a_further_look_is_that_of_validation():
+    # One pose at a time by NumPy here, a batch on the device there: the same square, but for whole
+    # px here.
+    rng = np.random.default_rng(1)
+    keypoints = rng.uniform(100, 200, (8, 16, 2)).astype(np.float32)
+    scores = rng.uniform(0, 0.6, (8, 16)).astype(np.float32)
+    center, side = map(np.asarray, squares_around(keypoints, scores, np.float32([400] * 8)))
+    for k in range(8):
+        looks = estimate_pose((0, 0, 400))
+        next(looks)
+        ((x, y, length),) = looks.send((keypoints[k : k + 1], scores[k : k + 1]))
+        assert length == round(side[k])
+        middle = np.array([x, y]) + (length - 1) / 2
+        np.testing.assert_allclose(middle, center[k], atol=0.51)
