@@ -122,7 +122,9 @@ def test_a_folder_of_mixed_files(hourglass):
     save_picture(folder / "same.png", mode="RGBA")
     save_picture(folder / "two words \u00fc\u5199\u771f.jpg")
     (folder / "empty.jpg").write_bytes(b"")
-    (folder / "notes.txt").write_text("not a picture")
+    (folder / "picture").write_text("not a picture")
+    for name in (".DS_Store", "notes.txt", "same.json"):  # passed over
+        (folder / name).write_text("not a picture either")
     cut = save_picture(folder / "truncated.jpg")
     cut.write_bytes(cut.read_bytes()[:1000])
     (folder / "inner").mkdir()
@@ -130,7 +132,7 @@ def test_a_folder_of_mixed_files(hourglass):
     assert code == 1
     assert [line.split(": ")[:3] for line in err[:2]] == [
         ["error", "photos/empty.jpg", "cannot be decoded"],
-        ["error", "photos/notes.txt", "cannot be decoded"],
+        ["error", "photos/picture", "cannot be decoded"],
     ]
     assert err[2].startswith("error: photos/truncated.jpg: cannot be decoded: ")
     assert err[3:] == ["error: 3 of 8 files could not be used"]
@@ -212,7 +214,7 @@ def test_an_empty_folder_is_named(hourglass):
     Path("nothing").mkdir()
     assert hourglass("nothing")[::2] == (
         1,
-        ["error: nothing: no files in this folder; name one of pictures"],
+        ["error: nothing: no pictures in this folder; name another"],
     )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import mimetypes
 import sys
 import warnings
 from importlib import metadata
@@ -215,13 +216,21 @@ def find_photos(paths):
 
 
 def list_files(path):
-    """A file, or the files of a folder, sorted."""
+    """A file, or the files of a folder, sorted: not the hidden ones, notes or annotations."""
     if not path.exists():
         raise UserError(f"{show_path(path)}: no such file")
-    found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.iterdir() if p.is_file() and may_be_picture(p))
     if not found:
-        raise UserError(f"{show_path(path)}: no files in this folder; name one of pictures")
+        raise UserError(f"{show_path(path)}: no pictures in this folder; name another")
     return found
+
+
+def may_be_picture(path):
+    """Whether a file's name does not say that it is something else than a picture or a clip."""
+    kind = mimetypes.guess_type(path.name)[0] or "image/"
+    return kind.startswith(("image/", "video/")) and not path.name.startswith(".")
 
 
 def name_outputs(photos):

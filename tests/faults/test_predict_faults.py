@@ -211,9 +211,9 @@ def test_a_folder_that_changes_while_it_is_read(hourglass, monkeypatch):
 
 PATHS = {
     "a missing file": ("absent.jpg", "absent.jpg: no such file"),
-    "an empty name": ("", "no files in this folder"),
-    "an empty folder": ("nothing", "nothing: no files in this folder"),
-    "a folder of folders": ("outer", "outer: no files in this folder"),
+    "an empty name": ("", "no pictures in this folder"),
+    "an empty folder": ("nothing", "nothing: no pictures in this folder"),
+    "a folder of folders": ("outer", "outer: no pictures in this folder"),
     "a dangling link": ("dangling.jpg", "dangling.jpg: no such file"),
     "a link to itself": ("loop.jpg", "loop.jpg: "),
     "a name that is too long": ("x" * 300, "File name too long"),
