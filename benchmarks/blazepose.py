@@ -31,7 +31,9 @@ MIN_CONFIDENCE = 0.5
 
 
 class BlazePose:
-    """One of the networks: called with views it gives joints."""
+    """One of the networks, as a joint finder (`hourglass.prediction.finders`)."""
+
+    batch_size = 1  # of its graph
 
     def __init__(self, path):
         self._interpreter = open_interpreter(path)
@@ -46,7 +48,6 @@ class BlazePose:
 
         Joints that it does not know are NaN, their scores 0.
         """
-        # Its graph takes one at a time.
         keypoints = np.stack([self.find_keypoints(view) for view in views])
         return keypoints, np.isfinite(keypoints[..., 0]).astype(float)
 

@@ -37,7 +37,7 @@ from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
 from hourglass.frameworks import tf
 from hourglass.params import load_params
 from hourglass.prediction.finders import open_finder
-from hourglass.prediction.looks import Search, run_searches
+from hourglass.prediction.looks import Search, cut_in_turn, run_searches
 from hourglass.prediction.people import estimate_pose, square_at
 from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
@@ -179,17 +179,10 @@ def find_people(entrant, read, images, squares, batch_size):
             )
             for image, square in zip(images[batch], squares[batch], strict=True)
         ]
-        size = entrant.finder.size
-        cut_views(searches, size)
-        cut_again = functools.partial(cut_views, size=size)
-        run_searches(searches, cut_again, entrant.finder, batch_size)
+        cut_in_turn(searches, entrant.finder.size)
+        run_searches(searches, entrant.finder)
         found += [search.poses[0].keypoints for search in searches]
     return np.stack(found)
-
-
-def cut_views(searches, size):
-    for search in searches:
-        search.cut_views(size)
 
 
 def score_entrant(entrant, persons, archive, square_of):

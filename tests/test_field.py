@@ -220,7 +220,7 @@ def test_keypoints_come_back_to_the_picture(field, looks_again):
             seen += [*views]
             return find_brightest(views)
 
-        find_joints.size = size
+        find_joints.size, find_joints.batch_size = size, 2
         entrant = field.Entrant("a", Path("a"), find_joints, looks_again)
         found = field.find_people(entrant, files.get, list(places), squares, 2)
         assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + looks_again)
@@ -246,7 +246,7 @@ def test_a_row_counts_each_group_and_pools_the_limbs(field, tmp_path):
 
 
 class FakeNetwork:
-    size = 48
+    size, batch_size = 48, 1
 
     def __init__(self, path):
         pass

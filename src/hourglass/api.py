@@ -65,12 +65,8 @@ class Network:
         search = Search(request.start(image.size), lambda _: (image, 1))
         if not search.cut_views(self._finder.size):
             raise UserError(request.describe_unseen(image.size))
-        run_searches([search], self._cut_again, self._finder, self._finder.batch_size)
+        run_searches([search], self._finder)
         return request.choose_people(search.poses)
-
-    def _cut_again(self, searches):
-        for search in searches:
-            search.cut_views(self._finder.size)
 
 
 def draw(picture, poses):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from helpers.pictures import file_of
-from hourglass.prediction.looks import Search, run_search, run_searches
+from hourglass.prediction.looks import Search, cut_in_turn, run_search, run_searches
 from hourglass.records.images import decode_image
 
 SIZE = 64  # px of a view
@@ -107,6 +107,8 @@ def test_a_picture_no_larger_than_its_views_is_not_shrunk():
 class Counter:
     """`read_places`, and how many views each call had."""
 
+    size, batch_size = SIZE, 4
+
     def __init__(self):
         self.numbers = []
 
@@ -127,15 +129,9 @@ def test_the_looks_of_many_pictures_share_batches():
         Search(ask(*squares), lambda _, image=image: (image, 1))
         for squares, image in zip(rounds, images, strict=True)
     ]
-    for search in searches:
-        search.cut_views(SIZE)
-
-    def cut_again(searches):
-        for search in searches:
-            search.cut_views(SIZE)
-
+    cut_in_turn(searches, SIZE)
     counter = Counter()
-    run_searches(searches, cut_again, counter, batch_size=4)
+    run_searches(searches, counter)
     assert counter.numbers == [4, 3, 4, 2, 2]  # rounds of 7, 6 and 2
     for search, squares, image in zip(searches, rounds, images, strict=True):
         alone = run_search(ask(*squares), image, read_places, SIZE)
@@ -147,7 +143,8 @@ def test_the_looks_of_many_pictures_share_batches():
 
 
 def test_no_search_is_no_look():
-    run_searches([], None, None, batch_size=4)
+    run_searches([], counter := Counter())
+    assert counter.numbers == []
 
 
 def test_a_search_may_end_before_any_look():
@@ -157,4 +154,5 @@ def test_a_search_may_end_before_any_look():
 
     ended = Search(search(), None)
     assert (ended.squares, ended.poses) == ([], ["nobody"])
-    run_searches([ended], lambda searches: None, None, 4)  # nothing is looked at
+    run_searches([ended], counter := Counter())
+    assert counter.numbers == []

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from helpers.clips import BarFinder, bar_joints, bars
-from hourglass.prediction.looks import Search, run_searches
+from hourglass.prediction.looks import Search, cut_in_turn, run_searches
 from hourglass.prediction.photos import Request
 from hourglass.video.following import CHECK_EVERY, LOST_AFTER, SEARCH_EVERY, Follower
 
@@ -21,13 +21,8 @@ def follow(frames, request=None, finder=None, is_smooth=False, times=None):
         search = Search(
             follower.follow(times[number] if times else number / RATE), lambda _, i=image: (i, 1)
         )
-
-        def cut(searches):
-            for search in searches:
-                search.cut_views(finder.size)
-
-        cut([search] if search.squares else [])
-        run_searches([search], cut, finder, finder.batch_size)
+        cut_in_turn([search] if search.squares else [], finder.size)
+        run_searches([search], finder)
         found.append(search.poses)
     return found, finder, follower
 

@@ -94,24 +94,29 @@ def run_search(search, image, find_joints, size):
     return search.poses
 
 
-def run_searches(searches, cut_again, find_joints, batch_size):
+def cut_in_turn(searches, size):
+    """Have each of some searches cut its next views, of `size` px."""
+    for search in searches:
+        search.cut_views(size)
+
+
+def run_searches(searches, finder, cut_views=cut_in_turn):
     """Run the searches of many pictures to their ends, side by side: their looks share batches.
 
     Args:
         searches: list of `Search` whose first views are cut.
-        cut_again: function of a list of searches that has each of them cut its next views.
-        find_joints: as of `run_search`.
-        batch_size: views a call of it.
+        finder: a joint finder (`finders.py`).
+        cut_views: what does the work of `cut_in_turn` after each round.
     """
     searches = [search for search in searches if search.squares]
+    number = finder.batch_size
     while searches:
         views = np.concatenate([search.views for search in searches])
-        batches = [views[k : k + batch_size] for k in range(0, len(views), batch_size)]
-        found = [find_joints(batch) for batch in batches]
+        found = [finder(views[k : k + number]) for k in range(0, len(views), number)]
         keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         ends = np.cumsum([len(search.squares) for search in searches])[:-1]
         parts = (np.split(values, ends) for values in (keypoints, scores))
         for search, *joints in zip(searches, *parts, strict=True):
             search.take_joints(*joints)
         searches = [search for search in searches if search.squares]
-        cut_again(searches)
+        cut_views(searches, finder.size)

@@ -146,13 +146,13 @@ def search_photos(finder, photos, pool):
         Each in order; a `UserError` among them goes through.
     """
 
-    def cut_again(searches):
-        for done in [pool.submit(search.cut_views, finder.size) for search in searches]:
+    def cut_views(searches, size):
+        for done in [pool.submit(search.cut_views, size) for search in searches]:
             done.result()
 
     for group in _group_photos(photos, finder.batch_size):
         searches = [photo.search for photo in group if isinstance(photo, Photo)]
-        run_searches(searches, cut_again, finder, finder.batch_size)
+        run_searches(searches, finder, cut_views)
         yield from group
 
 

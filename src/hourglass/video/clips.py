@@ -125,15 +125,10 @@ def follow_people(finder, follower, frames):
         is_seen = not search.squares or search.cut_views(finder.size)
         if frame.number == 0 and not is_seen:
             raise UserError(follower.request.describe_unseen(follower.size))
-        run_searches([search], lambda searches: _cut(searches, finder), finder, finder.batch_size)
+        run_searches([search], finder)
         yield frame, search.poses
 
 
 def _decoded(frame):
     image = Image.fromarray(frame.pixels)
     return lambda reduction: (image, 1)
-
-
-def _cut(searches, finder):
-    for search in searches:
-        search.cut_views(finder.size)
