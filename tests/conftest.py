@@ -1,6 +1,7 @@
 """Small inputs that several test files share; the costly ones are made once a session."""
 
 import os
+import sys
 
 import pytest
 
@@ -181,3 +182,35 @@ def make_predictor():
         return made.setdefault(flip_test, PosePredictor(network, flip_test, decode))
 
     return make
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys, tmp_path):
+    """Run `hourglass` in an empty folder: exit code, lines of stdout, lines of stderr."""
+    from hourglass import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hourglass", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out.splitlines(), err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def hourglass(run_command, monkeypatch, model_file, make_predictor):
+    """Run `hourglass predict` with a small network, or with `model`; None names none."""
+    monkeypatch.setattr("hourglass.prediction.keras_finder.PosePredictor", make_predictor)
+
+    def run(*arguments, model=model_file):
+        return run_command("predict", *arguments, *(["--model", model] if model else []))
+
+    return run

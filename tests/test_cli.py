@@ -20,28 +20,6 @@ from hourglass.shipped import shipped_network
 from hourglass.skeleton import JOINTS
 
 
-@pytest.fixture
-def hourglass(monkeypatch, capsys, tmp_path, model_file, make_predictor):
-    """Run the command in an empty folder: exit code, lines of stdout, lines of stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hourglass.prediction.keras_finder.PosePredictor", make_predictor)
-
-    def run(*arguments, model=model_file):
-        model = ["--model", str(model)] if model else []
-        command = ["hourglass", "predict", *map(str, arguments), *model]
-        monkeypatch.setattr(sys, "argv", command)
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out.splitlines(), err.splitlines()
-
-    return run
-
-
 def save_picture(path, size=(60, 80), mode="RGB", **settings):
     pixels = np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)

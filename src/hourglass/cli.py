@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import math
-import mimetypes
 import sys
 import warnings
 from importlib import metadata
@@ -27,6 +26,7 @@ from hourglass.video.command import describe_written, load_clips, predict_clips
 from hourglass.video.forms import is_clip
 
 MODEL = Path("models/hourglass.keras")
+NOTES = (".json", ".jsonl", ".txt", ".csv", ".xml", ".yaml", ".md")  # annotations too
 
 
 @exit_on_user_error
@@ -221,16 +221,15 @@ def list_files(path):
         raise UserError(f"{show_path(path)}: no such file")
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.iterdir() if p.is_file() and may_be_picture(p))
+    found = sorted(p for p in path.iterdir() if p.is_file() and not is_note(p))
     if not found:
         raise UserError(f"{show_path(path)}: no pictures in this folder; name another")
     return found
 
 
-def may_be_picture(path):
-    """Whether a file's name does not say that it is something else than a picture or a clip."""
-    kind = mimetypes.guess_type(path.name)[0] or "image/"
-    return kind.startswith(("image/", "video/")) and not path.name.startswith(".")
+def is_note(path):
+    """Whether a file's name says that it only accompanies pictures."""
+    return path.name.startswith(".") or path.suffix.lower() in NOTES
 
 
 def name_outputs(photos):

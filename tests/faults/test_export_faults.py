@@ -11,7 +11,6 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import hourglass
-from hourglass import cli
 from hourglass.errors import UserError
 from hourglass.exports import exporting, graph, onnx_format
 from hourglass.prediction import finders
@@ -19,23 +18,11 @@ from hourglass.prediction.onnx_finder import NO_DIGEST, SEAL, seal
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(run_command, monkeypatch):
     """Run the command in a folder of one photograph: exit code, lines of stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(finders, "has_nvidia_driver", lambda: False)
     Image.fromarray(np.full((80, 60, 3), 128, np.uint8)).save("photo.jpg")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hourglass", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), err.splitlines()
-
-    return run
+    return run_command
 
 
 def assert_one_line(result, *parts):

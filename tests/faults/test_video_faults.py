@@ -15,32 +15,10 @@ from PIL import Image
 
 from helpers.clips import bars, figures, read_clip, read_sound, write_clip, write_tone
 from helpers.processes import environment
-from hourglass import cli
 from hourglass.video import writing
 
 FRAMES = figures(8)
 ANYBODY = ("--threshold", "0")  # a network of random weights is sure of nothing
-
-
-@pytest.fixture
-def hourglass(monkeypatch, capsys, tmp_path, model_file, make_predictor):
-    """Run the command in an empty folder: exit code, lines of stdout, lines of stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hourglass.network.predictor.PosePredictor", make_predictor)
-
-    def run(*arguments, model=model_file):
-        command = ["hourglass", "predict", *map(str, arguments), "--model", str(model)]
-        monkeypatch.setattr(sys, "argv", command)
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out.splitlines(), err.splitlines()
-
-    return run
 
 
 def outputs(folder="poses"):
@@ -155,12 +133,12 @@ def test_clips_and_photographs_in_one_call(hourglass):
     Image.fromarray(FRAMES[0]).save(folder / "one_frame.gif")
     Image.fromarray(FRAMES[0]).save(folder / "c.webp")
     save_gif(folder / "d.gif")
-    (folder / "notes.txt").write_text("neither\n" * 99)
+    (folder / "notes").write_text("neither\n" * 99)
     write_clip(folder / "a.mkv", FRAMES[:4])
     code, out, err = hourglass(folder, *ANYBODY)
     assert code == 1 and len(out) == 6
     assert err == [
-        "error: mixed/notes.txt: cannot be decoded: not a picture",
+        "error: mixed/notes: cannot be decoded: not a picture",
         "error: 1 of 7 files could not be used",
     ]
     pictures = [f"{name}.{kind}" for name in ("b", "c", "one_frame") for kind in ("json", "png")]
