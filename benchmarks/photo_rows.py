@@ -80,7 +80,7 @@ def find_model(folder):
 def run_command(checkout, out, model, clock, photos):
     """Seconds of `hourglass predict` by the code of a checkout."""
     arguments = ["predict", photos, "--out", out, "--model", model]
-    if (checkout / "src/hourglass/arguments.py").exists():
+    if (checkout / "src/hourglass/prediction/people.py").exists():
         arguments += ["--whole"]  # what older code does without being told
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(checkout.resolve() / "src")}

@@ -6,12 +6,11 @@ What can be put right by the caller is an `errors.UserError` of one line.
 import numpy as np
 from PIL import Image
 
-from hourglass.arguments import BOX_RULE, is_box
 from hourglass.errors import UserError
 from hourglass.prediction.drawing import paint_pose
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.looks import Search, run_searches
-from hourglass.prediction.people import THRESHOLD
+from hourglass.prediction.people import BOX_RULE, THRESHOLD, is_box
 from hourglass.prediction.photos import Request
 from hourglass.shipped import shipped_network
 from hourglass.skeleton import JOINTS

@@ -23,6 +23,7 @@ THRESHOLD = 0.35  # a pose of a lower score is nobody
 MAX_OVERLAP = 0.3
 MAX_SHARED = 3
 SAME_PLACE = 0.1
+BOX_RULE = "width and height must be positive, and all four below 1,000,000"
 MIN_SIDE = 16  # px; nobody is made out in a smaller square of a first round
 
 
@@ -98,6 +99,11 @@ def square_at(middle, side):
 def whole_square(size):
     """The square around a whole picture of `size` (width, height)."""
     return square_at((np.array(size) - 1) / 2, max(size))
+
+
+def is_box(numbers):
+    """Whether x, y, width, height are as `BOX_RULE` says."""
+    return all(abs(number) < 1e6 for number in numbers) and min(numbers[2:]) > 0
 
 
 def box_square(box):

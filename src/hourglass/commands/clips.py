@@ -1,7 +1,5 @@
 """What `hourglass predict` does with clips and cameras, one after the other."""
 
-import math
-
 from hourglass.errors import UserError
 from hourglass.video.forms import is_camera
 
@@ -39,18 +37,3 @@ def predict_clips(finder, files, request, is_smooth):
             yield predict(finder, clip, target, request, is_smooth)
         except UserError as error:
             yield error
-
-
-def describe_written(written, threshold):
-    """How many people were followed in how many frames, and what could not be decoded."""
-    frames = f"{written.num_frames} frames" if written.num_frames != 1 else "1 frame"
-    text = f"{frames}, {written.num_people} people, somebody in {written.num_seen} frames"
-    if written.num_people == 1:
-        text = f"{frames}, 1 person, in {written.num_seen} of them"
-    if written.num_people == 0:
-        # Rounded down: just below the threshold it must not read as if it had reached it.
-        best = math.floor(100 * written.best) / 100
-        text = f"{frames}, nobody found: best score {best:.2f} is below --threshold {threshold:g}"
-    if written.num_damaged:
-        text += f"; damaged: {written.num_damaged} packets left out"
-    return text

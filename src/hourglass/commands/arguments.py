@@ -4,14 +4,15 @@ import argparse
 import re
 from pathlib import Path
 
+from hourglass.commands.models import MODEL
 from hourglass.errors import UserError
+from hourglass.prediction.people import BOX_RULE, THRESHOLD, is_box
 
-BOX_RULE = "width and height must be positive, and all four below 1,000,000"
 FORMATS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}  # and how their names end
 
 
-def add_predict_options(parser, model, threshold):
-    """The arguments of `hourglass predict`; `model` and `threshold` are the defaults told."""
+def add_predict_options(parser):
+    """The arguments of `hourglass predict`."""
     parser.add_argument(
         "photos", nargs="*", type=Path, metavar="FILE",
         help="a picture or a clip, or a folder of them",
@@ -26,7 +27,7 @@ def add_predict_options(parser, model, threshold):
     )  # fmt: skip
     parser.add_argument(
         "--threshold", type=parse_threshold, metavar="T",
-        help=f"the least score, 0 to 1, of what is taken for a person (default: {threshold})",
+        help=f"the least score, 0 to 1, of what is taken for a person (default: {THRESHOLD})",
     )  # fmt: skip
     parser.add_argument(
         "--box", type=parse_box, metavar="X,Y,W,H",
@@ -42,26 +43,16 @@ def add_predict_options(parser, model, threshold):
         "--out", type=Path, default=Path("poses"), metavar="DIR",
         help="the folder to write to; made if missing (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--model", type=Path, metavar="FILE",
-        help=f"the trained network (default: {model}, else the shipped one)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--no-flip-test", action="store_true",
-        help="do without the mirrored picture: twice as fast, less exact (default: use both)",
-    )  # fmt: skip
+    _add_network_options(parser)
     parser.add_argument(
         "--no-smoothing", action="store_true",
         help="leave a clip's joints as each frame alone shows them (default: smooth them)",
     )  # fmt: skip
 
 
-def add_export_options(parser, model):
-    """The arguments of `hourglass export`; `model` is the default told."""
-    parser.add_argument(
-        "--model", type=Path, metavar="FILE",
-        help=f"the trained network (default: {model}, else the shipped one)",
-    )  # fmt: skip
+def add_export_options(parser):
+    """The arguments of `hourglass export`."""
+    _add_network_options(parser)
     parser.add_argument(
         "--format", choices=FORMATS, default="onnx", help="of the file (default: %(default)s)"
     )
@@ -73,6 +64,13 @@ def add_export_options(parser, model):
         "--out", type=Path, metavar="FILE",
         help="what to write; a folder for saved_model (default: beside the network, of its name; "
         "of the shipped one in this folder)",
+    )  # fmt: skip
+
+
+def _add_network_options(parser):
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE",
+        help=f"the trained network (default: {MODEL}, else the shipped one)",
     )  # fmt: skip
     parser.add_argument(
         "--no-flip-test", action="store_true",
@@ -145,11 +143,6 @@ def parse_box(text):
     if not is_box((x, y, width, height)):
         raise argparse.ArgumentTypeError(f"{text!r}: {BOX_RULE}")
     return x, y, width, height
-
-
-def is_box(numbers):
-    """Whether x, y, width, height are as `BOX_RULE` says."""
-    return all(abs(number) < 1e6 for number in numbers) and min(numbers[2:]) > 0
 
 
 def parse_people(text):

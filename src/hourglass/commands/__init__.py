@@ -1,0 +1,1 @@
+"""What `hourglass predict` and `hourglass export` do: options, files in and out, messages."""

@@ -1,0 +1,74 @@
+"""The files of `hourglass predict`: which are read, and what those to be written are called."""
+
+from hourglass.commands.messages import show_path
+from hourglass.errors import UserError
+from hourglass.prediction.photos import is_record
+
+NOTES = (".json", ".jsonl", ".txt", ".csv", ".xml", ".yaml", ".md")  # annotations too
+
+
+def find_photos(paths):
+    """The files named, and those in the folders named, in order.
+
+    Raises:
+        UserError: a path does not exist, or a folder has no files.
+    """
+    photos = []
+    for path in paths:
+        try:
+            photos += list_files(path)
+        except OSError as error:
+            reason = f"{error.strerror}; fix its permissions or name other pictures"
+            raise UserError(f"{show_path(path)}: {reason}") from None
+    return photos
+
+
+def list_files(path):
+    """A file, or the files of a folder, sorted: not the hidden ones, notes or annotations."""
+    if not path.exists():
+        raise UserError(f"{show_path(path)}: no such file")
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.iterdir() if p.is_file() and not is_note(p))
+    if not found:
+        raise UserError(f"{show_path(path)}: no pictures in this folder; name another")
+    return found
+
+
+def is_note(path):
+    """Whether a file's name says that it only accompanies pictures."""
+    return path.name.startswith(".") or path.suffix.lower() in NOTES
+
+
+def name_outputs(paths):
+    """Pair each file with an output name of its own: the stem, numbered where taken."""
+    taken = set()
+    for path in paths:
+        name, number = path.stem, 2
+        while name in taken:
+            name, number = f"{path.stem}_{number}", number + 1
+        taken.add(name)
+        yield path, name
+
+
+def check_no_overwrite(photos, clips):
+    """Refuse an output folder in which an input, or another program's JSON, would be overwritten.
+
+    Args:
+        photos, clips: pairs of a path and its target.
+
+    Raises:
+        UserError: names the file that would be lost.
+    """
+    inputs = {path.resolve(): what for files, what in ((photos, "photograph"), (clips, "clip"))
+              for path, _ in files}  # fmt: skip
+    for files, kind in ((photos, "png"), (clips, "mp4")):
+        for _, target in files:
+            drawn = target.with_name(f"{target.name}.{kind}")
+            if what := inputs.get(drawn.resolve()):
+                raise UserError(f"{show_path(drawn)}: is a {what}; choose another --out")
+    for _, target in photos:
+        # Labelling tools keep theirs beside the photograph, under its name.
+        record = target.with_name(f"{target.name}.json")
+        if record.is_file() and not is_record(record):
+            raise UserError(f"{show_path(record)}: was not written by this; choose another --out")
