@@ -8,6 +8,8 @@ from hourglass.training.groups import AdamWGroup, MuonGroup, orthogonalize
 class Shaped:
     """All that a group asks of a variable."""
 
+    path = "conv/kernel"
+
     def __init__(self, *shape):
         self.shape = shape
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from helpers.changes import change_train
 from hourglass.network.hourglass import inner_kernels
-from hourglass.training.groups import MuonGroup
+from hourglass.training.groups import MAX_SHIFT, MuonGroup
 from hourglass.training.optimizers import FIRST_SCALE, GOOD_STEPS, Optimizer
 
 KINDS = ("adamw", "muon")
@@ -67,6 +67,20 @@ def test_adamw_is_that_of_keras(tiny_params, clip_norm):
     for step, values in enumerate(run_steps(optimizer, network, number=4)):
         peer.apply(random_like(theirs.trainable_variables, step), theirs.trainable_variables)
         assert_same(values, values_of(theirs), rtol=1e-5, atol=1e-6)
+
+
+def test_a_channel_that_no_relu_cuts_is_not_shifted_further(tiny_params):
+    # Its gradient is rounding alone; here it has the same sign in each step.
+    network = make_network()
+    optimizer = make_optimizer(tiny_params, network)
+    gamma, beta = (network.get_layer("norm").weights[k] for k in (0, 1))
+    gamma.assign([1.0, -0.1, 1.0, 1.0])
+    beta.assign([0.0, 0.0, 3.9, -9.0])
+    for step in range(20):
+        gradients = [-np.ones(v.shape, np.float32) * (v is beta) for v in optimizer.trained]
+        move(optimizer, [tf.constant(g) for g in gradients], 0.1, step)
+    np.testing.assert_allclose(gamma, [1, -0.1, 1, 1])
+    np.testing.assert_allclose(beta, [2, MAX_SHIFT * 0.1, MAX_SHIFT, -7], rtol=1e-5)
 
 
 def test_muon_moves_all_but_the_inner_kernels_as_adamw_does(tiny_params):

@@ -13,6 +13,10 @@ from hourglass.frameworks import ops
 
 # AdamW: the momentum of the mean and of the mean square, and what keeps their quotient finite.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
+# A ReLU cuts nothing off a channel whose beta is that many gammas. What lies beyond moves the
+# channel's mean alone, which the norms that read it take off: its gradient is what rounding leaves,
+# of which Adam makes full steps, until the means hide, in bfloat16, what lies on them.
+MAX_SHIFT = 4.0
 # Muon: the momentum of Jordan et al.; the coefficients of the polynomial that takes singular values
 # near 1, and its number of rounds.
 MOMENTUM = 0.95
@@ -30,6 +34,21 @@ class AdamWGroup:
         self.variables, self.decays = variables, decays
         self.sizes = [math.prod(variable.shape) for variable in variables]
         self.state_shapes = [(sum(self.sizes),)] * 2
+        self.is_beta, self.gammas = self._find_norms()
+
+    def _find_norms(self):
+        """Which of the vector's entries are norms' betas, and where the gamma of each is."""
+        ends = np.cumsum(self.sizes)
+        places = {
+            variable.path: np.arange(end - size, end)
+            for variable, size, end in zip(self.variables, self.sizes, ends, strict=True)
+        }
+        is_beta, gammas = np.zeros(ends[-1], bool), np.arange(ends[-1])
+        for path, place in places.items():
+            if path.endswith("/beta"):
+                is_beta[place] = True
+                gammas[place] = places[path.removesuffix("beta") + "gamma"]
+        return is_beta, gammas
 
     def gather(self, tensors):
         """One tensor for all variables, of a tensor of each."""
@@ -49,6 +68,12 @@ class AdamWGroup:
         number = number + 1
         factor = ops.sqrt(1 - BETA2**number) / (1 - BETA1**number)
         return factor * mean / (ops.sqrt(square) + EPSILON), [mean, square]
+
+    def limit(self, step, values):
+        """The step from `values`, shorter where it takes a beta beyond `MAX_SHIFT` gammas."""
+        moved = values - step
+        excess = ops.maximum(moved - MAX_SHIFT * ops.abs(ops.take(moved, self.gammas)), 0)
+        return step + ops.where(self.is_beta, excess, 0.0)
 
 
 def _reshape(tensor, shape):
@@ -88,6 +113,10 @@ class MuonGroup:
         # An orthogonal matrix has entries of about 1 / sqrt(longer side); AdamW's are about 0.2.
         size = 0.2 * max(self.rows, self.columns) ** 0.5
         return size * orthogonalize(ahead), [momentum]
+
+    def limit(self, step, _):
+        """The step: kernels have no limit."""
+        return step
 
 
 def orthogonalize(matrices):

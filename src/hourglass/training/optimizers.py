@@ -71,10 +71,10 @@ class Optimizer:
 
     def _move(self, group, state, gradient, learning_rate, number, is_finite):
         direction, new_state = group.direction(gradient, state, number)
+        values = group.gather([tf.convert_to_tensor(v.value) for v in group.variables])
         if group.decays:
-            values = [tf.convert_to_tensor(v.value) for v in group.variables]
-            direction += self.params.weight_decay * group.gather(values)
-        step = learning_rate * direction
+            direction += self.params.weight_decay * values
+        step = group.limit(learning_rate * direction, values)
         if is_finite is not None:  # else nothing moves
             step = tf.where(is_finite, step, 0.0)
             new_state = [tf.where(is_finite, *pair) for pair in zip(new_state, state, strict=True)]
