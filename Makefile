@@ -11,6 +11,8 @@ LOCK := requirements/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).tx
 
 # The CUDA wheel of TensorFlow before that of the environment: kernels can be asked for without CUDA.
 GPU_WHEEL := .venv-gpu
+# Tests at a time. Each takes a gigabyte.
+WORKERS := 2
 
 .PHONY: help setup demo test faults lint repro bench field gpu-check clean lock
 help: ## print this help
@@ -31,8 +33,8 @@ demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 	@echo && echo "the scores: demo/reports/pckh.md; look at demo/reports/figures/contact_sheet.jpg and demo/reports/plots/pckh_curve.png"
 	@git diff --quiet -- demo || echo "they are not the committed ones, as is to be expected on another kind of CPU: cd demo && dvc metrics diff"
 
-test: setup ## all tests but the slow ones
-	pytest
+test: setup ## all tests but the slow ones; WORKERS=2: so many at a time
+	pytest --numprocesses $(WORKERS) --dist loadfile
 
 faults: setup ## every fault and bad input; TABLE=docs/faults.md writes the table
 	pytest tests/faults -m "slow or not slow" $(if $(TABLE),--faults-table "$(TABLE)")
