@@ -14,6 +14,10 @@ from hourglass.skeleton import PERSON_HEIGHT
 # (https://github.com/princeton-vl/pose-hg-train, src/util/img.lua).
 CROP_FACTOR = 1.25
 CENTER_SHIFT = 15.0
+# Person height over the longer side of a box that ends where the person's outline does. MPII's
+# height is 1.1 x exp(0.04) = 1.14 times the longer side of its labels' box in the median
+# (lspet.ROUGHNESS); an outline reaches some 5 % beyond the labels, by feet and hands. An estimate.
+BOX_MARGIN = 1.1
 # A further look at a person is at the square around the joints that were seen with this score at
 # least: their box's longer side times this, as training's views have it of a person who stands.
 SURE_SCORE = 0.2
@@ -32,6 +36,13 @@ def view_square(center, scale):
     """The square a person is seen in: its center [2] and side, px of the original picture."""
     x, y = center
     return np.array([x, y + CENTER_SHIFT * scale]), CROP_FACTOR * PERSON_HEIGHT * scale
+
+
+def box_view(box):
+    """The view square of a person of whom a box is known (x, y, width, height, px): as above."""
+    x, y, width, height = box
+    middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2])
+    return middle, CROP_FACTOR * BOX_MARGIN * max(width, height)
 
 
 def cover_side(side, scale_range, rotation_range):

@@ -4,7 +4,7 @@ import pytest
 from helpers.annotations import make_keypoints
 from hourglass import geometry
 from hourglass.annotations.checks import check_records
-from hourglass.annotations.coco import COCO_MARGIN, read_coco_person
+from hourglass.annotations.coco import read_coco_person
 from hourglass.raw.own_annotations import COCO_KEYPOINTS, CocoPerson
 from hourglass.skeleton import JOINTS
 
@@ -49,7 +49,9 @@ def test_occluded_keypoints_are_labelled_and_unlabelled_ones_are_not():
 def test_the_view_is_around_the_box_and_the_head_size_follows(bbox):
     person = read_person(make_keypoints(5), bbox)
     center, side = geometry.view_square(person.center, person.scale)
-    assert center.tolist() == pytest.approx([bbox[0] + bbox[2] / 2, bbox[1] + bbox[3] / 2])
-    assert side == pytest.approx(1.25 * COCO_MARGIN * max(bbox[2:]))
-    assert person.scale == COCO_MARGIN * max(bbox[2:]) / 200
+    assert center.tolist() == pytest.approx(
+        [bbox[0] + (bbox[2] - 1) / 2, bbox[1] + (bbox[3] - 1) / 2]
+    )
+    assert side == pytest.approx(1.25 * 1.1 * max(bbox[2:]))
+    assert person.scale == pytest.approx(1.1 * max(bbox[2:]) / 200)
     assert (person.head_size, person.head_source) == (25 * person.scale, "scale")

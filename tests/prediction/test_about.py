@@ -14,7 +14,7 @@ def test_what_is_written_is_read():
     assert about["input_size"] == 64 and about["made_from"] == "0f" * 32
     assert (about["flip_test"], about["weights"], about["trained_on"]) == (True, "float32", "lspet")
     assert tuple(about["joints"]) == JOINTS and tuple(map(tuple, about["bones"])) == BONES
-    assert "1.25 times" in about["crop"] and "centre" in about["keypoints"]
+    assert "1.375 times" in about["crop"] and "centre" in about["keypoints"]
 
 
 def test_the_way_back_to_the_picture_is_the_one_that_is_told():

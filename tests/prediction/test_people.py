@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from hourglass import geometry
-from hourglass.geometry import CROP_FACTOR
 from hourglass.network.views import squares_around
 from hourglass.prediction.people import (
     MAX_OVERLAP,
@@ -263,7 +262,7 @@ def test_the_square_of_a_whole_picture(size, square):
 
 
 def test_the_square_of_a_box_has_the_margin_of_training():
-    assert box_square((100, 40, 80, 30)) == (90, 5, CROP_FACTOR * 80)
+    assert box_square((100, 40, 80, 30)) == (85, 0, 1.25 * 1.1 * 80)
     assert box_square((0, 0, 0.01, 0.01))[2] == 1
 
 
@@ -341,15 +340,16 @@ def test_box_overlap(other, overlap):
     assert box_overlap(np.array(other), box) == pytest.approx(overlap)
 
 
-def test_the_square_of_a_further_look_is_that_of_validation():
+@pytest.mark.parametrize("first", [400, 1000])  # the joints' box is about 100: the least side acts
+def test_the_square_of_a_further_look_is_that_of_validation(first):
     # One pose at a time by NumPy here, a batch on the device there: the same square, but for whole
-    # px here.
+    # px here; where it is much wider than the first one, less is stored there.
     rng = np.random.default_rng(1)
     keypoints = rng.uniform(100, 200, (8, 16, 2)).astype(np.float32)
     scores = rng.uniform(0, 0.6, (8, 16)).astype(np.float32)
-    center, side = map(np.asarray, squares_around(keypoints, scores, np.float32([400] * 8)))
+    center, side = map(np.asarray, squares_around(keypoints, scores, np.float32([first] * 8)))
     for k in range(8):
-        looks = estimate_pose((0, 0, 400))
+        looks = estimate_pose((0, 0, first))
         next(looks)
         ((x, y, length),) = looks.send((keypoints[k : k + 1], scores[k : k + 1]))
         assert length == round(side[k])

@@ -7,11 +7,6 @@ from hourglass.annotations.midpoints import fill_midpoints
 from hourglass.raw.own_annotations import COCO_KEYPOINTS, NUM_FACE_KEYPOINTS
 from hourglass.skeleton import JOINTS, NUM_JOINTS, PERSON_HEIGHT
 
-# Person height over the longer side of COCO's box, which ends where the person's outline does.
-# MPII's height is 1.1 x exp(0.04) = 1.14 times the longer side of its labels' box in the median
-# (lspet.ROUGHNESS); an outline reaches some 5 % beyond the labels, by feet and hands. An estimate.
-COCO_MARGIN = 1.1
-
 # Of COCO's keypoints below the face; left is the person's own left in both.
 _JOINTS = [
     JOINTS.index(name.replace("left_", "l_").replace("right_", "r_"))
@@ -25,7 +20,7 @@ def read_coco_person(person):
     Labelled is a keypoint of v 1, occluded, or 2. Pelvis and thorax are the midpoints of hips and
     shoulders, labelled where both are; upper neck and head top are missing. Center and scale are
     made of the box, which is drawn around the person and not made of the keypoints, such that the
-    person's view is cut around its middle, as `hourglass predict --box` cuts it.
+    person's view is the square that `hourglass predict --box` looks at.
 
     Args:
         person: `raw.own_annotations.CocoPerson`.
@@ -35,12 +30,12 @@ def read_coco_person(person):
     columns[0, _JOINTS] = keypoints[NUM_FACE_KEYPOINTS:]
     columns[..., 2] = columns[..., 2] > 0
     (joints,) = fill_midpoints(columns)
-    x, y, width, height = person.bbox
-    scale = COCO_MARGIN * max(width, height) / PERSON_HEIGHT
+    (x, y), side = geometry.box_view(person.bbox)
+    scale = side / (geometry.CROP_FACTOR * PERSON_HEIGHT)
     return {
         "image": person.image,
         "joints": (joints[:, :2] + 1).tolist(),
         "joints_vis": joints[:, 2].tolist(),
-        "center": [x + width / 2 + 1, y + height / 2 + 1 - geometry.CENTER_SHIFT * scale],
+        "center": [x + 1, y + 1 - geometry.CENTER_SHIFT * scale],
         "scale": scale,
     }

@@ -10,8 +10,9 @@ from hourglass.errors import UserError
 from hourglass.skeleton import BONES, JOINTS
 
 NAME = "hourglass.json"  # of the entry, wherever the format keeps it
+BOX_TO_SQUARE = geometry.CROP_FACTOR * geometry.BOX_MARGIN
 CROP = (
-    f"the square around one whole person, its side {geometry.CROP_FACTOR:g} times the longer side "
+    f"the square around one whole person, its side {BOX_TO_SQUARE:g} times the longer side "
     "of the person's box, its middle the box's; black where it reaches beyond the picture; resized "
     "to input_size by a filter that smooths what it shrinks; RGB, 0 to 255"
 )

@@ -108,9 +108,7 @@ def is_box(numbers):
 
 def box_square(box):
     """The square around a person's box (x, y, width, height, px), with the margin of training."""
-    x, y, width, height = box
-    middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2])
-    return square_at(middle, geometry.CROP_FACTOR * max(width, height))
+    return square_at(*geometry.box_view(box))
 
 
 def estimate_pose(square, refine=True):
@@ -210,6 +208,7 @@ def _by_score(pose):
 
 def _square_around(pose):
     low, high = pose.box
+    # As `views.squares_around`, but that it may grow as it likes: all of the picture is at hand.
     # Joints that all lie in one place tell of no size: a quarter of what was seen, at least.
     side = max(geometry.AROUND_JOINTS * (high - low).max(), pose.square[2] / 4)
     return square_at((low + high) / 2, side)
