@@ -273,6 +273,18 @@ def test_photographs_are_never_overwritten(hourglass):
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.json"])
+def test_what_lies_in_the_output_folder_is_never_overwritten(hourglass, name):
+    # Neither of them is named: the photograph as another program has drawn or labelled it.
+    save_picture(Path("a.jpg"))
+    save_picture(Path("a.png"))
+    Path("a.png").rename(name)
+    before = Path(name).read_bytes()
+    code, _, err = hourglass("a.jpg", "--out", ".")
+    assert (code, err) == (1, [f"error: {name}: was not written by this; choose another --out"])
+    assert Path(name).read_bytes() == before and outputs(".") == ["a.jpg", name]
+
+
 def test_the_json_of_another_program_is_never_overwritten(hourglass):
     save_picture(Path("a.jpg"))
     Path("a.json").write_text('{"shapes": [], "imagePath": "a.jpg"}')

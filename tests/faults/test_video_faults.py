@@ -358,6 +358,17 @@ def test_clips_are_never_overwritten(hourglass):
     assert Path("clip.mp4").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.jsonl"])
+def test_what_another_program_wrote_is_never_overwritten(hourglass, name):
+    write_clip("clip.avi", FRAMES)
+    Path("poses").mkdir()
+    Path("poses", name).write_text("another's")
+    code, out, err = hourglass("clip.avi")
+    assert (code, out) == (1, [])
+    assert err == [f"error: poses/{name}: was not written by this; choose another --out"]
+    assert Path("poses", name).read_text() == "another's"
+
+
 @pytest.mark.parametrize("kind", ["mp4", "jsonl"])
 def test_a_full_disk_is_one_line_and_leaves_no_half_clip(hourglass, kind):
     write_clip("clip.mp4", figures(40))

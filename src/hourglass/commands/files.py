@@ -52,7 +52,7 @@ def name_outputs(paths):
 
 
 def check_no_overwrite(photos, clips):
-    """Refuse an output folder in which an input, or another program's JSON, would be overwritten.
+    """Refuse an output folder in which an input, or what another program wrote, would be lost.
 
     Args:
         photos, clips: pairs of a path and its target.
@@ -62,13 +62,17 @@ def check_no_overwrite(photos, clips):
     """
     inputs = {path.resolve(): what for files, what in ((photos, "photograph"), (clips, "clip"))
               for path, _ in files}  # fmt: skip
-    for files, kind in ((photos, "png"), (clips, "mp4")):
+    for files, kinds in ((photos, ("png", "json")), (clips, ("mp4", "jsonl"))):
         for _, target in files:
-            drawn = target.with_name(f"{target.name}.{kind}")
+            drawn, record = (target.with_name(f"{target.name}.{kind}") for kind in kinds)
             if what := inputs.get(drawn.resolve()):
                 raise UserError(f"{show_path(drawn)}: is a {what}; choose another --out")
-    for _, target in photos:
-        # Labelling tools keep theirs beside the photograph, under its name.
-        record = target.with_name(f"{target.name}.json")
-        if record.is_file() and not is_record(record):
-            raise UserError(f"{show_path(record)}: was not written by this; choose another --out")
+            if not record.is_file():  # it is written first: what is there is not ours
+                _refuse_if(drawn.exists(), drawn)
+            else:  # labelling tools keep theirs beside the photograph, under its name
+                _refuse_if(not is_record(record), record)
+
+
+def _refuse_if(is_foreign, path):
+    if is_foreign:
+        raise UserError(f"{show_path(path)}: was not written by this; choose another --out")

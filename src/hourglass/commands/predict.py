@@ -47,7 +47,7 @@ def run_predict(options):
     if clips:
         load_clips()  # before anything is written
     model = options.model or find_model()
-    finder = open_finder(model, not options.no_flip_test, len(photos))
+    finder = open_finder(model, not options.no_flip_test, len(photos) * request.num_views)
     warn_of_drawings(model, finder)
     options.out.mkdir(parents=True, exist_ok=True)
     failed = run_photos(finder, photos, request)

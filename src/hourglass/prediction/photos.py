@@ -43,6 +43,11 @@ class Request:
     num_people: int = 1
     threshold: float | None = people.THRESHOLD
 
+    @property
+    def num_views(self):
+        """About how many views of a picture the network is shown."""
+        return {"search": people.PLAN.max_squares, "box": 2, "whole": 1}[self.way]
+
     def start(self, size):
         """The search of a picture of `size` (width, height)."""
         if self.way == "search":
@@ -174,6 +179,8 @@ def write_poses(photo, request):
     picture, record = (
         photo.target.with_name(f"{photo.target.name}.{kind}") for kind in ("png", "json")
     )
+    # First: a picture without it is taken for somebody else's.
+    write_json(record, describe_poses(photo.path, request, poses))
     image, _ = decode_image(photo.data)
     pixels = np.array(image)
     for pose in reversed(poses):  # the surest lies on top
@@ -181,13 +188,12 @@ def write_poses(photo, request):
     with atomic_path(picture) as temporary:
         # It looks for runs alone: 25 to 40 % of the time, a tenth more bytes.
         Image.fromarray(pixels).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
-    write_json(record, describe_poses(photo.path, request, poses))
     scores = [pose.score for pose in poses]
     return Written(picture, record, scores, photo.search.poses[0].score)
 
 
 def is_record(path):
-    """Whether a file begins as what `write_poses` writes of a photograph."""
+    """Whether a file begins as the record of a photograph, or of a clip."""
     with open(path, "rb") as file:
         return b'"coordinates":' in file.read(20_000)
 

@@ -135,12 +135,13 @@ def _read_entry(annotation, names, persons):
     try:
         if not isinstance(annotation, dict):
             raise _CocoFault("not an object")
+        image_id = annotation.get("image_id")
+        image = names.get(image_id, "") if isinstance(image_id, float | str) else ""
         if _is_passed_over(annotation, persons):
             return PASSED_OVER
-        image_id = _read_id(annotation, "image_id")
-        if image_id not in names:
-            raise _CocoFault(f"image_id {_show_id(image_id)} is not among the images")
-        image = names[image_id]
+        if not image:
+            named = _show_id(_read_id(annotation, "image_id"))
+            raise _CocoFault(f"image_id {named} is not among the images")
         return _read_person(annotation, image)
     except _CocoFault as fault:
         return UnusableRecord(image, str(fault))
