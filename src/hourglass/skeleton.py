@@ -36,4 +36,5 @@ PCKH_GROUPS = {
     "knee": (1, 4),
     "ankle": (0, 5),
 }
+LIMB_JOINTS = tuple(k for name, group in PCKH_GROUPS.items() for k in group if name != "head")
 SCORED_JOINTS = tuple(k for k in range(NUM_JOINTS) if k not in (6, 7))

@@ -25,7 +25,7 @@ def check_about(text, model_file, **changes):
 
 
 def check_joints(find_joints, model_file, flip_test=True):
-    expected = load_keras_finder(model_file, flip_test, 1)(VIEWS)
+    expected = load_keras_finder(model_file, flip_test)(VIEWS)
     for part in (slice(0, 1), slice(1, 3), slice(0, 5)):  # N is free
         for values, others in zip(find_joints(VIEWS[part]), expected, strict=True):
             np.testing.assert_allclose(values, others[part], atol=0.01)

@@ -16,8 +16,8 @@ mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 keras_finder.choose_strategy = lambda: mirrored
 model, views, target = sys.argv[1:]
 views, found = np.load(views), []
-for num_pictures, size in ((17, 32), (16, 16)):
-    finder = finders.open_finder(model, True, num_pictures)
+for num_views, size in ((17, 32), (16, 16)):
+    finder = finders.open_finder(model, True, num_views)
     assert finder.batch_size == size
     found += [array for n in (len(views), 1) for array in finder(views[:n])]
 np.savez(target, *found)

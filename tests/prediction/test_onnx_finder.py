@@ -32,7 +32,7 @@ def test_it_finds_what_keras_finds(finder, model_file, number):
     assert type(keypoints) is type(scores) is np.ndarray
     assert (keypoints.shape, scores.shape) == ((number, 16, 2), (number, 16))
     assert keypoints.dtype == scores.dtype == np.float32
-    expected, expected_scores = load_keras_finder(model_file, True, 1)(views)
+    expected, expected_scores = load_keras_finder(model_file, True)(views)
     np.testing.assert_allclose(keypoints, expected, atol=0.01)
     np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
 

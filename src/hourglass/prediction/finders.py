@@ -15,17 +15,17 @@ from hourglass.errors import UserError
 from hourglass.files import file_digest
 
 
-def open_finder(path, flip_test, num_pictures=1):
+def open_finder(path, flip_test, num_views=1):
     """The joint finder of a trained network.
 
     Beside a `.keras` file, on a machine without an NVIDIA driver, an exported one of the same name,
     with the same weights and flip test, takes its place: it needs no TensorFlow, and the joints are
-    the same to 0.01 px. One that is of another network is left alone.
+    the same to 0.01 px. A file of another network, or of another program, is left alone.
 
     Args:
         path: its `.keras` file, or the `.onnx` file that `hourglass export` made of it.
         flip_test: look at each view in a mirror too.
-        num_pictures: that it will be shown, as far as is known: many are shared by all GPUs.
+        num_views: that it will be shown, as far as is known: many are shared by all GPUs.
 
     Raises:
         UserError: the file is missing or damaged, holds another kind of network, or was exported
@@ -39,7 +39,7 @@ def open_finder(path, flip_test, num_pictures=1):
     # TensorFlow: not where something else does its work
     from hourglass.prediction.keras_finder import load_keras_finder
 
-    return load_keras_finder(path, flip_test, num_pictures)
+    return load_keras_finder(path, flip_test, num_views)
 
 
 def _open_exported(path, flip_test):
@@ -47,7 +47,7 @@ def _open_exported(path, flip_test):
     from hourglass.prediction.onnx_finder import OnnxFinder
 
     finder = OnnxFinder(path)
-    if finder.about["flip_test"] is not flip_test:
+    if finder.about["flip_test"] != flip_test:
         way = "with" if finder.about["flip_test"] else "without"
         raise UserError(
             f"{path}: was exported {way} flip test; ask for that, or name the .keras file"
@@ -60,8 +60,10 @@ def _find_exported(path, flip_test):
     beside = path.with_suffix(".onnx")
     if not (path.is_file() and beside.is_file()) or has_nvidia_driver():
         return None
-    from hourglass.prediction.onnx_finder import OnnxFinder
+    from hourglass.prediction.onnx_finder import OnnxFinder, is_sealed
 
+    if not is_sealed(beside):
+        return None
     finder = OnnxFinder(beside)
     wanted = {"made_from": file_digest(path), "flip_test": flip_test, "weights": "float32"}
     return finder if wanted.items() <= finder.about.items() else None

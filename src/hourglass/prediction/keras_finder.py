@@ -30,22 +30,22 @@ class KerasFinder:
         return tuple(np.asarray(values)[: len(views)] for values in joints)
 
 
-def load_keras_finder(path, flip_test, num_pictures):
+def load_keras_finder(path, flip_test, num_views=1):
     """The joint finder of a `.keras` file; the arguments are those of `finders.open_finder`.
 
     Raises:
         UserError: as there.
     """
-    return KerasFinder(load_predictor(path, flip_test, num_pictures), read_trained_on(path))
+    return KerasFinder(load_predictor(path, flip_test, num_views), read_trained_on(path))
 
 
-def load_predictor(path, flip_test, num_pictures=1):
+def load_predictor(path, flip_test, num_views=1):
     """The same as a predictor of views."""
     # TensorFlow refuses where the caller's program has used it before: it keeps what it has.
     with contextlib.suppress(RuntimeError):
         grow_memory()
     # One batch is for one device.
-    scope = choose_strategy().scope() if num_pictures > BATCH_SIZE else contextlib.nullcontext()
+    scope = choose_strategy().scope() if num_views > BATCH_SIZE else contextlib.nullcontext()
     with scope:
         network = prepare_network(load_network(path), "float32")
         return PosePredictor(network, flip_test, "taylor")

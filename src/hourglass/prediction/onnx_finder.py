@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hourglass.errors import UserError, one_line
 from hourglass.prediction.about import NAME, read_about
+from hourglass.prediction.threads import count_cores
 
 BATCH_SIZE = 16
 # The file's own SHA-256, as if zeros stood here: bytes that changed would move joints unseen.
@@ -58,6 +59,11 @@ def seal(data):
     return _SEALED.sub(lambda match: match[0].replace(empty, digest.encode()), data, count=1)
 
 
+def is_sealed(path):
+    """Whether a file has a seal, whole or broken: another program's has none."""
+    return _SEALED.search(_read(path)) is not None
+
+
 def check_seal(data, path):
     """Refuse bytes that are not as `seal` left them.
 
@@ -87,9 +93,8 @@ def import_onnxruntime():
 def _start(data, path):
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    if hasattr(os, "sched_getaffinity"):
-        # Its own choice binds threads to cores that this process may not have.
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    # Its own choice binds threads to cores that this process may not have.
+    options.intra_op_num_threads = count_cores()
     options.log_severity_level = 4  # fatal: what goes wrong is raised
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

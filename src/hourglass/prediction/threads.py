@@ -17,7 +17,7 @@ class Pool(ThreadPoolExecutor):
     """
 
     def __init__(self, num_threads=None):
-        super().__init__(num_threads or os.cpu_count())
+        super().__init__(num_threads or count_cores())
         self.is_interrupted = threading.Event()
 
     def submit(self, function, *arguments):
@@ -25,6 +25,12 @@ class Pool(ThreadPoolExecutor):
         if self.is_interrupted.is_set():
             raise KeyboardInterrupt
         return super().submit(function, *arguments)
+
+
+def count_cores():
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone
+    return len(affinity(0)) if affinity else os.cpu_count()
 
 
 @contextlib.contextmanager
