@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from field import crop_box, open_field, use_one_core
+from field import open_field, recipe_square, use_one_core
 from measure import describe_machine, measure_rates, number
 
 from hourglass import geometry
@@ -72,7 +72,7 @@ def main():
 
 
 def print_forms(options, folder):
-    keras = load_keras_finder(options.model, True, 1)
+    keras = load_keras_finder(options.model, True)
     views = {"drawn": draw_views(keras.size)}
     if options.folder:
         views["real"] = cut_photographs(options.folder, keras.size)
@@ -111,7 +111,7 @@ def cut_photographs(folder, size):
     with archive:
         return np.stack(
             [
-                crop_square(decode_image(archive.read(p.image))[0], 1, crop_box(p), size)
+                crop_square(decode_image(archive.read(p.image))[0], 1, recipe_square(p), size)
                 for p in chosen
             ]
         )

@@ -2,9 +2,10 @@
 
 usage: make field [FOLDER=lspet] [MODEL=FILE] [BLAZEPOSE=DIR]
 
-FOLDER has been through `dvc repro parse`. MODEL is a network of ours; without it, the shipped one.
-BLAZEPOSE is a folder of BlazePose's three .tflite files; without it, npm fetches them. LiteRT,
-which runs those, is no dependency of the project: `pip install ai-edge-litert`.
+FOLDER has been through `dvc repro parse`. MODEL is a `.keras` file of ours; without it, the shipped
+one. It runs exported, by onnxruntime. BLAZEPOSE is a folder of BlazePose's three .tflite files;
+without it, npm fetches them. LiteRT, which runs those, is no dependency of the project:
+`pip install ai-edge-litert`.
 
 Each looks once at the same square of the photograph, at its own input size; the best two also a
 second time, at the square around the joints found first, as `hourglass predict --box` does. The
@@ -20,6 +21,7 @@ import functools
 import math
 import os
 import statistics
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from hourglass.annotations.parsing import SCALED_BY_HEAD
 from hourglass.annotations.persons import load_persons
 from hourglass.errors import UserError, exit_on_user_error
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
+from hourglass.exports.exporting import export_network
 from hourglass.frameworks import tf
 from hourglass.params import load_params
 from hourglass.prediction.finders import open_finder
@@ -43,10 +46,9 @@ from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
 from hourglass.records.images import decode_image
 from hourglass.shipped import shipped_network
-from hourglass.skeleton import JOINTS, PCKH_GROUPS
+from hourglass.skeleton import JOINTS, LIMB_JOINTS, PCKH_GROUPS
 
 GROUPS = {name: joints for name, joints in PCKH_GROUPS.items() if name != "head"}
-LIMBS = tuple(joint for joints in GROUPS.values() for joint in joints)
 THRESHOLDS = (0.5, 0.1)  # head sizes
 NECK, HIPS = JOINTS.index("upper_neck"), [JOINTS.index("r_hip"), JOINTS.index("l_hip")]
 MAX_TILT = 30  # degrees of an upright torso
@@ -59,12 +61,12 @@ COLUMNS = ("network", *GROUPS, "limbs", "pictures/s", f"in batches of {BATCH_SIZ
 class Entrant:
     """A network of the comparison.
 
-    `finder` is a joint finder (`prediction/finders.py`); joints that it does not know are NaN,
-    their scores 0.
+    `num_bytes` are its file's. `finder` is a joint finder (`prediction/finders.py`); joints that it
+    does not know are NaN, their scores 0.
     """
 
     name: str
-    path: Path
+    num_bytes: int
     finder: Callable
     looks_again: bool = False
 
@@ -76,10 +78,9 @@ def main():
     use_one_core()
     persons, archive = open_field(options.folder)
     persons = persons[:: -(-len(persons) // (options.limit or len(persons)))]
-    entrants = [
-        *enter_ours(options.model or shipped_network()),
-        *enter_blazepose(options.blazepose),
-    ]
+    with tempfile.TemporaryDirectory() as folder:
+        ours = [*enter_ours(options.model or shipped_network(), Path(folder))]
+    entrants = [*ours, *enter_blazepose(options.blazepose)]
     rates = measure_speed(entrants, persons, archive, options.rounds)
     for title, square_of in SQUARES.items():
         scores = [score_entrant(entrant, persons, archive, square_of) for entrant in entrants]
@@ -120,18 +121,20 @@ def has_measured_head(person, dataset):
     return person.head_source != SCALE or dataset in SCALED_BY_HEAD
 
 
-def enter_ours(path):
-    """A network of ours, as `hourglass predict` runs it: with flip test, and without."""
-    finder = open_finder(path, flip_test=True)
-    entrant = Entrant(f"{path.name}, flip test", path, finder)
-    yield look_again(entrant)
-    yield entrant
-    yield Entrant(path.name, path, open_finder(path, flip_test=False))
+def enter_ours(path, folder):
+    """A network of ours, exported as `hourglass predict` runs it: with flip test, and without."""
+    for flip_test, name in ((True, "ours, flip test"), (False, "ours")):
+        exported = folder / f"flip_test_{flip_test}.onnx"
+        export_network(path, exported, "onnx", half=False, flip_test=flip_test)
+        entrant = Entrant(name, exported.stat().st_size, open_finder(exported, flip_test))
+        if flip_test:
+            yield look_again(entrant)
+        yield entrant
 
 
 def enter_blazepose(folder):
     for size, path in find_networks(folder).items():
-        entrant = Entrant(f"BlazePose {size}", path, BlazePose(path))
+        entrant = Entrant(f"BlazePose {size}", path.stat().st_size, BlazePose(path))
         yield entrant
     yield look_again(entrant)
 
@@ -140,19 +143,22 @@ def look_again(entrant):
     return dataclasses.replace(entrant, name=f"{entrant.name}, two looks", looks_again=True)
 
 
-def crop_box(person):
+def recipe_square(person):
     """The square by which the recipe cuts a person's crop, whole px of the picture."""
     return square_at(*geometry.view_square(person.center, person.scale))
 
 
-def label_box(person):
+def labels_square(person):
     """The square of the labels' box, with the margins that a person's view has around it."""
     joints = person.joints[person.joints_vis]
     low, high = joints.min(axis=0), joints.max(axis=0)
     return square_at((low + high) / 2, geometry.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
 
 
-SQUARES = {"Square of the recipe's crops": crop_box, "Square of the labels' box": label_box}
+SQUARES = {
+    "Square of the recipe's crops": recipe_square,
+    "Square of the labels' box": labels_square,
+}
 
 
 def stands_upright(person):
@@ -163,7 +169,7 @@ def stands_upright(person):
     return math.degrees(math.atan2(abs(x), -y)) <= MAX_TILT  # y points down
 
 
-def find_people(entrant, read, images, squares, batch_size):
+def find_keypoints(entrant, read, images, squares, batch_size):
     """Keypoints [N, 16, 2], px of the pictures, of a person in a square of each of N pictures.
 
     Args:
@@ -188,18 +194,18 @@ def find_people(entrant, read, images, squares, batch_size):
 def score_entrant(entrant, persons, archive, square_of):
     """What `score_persons` says of an entrant that sees each person in `square_of(person)`."""
     images, squares = [person.image for person in persons], [*map(square_of, persons)]
-    keypoints = find_people(entrant, archive.read, images, squares, BATCH_SIZES[-1])
+    keypoints = find_keypoints(entrant, archive.read, images, squares, BATCH_SIZES[-1])
     return score_persons(persons, keypoints)
 
 
 def measure_speed(entrants, persons, archive, rounds):
     """{(name, batch size): pictures a second from a file's bytes to keypoints}, the median."""
     timed = persons[:NUM_TIMED]
-    images, squares = [person.image for person in timed], [*map(crop_box, timed)]
+    images, squares = [person.image for person in timed], [*map(recipe_square, timed)]
     data = {image: archive.read(image) for image in images}
 
     def run(entrant, batch_size):
-        return len(find_people(entrant, data.get, images, squares, batch_size))
+        return len(find_keypoints(entrant, data.get, images, squares, batch_size))
 
     runs = {
         (entrant.name, size): functools.partial(run, entrant, size)
@@ -229,9 +235,9 @@ def make_row(entrant, errors, joints_vis, rates):
         [mean_pckh(errors, joints_vis, threshold, joints) for threshold in THRESHOLDS]
         for joints in GROUPS.values()
     ]
-    limbs = [compute_pckh(errors, joints_vis, threshold, LIMBS) for threshold in THRESHOLDS]
+    limbs = [compute_pckh(errors, joints_vis, threshold, LIMB_JOINTS) for threshold in THRESHOLDS]
     speeds = [number(rates[entrant.name, size]) for size in BATCH_SIZES]
-    megabytes = f"{entrant.path.stat().st_size / 1e6:.1f}"
+    megabytes = f"{entrant.num_bytes / 1e6:.1f}"
     return [entrant.name, *map(format_scores, [*groups, limbs]), *speeds, megabytes]
 
 

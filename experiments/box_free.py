@@ -18,6 +18,7 @@ of the pictures and judged on the other. --compare tries other ways to search, e
 """
 
 import argparse
+import itertools
 import time
 from pathlib import Path
 
@@ -27,16 +28,15 @@ from search_pictures import cut_empty_part, draw_scenery_alone, join_pairs, labe
 from hourglass import geometry
 from hourglass.annotations.lspet import LSPET_MARGIN
 from hourglass.annotations.persons import load_persons
-from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
+from hourglass.evaluation.pckh import compute_pckh, score_persons
 from hourglass.prediction import people
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.looks import run_search
 from hourglass.raw.archives import open_images
 from hourglass.records.images import decode_image
-from hourglass.skeleton import PCKH_GROUPS
+from hourglass.skeleton import LIMB_JOINTS
 
 HIT = 0.5
-LIMBS = [joint for name, joints in PCKH_GROUPS.items() if name != "head" for joint in joints]
 PLANS = {
     "as it is": people.PLAN,
     "no other retries than one a person": people.SearchPlan(retries=0),
@@ -66,10 +66,13 @@ class Eye:
 
     def search(self, image, search):
         """The poses that a search finds."""
-        rounds = iter([*self.finders, *[self.finders[-1]] * 9])
+        rounds = itertools.chain(self.finders, itertools.repeat(self.finders[-1]))
         start = time.perf_counter()
-        find = lambda views: self._find_joints(next(rounds), views)  # noqa: E731
-        poses = run_search(search, image, find, self.finders[0].size)
+
+        def find_joints(views):
+            return self._find_joints(next(rounds), views)
+
+        poses = run_search(search, image, find_joints, self.finders[0].size)
         self.seconds += time.perf_counter() - start
         return poses
 
@@ -91,11 +94,10 @@ def rough_square(person):
 
 
 def labels_square(person):
-    """The square around the labels' box, taken for a box that a user draws around the body."""
+    """The square around the labels' box, with the margin that a person's view has around it."""
     low, high = labels_box(person)
-    spare = (LSPET_MARGIN - 1) / 2 * (high - low).max()
-    corner, size = low - spare, high - low + 2 * spare
-    return people.box_square((*corner.tolist(), *size.tolist()))
+    side = geometry.CROP_FACTOR * LSPET_MARGIN * (high - low).max()
+    return people.square_at((low + high) / 2, side)
 
 
 WAYS = {
@@ -126,7 +128,7 @@ def score_row(name, persons, poses, eye):
     seconds = "" if eye.known is not None else f"{eye.seconds / len(persons):.2f}"
     return (
         f"| {name} | {compute_pckh(errors, joints_vis):.1f} "
-        f"| {mean_pckh(errors, joints_vis, 0.5, LIMBS):.1f} | {100 * np.mean(hits):.0f} "
+        f"| {compute_pckh(errors, joints_vis, joints=LIMB_JOINTS):.1f} | {100 * np.mean(hits):.0f} "
         f"| {np.mean([pose.score for pose in poses]):.2f} "
         f"| {eye.num_looks / len(persons):.1f} | {seconds} |"
     )

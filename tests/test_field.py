@@ -7,7 +7,6 @@ import math
 import shutil
 import sys
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,14 +182,14 @@ def test_upright_is_a_torso_near_the_vertical(field, tilt, is_upright):
 def test_the_square_of_the_labels_is_around_them_with_margin(field):
     corners = {"r_ankle": (20, 100), "head_top": (60, 20)}
     person = make_person(corners, labelled=list(corners))
-    x, y, side = field.label_box(person)
+    x, y, side = field.labels_square(person)
     assert side == round(1.25 * 1.1 * 80)
     assert abs(x + (side - 1) / 2 - 40) <= 0.5 and abs(y + (side - 1) / 2 - 60) <= 0.5
 
 
 def test_the_recipes_square_is_that_of_its_views(field):
     person = make_person(center=np.array([50.0, 60.0]), scale=0.4)  # 80 px, 1.25 of them
-    x, y, side = field.crop_box(person)
+    x, y, side = field.recipe_square(person)
     assert (side, x + 49.5, y + 49.5) == (100, pytest.approx(50, abs=0.5), 60 + 15 * 0.4 + 0.5)
 
 
@@ -221,21 +220,19 @@ def test_keypoints_come_back_to_the_picture(field, looks_again):
             return find_brightest(views)
 
         find_joints.size, find_joints.batch_size = size, 2
-        entrant = field.Entrant("a", Path("a"), find_joints, looks_again)
-        found = field.find_people(entrant, files.get, list(places), squares, 2)
+        entrant = field.Entrant("a", 0, find_joints, looks_again)
+        found = field.find_keypoints(entrant, files.get, list(places), squares, 2)
         assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + looks_again)
         np.testing.assert_allclose(found[:, 0], list(places.values()), atol=1.01)
 
 
-def test_a_row_counts_each_group_and_pools_the_limbs(field, tmp_path):
-    path = tmp_path / "network"
-    path.write_bytes(bytes(2_300_000))
+def test_a_row_counts_each_group_and_pools_the_limbs(field):
     errors, joints_vis = np.full((2, 16), 0.05), np.ones((2, 16), bool)
     errors[0, JOINTS.index("l_wrist")] = 0.3
     errors[:, JOINTS.index("r_knee")] = np.inf
     joints_vis[:, [JOINTS.index("r_hip"), JOINTS.index("l_hip")]] = False
     errors[:, JOINTS.index("head_top")] = 9  # not one of the limbs'
-    entrant = field.Entrant("a", path, None)
+    entrant = field.Entrant("a", 2_300_000, None)
     row = field.make_row(entrant, errors, joints_vis, {("a", 1): 123.4, ("a", 16): 9.876})
     ok = "100.0 / 100.0"
     # 20 labelled limbs, 2 of them nowhere near, and one within 0.5 alone.
