@@ -1,6 +1,6 @@
 """Where the repository lies, and the real data that some tests read where it is at hand.
 
-HOURGLASS_TEST_DATA names the folder of that data (README.md says what goes into it).
+HOURGLASS_TEST_DATA names the folder of that data (CONTRIBUTING.md says what goes into it).
 """
 
 import os
