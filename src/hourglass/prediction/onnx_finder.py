@@ -84,12 +84,19 @@ def import_onnxruntime():
     return onnxruntime
 
 
+def _count_threads():
+    """As OMP_NUM_THREADS says, which Ray sets to a task's cores; else one a core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    # 0 would be onnxruntime's own choice, which binds threads to cores that may not be ours.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
 def _start(data, path):
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    if hasattr(os, "sched_getaffinity"):
-        # Its own choice binds threads to cores that this process may not have.
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = _count_threads()
     options.log_severity_level = 4  # fatal: what goes wrong is raised
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
