@@ -131,11 +131,17 @@ def report_counts(out, counts):
     if not counts.num_used:
         image, reason = counts.first_reject
         raise UserError(
-            f"none of {num_rejects:,} files could be used, the first, {show_path(image)}: {reason} "
-            f"(all in {rejects}); put that right, and choose another --out"
+            f"none of {_count(num_rejects, 'file', 'files')} could be used, the first, "
+            f"{show_path(image)}: {reason} (all in {rejects}); put that right, and choose another "
+            "--out"
         )
-    print(
-        f"{show_path(out / POSES)}: {counts.num_used:,} pictures, {counts.num_people:,} people, "
-        f"nobody on {counts.num_nobody:,}"
-        + (f"; {num_rejects:,} files could not be used: {rejects}" if num_rejects else "")
-    )
+    pictures = _count(counts.num_used, "picture", "pictures")
+    people = _count(counts.num_people, "person", "people")
+    line = f"{show_path(out / POSES)}: {pictures}, {people}, nobody on {counts.num_nobody:,}"
+    if num_rejects:
+        line += f"; {_count(num_rejects, 'file', 'files')} could not be used: {rejects}"
+    print(line)
+
+
+def _count(number, one, several):
+    return f"{number:,} {one if number == 1 else several}"
