@@ -153,7 +153,7 @@ def read_photo(file, request, size):
 def _read_file(path):
     try:
         if path.exists() and not path.is_file():
-            raise UserError("is a device or a pipe, not a file")
+            raise UserError("is a folder, a device or a pipe, not a file")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
