@@ -319,17 +319,15 @@ def cluster():
 
 
 @pytest.fixture
-def start(tmp_path, onnx_file, cluster):
-    """A function (out, address, number of pictures) that starts the command in `tmp_path`."""
-    shutil.copy(onnx_file, tmp_path / "net.onnx")
+def start(tmp_path):
+    """A function (out, address) that starts the command in `tmp_path`, with the shipped network."""
     code = "from hourglass.bulk import plans; plans.PART_SIZE = 10\n"
     code += "from hourglass.cli import main; main()"
 
     def run(out, address):
-        command = [sys.executable, "-c", code, "predict", "in", "--records", "--model", "net.onnx",
-                   "--out", out]  # fmt: skip
         return subprocess.Popen(
-            command, cwd=tmp_path, env=environment(RAY_ADDRESS=address), text=True,
+            [sys.executable, "-c", code, "predict", "in", "--records", "--out", out],
+            cwd=tmp_path, env=environment(RAY_ADDRESS=address), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -347,7 +345,7 @@ def end(process):
 def test_on_a_cluster_the_bytes_are_those_of_one_machine(start, cluster, tmp_path, fault):
     from helpers.clusters import NODE
 
-    save_dots(tmp_path / "in", 30 if fault == "none" else 300)
+    save_dots(tmp_path / "in", 30 if fault == "none" else 200)
     (tmp_path / "in/005.png").write_text("junk")
     one = end(start("one", ""))
     process = start("two", cluster.address)
