@@ -84,7 +84,7 @@ def import_onnxruntime():
     return onnxruntime
 
 
-def _count_threads():
+def count_threads():
     """As OMP_NUM_THREADS says, which Ray sets to a task's cores; else one a core."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked):
@@ -96,7 +96,7 @@ def _count_threads():
 def _start(data, path):
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _count_threads()
+    options.intra_op_num_threads = count_threads()
     options.log_severity_level = 4  # fatal: what goes wrong is raised
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
