@@ -47,8 +47,8 @@ def run_records(options, request):
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
         flip_test=not options.no_flip_test, request=request, draw=options.draw,
     )  # fmt: skip
-    choose_way = predict_on_cluster if os.environ.get("RAY_ADDRESS") else predict_here
-    predict = functools.partial(choose_way, plan, finder=finder, model=model)
+    way = predict_on_cluster if os.environ.get("RAY_ADDRESS") else predict_here
+    predict = functools.partial(way, plan, finder=finder, model=model)
     with (
         exclusive_lock(plan.folder / ".lock", f"predicting into {show_path(options.out)}"),
         scratch_folder(plan.folder / ".unfinished") as scratch,
