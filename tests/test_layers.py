@@ -17,13 +17,14 @@ FOLDERS = {
     "annotations": {"raw"},
     "network": set(),
     "records": {"network"},
-    "cluster": {"raw", "records", "training"},
+    "cluster": {"bulk", "prediction", "raw", "records", "training"},
     "evaluation": set(),
     "training": {"evaluation", "network", "records"},
     "prediction": {"evaluation", "network", "records"},
     "exports": {"network", "prediction", "records", "synthetic"},
     "video": {"prediction", "records"},
-    "commands": {"exports", "prediction", "video"},
+    "bulk": {"prediction", "video"},
+    "commands": {"bulk", "cluster", "exports", "prediction", "video"},
 }
 # The modules at the root, bottom up; only what users call, the last two, imports from the folders.
 ROOT_MODULES = [
@@ -143,6 +144,10 @@ def test_clips_know_no_network():
 @pytest.mark.parametrize("module", ["commands.clips", "video.forms"])
 def test_without_clips_no_pyav_is_loaded(module):
     assert loaded_after(f"import hourglass.{module}, hourglass.cli", "av") == []
+
+
+def test_without_a_cluster_predictions_load_neither_ray_nor_pyarrow():
+    assert loaded_after("import hourglass.cli, hourglass.commands.records", "ray", "pyarrow") == []
 
 
 @pytest.mark.parametrize("stage", ["download", "parse", "shard", "evaluate"])

@@ -27,6 +27,7 @@ def declared(texts):
 
 BASE = declared(PROJECT["dependencies"])
 VIDEO = declared(EXTRAS["video"])
+PARQUET = declared(EXTRAS["parquet"])
 PIPELINE = BASE | declared(EXTRAS["pipeline"])
 ALL = PIPELINE | VIDEO | declared(EXTRAS["dev"])
 
@@ -46,14 +47,16 @@ def imported(paths, own=("hourglass",)):
 
 def test_prediction_needs_the_base_and_nothing_more():
     modules = {"cli"} | all_imports(module_path("cli"))
-    needed = {module for module in modules if not module.startswith("exports.")}
+    needed = {module for module in modules if not module.startswith(("exports.", "cluster."))}
     clips = {module for module in needed if module.startswith("video.")}
-    assert imported(map(module_path, needed - clips)) == set(BASE)
+    tables = {"bulk.parquet"}
+    assert imported(map(module_path, needed - clips - tables)) == set(BASE)
     assert imported(map(module_path, clips)) - set(BASE) == set(VIDEO)
+    assert imported(map(module_path, tables)) == set(PARQUET)
 
 
 def test_the_pipeline_needs_its_extra_and_nothing_more():
-    modules = [name for name in MODULES if not name.startswith("video.")]
+    modules = [n for n in MODULES if not n.startswith("video.") and n != "bulk.parquet"]
     paths = [*map(module_path, modules), *(ROOT / "stages").glob("*.py")]
     assert imported(paths) == set(PIPELINE) - PROGRAMS
 

@@ -7,11 +7,12 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     records           TFRecords of person crops, and batches of them     stage shard
     network           views of crops, the network, heatmaps, keypoints   stages train, predict
     training          the loop and all that belongs to a run             stage train
-    cluster           what runs on Ray                                   stages shard, train
+    cluster           what runs on Ray                                   shard, train; the command
     prediction        predictions, figures; photographs                  stage predict, the command
     exports           a network as one file for another runtime          stage export, the command
     evaluation        PCKh and its reports                               stage evaluate
     video             clips and cameras, people followed through them    the command
+    bulk              very many photographs, in parts                    the command
     commands          what `hourglass predict` and `export` do           the command
     shipped           the network for photographs that comes with it     the command, the API
 
@@ -35,6 +36,7 @@ Words, one for each thing:
     stored       of the pictures in the TFRecords; original: of the dataset's pictures
     network      the Keras model alone; loss model, predictor: with what surrounds it
     joint finder what runs a network on views, whatever it is: Keras, or onnxruntime on an export
+    part         photographs that follow one another in a list, and the file of what was found
     stretch      pictures that follow one another in an archive, and the records of their persons
     record       an annotation's JSON object, or a serialized example; reject: one that was left out
 """

@@ -1,8 +1,6 @@
 import csv
 import json
-import os
 import shutil
-import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -175,29 +173,6 @@ def test_an_archive_of_no_use_is_one_line_before_ray_starts(
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["annotations", "raw"]
 
 
-@pytest.mark.parametrize("seen", [UserError("x.zip: damaged"), ValueError("a defect")])
-def test_a_workers_user_error_comes_through_as_itself(seen, monkeypatch):
-    failure = ray.exceptions.RayTaskError("write_shard", "remote traceback", seen)
-
-    def get(task):
-        raise failure
-
-    monkeypatch.setattr(ray, "get", get)
-    expected = type(seen) if isinstance(seen, UserError) else ray.exceptions.RayTaskError
-    with pytest.raises(expected, match="damaged" if expected is UserError else None):
-        shard_tasks.get_result("task", "a.tfrecords")
-
-
-def test_a_package_that_cannot_be_sent_is_one_line(monkeypatch):
-    def get(task):
-        raise ray.exceptions.RuntimeEnvSetupError("Traceback:\n  a.py\nOSError: no space left\n")
-
-    monkeypatch.setattr(ray, "get", get)
-    line = r"^a\.zip, a to b: the package cannot .* \(OSError: no space left\); fix .*repeat$"
-    with pytest.raises(UserError, match=line):
-        shard_tasks.get_result("task", "a.zip, a to b")
-
-
 def test_shards_and_records_on_two_disks_are_one_line(tmp_path):
     memory = Path("/dev/shm")  # Linux
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
@@ -205,24 +180,6 @@ def test_shards_and_records_on_two_disks_are_one_line(tmp_path):
     shard_tasks.check_one_disk(tmp_path, tmp_path)
     with pytest.raises(UserError, match=f"^{tmp_path} and {memory}: not on one disk; "):
         shard_tasks.check_one_disk(tmp_path, memory)
-
-
-def test_files_that_a_worker_does_not_see_are_one_line(tmp_path):
-    shard_tasks.check_shared(tmp_path)
-    missing = tmp_path / "data" / "images.zip"
-    with pytest.raises(UserError) as error:
-        shard_tasks.check_shared(tmp_path, missing)
-    line = str(error.value)
-    host = socket.gethostname()
-    assert line.startswith(f"{missing}: not there, or not to be read, on {host}; data/ must lie")
-    assert len(line.splitlines()) == 1
-
-
-def test_a_file_that_a_worker_may_not_read_is_one_line(tmp_path, monkeypatch):
-    # The superuser, who may run this, reads everything.
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
-    with pytest.raises(UserError, match=r"not there, or not to be read, on .*; data/ must lie"):
-        shard_tasks.check_shared(tmp_path)
 
 
 @pytest.mark.parametrize("lacking", ["the archive", "the folder of records"])

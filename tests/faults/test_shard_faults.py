@@ -25,6 +25,7 @@ from helpers.stages import (
     write_project,
 )
 from hourglass.cluster import shard_tasks
+from hourglass.cluster.tasks import RETRIES
 from hourglass.errors import UserError
 from hourglass.raw.archives import open_images
 from hourglass.records.input_pipeline import eval_batches, train_batches
@@ -147,7 +148,7 @@ def make_task(phase, fault, times, tally, num_workers):
             patch.setattr("hourglass.files.uuid", SimpleNamespace(uuid4=lambda: name))
             return write(lambda: None, path, *arguments)
 
-    return ray.remote(num_cpus=4 / num_workers, **shard_tasks.RETRIES)(task)
+    return ray.remote(num_cpus=4 / num_workers, **RETRIES)(task)
 
 
 @pytest.fixture

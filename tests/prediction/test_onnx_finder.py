@@ -10,7 +10,14 @@ from helpers.processes import run_python
 from hourglass.errors import UserError
 from hourglass.geometry import apply_transform, square_transform
 from hourglass.prediction.keras_finder import load_keras_finder
-from hourglass.prediction.onnx_finder import NO_DIGEST, SEAL, OnnxFinder, check_seal, seal
+from hourglass.prediction.onnx_finder import (
+    NO_DIGEST,
+    SEAL,
+    OnnxFinder,
+    check_seal,
+    count_threads,
+    seal,
+)
 from hourglass.records.images import crop_square
 from hourglass.synthetic.pictures import draw_picture
 
@@ -92,3 +99,12 @@ def test_any_changed_byte_is_noticed(place):
 def test_what_was_not_sealed_so_is_refused(data):
     with pytest.raises(UserError, match=r"^a\.onnx: "):
         check_seal(data, "a.onnx")
+
+
+@pytest.mark.parametrize(("asked", "number"), [("3", 3), (None, 2), ("", 2), ("0", 2), ("x", 2)])
+def test_threads_are_as_asked_or_one_a_core(monkeypatch, asked, number):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {4, 7}, raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert count_threads() == number

@@ -12,7 +12,13 @@ from hourglass.network.views import heatmap_to_input
 from hourglass.prediction import people
 from hourglass.prediction.keras_finder import BATCH_SIZE, KerasFinder
 from hourglass.prediction.looks import run_search
-from hourglass.prediction.photos import COORDINATES, Request, predict_files, read_photo
+from hourglass.prediction.photos import (
+    COORDINATES,
+    Request,
+    map_searched,
+    predict_files,
+    read_photo,
+)
 from hourglass.records.images import decode_image
 from hourglass.skeleton import JOINTS
 
@@ -135,6 +141,37 @@ def test_what_is_no_picture_is_refused(tmp_path):
     path.write_bytes(b"no picture")
     with pytest.raises(UserError, match="not a picture"):
         read_photo((path, tmp_path / "out"), Request(), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("gone.png", "cannot be read: No such file or directory"),
+        ("x" * 300, "cannot be read: File name too long"),
+        ("", "is a folder, a device or a pipe, not a file"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(tmp_path, name, reason):
+    with pytest.raises(UserError, match=f"^{reason}$"):
+        read_photo((tmp_path / name, None), Request(), SIZE)
+
+
+def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_path):
+    sizes = [(40 + k, 30) for k in range(9)]
+    paths = [tmp_path / f"{k}.png" for k in range(9)]
+    for path, size in zip(paths, sizes, strict=True):
+        path.write_bytes(encode(Image.new("RGB", size)))
+    paths.insert(4, tmp_path / "gone.png")
+
+    def describe(photo):
+        (pose,) = photo.search.poses
+        assert pose.score == 0.25 and photo.target is None
+        return photo.size
+
+    files = [(path, None) for path in paths]
+    results = list(map_searched(describe, FakeFinder(0.25), files, WHOLE, num_threads=1))
+    assert str(results.pop(4)).startswith("cannot be read")
+    assert results == sizes
 
 
 def test_argmax_gives_the_middle_of_a_heatmap_pixel():

@@ -1,16 +1,11 @@
 """The shards of a dataset on Ray: first one task a stretch of the archive, then one a shard."""
 
-import contextlib
-import dataclasses
 import functools
-import itertools
 import os
-import socket
 
 import ray
-from tqdm import tqdm
 
-from hourglass.cluster.session import describe_setup_error
+from hourglass.cluster.tasks import RETRIES, Job, check_shared, run_tasks
 from hourglass.errors import UserError
 from hourglass.files import scratch_folder
 from hourglass.raw.archives import open_images
@@ -21,24 +16,12 @@ FEWER_WORKERS = (
     "if memory is short, run stages/shard.py with fewer --workers"
     " (on a cluster: start its machines with fewer --num-cpus)"
 )
-# What may pass: a worker that was killed, a disk or memory that others have filled for a while.
-RETRIES = {"max_retries": 3, "retry_exceptions": [OSError, MemoryError]}
-STOP_SECONDS = 10  # a killed worker is gone sooner; on a machine that is cut off it never is
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A task to run: its name in an error, the number of its pictures or records, its arguments."""
-
-    name: object
-    num_items: int
-    arguments: tuple
 
 
 @ray.remote(**RETRIES)
 def stretch_task(path, indices, persons, archive, params):
     """Write the records of a stretch to a file, on a worker."""
-    check_shared(archive, path.parent)
+    check_shared("data/", archive, path.parent)
     # Opened on the worker: an open file cannot be sent to it.
     images = open_once(archive)
     images.announce(dict.fromkeys(person.image for person in persons))
@@ -48,7 +31,7 @@ def stretch_task(path, indices, persons, archive, params):
 @ray.remote(**RETRIES)
 def shard_task(path, folder, ranges):
     """Write one shard, on a worker."""
-    check_shared(folder)
+    check_shared("data/", folder)
     return write_shard(path, folder, ranges)
 
 
@@ -56,17 +39,6 @@ def shard_task(path, folder, ranges):
 def open_once(archive):
     """`open_images` once a worker and not once a task: MPII's seek points are 98 MB."""
     return open_images(archive)
-
-
-def check_shared(*paths):
-    """Raise `UserError` where this machine does not see what the stage's own one does."""
-    for path in paths:
-        if not os.access(path, os.R_OK):
-            raise UserError(
-                f"{path}: not there, or not to be read, on {socket.gethostname()}; data/ must lie, "
-                "under one path, on storage that all machines of the cluster see; else unset "
-                "RAY_ADDRESS"
-            )
 
 
 def write_shards(folder, shards, stretches, persons, archive, params):
@@ -120,7 +92,7 @@ def write_stretches(folder, stretches, persons, archive, params):
         make_stretch_job(path, keys, persons, archive, params)
         for path, keys in zip(paths, stretches, strict=True)
     ]
-    results = run_tasks(stretch_task, jobs, "cut crops", "picture")
+    results = run_tasks(stretch_task, jobs, "cut crops", "picture", FEWER_WORKERS)
     return {
         key: place if isinstance(place, str) else (path.name, *place)
         for path, keys, places in zip(paths, stretches, results, strict=True)
@@ -145,71 +117,4 @@ def gather_shards(folder, shards, scratch, records):
         ranges = [place for place in places if not isinstance(place, str)]
         path = folder / shard.name
         jobs.append(Job(path, len(ranges), (path.resolve(), scratch, ranges)))
-    run_tasks(shard_task, jobs, "write shards", "record")
-
-
-def run_tasks(task, jobs, title, unit):
-    """Run a Ray task for each job, a few at a time, so that memory does not grow with the dataset.
-
-    Args:
-        jobs: list of Job. title, unit: of the progress bar.
-
-    Returns:
-        What the tasks returned, in the order of `jobs`.
-    """
-    # Two tasks a core: one runs, the next one's arguments have arrived.
-    limit = max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
-    results, waiting = [None] * len(jobs), iter(enumerate(jobs))
-    total = sum(job.num_items for job in jobs)
-    with running_tasks() as running, tqdm(total=total, desc=title, unit=unit, disable=None) as bar:
-        while True:
-            for number, job in itertools.islice(waiting, limit - len(running)):
-                running[task.remote(*job.arguments)] = number
-            if not running:
-                return results
-            # The first that is done, whichever it is; `results` keeps the order of the jobs.
-            for done in ray.wait(list(running))[0]:
-                number = running.pop(done)
-                results[number] = get_result(done, jobs[number].name)
-                bar.update(jobs[number].num_items)
-
-
-@contextlib.contextmanager
-def running_tasks():
-    """Yield a dict to keep running tasks in; where an error leaves some, they are ended.
-
-    Else they would write on into folders that are being removed.
-    """
-    running = {}
-    try:
-        yield running
-    finally:
-        for task in running:
-            ray.cancel(task, force=True)
-        if running:
-            ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
-
-
-def get_result(task, name):
-    """What the task of the job `name` returned; what the user can fix becomes a UserError."""
-    try:
-        return ray.get(task)
-    # What the task itself raised; it is a RayError too, so it comes first.
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, UserError):
-            raise cause from None
-        if isinstance(cause, OSError):
-            file = f" ({cause.filename})" if cause.filename else ""
-            advice = "make room on the disk or fix its permissions"
-            reason = f"{cause.strerror or cause}{file}; {advice}"
-        elif isinstance(cause, MemoryError):
-            reason = f"a worker had too little memory; {FEWER_WORKERS}"
-        else:
-            raise
-    except ray.exceptions.RuntimeEnvSetupError as error:
-        raise UserError(f"{name}: {describe_setup_error(error)}") from None
-    except ray.exceptions.RayError as error:  # the worker or Ray itself was killed
-        what = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
-        reason = f"its worker was killed: {what}; {FEWER_WORKERS}"
-    raise UserError(f"{name}: {reason}, then repeat")
+    run_tasks(shard_task, jobs, "write shards", "record", FEWER_WORKERS)

@@ -48,6 +48,7 @@ def add_predict_options(parser):
         "--no-smoothing", action="store_true",
         help="leave a clip's joints as each frame alone shows them (default: smooth them)",
     )  # fmt: skip
+    _add_records_options(parser)
 
 
 def add_export_options(parser):
@@ -64,6 +65,24 @@ def add_export_options(parser):
         "--out", type=Path, metavar="FILE",
         help="what to write; a folder for saved_model (default: beside the network, of its name; "
         "of the shipped one in this folder)",
+    )  # fmt: skip
+
+
+def _add_records_options(parser):
+    parser.add_argument(
+        "--records", action="store_true",
+        help="for any number of pictures, in folders and all below them: one DIR/poses.jsonl, a "
+        "line a picture, in place of files for each; what cannot be used in DIR/rejects.csv; "
+        "repeated after a kill it goes on",
+    )  # fmt: skip
+    parser.add_argument(
+        "--list", type=Path, action="append", default=[], metavar="FILE",
+        help="with --records: also the pictures whose paths are in FILE, one a line, relative to "
+        "the current folder",
+    )  # fmt: skip
+    parser.add_argument(
+        "--draw", action="store_true",
+        help="with --records: draw the people on the pictures too, into DIR/drawn",
     )  # fmt: skip
 
 
@@ -97,8 +116,9 @@ def check_ways(options):
         UserError: nothing is named; or two ways to tell who is meant, and why they exclude each
             other.
     """
-    if not options.photos and not options.camera:
+    if not (options.photos or options.camera or options.list):
         raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
+    _check_records(options)
     given = options.box is not None
     if given and options.whole:
         raise UserError(
@@ -112,6 +132,14 @@ def check_ways(options):
                 f"--{name} cannot be combined with {way}, which says where the one person is; "
                 "leave one out"
             )
+
+
+def _check_records(options):
+    if options.records and options.camera:
+        raise UserError("--records is for pictures, not for a --camera; leave one out")
+    for name in ("list", "draw"):
+        if getattr(options, name) and not options.records:
+            raise UserError(f"--{name} is for --records; add that, or leave it out")
 
 
 def join_box(arguments):

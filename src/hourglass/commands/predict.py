@@ -12,6 +12,7 @@ from hourglass.commands.clips import load_clips, predict_clips
 from hourglass.commands.files import check_no_overwrite, find_photos, name_outputs
 from hourglass.commands.messages import describe_people, describe_tracks, report
 from hourglass.commands.models import find_model, warn_of_drawings
+from hourglass.commands.records import run_records
 from hourglass.errors import UserError
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.people import THRESHOLD
@@ -25,7 +26,7 @@ def add_command(commands):
     parser = commands.add_parser(
         "predict", help=text, description=f"{text[0].upper()}{text[1:]}: writes NAME.png, the "
         "drawn picture, and NAME.json, the joints in pixels with their scores; of a clip NAME.mp4 "
-        "and NAME.jsonl, a line a frame.",
+        "and NAME.jsonl, a line a frame. With --records one file of joints for all pictures.",
     )  # fmt: skip
     add_predict_options(parser)
     parser.set_defaults(run=run_predict)
@@ -38,6 +39,9 @@ def run_predict(options):
     """
     check_ways(options)
     request = make_request(options)
+    if options.records:
+        run_records(options, request)
+        return
     paths = find_photos(options.photos) + options.camera
     files = [(path, options.out / name) for path, name in name_outputs(paths)]
     kinds = [is_clip(path) for path, _ in files]

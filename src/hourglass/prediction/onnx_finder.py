@@ -90,11 +90,19 @@ def import_onnxruntime():
     return onnxruntime
 
 
+def count_threads():
+    """As OMP_NUM_THREADS says, which Ray sets to a task's cores; else one a core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    # Its own choice binds threads to cores that this process may not have.
+    return count_cores()
+
+
 def _start(data, path):
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
-    # Its own choice binds threads to cores that this process may not have.
-    options.intra_op_num_threads = count_cores()
+    options.intra_op_num_threads = count_threads()
     options.log_severity_level = 4  # fatal: what goes wrong is raised
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -77,13 +77,15 @@ class Photo:
 
     Attributes:
         path: its file, and data: the bytes of it.
-        target: where to write, without the suffix.
+        target: where to write, without the suffix; None where nothing is drawn.
+        size: width and height, px, upright.
         search: what runs on it.
     """
 
     path: Path
-    target: Path
+    target: Path | None
     data: bytes
+    size: tuple
     search: Search
 
 
@@ -104,8 +106,6 @@ class Written(NamedTuple):
 def predict_files(finder, files, request):
     """Write `target`.png, the drawn picture, and `target`.json, the joints, of each photograph.
 
-    Some are decoded and others drawn, in threads, while the network works on a batch.
-
     Args:
         finder: a joint finder (`finders.py`).
         files: pairs (photo, target) of paths.
@@ -114,12 +114,28 @@ def predict_files(finder, files, request):
     Yields:
         For each in order `Written`, or the `UserError` that says why it cannot be used.
     """
-    read = functools.partial(read_photo, request=request, size=finder.size)
     write = functools.partial(write_poses, request=request)
-    with open_pool() as pool:
+    yield from map_searched(write, finder, files, request)
+
+
+def map_searched(function, finder, files, request, read=None, num_threads=None):
+    """What `function` makes of each `Photo` when its search has ended.
+
+    Some are read and others made something of, in threads, while the network works on a batch.
+
+    Args:
+        finder, files, request: as of `predict_files`.
+        read: does the work of `read_photo`.
+        num_threads: None for one a core.
+
+    Yields:
+        For each in order what it gives, or the `UserError` that says why it cannot be used.
+    """
+    read = functools.partial(read or read_photo, request=request, size=finder.size)
+    with open_pool(num_threads) as pool:
         photos = map_ahead(pool, read, files, finder.batch_size)
         searched = search_photos(finder, photos, pool)
-        yield from map_ahead(pool, write, searched, finder.batch_size)
+        yield from map_ahead(pool, function, searched, finder.batch_size)
 
 
 def read_photo(file, request, size):
@@ -129,19 +145,23 @@ def read_photo(file, request, size):
         UserError: the file cannot be read or decoded, or shows nothing where it is looked at.
     """
     path, target = file
-    if path.exists() and not path.is_file():
-        raise UserError("is a device or a pipe, not a file")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}") from None
+    data = _read_file(path)
     image, _ = decode_image(data)
     # Decoded anew for later looks, which is quick beside them: kept until then, the pictures under
     # way would fill the memory.
     search = Search(request.start(image.size), functools.partial(decode_image, data))
     if not search.cut_views(size, decoded=(image, 1)):
         raise BadImageError(request.describe_unseen(image.size))
-    return Photo(path, target, data, search)
+    return Photo(path, target, data, image.size, search)
+
+
+def _read_file(path):
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError("is a folder, a device or a pipe, not a file")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}") from None
 
 
 def search_photos(finder, photos, pool):
@@ -176,11 +196,17 @@ def _group_photos(photos, batch_size):
 def write_poses(photo, request):
     """Write the drawn picture and the record of a photograph whose search has ended: `Written`."""
     poses = request.choose_people(photo.search.poses)
-    picture, record = (
-        photo.target.with_name(f"{photo.target.name}.{kind}") for kind in ("png", "json")
-    )
+    record = photo.target.with_name(f"{photo.target.name}.json")
     # First: a picture without it is taken for somebody else's.
     write_json(record, describe_poses(photo.path, request, poses))
+    picture = draw_poses(photo, poses)
+    scores = [pose.score for pose in poses]
+    return Written(picture, record, scores, photo.search.poses[0].score)
+
+
+def draw_poses(photo, poses):
+    """Write `target`.png, a photograph with the poses on it; gives its path."""
+    picture = photo.target.with_name(f"{photo.target.name}.png")
     image, _ = decode_image(photo.data)
     pixels = np.array(image)
     for pose in reversed(poses):  # the surest lies on top
@@ -188,8 +214,7 @@ def write_poses(photo, request):
     with atomic_path(picture) as temporary:
         # It looks for runs alone: 25 to 40 % of the time, a tenth more bytes.
         Image.fromarray(pixels).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
-    scores = [pose.score for pose in poses]
-    return Written(picture, record, scores, photo.search.poses[0].score)
+    return picture
 
 
 def is_record(path):

@@ -1,0 +1,147 @@
+"""`hourglass predict --records`: very many photographs into one file of records."""
+
+import functools
+import importlib.util
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from tqdm import tqdm
+
+from hourglass.bulk.parts import find_missing, predict_part
+from hourglass.bulk.plans import Plan, begin_run, check_folder, split_parts
+from hourglass.bulk.results import (
+    POSES,
+    REJECTS,
+    count_results,
+    gather_parts,
+    is_finished,
+    remove_parts,
+)
+from hourglass.commands.listing import list_pictures
+from hourglass.commands.messages import show_path
+from hourglass.commands.models import find_model, warn_of_drawings
+from hourglass.errors import UserError
+from hourglass.files import exclusive_lock, file_digest, scratch_folder
+from hourglass.prediction.finders import open_finder
+from hourglass.shipped import shipped_network
+
+MANY = 1_000_000  # pictures: for all GPUs of the machine
+
+
+def run_records(options, request):
+    """Write the records of all pictures; goes on where a run in the same folder was ended.
+
+    Raises:
+        UserError: the folder is another run's; there are no pictures; none could be used; or what
+            `bulk` and `cluster.part_tasks` raise.
+    """
+    check_folder(options.out)
+    model = options.model or find_model()
+    # Opened on a cluster too: here a network of no use is one line at once.
+    finder = open_finder(model, not options.no_flip_test, MANY)
+    warn_of_drawings(model, finder)
+    options.out.mkdir(parents=True, exist_ok=True)
+    plan = Plan(
+        folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
+        flip_test=not options.no_flip_test, request=request, draw=options.draw,
+    )  # fmt: skip
+    way = predict_on_cluster if os.environ.get("RAY_ADDRESS") else predict_here
+    predict = functools.partial(way, plan, finder=finder, model=model)
+    with (
+        exclusive_lock(plan.folder / ".lock", f"predicting into {show_path(options.out)}"),
+        scratch_folder(plan.folder / ".unfinished") as scratch,
+    ):
+        begin(plan, options, scratch)
+        counts = finish(plan, predict, scratch)
+    report_counts(options.out, counts)
+
+
+def begin(plan, options, scratch):
+    """List the pictures, and see that it is a new run or the one that was begun."""
+    paths = list_pictures(options.photos, options.list, plan.folder)
+    bar = tqdm(paths, "list", unit="file", disable=None, leave=False)
+    if num_again := begin_run(plan, bar, scratch):
+        print(f"note: named again, and counted once: {num_again:,}", file=sys.stderr)
+
+
+def finish(plan, predict, scratch):
+    """Predict the parts that are missing, by `predict`, and gather all; their `Counts`."""
+    parts = split_parts(plan)
+    if not is_finished(plan):
+        missing = find_missing(plan, parts)
+        num_done = count_pictures(parts) - count_pictures(missing)
+        if missing:
+            predict(missing, num_done, scratch)
+        gather_parts(plan, parts, scratch)
+    remove_parts(plan)
+    if importlib.util.find_spec("pyarrow"):
+        from hourglass.bulk.parquet import write_table
+
+        write_table(plan, scratch)
+    return count_results(plan, parts)
+
+
+def count_pictures(parts):
+    """Of all the parts together."""
+    return sum(part.num_pictures for part in parts)
+
+
+def predict_here(plan, parts, num_done, scratch, finder, model):
+    """Predict parts in this process; `num_done` pictures of others are done."""
+    total = num_done + count_pictures(parts)
+    with (
+        warnings.catch_warnings(),
+        tqdm(None, "predict", total, initial=num_done, unit="image", disable=None) as bar,
+    ):
+        warnings.simplefilter("ignore")  # Pillow's on odd files: what matters is an error
+        for part in parts:
+            predict_part(finder, plan, part, scratch, advance=bar.update)
+
+
+def predict_on_cluster(plan, parts, num_done, scratch, finder, model):
+    """Predict parts on the cluster of RAY_ADDRESS.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster is of no use.
+    """
+    try:
+        from hourglass.cluster import part_tasks, session
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UserError(
+            "RAY_ADDRESS is set, which needs Ray: `pip install ray`, or unset it to use this "
+            "machine alone"
+        ) from None
+    session.start_ray(None)
+    # The workers have their own copy of what comes with the package.
+    model = None if model == shipped_network() else model.resolve()
+    part_tasks.predict_parts(plan, parts, num_done, scratch, model)
+
+
+def report_counts(out, counts):
+    """Say on stdout what was found and where it is.
+
+    Raises:
+        UserError: no file could be used.
+    """
+    rejects, num_rejects = show_path(out / REJECTS), counts.num_rejects
+    if not counts.num_used:
+        image, reason = counts.first_reject
+        raise UserError(
+            f"none of {_count(num_rejects, 'file', 'files')} could be used, the first, "
+            f"{show_path(image)}: {reason} (all in {rejects}); put that right, and choose another "
+            "--out"
+        )
+    pictures = _count(counts.num_used, "picture", "pictures")
+    people = _count(counts.num_people, "person", "people")
+    line = f"{show_path(out / POSES)}: {pictures}, {people}, nobody on {counts.num_nobody:,}"
+    if num_rejects:
+        line += f"; {_count(num_rejects, 'file', 'files')} could not be used: {rejects}"
+    print(line)
+
+
+def _count(number, one, several):
+    return f"{number:,} {one if number == 1 else several}"

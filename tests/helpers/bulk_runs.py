@@ -1,0 +1,38 @@
+"""Runs over photographs that are quickly predicted: pictures with a dot, and plans for them."""
+
+import numpy as np
+from PIL import Image
+
+from hourglass.bulk.plans import Plan, begin_run, split_parts
+from hourglass.prediction.photos import Request
+
+
+def save_dot(path, dot=(20, 10), light=255):
+    """A black picture of 60 x 40 px with a dot."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[dot[1] : dot[1] + 4, dot[0] : dot[0] + 4] = light
+    Image.fromarray(pixels).save(path, "PNG")
+    return path
+
+
+def save_dots(folder, number):
+    """So many pictures, each with its dot elsewhere, and every fifth too dark for a person."""
+    return [
+        save_dot(folder / f"{k:03}.png", (k % 50, k // 50), 20 if k % 5 == 4 else 255 - k % 7)
+        for k in range(number)
+    ]
+
+
+def make_plan(base, out="out", request=None, draw=False, network="abc"):
+    request = request or Request("whole", threshold=0.5)
+    (base / out).mkdir(exist_ok=True)
+    return Plan(base / out, base, network, flip_test=True, request=request, draw=draw)
+
+
+def begin_parts(plan, paths):
+    """Begin a run; its parts and a folder for what is not whole yet."""
+    scratch = plan.folder / ".unfinished"
+    scratch.mkdir(exist_ok=True)
+    begin_run(plan, iter(paths), scratch)
+    return split_parts(plan), scratch

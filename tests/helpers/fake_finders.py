@@ -1,0 +1,21 @@
+"""What stands in for a joint finder: no network, no TensorFlow."""
+
+import numpy as np
+
+
+class BrightestFinder:
+    """Finds all joints where a view is brightest, each a pixel right of the one before."""
+
+    size = 32
+    batch_size = 4
+    trained_on = "lspet"
+
+    def __init__(self):
+        self.batches = []  # how many views each call was given
+
+    def __call__(self, views):
+        self.batches.append(len(views))
+        grey = views.sum(axis=-1).reshape(len(views), -1)
+        y, x = np.divmod(grey.argmax(axis=1), self.size)
+        joints = np.stack([x[:, None] + np.arange(16), np.tile(y[:, None], 16)], axis=-1)
+        return joints.astype(np.float32), np.tile(grey.max(axis=1)[:, None] / 765, 16)
