@@ -10,7 +10,7 @@ from helpers.paths import ROOT
 from helpers.projects import make_project, run, try_to_run
 
 PACKAGES = ("dvc_s3", "moto.server", "boto3")  # not in the locks: 87 MB
-NOT_INSTALLED = "pip install dvc-s3 'moto[s3]' flask flask-cors"
+NOT_INSTALLED = "not there: pip install dvc-s3 'moto[s3]' flask flask-cors"
 KEYS = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 # Whatever account the tests' own machine has is left alone. One try is enough for what is never
 # there: with botocore's own number an unreachable server takes 100 s.
