@@ -45,14 +45,15 @@ def whole_bucket(bucket, pushed_project):
 @pytest.fixture
 def machine(pushed_project, tmp_path):
     """A clone of the project, with nothing pulled yet."""
-    return clone(pushed_project, tmp_path / "project")
+    return clone(pushed_project, tmp_path / "other" / "project")
 
 
 @pytest.fixture
 def trained(pushed_project, tmp_path):
     """A copy of the project with another network, of 300,000 bytes, not pushed yet."""
-    shutil.copytree(pushed_project.parent, tmp_path / "project", symlinks=True)
-    project = tmp_path / "project" / pushed_project.name
+    root = tmp_path / "trained" / "project"
+    shutil.copytree(pushed_project.parent, root, symlinks=True)
+    project = root / pushed_project.name
     (project / MODEL).unlink()
     (project / MODEL).write_bytes(random_bytes(300_000))
     ask_dvc(project, "commit", "--force", "train")
@@ -122,7 +123,6 @@ DAMAGE = {
     "one bit": flip,
     "cut short": lambda content: content[: len(content) // 2],
     "empty": lambda _: b"",
-    "of another file": lambda _: b"<html>not found</html>",
 }
 
 

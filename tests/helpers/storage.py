@@ -136,7 +136,10 @@ def pulled_files(project):
 
 
 def damaged_objects(project):
-    """The objects in DVC's cache whose bytes are not those that they are named after."""
-    paths = (project / ".dvc/cache/files/md5").glob("??/*")
+    """The objects in DVC's cache whose bytes are not those that they are named after.
+
+    What was on its way when DVC was killed is none: it lies there as `.NAME.tmp`.
+    """
+    paths = (project / ".dvc/cache/files/md5").glob("??/[!.]*")
     names = {path: path.parent.name + path.name.removesuffix(".dir") for path in paths}
     return [path for path, name in names.items() if md5(path.read_bytes()) != name]
