@@ -184,6 +184,26 @@ def make_predictor():
     return make
 
 
+@pytest.fixture(scope="session")
+def bucket():
+    """An empty bucket of an S3-like server on this machine, a `storage.Bucket`."""
+    from helpers.storage import Bucket
+
+    with Bucket() as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def pushed_project(tmp_path_factory, bucket):
+    """A project in which all stages have run, with all that DVC keeps of it in `bucket`."""
+    from helpers import storage
+
+    project = storage.make_finished_project(tmp_path_factory.mktemp("first") / "project")
+    storage.add_remote(project, bucket.url)
+    storage.ask_dvc(project, "push")
+    return project
+
+
 @pytest.fixture
 def run_command(monkeypatch, capsys, tmp_path):
     """Run `hourglass` in an empty folder: exit code, lines of stdout, lines of stderr."""

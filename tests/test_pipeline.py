@@ -1,17 +1,14 @@
 """The DVC pipeline, run as in demo/ in a small copy of the project on a few drawn figures."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 import yaml
 
 from helpers.paths import ROOT
+from helpers.projects import make_project, run
 
 STAGES = ["download", "parse", "shard", "train", "predict", "evaluate", "export"]
 SMALL = {
@@ -26,21 +23,6 @@ SMALL = {
     ("train", "batch_size"): 4,
     ("predict", "num_figures"): 4,
 }
-
-
-def run(project, *command):
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "XDG_CACHE_HOME": str(project.parents[1] / "cache"),
-        "DVC_NO_ANALYTICS": "1",
-        "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost",
-        "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost",
-    }  # fmt: skip
-    done = subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def stages_run(output):
@@ -65,24 +47,7 @@ def project(tmp_path_factory):
 
     Gives the DVC project's folder and the output of the run.
     """
-    root = tmp_path_factory.mktemp("pipeline") / "project"
-    folder = root / "demo"
-    folder.mkdir(parents=True)
-    shutil.copy(ROOT / ".gitignore", root)
-    for name in ("dvc.yaml", ".dvcignore"):
-        shutil.copy(ROOT / "demo" / name, folder)
-    for name in ("src", "stages"):
-        shutil.copytree(
-            ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-        )
-        (folder / name).symlink_to(f"../{name}")
-    params = yaml.safe_load((ROOT / "demo/params.yaml").read_text())
-    for (section, key), value in SMALL.items():
-        params[section][key] = value
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    shutil.copytree(ROOT / "data/own", root / "data/own")
-    run(root, "git", "init", "-q")
-    run(folder, "dvc", "init", "-q", "--subdir")
+    folder = make_project(tmp_path_factory.mktemp("pipeline") / "project", SMALL)
     output = run(folder, "dvc", "repro")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "first run")
