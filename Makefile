@@ -30,7 +30,7 @@ $(VENV)/installed: $(LOCK) pyproject.toml
 
 demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 	cd demo && dvc repro
-	@echo && echo "the scores: demo/reports/pckh.md; look at demo/reports/figures/contact_sheet.jpg and demo/reports/plots/pckh_curve.png"
+	@echo && echo "the scores: demo/reports/pckh.md; look at demo/reports/figures/contact_sheet.jpg, and open demo/reports/index.html in a browser"
 	@git diff --quiet -- demo || echo "they are not the committed ones, as is to be expected on another kind of CPU: cd demo && dvc metrics diff"
 
 test: setup ## all tests but the slow ones; WORKERS=2: so many at a time
@@ -64,7 +64,7 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
 	rm -rf build $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses dvc_plots data/annotations \
-		data/tfrecords data/.stretches models/*.keras models/*.onnx reports/figures reports/predictions.json))
+		data/tfrecords data/.stretches models/*.keras models/*.onnx reports/figures reports/predictions.json reports/index.html))
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 LOCKED := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.10 \

@@ -21,6 +21,7 @@ FOLDERS = {
     "evaluation": set(),
     "training": {"evaluation", "network", "records"},
     "prediction": {"evaluation", "network", "records"},
+    "report": {"annotations", "evaluation", "network", "prediction"},
     "exports": {"network", "prediction", "records", "synthetic"},
     "video": {"prediction", "records"},
     "bulk": {"prediction", "video"},
@@ -31,7 +32,7 @@ ROOT_MODULES = [
     "errors", "shipped", "files", "skeleton", "geometry", "frameworks", "rejects", "params",
     "api", "cli",
 ]  # fmt: skip
-STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "export")
+STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
 
 
 def folder_of(module):
@@ -82,7 +83,7 @@ def test_a_folder_says_what_it_owns_and_nothing_more(folder):
     assert len(docstring.value.value.splitlines()) == 1
 
 
-def test_the_pipeline_has_the_seven_stages():
+def test_the_pipeline_has_the_eight_stages():
     assert tuple(read_pipeline()) == STAGES
 
 
@@ -150,7 +151,7 @@ def test_without_a_cluster_predictions_load_neither_ray_nor_pyarrow():
     assert loaded_after("import hourglass.cli, hourglass.commands.records", "ray", "pyarrow") == []
 
 
-@pytest.mark.parametrize("stage", ["download", "parse", "shard", "evaluate"])
+@pytest.mark.parametrize("stage", ["download", "parse", "shard", "evaluate", "report"])
 def test_light_stages_load_no_tensorflow(stage):
     heavy = ["tensorflow", "keras", *(["ray"] if stage != "shard" else [])]
     code = f"import runpy; runpy.run_path({str(ROOT / 'stages' / f'{stage}.py')!r})"

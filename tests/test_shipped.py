@@ -17,7 +17,8 @@ from helpers.paths import ROOT
 from hourglass.exports.proof import FLOAT32, compare_with_keras
 from hourglass.files import file_digest
 from hourglass.network.hourglass import build_hourglass
-from hourglass.network.storage import load_network, read_trained_on
+from hourglass.network.origins import read_trained_on
+from hourglass.network.storage import load_network
 from hourglass.params import load_params
 from hourglass.prediction.keras_finder import load_predictor
 from hourglass.prediction.onnx_finder import OnnxFinder

@@ -145,6 +145,10 @@ class PredictParams(Section):
     num_figures: Annotated[int, Field(ge=0, lt=2**31)]
 
 
+class ReportParams(Section):
+    pictures: Literal["free", "all", "none"]
+
+
 class ClusterParams(Section):
     num_workers: Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -158,6 +162,7 @@ class Params(Section):
     model: ModelParams
     train: TrainParams
     predict: PredictParams
+    report: ReportParams
     cluster: ClusterParams
 
     @model_validator(mode="after")

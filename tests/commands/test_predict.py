@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from hourglass.commands import models
-from hourglass.network.storage import ABOUT_MEMBER, save_network
+from hourglass.network.origins import ABOUT_MEMBER
+from hourglass.network.storage import save_network
 from hourglass.prediction.people import THRESHOLD
 from hourglass.prediction.photos import COORDINATES
 from hourglass.skeleton import JOINTS

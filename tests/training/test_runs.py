@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.changes import change_train
-from hourglass.network.storage import load_network, read_trained_on
+from hourglass.network.origins import read_trained_on
+from hourglass.network.storage import load_network
 from hourglass.training.devices import prepare_devices
 from hourglass.training.runs import Run, train_network
 from hourglass.training.trainer import Trainer

@@ -4,8 +4,14 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
+
+from hourglass.errors import UserError
 from hourglass.evaluation.pckh import pckh_curve, summarize
-from hourglass.files import atomic_path, write_json, write_text
+from hourglass.files import atomic_path, read_json, write_json, write_text
+from hourglass.skeleton import NUM_JOINTS
+
+EVALUATE_AGAIN = "run `dvc repro evaluate`"
 
 _MEANS = ("total", "unweighted")
 _REJECTS = "`data/annotations/rejects.csv` and `data/tfrecords/rejects.csv`"
@@ -47,6 +53,33 @@ def write_reports(folder, errors, joints_vis, counts, head_sizes):
     write_text(folder / "plots" / "pckh_curve.csv", format_curve(thresholds, curves))
     plot_curve(folder / "plots" / "pckh_curve.png", thresholds, curves)
     return table
+
+
+def read_metrics(path):
+    """Read the `metrics.json` that `write_reports` wrote; counts are floats.
+
+    Raises:
+        UserError: the file is missing, not JSON, or does not hold these numbers.
+    """
+    metrics = read_json(path, EVALUATE_AGAIN)
+    labelled = np.ones((1, NUM_JOINTS), bool)
+    example = summarize(np.zeros((1, NUM_JOINTS)), labelled) | {
+        "num_left_out": 0,
+        "num_unreadable": 0,
+    }
+    if not _is_like(metrics, example):
+        raise UserError(f"{path}: does not hold the scores of a run; {EVALUATE_AGAIN}")
+    return metrics
+
+
+def _is_like(value, example):
+    """Whether `value`, of a JSON file, has the keys of `example`, counts and per cent in place."""
+    if isinstance(example, dict):
+        is_like = isinstance(value, dict) and value.keys() == example.keys()
+        return is_like and all(_is_like(value[key], example[key]) for key in example)
+    if isinstance(example, int):
+        return isinstance(value, float) and value >= 0 and value.is_integer()
+    return value is None or (isinstance(value, float) and 0 <= value <= 100)
 
 
 def format_table(metrics, head_sizes):

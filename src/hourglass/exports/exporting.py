@@ -15,7 +15,7 @@ from hourglass.exports.tensorflow_formats import (
 )
 from hourglass.files import atomic_path, file_digest
 from hourglass.frameworks import tf
-from hourglass.network.storage import read_trained_on
+from hourglass.network.origins import read_trained_on
 from hourglass.prediction.about import describe_export
 from hourglass.prediction.keras_finder import load_predictor
 from hourglass.prediction.onnx_finder import OnnxFinder

@@ -7,9 +7,9 @@ from pathlib import Path
 from hourglass.errors import UserError, one_line
 from hourglass.files import atomic_path
 from hourglass.frameworks import keras
+from hourglass.network.origins import ABOUT_MEMBER, encode_origin
 from hourglass.skeleton import HEATMAP_STRIDE, NUM_JOINTS
 
-ABOUT_MEMBER = "hourglass.json"  # what Keras does not keep
 # What Keras raises on files that are not, or not wholly, what it saves.
 _LOAD_ERRORS = (
     ValueError, OSError, LookupError, TypeError, AttributeError, zipfile.BadZipFile,
@@ -23,14 +23,14 @@ def save_network(network, path, trained_on):
     out, so that a rerun changes nothing.
 
     Args:
-        trained_on: the datasets' names, kept in the file for `read_trained_on`.
+        trained_on: the datasets' names, kept in the file for `origins.read_trained_on`.
     """
     # Beside the target, where there is room; what a kill leaves is overwritten by the next save.
     raw = Path(path).with_name(f".{Path(path).stem}.raw.keras")
     with atomic_path(path) as temporary:
         try:
             network.save(raw)
-            _copy_without_accidents(raw, temporary, {"trained_on": trained_on})
+            _copy_without_accidents(raw, temporary, encode_origin(trained_on))
         finally:
             raw.unlink(missing_ok=True)
 
@@ -42,7 +42,7 @@ def _copy_without_accidents(source, target, about):
             if name.endswith(".json"):
                 data = json.dumps(_without_accidents(json.loads(data), {})).encode()
             new.writestr(zipfile.ZipInfo(name), data)
-        new.writestr(zipfile.ZipInfo(ABOUT_MEMBER), json.dumps(about))
+        new.writestr(zipfile.ZipInfo(ABOUT_MEMBER), about)
 
 
 def _without_accidents(value, numbers):
@@ -80,21 +80,6 @@ def load_network(path):
             f"{path}: not an hourglass network for {NUM_JOINTS} joints; name another, or train one"
         )
     return model
-
-
-def read_trained_on(path):
-    """The names of the datasets that a network was trained on; None where its file does not say.
-
-    Raises:
-        UserError: the file is damaged there.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if ABOUT_MEMBER not in archive.namelist():
-                return None
-            return json.loads(archive.read(ABOUT_MEMBER))["trained_on"]
-    except (*_LOAD_ERRORS, RuntimeError) as error:
-        raise UserError(f"{path}: damaged: {one_line(error)}; train it again") from None
 
 
 def _is_archive(path):

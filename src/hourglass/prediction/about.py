@@ -39,7 +39,7 @@ def describe_export(size, flip_test, half, trained_on, made_from):
     Args:
         size: px of the square pictures that go in.
         half: whether the weights are rounded to float16.
-        trained_on: the datasets' names, as `storage.read_trained_on` gives them.
+        trained_on: the datasets' names, as `origins.read_trained_on` gives them.
         made_from: the SHA-256 of the `.keras` file.
     """
     about = {
@@ -51,13 +51,13 @@ def describe_export(size, flip_test, half, trained_on, made_from):
         "flip_test": flip_test,
         "weights": "float16" if half else "float32",
         "trained_on": trained_on,
-        "licence": _find_licence(trained_on),
+        "licence": find_licence(trained_on),
         "made_from": made_from,
     }
     return json.dumps(about, indent=1)
 
 
-def _find_licence(trained_on):
+def find_licence(trained_on):
     """What the weights may be used for: what all of their data allow."""
     names = (trained_on or "").split(", ")
     return "; ".join(dict.fromkeys(LICENCES.get(name, OTHER_LICENCE) for name in names))

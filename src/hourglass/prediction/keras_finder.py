@@ -5,8 +5,9 @@ import contextlib
 import numpy as np
 
 from hourglass.network.devices import choose_strategy, grow_memory
+from hourglass.network.origins import read_trained_on
 from hourglass.network.predictor import PosePredictor
-from hourglass.network.storage import load_network, read_trained_on
+from hourglass.network.storage import load_network
 from hourglass.prediction.folding import prepare_network
 
 BATCH_SIZE = 16  # views a device

@@ -3,7 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from hourglass.network.storage import read_trained_on, save_network
+from hourglass.network.origins import read_trained_on
+from hourglass.network.storage import save_network
 from hourglass.params import Params
 from hourglass.records.splits import name_damage, open_split
 from hourglass.training.starts import find_start

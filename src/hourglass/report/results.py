@@ -1,0 +1,134 @@
+"""All that a finished run has left, read for its report."""
+
+import csv
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from hourglass.annotations.heads import describe_heads
+from hourglass.annotations.persons import load_persons
+from hourglass.errors import UserError
+from hourglass.evaluation.pckh import CURVE_THRESHOLDS
+from hourglass.evaluation.reporting import EVALUATE_AGAIN, read_metrics
+from hourglass.files import file_digest
+from hourglass.network.origins import read_keras_version, read_trained_on
+from hourglass.params import Params
+from hourglass.rejects import Reject, read_rejects
+from hourglass.report.pictures import Figure, list_figures
+from hourglass.skeleton import PCKH_GROUPS
+
+CURVES = ("total", *PCKH_GROUPS)
+HISTORY = ("epoch", "loss", "val_pckh", "val_pckh_0_1")
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """A network's file: what it says of itself, and by what it can be told from others."""
+
+    trained_on: str | None
+    keras_version: str | None
+    sha256: str
+    md5: str  # by which DVC knows it
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the stages of one run wrote.
+
+    Attributes:
+        metrics: of `evaluation.reporting.read_metrics`.
+        curves: {"threshold", "total" and each joint group: 51 numbers, or None}, per cent.
+        history: {name of `HISTORY`: a number or None for each epoch}.
+        num_train: persons in the train shards.
+        head_sizes: where those of the validation persons are from, in words.
+        rejects: {what was made without them: list of `Reject`}.
+        figures: of `pictures.Figure`, the best person first.
+    """
+
+    params: Params
+    metrics: dict
+    curves: dict[str, list]
+    history: dict[str, list]
+    num_train: int
+    head_sizes: str
+    rejects: dict[str, list[Reject]]
+    figures: list[Figure]
+    network: NetworkFile
+
+    @property
+    def best_epoch(self):
+        """The epoch of the best score, the first of them on a tie: its weights were kept."""
+        scores = self.history["val_pckh"]
+        return int(self.history["epoch"][scores.index(max(scores))])
+
+
+def load_results(params):
+    """Read what the run in the current folder has left; `params` are its `Params`.
+
+    Raises:
+        UserError: a file is missing or damaged; names the stage to run.
+    """
+    rejects = {
+        "annotations": read_rejects("data/annotations/rejects.csv", "run `dvc repro parse`"),
+        "shards": read_rejects("data/tfrecords/rejects.csv", "run `dvc repro shard`"),
+    }
+    num_lost = sum(reject.split == "train" for reject in rejects["shards"])
+    return Results(
+        params=params,
+        metrics=read_metrics("reports/metrics.json"),
+        curves=_read_curves("reports/plots/pckh_curve.csv"),
+        history=_read_history("reports/plots/history.csv"),
+        num_train=len(load_persons("data/annotations/train.json")) - num_lost,
+        head_sizes=describe_heads(load_persons("data/annotations/validation.json")),
+        rejects=rejects,
+        figures=list_figures("reports/figures"),
+        network=_read_network("models/hourglass.keras"),
+    )
+
+
+def _read_curves(path):
+    curves = read_columns(path, ("threshold", *CURVES), EVALUATE_AGAIN)
+    if curves["threshold"] != CURVE_THRESHOLDS.tolist():
+        raise UserError(f"{path}: not the thresholds from 0 to 0.5; {EVALUATE_AGAIN}")
+    return curves
+
+
+def _read_history(path):
+    history = read_columns(path, HISTORY, "run `dvc repro train`")
+    if None in (*history["epoch"], *history["val_pckh"]):
+        raise UserError(f"{path}: an epoch without a score; run `dvc repro train`")
+    return history
+
+
+def _read_network(path):
+    origin = read_trained_on(path), read_keras_version(path)
+    md5 = hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
+    return NetworkFile(*origin, file_digest(path), md5)
+
+
+def read_columns(path, names, advice):
+    """The named columns of a CSV of numbers.
+
+    Returns:
+        {name: list of float}, at least one each; None where the cell is empty or not finite.
+
+    Raises:
+        UserError: the file is missing, a column is, or a cell is no number; ends with `advice`.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: [_read_number(row[name]) for row in rows] for name in names}
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; {advice}") from None
+    except (OSError, csv.Error, KeyError, TypeError, ValueError):
+        rows = []
+    if not rows:
+        raise UserError(f"{path}: not a table of {', '.join(names)}; {advice}")
+    return columns
+
+
+def _read_number(text):
+    number = float("nan" if text == "" else text)
+    return number if math.isfinite(number) else None

@@ -1,0 +1,25 @@
+"""Make a finished run one page that can be sent: scores, curves, persons, how to repeat it.
+
+reads   data/annotations, data/tfrecords/rejects.csv, models/hourglass.keras, reports/metrics.json,
+        reports/plots/history.csv, reports/plots/pckh_curve.csv, reports/figures
+writes  reports/index.html
+params  all but where files lie and the cluster
+"""
+
+from hourglass.errors import exit_on_user_error, stage_parser
+from hourglass.files import exclusive_lock
+from hourglass.params import load_params
+from hourglass.report.page import write_page
+from hourglass.report.results import load_results
+
+
+@exit_on_user_error
+def main():
+    stage_parser(__doc__).parse_args()
+    results = load_results(load_params())
+    with exclusive_lock("reports/.report.lock", "writing reports/index.html"):
+        write_page("reports/index.html", results)
+
+
+if __name__ == "__main__":
+    main()
