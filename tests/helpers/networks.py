@@ -1,7 +1,10 @@
 """Small networks and what they are shown."""
 
+import zipfile
+
 import numpy as np
 
+from hourglass.network.origins import ABOUT_MEMBER, encode_origin
 from hourglass.params import ModelParams
 
 
@@ -16,3 +19,10 @@ def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32):
 
 def random_pictures(number=2, size=32, seed=1):
     return np.random.default_rng(seed).uniform(0, 255, (number, size, size, 3)).astype(np.float32)
+
+
+def write_network_file(path, about=None):
+    """What a `.keras` file tells without Keras: no network is in it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.14.0"}')
+        archive.writestr(ABOUT_MEMBER, encode_origin("synthetic") if about is None else about)

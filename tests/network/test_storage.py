@@ -13,7 +13,6 @@ from hourglass.network.hourglass import build_hourglass
 from hourglass.network.storage import (
     load_network,
     load_weights,
-    read_trained_on,
     save_network,
 )
 
@@ -30,13 +29,6 @@ def test_the_saved_file_says_nothing_of_the_day(network, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.keras") as file:
         assert b"date" not in file.read("metadata.json")
         assert {info.date_time[0] for info in file.infolist()} == {1980}
-
-
-def test_the_file_tells_what_the_network_was_trained_on(network, tmp_path):
-    save_network(network, tmp_path / "a.keras", "lspet")
-    assert read_trained_on(tmp_path / "a.keras") == "lspet"
-    network.save(tmp_path / "b.keras")
-    assert read_trained_on(tmp_path / "b.keras") is None
 
 
 def test_a_failed_save_leaves_the_old_file(network, tmp_path):

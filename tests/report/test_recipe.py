@@ -1,0 +1,105 @@
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from helpers.networks import write_network_file
+from helpers.pages import Page
+from helpers.paths import ROOT
+from hourglass.network.origins import encode_origin
+from hourglass.params import load_params
+from hourglass.raw.datasets import DATASETS
+from hourglass.rejects import write_rejects
+from hourglass.report.recipe import format_params, show_recipe, show_rejects, show_setup
+from hourglass.report.sources import SOURCES
+
+
+@pytest.mark.parametrize("folder", [".", "demo", "lspet"])
+def test_the_parameters_shown_are_those_of_the_file(folder):
+    path = ROOT / folder / "params.yaml"
+    wanted = YAML(typ="safe").load(path)
+    del wanted["cluster"], wanted["data"]["mirror"], wanted["data"]["folder"]
+    assert YAML(typ="safe").load(format_params(load_params(path))) == wanted
+
+
+def test_where_files_lie_is_told_to_nobody(load):
+    results = load(
+        data={"mirror": "http://user:secret@host", "folder": "/home/anna/pictures"},
+        train={"init_weights": "/home/anna/first.keras"},
+    )
+    for show in (show_setup, show_recipe):
+        text = show(results)
+        assert not any(word in text for word in ("secret", "/home", "anna", "pictures/"))
+        assert "first.keras" in text
+
+
+def test_every_dataset_is_known_by_name():
+    assert SOURCES.keys() == DATASETS.keys()
+    assert not SOURCES["mpii"].is_free and not SOURCES["lspet"].is_free
+
+
+def test_the_setup_says_what_was_trained_on_what(load, project):
+    about = encode_origin("lspet, synthetic")
+    write_network_file(project / "models/hourglass.keras", about)
+    terms = {term: text for term, (text, _) in Page(show_setup(load())).terms.items()}
+    assert terms["Data"].startswith("Drawn figures. Drawn by this program")
+    assert terms["Persons"] == "13 to train on, 20 to judge by"  # 14, of one was no crop
+    assert terms["Network"].endswith("1 stack, 64 channels, 3 levels, views of 96 px")
+    assert "16 epochs at most in batches of 16, muon, learning rate 0.015" in terms["Training"]
+    assert terms["Training"].endswith("from random weights")
+    assert terms["Trained on"] == "Leeds Sports Pose Extended, drawn figures"
+    assert terms["Licence of the network"].startswith("for research, not for commercial use")
+    digest = hashlib.sha256((project / "models/hourglass.keras").read_bytes()).hexdigest()
+    assert digest in terms["File"] and "saved by Keras 3.14.0" in terms["File"]
+
+
+def test_a_network_that_was_only_judged_is_called_so(load, project):
+    text = show_setup(load(train={"epochs": 0, "init_weights": "shipped"}))
+    assert "none: the network that comes with the package was judged as it is" in text
+
+
+def test_a_network_of_unknown_data_is_called_so(load, project):
+    write_network_file(project / "models/hourglass.keras", '{"trained_on": null}')
+    terms = Page(show_setup(load())).terms
+    assert terms["Trained on"][0] == "not known"
+    assert terms["Licence of the network"][0].startswith("for what the data allow")
+
+
+def test_rejects_are_counted_by_reason(load):
+    page = Page(show_rejects(load()))
+    assert page.tables["Records left out, by reason"] == [
+        ["reason", "missing in the", "train", "validation"],
+        ["not an object", "annotations", "2", "0"],
+        ["picture is not among the images", "annotations", "0", "1"],
+        ["picture cannot be decoded", "shards", "1", "0"],
+    ]
+
+
+def test_no_rejects_are_a_sentence(load):
+    for folder in ("annotations", "tfrecords"):
+        write_rejects(f"data/{folder}/rejects.csv", [])
+    page = Page(show_rejects(load()))
+    assert "Nothing: every record and every person was used." in page.text
+    assert page.tables == {}
+
+
+def test_the_first_command_finds_the_commit_of_a_network(load, project):
+    def git(*arguments):
+        author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        command = ["git", *author, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    md5 = hashlib.md5(Path("models/hourglass.keras").read_bytes()).hexdigest()
+    git("init", "-q")
+    for name, text in (("before", "md5: 0\n"), ("that", f"md5: {md5}\n"), ("after", "md5: 1\n")):
+        Path("demo").mkdir(exist_ok=True)
+        Path("demo/dvc.lock").write_text(text)
+        git("add", "demo")
+        git("commit", "-qm", name)
+    commands = Page(show_recipe(load())).text
+    assert f"git log --oneline -S {md5} -- '*dvc.lock' git checkout COMMIT" in commands
+    found = git("log", "--oneline", "-S", md5, "--", "*dvc.lock").splitlines()
+    assert [line.split()[1] for line in found] == ["after", "that"]
+    assert "cd demo " in commands and "sha256sum models/hourglass.keras" in commands
