@@ -71,6 +71,7 @@ def test_an_unknown_key_is_named_in_full(load, name):
         ("train.lr", {"start": 1.0}),
         ("train.augment.flip", 1),
         ("train.augment.flip", "true"),
+        ("report.pictures", True),
         ("train.decay_epochs", 100),
         ("parse.left_out", "a.jpg"),
         ("parse.left_out", None),

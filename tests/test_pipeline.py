@@ -10,7 +10,7 @@ import yaml
 from helpers.paths import ROOT
 from helpers.projects import make_project, run
 
-STAGES = ["download", "parse", "shard", "train", "predict", "evaluate", "export"]
+STAGES = ["download", "parse", "shard", "train", "predict", "evaluate", "report", "export"]
 SMALL = {
     ("data", "synthetic"): {"num_train": 12, "num_val": 6, "seed": 1},
     ("shard", "num_train_shards"): 3,
@@ -65,7 +65,7 @@ def test_all_stages_run_and_leave_their_files(project):
         f"val_000{k}_of_0002.tfrecords" for k in (1, 2)
     ]
     for name in ("reports/figures/contact_sheet.jpg", "reports/pckh.md", "models/hourglass.keras",
-                 "models/hourglass.onnx",
+                 "models/hourglass.onnx", "reports/index.html",
                  "reports/plots/pckh_curve.csv", "reports/plots/history.csv"):  # fmt: skip
         assert (folder / name).stat().st_size > 0
 
@@ -87,7 +87,8 @@ def test_a_second_run_has_nothing_to_do(project):
         ("src/hourglass/prediction/drawing.py", ["predict"]),
         ("src/hourglass/network/heatmaps.py", ["train", "predict", "export"]),
         ("src/hourglass/raw/downloads.py", ["download"]),
-        ("src/hourglass/evaluation/reporting.py", ["evaluate"]),
+        ("src/hourglass/evaluation/reporting.py", ["evaluate", "report"]),
+        ("src/hourglass/report/style.css", ["report"]),
         ("src/hourglass/exports/onnx_format.py", ["export"]),
     ],
 )
@@ -106,7 +107,8 @@ def test_a_changed_number_of_shards_reruns_from_shard_on(project):
     before = path.read_text()
     change_params(project[0], "shard", num_train_shards=2)
     try:
-        assert stages_changed(project[0]) == ["shard"]  # and what comes after it, by its new files
+        # And what comes after it, by its new files; the report names the parameters of all.
+        assert stages_changed(project[0]) == ["shard", "report"]
     finally:
         path.write_text(before)
 
@@ -142,7 +144,7 @@ def test_an_experiment_in_a_copy_of_the_tree_reruns_training_and_what_follows(pr
     folder, _ = project
     raw = ("-C", "data/raw")  # not cached, so not there
     output = run(folder, "dvc", "exp", "run", "--temp", *raw, "-n", "slow", "-S", "train.lr=7e-4")
-    assert stages_run(output) == ["train", "predict", "evaluate", "export"]
+    assert stages_run(output) == ["train", "predict", "evaluate", "report", "export"]
     assert run(folder, "git", "status", "--porcelain", "-uno") == ""
     run(folder, "dvc", "exp", "apply", "slow")
     assert (folder / "src").is_symlink()  # and not the code itself, committed in its place

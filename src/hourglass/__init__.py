@@ -11,6 +11,7 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     prediction        predictions, figures; photographs                  stage predict, the command
     exports           a network as one file for another runtime          stage export, the command
     evaluation        PCKh and its reports                               stage evaluate
+    report            a finished run as one HTML page                    stage report
     video             clips and cameras, people followed through them    the command
     bulk              very many photographs, in parts                    the command
     commands          what `hourglass predict` and `export` do           the command

@@ -12,7 +12,9 @@ from hourglass.annotations.checks import check_records
 from hourglass.annotations.heads import head_of_scale
 from hourglass.annotations.mpii import read_mpii_json
 from hourglass.annotations.persons import Person, save_persons
+from hourglass.errors import UserError
 from hourglass.evaluation.pckh import score_persons
+from hourglass.evaluation.reporting import read_metrics
 from hourglass.prediction.predictions import save_predictions
 from hourglass.rejects import NO_JOINTS, Reject, write_rejects
 
@@ -205,6 +207,31 @@ def test_metrics_have_the_promised_form(evaluated):
     ]  # fmt: skip
     assert list(metrics["pckh_0.1"]) == ["total"]
     assert 0 < metrics["pckh_0.1"]["total"] < metrics["auc"] < metrics["pckh"]["total"] < 100
+
+
+def test_metrics_are_read_as_they_were_written(evaluated):
+    path = evaluated[0] / "reports" / "metrics.json"
+    assert read_metrics(path) == read_json(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.pop("auc"), lambda m: m.update(more=1), lambda m: m["pckh"].pop("hip"),
+        lambda m: m.update(pckh=50.0), lambda m: m.update(auc="50"), lambda m: m.update(auc=-0.1),
+        lambda m: m.update(auc=float("nan")), lambda m: m.update(num_joints=None),
+        lambda m: m.update(num_joints=1.5), lambda m: m.update(num_left_out=-1),
+        lambda m: m.update(num_persons=True), lambda m: m["pckh"].update(total=[1]),
+    ],
+)  # fmt: skip
+def test_metrics_of_another_form_are_one_line(evaluated, tmp_path, change):
+    metrics = read_json(evaluated[0] / "reports" / "metrics.json")
+    change(metrics)
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError) as error:
+        read_metrics(tmp_path / "metrics.json")
+    advice = "does not hold the scores of a run; run `dvc repro evaluate`"
+    assert str(error.value) == f"{tmp_path}/metrics.json: {advice}"
 
 
 def test_the_curve_agrees_with_the_metrics(evaluated):

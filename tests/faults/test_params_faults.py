@@ -8,7 +8,7 @@ from helpers.paths import ROOT
 
 RECIPE = (ROOT / "params.yaml").read_text()
 TWICE = "cannot be read: HERE: while constructing a mapping, found duplicate key "
-STAGES = ("download", "parse", "shard", "train", "predict")
+STAGES = ("download", "parse", "shard", "train", "predict", "report")
 
 
 @pytest.fixture
@@ -139,6 +139,11 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
         ("epochs", "1" * 5_000, "cannot be read: Exceeds the limit"),
         ("batch_size", "-16", "train.batch_size: Input should be greater than or equal to 1"),
         ("max_batch_per_device", "-1", "train.max_batch_per_device: Input should be greater than"),
+        (
+            "pictures",
+            "some",
+            "report.pictures: Input should be 'free', 'all' or 'none' (got 'some')",
+        ),
         ("num_workers", "-1", "cluster.num_workers: Input should be greater than or equal to 0"),
         ("lr", "0", "train.lr: Input should be greater than 0 (got 0)"),
         ("lr", ".nan", "train.lr: Input should be "),

@@ -26,7 +26,7 @@ from hourglass.annotations.persons import load_persons, save_persons
 from hourglass.network.hourglass import build_hourglass
 from hourglass.network.storage import save_network
 
-STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "export")
+STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
 # These take seconds to build their graphs; one case of each is enough for every day.
 MOSTLY_QUICK = [
     pytest.param(stage, marks=pytest.mark.slow) if stage in ("train", "export") else stage
@@ -39,6 +39,7 @@ OUTS = {
     "train": "models",
     "predict": "reports",
     "evaluate": "reports",
+    "report": "reports",
     "export": "models",
 }
 RAW = Path("data/raw/synthetic")
@@ -48,11 +49,16 @@ SHARDS = Path("data/tfrecords")
 MODEL = Path("models/hourglass.keras")
 EXPORTED = Path("models/hourglass.onnx")
 PREDICTIONS = Path("reports/predictions.json")
+METRICS = Path("reports/metrics.json")
+HISTORY = Path("reports/plots/history.csv")
+CURVE = Path("reports/plots/pckh_curve.csv")
+FIGURES = Path("reports/figures")
+REPORT = Path("reports/index.html")
 
 
 @pytest.fixture(scope="session")
 def stages():
-    """The seven stages; the shard stage writes its shards here, without Ray."""
+    """The eight stages; the shard stage writes its shards here, without Ray."""
     modules = {name: load_stage(name) for name in STAGES}
     modules["shard"].start_ray = lambda _: None
     modules["shard"].write_shards = write_shards
@@ -123,6 +129,7 @@ MISSING = {
     "train": (SHARDS, "data/tfrecords/index.json: missing; run `dvc repro shard`"),
     "predict": (MODEL, "models/hourglass.keras: no such model; train one "),
     "evaluate": (PREDICTIONS, "predictions.json: not found; run `dvc repro predict`"),
+    "report": (METRICS, "reports/metrics.json: not found; run `dvc repro evaluate`"),
     "export": (MODEL, "models/hourglass.keras: no such model; train one "),
 }
 
@@ -154,8 +161,9 @@ def test_a_stage_whose_outs_are_gone_gives_the_same_bytes(project, stage):
     before = files_below(OUTS[stage])
     kept = {
         "train": [EXPORTED.name],
-        "predict": ["metrics.json", "pckh.md", "plots"],
-        "evaluate": ["figures"],
+        "predict": ["metrics.json", "pckh.md", "plots", REPORT.name],
+        "evaluate": ["figures", REPORT.name],
+        "report": ["metrics.json", "pckh.md", "plots", "figures", PREDICTIONS.name],
         "export": [MODEL.name],
     }.get(stage, [])
     for path in Path(OUTS[stage]).iterdir():
@@ -182,11 +190,13 @@ def test_what_a_killed_stage_left_is_overwritten(project, stage):
         "train": MODEL.with_name(".hourglass.keras.tmp"),
         "predict": PREDICTIONS.with_name(".predictions.json.tmp"),
         "evaluate": Path("reports/.metrics.json.tmp"),
+        "report": Path("reports/.index.html.tmp"),
         "export": EXPORTED.with_name(".hourglass.onnx.tmp"),
     }
     locks = {
         "download": RAW / ".lock",
         "train": Path("models/.train.lock"),
+        "report": Path("reports/.report.lock"),
         "export": Path("models/.export.lock"),
     }
     left[stage].write_bytes(b"half a file")
@@ -232,6 +242,7 @@ LOCKS = {
     "train": ("models/.train.lock", "training here"),
     "predict": ("reports/.predict.lock", "predicting here"),
     "evaluate": ("reports/.evaluate.lock", "writing the scores to reports"),
+    "report": ("reports/.report.lock", "writing reports/index.html"),
     "export": ("models/.export.lock", "exporting here"),
 }
 
@@ -256,7 +267,8 @@ FULL = [
     pytest.param("train", MODEL, marks=pytest.mark.slow),
     pytest.param("train", Path("reports/plots/history.csv"), marks=pytest.mark.slow),
     ("predict", PREDICTIONS),
-    ("evaluate", Path("reports/metrics.json")),
+    ("evaluate", METRICS),
+    ("report", REPORT),
     ("evaluate", Path("reports/plots/pckh_curve.png")),
     pytest.param("export", EXPORTED, marks=pytest.mark.slow),
 ]
@@ -291,6 +303,15 @@ def edit_json(path, change):
     value = json.loads(path.read_text())
     change(value)
     path.write_text(json.dumps(value))
+
+
+def reset(path, text):
+    return lambda: path.write_text(text)
+
+
+def cut_figure():
+    path = min(FIGURES.glob("[0-9]*.jpg"))
+    path.write_bytes(path.read_bytes()[:-400])
 
 
 def drop_shards(pattern):
@@ -404,6 +425,44 @@ HALF_WRITTEN = {
     ("evaluate", "rejects.csv with a cell without end"): (
         lambda: write_reject("1" * 500_000), "rejects.csv: cannot be read: field larger than",
     ),
+    ("report", "metrics cut"): (lambda: cut(METRICS), "reports/metrics.json: not JSON at line"),
+    ("report", "metrics of something else"): (
+        reset(METRICS, "[1, 2]"), "reports/metrics.json: does not hold the scores of a run; run ",
+    ),
+    ("report", "metrics without a joint"): (
+        lambda: edit_json(METRICS, lambda v: v["pckh"].pop("knee")), "metrics.json: does not hold",
+    ),
+    ("report", "a score above 100"): (
+        lambda: edit_json(METRICS, lambda v: v.update(auc=100.5)), "metrics.json: does not hold",
+    ),
+    ("report", "a score that is a word"): (
+        lambda: edit_json(METRICS, lambda v: v.update(auc="76")), "metrics.json: does not hold",
+    ),
+    ("report", "half a person"): (
+        lambda: edit_json(METRICS, lambda v: v.update(num_persons=2.5)), "metrics.json: does not",
+    ),
+    ("report", "no history"): (HISTORY.unlink, "history.csv: not found; run `dvc repro train`"),
+    ("report", "history empty"): (
+        reset(HISTORY, ""), "history.csv: not a table of epoch, loss, val_pckh, val_pckh_0_1; run",
+    ),
+    ("report", "history without a score"): (
+        reset(HISTORY, "epoch,lr,loss,val_pckh,val_pckh_0_1\n1,1,1,,1\n"),
+        "history.csv: an epoch without a score; run `dvc repro train`",
+    ),
+    ("report", "curve of zeros"): (
+        lambda: CURVE.write_bytes(b"\0" * 3_000), "pckh_curve.csv: not a table of threshold, total",
+    ),
+    ("report", "curve cut"): (lambda: cut(CURVE), "pckh_curve.csv: not "),
+    ("report", "no figures"): (
+        lambda: shutil.rmtree(FIGURES), "reports/figures: not found; run `dvc repro predict`",
+    ),
+    ("report", "a figure cut"): (cut_figure, ".jpg: damaged; run `dvc repro predict`"),
+    ("report", "no rejects of the shards"): (
+        (SHARDS / "rejects.csv").unlink, "data/tfrecords/rejects.csv: cannot be read: No such file",
+    ),
+    ("report", "annotations cut"): (lambda: cut(ANNOTATIONS / "train.json"), "train.json"),
+    ("report", "no network"): (MODEL.unlink, "hourglass.keras: no such model; train one (`dvc rep"),
+    ("report", "network cut"): (lambda: cut(MODEL), "hourglass.keras: damaged: "),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def test_the_best_the_worst_and_an_even_spread_are_shown(load):
     assert names[:6] == ["b1", "b2", "b3", "b4", "b5", "b6"]
     assert names[6:12] == ["m9", "m24", "m39", "m54", "m69", "m84"]  # of 91
     assert names[12:] == ["w102", "w103", "w104", "w105", "w106", "w107"]
-    assert [n for n in ("The best", "In between", "The worst") if n in page.text] != []
+    assert all(title in page.text for title in ("The best", "In between", "The worst"))
     for picture in page.named("img"):
         data = base64.b64decode(picture["src"].removeprefix("data:image/jpeg;base64,"))
         with Image.open(io.BytesIO(data)) as found:
