@@ -55,10 +55,9 @@ def draw_chart(label, x_axis, y_axis, lines, marked=None):
 
 
 def draw_swatch(style):
-    """A piece of a line, to stand beside its name."""
-    return element(
-        "svg", _path("M2 6H34", style), viewBox="0 0 36 12", class_="swatch", aria_hidden="true"
-    )
+    """A piece of a line, to stand beside its name; cut off, not thinned, where there is no room."""
+    shape = {"viewBox": "0 0 36 12", "preserveAspectRatio": "xMinYMid slice", "class_": "swatch"}
+    return element("svg", _path("M2 6H34", style), **shape, aria_hidden="true")
 
 
 def choose_ticks(high, least=0.0):
