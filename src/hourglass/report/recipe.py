@@ -84,8 +84,8 @@ def show_rejects(results):
         for made, reason in kinds
     ]
     about = (
-        "What could not be used. Validation persons among it count as wrong in each of their "
-        "labelled joints. rejects.csv, beside the annotations and the shards, names them all."
+        "What could not be used. Validation records among it count as wrong in each labelled joint "
+        "that is lost with them. rejects.csv, beside annotations and shards, names them all."
     )
     header = ("reason", "missing in the", *SPLITS)
     return section(title, element("p", about), table("Records left out, by reason", header, rows))
