@@ -71,7 +71,6 @@ def test_an_unknown_key_is_named_in_full(load, name):
         ("train.lr", {"start": 1.0}),
         ("train.augment.flip", 1),
         ("train.augment.flip", "true"),
-        ("report.pictures", True),
         ("train.decay_epochs", 100),
         ("parse.left_out", "a.jpg"),
         ("parse.left_out", None),
@@ -122,6 +121,8 @@ def test_a_value_of_the_wrong_type_is_refused(load, name, value):
         ("predict.decode", "mean"),
         ("predict.precision", "float64"),
         ("predict.batch_size", 0),
+        ("report.pictures", "some"),
+        ("report.pictures", True),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_what_was_given(load, name, value):

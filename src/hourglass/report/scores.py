@@ -72,7 +72,10 @@ def _draw_curves(curves):
 def show_training(results):
     """The section of the epochs: loss and validation scores, as lines and as a table."""
     rows = list(zip(*results.history.values(), strict=True))
-    epochs = [(number(e), number(loss, 5), *(number(s, 2) for s in s_)) for e, loss, *s_ in rows]
+    epochs = [
+        (number(epoch), number(loss, 5), number(half, 2), number(tenth, 2))
+        for epoch, loss, half, tenth in rows
+    ]
     header = ("epoch", "loss", "PCKh@0.5", "PCKh@0.1")
     charts = (_draw_loss(rows), _draw_progress(results, rows)) if len(rows) > 1 else ()
     best = results.best_epoch
