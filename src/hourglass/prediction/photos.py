@@ -100,9 +100,14 @@ class Written(NamedTuple):
     scores: list
     best: float
 
+    @property
+    def files(self):
+        """What was written."""
+        return self.picture, self.record
 
-def predict_files(finder, files, request):
-    """Write `target`.png, the drawn picture, and `target`.json, the joints, of each photograph.
+
+def predict_files(finder, files, request, write=None):
+    """Write of each photograph what its people give: `write_poses`, or another function.
 
     Some are decoded and others drawn, in threads, while the network works on a batch.
 
@@ -110,12 +115,14 @@ def predict_files(finder, files, request):
         finder: a joint finder (`finders.py`).
         files: pairs (photo, target) of paths.
         request: a `Request`.
+        write: function of a `Photo` whose search has ended, and of `request`.
 
     Yields:
-        For each in order `Written`, or the `UserError` that says why it cannot be used.
+        For each in order what `write` gives, `Written`, or the `UserError` that says why it cannot
+        be used.
     """
     read = functools.partial(read_photo, request=request, size=finder.size)
-    write = functools.partial(write_poses, request=request)
+    write = functools.partial(write or write_poses, request=request)
     with open_pool() as pool:
         photos = map_ahead(pool, read, files, finder.batch_size)
         searched = search_photos(finder, photos, pool)
@@ -174,7 +181,7 @@ def _group_photos(photos, batch_size):
 
 
 def write_poses(photo, request):
-    """Write the drawn picture and the record of a photograph whose search has ended: `Written`."""
+    """Write `target`.png, the drawn picture, and `target`.json, the joints: `Written`."""
     poses = request.choose_people(photo.search.poses)
     picture, record = (
         photo.target.with_name(f"{photo.target.name}.{kind}") for kind in ("png", "json")

@@ -1,0 +1,95 @@
+"""Bodies drawn as stickers: the bold figure, and what all drawn looks share."""
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from hourglass.geometry import apply_transform, invert_transform, square_transform
+from hourglass.stickers.framing import SIZE, lay_on_white
+from hourglass.stickers.lifting import LIMBS
+from hourglass.synthetic.canvas import Canvas, circle
+
+ROUGH = 128  # px of the drawing that a figure's box is measured on
+BEYOND = 0.4  # heights that hands, feet, head and clothes may reach beyond the joints
+# A little darker than on photographs, where white surrounds them.
+COLOURS = {"r": (255, 140, 0), "l": (40, 150, 235), "middle": (58, 62, 86)}
+JOINT = (255, 255, 255)
+RADII = {"arm": (0.036, 0.034, 0.032), "leg": (0.044, 0.040, 0.036)}  # heights
+
+
+class Drawing:
+    """A body and the function that draws it: `draw(canvas, body)`.
+
+    Attributes:
+        box: low and high corner [2, 2] of what is drawn, px of the picture.
+    """
+
+    def __init__(self, body, draw):
+        self._body, self._draw = body, draw
+        self.box = self._measure()
+
+    def _measure(self):
+        points = np.array([point[:2] for point in self._body.points.values()])
+        low, high = points.min(axis=0), points.max(axis=0)
+        side = (high - low).max() + 2 * BEYOND * self._body.height
+        frame = (*((low + high + 1 - side) / 2), side)
+        coverage = self._paint(frame, ROUGH)[1]
+        rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
+        corners = np.array([(columns[0], rows[0]), (columns[-1], rows[-1])])
+        return apply_transform(square_transform(frame, ROUGH), corners)
+
+    def render(self, frame):
+        """The figure on white, uint8 [S, S, 3], and its coverage [S, S], as `frame` shows it."""
+        return self._paint(frame, SIZE)
+
+    def _paint(self, frame, size):
+        canvas = Canvas(Image.new("RGBA", (size, size)))
+        self._draw(canvas, place_body(self._body, frame, size))
+        return lay_on_white(np.asarray(canvas.finish()))
+
+
+def place_body(body, frame, size):
+    """The body in px of what `frame` shows at `size` px."""
+    transform = invert_transform(square_transform(frame, size))
+    factor = size / frame[2]
+    points = {
+        name: np.append(apply_transform(transform, point[:2]), point[2] * factor)
+        for name, point in body.points.items()
+    }
+    return replace(body, points=points, height=body.height * factor)
+
+
+def draw_bold_figure(canvas, body):
+    """Draw a body as a pictogram: thick limbs, the right ones orange, the left ones blue."""
+    unit = body.height
+    parts = [(body.depth("pelvis", "thorax"), _trunk(body), COLOURS["middle"])]
+    for side in "rl":
+        for kind, names in LIMBS.items():
+            points = [body.points[f"{side}_{name}"] for name in names]
+            circles = [circle(p, r * unit) for p, r in zip(points, RADII[kind], strict=True)]
+            # As in cartoons: arms beside the trunk are nearer than it, legs below it farther.
+            away = 0.03 if kind == "arm" else -0.12
+            depth = body.depth(*(f"{side}_{name}" for name in names[1:])) + away * unit
+            parts.append((depth, [circles[:2], circles[1:]], COLOURS[side]))
+    parts.append((body.depth("head_top") + 0.02 * unit, [_head(body)], COLOURS["middle"]))
+    for _, hulls, colour in sorted(parts, key=lambda part: part[0]):
+        canvas.fill_shapes([(hull, colour) for hull in hulls], 0.014 * unit)
+    for side in "rl":
+        for name in (*LIMBS["arm"][1:], *LIMBS["leg"][1:]):
+            canvas.fill_hull([circle(body.points[f"{side}_{name}"], 0.014 * unit)], JOINT)
+
+
+def _trunk(body):
+    unit = body.height
+    corners = [f"{side}_{name}" for side in "rl" for name in ("shoulder", "hip")]
+    neck = [circle(body.points[name], 0.03 * unit) for name in ("thorax", "upper_neck")]
+    return [[circle(body.points[name], 0.042 * unit) for name in corners], neck]
+
+
+def _head(body):
+    """The disc between the neck and the head's top."""
+    top, neck = body.points["head_top"], body.points["upper_neck"]
+    radius = np.clip(0.46 * np.linalg.norm(top - neck), 0.06 * body.height, 0.095 * body.height)
+    along = (neck - top) / max(np.linalg.norm(neck - top), 1e-9)
+    return [circle(top + along * radius, radius)]
