@@ -3,9 +3,9 @@
 WhatsApp (https://github.com/WhatsApp/stickers, Android/README.md and StickerPackValidator.java):
 WebP of exactly 512 x 512 px, 100 KB at most; animated, 500 KB, 10 s, 8 ms a frame at least.
 
-Telegram (https://core.telegram.org/stickers; the bytes of a still one were told by uploadStickerFile
-in https://core.telegram.org/bots/api): PNG or WebP, one side exactly 512 px, 512 KB at most; moving
-ones WebM of VP9 without sound, 256 KB, 3 s and 30 frames/s at most.
+Telegram (https://core.telegram.org/stickers): PNG or WebP, one side exactly 512 px, and 512 KB at
+most by its Bot API (uploadStickerFile); moving ones WebM of VP9 without sound, 256 KB, 3 s and 30
+frames/s at most.
 """
 
 import io

@@ -82,11 +82,9 @@ def make_clip_stickers(finder, path, target, request, styles, start=0.0, is_smoo
         if first is None:
             raise UserError(f"has no frame after --start {start:g} s; name an earlier one")
         follower = Follower(request, first.pixels.shape[1::-1], is_smooth)
-        rest = tqdm(frames, "sticker", unit="frame", disable=None, leave=False)
-        with contextlib.closing(rest):
-            tracks = _portray(
-                follow_people(finder, follower, itertools.chain([first], rest)), styles
-            )
+        frames = itertools.chain([first], frames)
+        with tqdm(frames, "sticker", unit="frame", disable=None, leave=False) as bar:
+            tracks = _portray(follow_people(finder, follower, bar), styles)
     if not tracks:
         return write_all({}, [], follower.best)
     longest = sorted(tracks.values(), key=lambda track: -len(track.portraits[0].times))
