@@ -9,7 +9,9 @@ from hourglass import cli
 from hourglass.prediction.people import THRESHOLD
 
 
-@pytest.mark.parametrize("arguments", [[], ["predict"], ["sticker"], ["fly"], ["export", "--half=1"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["predict"], ["sticker"], ["fly"], ["export", "--half=1"]]
+)
 def test_wrong_usage_is_explained(arguments, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["hourglass", *arguments])
     with pytest.raises(SystemExit) as end:

@@ -91,7 +91,9 @@ def test_limbs_that_are_not_seen_hang_in_a_line():
         keypoints[K(name)] = (7, 3)
         seen[K(name)] = False
     body = lift_body(keypoints, seen)
-    upper, lower = np.diff([body.points[f"l_{n}"][:2] for n in ("shoulder", "elbow", "wrist")], axis=0)
+    upper, lower = np.diff(
+        [body.points[f"l_{n}"][:2] for n in ("shoulder", "elbow", "wrist")], axis=0
+    )
     assert upper @ lower > 0.99 * np.linalg.norm(upper) * np.linalg.norm(lower)
     hip, knee, ankle = (body.points[f"r_{n}"] for n in ("hip", "knee", "ankle"))
     assert knee[0] == pytest.approx(hip[0]) and hip[1] < knee[1] < ankle[1]

@@ -69,19 +69,19 @@ def find_best(encode, settings, limit):
     """What `encode` makes of the best setting whose bytes are not more than `limit`.
 
     Args:
-        settings: sorted, the best first; later ones make fewer bytes.
+        settings: sorted, the best first, which fits most often; later ones make fewer bytes.
 
     Raises:
         UserError: not one fits.
     """
-    best, first, last = None, 0, len(settings)
+    best, first, last, middle = None, 0, len(settings), 0
     while first < last:
-        middle = (first + last) // 2
         data = encode(settings[middle])
         if len(data) <= limit:
             best, last = data, middle
         else:
             first = middle + 1
+        middle = (first + last) // 2
     if best is None:
         raise UserError(
             f"its sticker takes more than the {limit // KB} kB that messengers allow, at the "
