@@ -46,7 +46,7 @@ def test_limbs_have_a_dark_line_then_white_then_nothing():
     white = np.flatnonzero((row == 255).all(axis=1))
     assert 5 <= dark[0] < dark[-1] < white[0] and len(dark) >= 3
     assert abs(len(white) - OUTLINE) <= 2
-    assert row[white[-1] + EDGE + 3, 3] == 0
+    assert row[white[-1] + EDGE + 6, 3] == 0
 
 
 def test_any_drawn_person_is_whole_in_the_middle_and_the_corners_are_transparent():

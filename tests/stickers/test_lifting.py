@@ -33,7 +33,7 @@ def test_whether_drawn_people_face_the_viewer_is_told():
     clear = right = sides = right_sides = 0
     for figure in drawn_figures(100):
         build = estimate_build(figure.keypoints, ALL)
-        across, forward = figure.points["l_shoulder"] - figure.points["r_shoulder"], None
+        across = figure.points["l_shoulder"] - figure.points["r_shoulder"]
         truth = across[0] / np.linalg.norm(across)
         down = (figure.points["pelvis"] - figure.points["thorax"])[:2]
         if down[1] < 0.9 * np.linalg.norm(down):
@@ -41,11 +41,11 @@ def test_whether_drawn_people_face_the_viewer_is_told():
         if abs(truth) > 0.5:
             clear += 1
             right += np.sign(build.front) == np.sign(truth)
-        # Seen from the side: forward is across turned by a quarter.
+        # Left, down and forward are as x, y and z.
         forward = np.cross(across, (0, 1, 0))[0] / np.linalg.norm(across)
         if abs(forward) > 0.7:
             sides += 1
-            right_sides += np.sign(build.bend) == np.sign(-forward)
+            right_sides += np.sign(build.bend) == np.sign(forward)
     assert clear > 40 and right >= 0.97 * clear
     assert sides > 8 and right_sides >= 0.8 * sides
 

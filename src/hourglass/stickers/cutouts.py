@@ -7,12 +7,19 @@ from PIL import Image
 
 from hourglass.errors import UserError
 from hourglass.geometry import apply_transform, invert_transform, square_transform
-from hourglass.stickers.framing import SIZE, cut_frame, lay_on_white
+from hourglass.stickers.framing import (
+    cut_frame,
+    find_inside,
+    frame_points,
+    lay_on_white,
+    measure_box,
+)
 from hourglass.stickers.matting import cut_body
 from hourglass.synthetic.canvas import circle
 from hourglass.synthetic.cartoons import LIMBS
 
 DETAIL = 384  # px of the square in which a figure is told from its surroundings
+KEPT = 768  # px a side, at most, of the part of the picture that is kept
 AROUND = 0.25  # heights of it that are seen beyond the joints
 WIDER = 1.1  # of people's limbs, with clothes, to the cartoons' radii
 
@@ -33,27 +40,22 @@ class Cutout:
 
     def __init__(self, pixels, body, seen):
         joints = np.array([point[:2] for point in body.points.values()])
-        low, high = joints.min(axis=0), joints.max(axis=0)
-        side = (high - low).max() + 2 * AROUND * body.height
-        self._frame = (*((low + high + 1 - side) / 2).tolist(), float(side))
+        self._frame = frame_points(joints, AROUND * body.height)
+        side = self._frame[2]
         image = Image.fromarray(pixels)
         # The part that later frames show, to keep no whole picture.
-        self._part = cut_frame(image, self._frame, min(2 * SIZE, max(DETAIL, round(side))))
+        self._part = cut_frame(image, self._frame, min(KEPT, max(DETAIL, round(side))))
         view = np.asarray(cut_frame(image, self._frame, DETAIL))
-        inside = _find_inside(image.size, self._frame)
+        left, top, right, bottom = find_inside(image.size, self._frame, DETAIL)
+        inside = np.zeros((DETAIL, DETAIL), bool)
+        inside[top:bottom, left:right] = True
         transform = invert_transform(square_transform(self._frame, DETAIL))
         factor = DETAIL / side
         hulls = find_hulls(body, seen, lambda point: apply_transform(transform, point), factor)
         self._coverage = cut_body(view, hulls, body.height * factor, inside)
-        self.box = self._measure()
-
-    def _measure(self):
-        covered = self._coverage > 127
-        if not covered.any():
+        self.box = measure_box(self._coverage, self._frame)
+        if self.box is None:
             raise UserError("the body found lies outside of the picture; name a --box within it")
-        rows, columns = (np.flatnonzero(covered.any(axis=axis)) for axis in (1, 0))
-        corners = np.array([(columns[0], rows[0]), (columns[-1], rows[-1])])
-        return apply_transform(square_transform(self._frame, DETAIL), corners)
 
     def render(self, frame):
         """The figure on white, uint8 [S, S, 3], and its coverage [S, S], as `frame` shows it."""
@@ -68,14 +70,6 @@ class Cutout:
         x, y, side = self._frame
         factor = size / side
         return (frame[0] - x) * factor, (frame[1] - y) * factor, frame[2] * factor
-
-
-def _find_inside(size, frame):
-    """Which pixels [D, D] of the detail lie on the picture."""
-    places = square_transform(frame, DETAIL)
-    x, y = (places[axis, axis] * np.arange(DETAIL) + places[axis, 2] for axis in (0, 1))
-    is_column, is_row = (x > -0.5) & (x < size[0] - 0.5), (y > -0.5) & (y < size[1] - 0.5)
-    return is_row[:, None] & is_column
 
 
 def find_hulls(body, seen, place, factor):

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from hourglass.geometry import apply_transform, invert_transform, square_transform
-from hourglass.stickers.framing import SIZE, lay_on_white
+from hourglass.prediction.people import joints_box
+from hourglass.stickers.framing import SIZE, frame_points, lay_on_white, measure_box
 from hourglass.stickers.lifting import LIMBS
 from hourglass.synthetic.canvas import Canvas, circle
 
@@ -27,17 +28,11 @@ class Drawing:
 
     def __init__(self, body, draw):
         self._body, self._draw = body, draw
-        self.box = self._measure()
-
-    def _measure(self):
-        points = np.array([point[:2] for point in self._body.points.values()])
-        low, high = points.min(axis=0), points.max(axis=0)
-        side = (high - low).max() + 2 * BEYOND * self._body.height
-        frame = (*((low + high + 1 - side) / 2), side)
-        coverage = self._paint(frame, ROUGH)[1]
-        rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
-        corners = np.array([(columns[0], rows[0]), (columns[-1], rows[-1])])
-        return apply_transform(square_transform(frame, ROUGH), corners)
+        points = np.array([point[:2] for point in body.points.values()])
+        frame = frame_points(points, BEYOND * body.height)
+        self.box = measure_box(self._paint(frame, ROUGH)[1], frame)
+        if self.box is None:  # its limbs are threads, drawn out by joints far apart
+            self.box = joints_box(points)
 
     def render(self, frame):
         """The figure on white, uint8 [S, S, 3], and its coverage [S, S], as `frame` shows it."""

@@ -8,6 +8,9 @@ covers, uint8.
 import numpy as np
 from PIL import Image, ImageFilter
 
+from hourglass.geometry import apply_transform, square_transform
+from hourglass.prediction.people import joints_box
+
 SIZE = 512  # px, what both messengers want
 MARGIN = 16  # px that stay free around the sticker, as WhatsApp advises
 OUTLINE = 10  # px; WhatsApp advises 8
@@ -36,6 +39,13 @@ def frame_boxes(times, boxes):
     return [(*(middle + 0.5 - side / 2).tolist(), float(side)) for middle in middles]
 
 
+def frame_points(points, margin):
+    """The frame around points [N, 2], px of the picture, with a margin, px."""
+    low, high = joints_box(points)
+    side = float((high - low).max() + 2 * margin)
+    return (*((low + high + 1 - side) / 2).tolist(), side)
+
+
 def steady(times, values):
     """Values [N, C] of times [N], s, without what changes faster than a figure turns."""
     times = np.array(times, float)
@@ -43,15 +53,46 @@ def steady(times, values):
     return (weights @ np.array(values, float)) / weights.sum(axis=1, keepdims=True)
 
 
+def measure_box(coverage, frame):
+    """The box, low and high corner [2, 2], px of the picture, of what a frame shows covered.
+
+    Args:
+        coverage: uint8 [S, S]. frame: what it shows.
+
+    Returns:
+        None where nothing is covered by half.
+    """
+    covered = coverage > 127
+    if not covered.any():
+        return None
+    rows, columns = (np.flatnonzero(covered.any(axis=axis)) for axis in (1, 0))
+    corners = np.array([(columns[0], rows[0]), (columns[-1], rows[-1])])
+    return apply_transform(square_transform(frame, len(coverage)), corners)
+
+
+def find_inside(shape, frame, size):
+    """The pixels, left, top, right, bottom, of a frame at `size` px that a picture fills wholly.
+
+    Args:
+        shape: width, height of the picture.
+    """
+    start, ratio = np.array(frame[:2]), frame[2] / size
+    first = np.clip(np.ceil(-start / ratio), 0, size).astype(int)
+    last = np.clip(np.floor((np.array(shape) - start) / ratio), 0, size).astype(int)
+    return *first.tolist(), *last.tolist()
+
+
 def cut_frame(image, frame, size=SIZE):
-    """What a frame shows of an image, at `size` px; outside of the image it is black, or empty."""
-    x, y, side = frame
-    left, top = int(np.floor(x)), int(np.floor(y))
-    right, bottom = int(np.ceil(x + side)), int(np.ceil(y + side))
-    part = image.crop((left, top, right, bottom))
-    inside = (x - left, y - top, x - left + side, y - top + side)
-    inside = np.clip(inside, 0, np.tile(part.size, 2))
-    return part.resize((size, size), Image.Resampling.LANCZOS, box=tuple(inside.tolist()))
+    """What a frame shows of an image, at `size` px; black outside of it, however far it reaches."""
+    left, top, right, bottom = find_inside(image.size, frame, size)
+    cut = Image.new(image.mode, (size, size))
+    if left < right and top < bottom:
+        corners = np.array([(left, top), (right, bottom)]) * frame[2] / size + frame[:2]
+        # Rounding may carry them a hair outside, which Pillow refuses.
+        box = np.clip(corners, 0, image.size).ravel().tolist()
+        part = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box=box)
+        cut.paste(part, (left, top))
+    return cut
 
 
 def lay_on_white(rgba):

@@ -18,9 +18,10 @@ from hourglass.synthetic.canvas import DIRECTIONS
 # tells what surrounds it. How far from the hulls its own edge is, and how soft.
 REACH, NEARBY = 0.07, 0.2
 CLOTHED, SOFT = 0.005, 0.012
-CORE = 0.5  # of the hulls' radii: there it is the person, whatever the colour
+# Of the hulls' radii: there it is the person, by this chance at least, whatever the colour.
+CORE, CERTAIN = 0.5, 0.9
 PLACES, LEVELS = 8, 12  # cells of the grid along the square, and along each colour
-ROUNDS = 5
+ROUNDS = 6  # of decisions, the first of which knows no colours
 SURE = 4.0  # log-odds of a colour, at most
 FEW = 0.05  # pixels; so many of each colour are taken for seen on either side
 
@@ -36,15 +37,13 @@ def cut_body(view, hulls, height, inside):
     core = measure_distance([hull * (1, 1, CORE) for hull in hulls], len(view), 2.0) < 0
     cells = _find_cells(view)
     outward = np.clip((distance - CLOTHED) / SOFT, -SURE, 20)
-    person = np.where(core, 1.0, np.where(distance < 0, 0.6, 0.0)) * inside
-    nearby = inside & (distance < NEARBY)
-    around = np.where(distance > 0.03, 1.0, np.where(distance > 0, 0.5, 0.0)) * nearby
+    nearby, odds = inside & (distance < NEARBY), 0.0
     for _ in range(ROUNDS):
-        odds = np.log((_count(cells, person) + FEW) / (_count(cells, around) + FEW))
         chance = 1 / (1 + np.exp(outward - np.clip(odds, -SURE, SURE)))
-        chance[core] = np.maximum(chance[core], 0.9)
+        chance[core] = np.maximum(chance[core], CERTAIN)
         chance = _mean(chance, 2) * inside
         person, around = chance * (distance < REACH), (1 - chance) * nearby
+        odds = np.log((_count(cells, person) + FEW) / (_count(cells, around) + FEW))
     return _find_edge(view, person, core & inside)
 
 

@@ -32,6 +32,18 @@ class Track:
     portraits: list
     score: float = 0.0
 
+    @property
+    def num_frames(self):
+        """In so many frames they are portrayed in every style."""
+        return min(len(portrait.times) for portrait in self.portraits)
+
+    def add(self, frame, pose):
+        """Portray them as they are in a frame; where they have left it, they are left out."""
+        self.score = pose.score
+        for portrait in self.portraits:
+            with contextlib.suppress(UserError):
+                portrait.add(frame.pixels, pose, frame.time)
+
 
 @dataclass
 class FrameChoice:
@@ -55,7 +67,7 @@ class FrameChoice:
         # Half a millisecond: times of frames are rounded.
         if time < self._due - 0.0005:
             return False
-        self._due = max(self._due + 1 / RATE, time + 0.5 / RATE)  # twice as fast, at most, for once
+        self._due = max(self._due + 1 / RATE, time + 0.5 / RATE)  # after a late one, twice as soon
         return True
 
 
@@ -87,8 +99,8 @@ def make_clip_stickers(finder, path, target, request, styles, start=0.0, is_smoo
             tracks = _portray(follow_people(finder, follower, bar), styles)
     if not tracks:
         return write_all({}, [], follower.best)
-    longest = sorted(tracks.values(), key=lambda track: -len(track.portraits[0].times))
-    chosen = [t for t in longest[: request.num_people] if len(t.portraits[0].times) > 1]
+    longest = sorted(tracks.values(), key=lambda track: -track.num_frames)
+    chosen = [track for track in longest[: request.num_people] if track.num_frames > 1]
     if not chosen:
         raise UserError("shows somebody in one frame alone, which cannot move; name a photograph")
     return write_all(_encode(chosen, target), [track.score for track in chosen], follower.best)
@@ -106,9 +118,7 @@ def _portray(seen, styles):
                 continue
             for person in people:
                 track = tracks.setdefault(person.number, Track([Portrait(s) for s in styles]))
-                track.score = person.pose.score
-                for portrait in track.portraits:
-                    portrait.add(frame.pixels, person.pose, frame.time)
+                track.add(frame, person.pose)
     return tracks
 
 
