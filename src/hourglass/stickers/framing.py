@@ -47,10 +47,17 @@ def frame_points(points, margin):
 
 
 def steady(times, values):
-    """Values [N, C] of times [N], s, without what changes faster than a figure turns."""
-    times = np.array(times, float)
-    weights = np.exp(-0.5 * np.square((times[:, None] - times) / STEADY))
-    return (weights @ np.array(values, float)) / weights.sum(axis=1, keepdims=True)
+    """Values [N, C] of times [N], s, without what changes faster than a figure turns.
+
+    Each is on the line that fits its neighbours best, which begins and ends where they do.
+    """
+    times, values = np.array(times, float), np.array(values, float)
+    away = times - times[:, None]  # (N, N), s
+    weights = np.exp(-0.5 * np.square(away / STEADY))
+    total, first, second = ((weights * away**k).sum(axis=1, keepdims=True) for k in range(3))
+    second += 1e-9  # of one time alone it is none
+    fitted = second * (weights @ values) - first * ((weights * away) @ values)
+    return fitted / (total * second - first**2)
 
 
 def measure_box(coverage, frame):

@@ -45,12 +45,13 @@ def lift_body(keypoints, seen, build=None):
         keypoints: [16, 2], px of the picture.
         seen: bool [16], the joints to go by. Limbs that are not seen hang as those before them
             point; pelvis, thorax, neck and head are needed, and taken as they are.
-        build: theirs; None: as `estimate_build` has it.
+        build: theirs; None: as `estimate_build` has it. Smoothed ones may go a little too far.
 
     Returns:
         `bodies.Body`, its joints where the keypoints are, z toward the viewer from the pelvis on.
     """
     height, front, bend = build or estimate_build(keypoints, seen)
+    height, front = max(1.0, height), float(np.clip(front, -1, 1))
     side = 1 if bend >= 0 else -1
     joints = _complete(_name_joints(keypoints), seen, height)
     axes = _make_axes(joints["pelvis"] - joints["thorax"], front, side)
