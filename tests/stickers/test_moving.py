@@ -78,8 +78,15 @@ def test_of_nobody_nothing_is_written(finder, tmp_path):
 
 
 def test_somebody_in_one_frame_alone_is_one_line(finder, tmp_path):
-    with pytest.raises(UserError, match="in one frame alone, which cannot move"):
+    with pytest.raises(UserError, match="shows nobody who moves"):
         make(finder, tmp_path, walk(1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_somebody_who_stands_still_is_one_line(finder, tmp_path):
+    request = Request("whole", threshold=None)
+    with pytest.raises(UserError, match="shows nobody who moves"):
+        make(finder, tmp_path, walk(1) * 3, request=request)
     assert not (tmp_path / "out").exists()
 
 

@@ -22,6 +22,8 @@ from hourglass.video.following import Follower
 from hourglass.video.frames import open_clip
 from hourglass.video.webm import encode_webm
 
+# Frames that are all alike would become one, which is no moving sticker to WhatsApp.
+STILL = "shows nobody who moves; name a photograph"
 CRFS = tuple(range(16, 64, 4))  # of libvpx, the best first
 
 
@@ -83,8 +85,8 @@ def make_clip_stickers(finder, path, target, request, styles, start=0.0, is_smoo
         `making.WrittenStickers`; of nobody, without files.
 
     Raises:
-        UserError: it cannot be decoded, is over before `start`, or shows nobody twice; no sticker
-            of it is written.
+        UserError: it cannot be decoded, is over before `start`, or shows nobody who moves; no
+            sticker of it is written.
     """
     with open_clip(path) as clip:
         frames = (frame for frame in clip.read_frames() if frame.time >= start)
@@ -102,7 +104,7 @@ def make_clip_stickers(finder, path, target, request, styles, start=0.0, is_smoo
     longest = sorted(tracks.values(), key=lambda track: -track.num_frames)
     chosen = [track for track in longest[: request.num_people] if track.num_frames > 1]
     if not chosen:
-        raise UserError("shows somebody in one frame alone, which cannot move; name a photograph")
+        raise UserError(STILL)
     return write_all(_encode(chosen, target), [track.score for track in chosen], follower.best)
 
 
@@ -128,6 +130,8 @@ def _encode(tracks, target):
     for number, track in enumerate(tracks, start=1):
         for portrait in track.portraits:
             stickers = portrait.make_stickers()
+            if all(sticker == stickers[0] for sticker in stickers):
+                raise UserError(STILL)
             times = [time - portrait.times[0] for time in portrait.times]
             for kind, encode in zip(MOVING_KINDS, (_encode_webp, _encode_webm), strict=True):
                 path = name_sticker(target, portrait.style, number, kind)
