@@ -1,6 +1,7 @@
 """Bodies drawn as stickers: the bold figure, and what all drawn looks share."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -8,14 +9,14 @@ from PIL import Image
 from hourglass.geometry import apply_transform, invert_transform, square_transform
 from hourglass.prediction.people import joints_box
 from hourglass.stickers.framing import SIZE, frame_points, lay_on_white, measure_box
-from hourglass.stickers.lifting import LIMBS
+from hourglass.stickers.lifting import LIMBS, OUTWARD
 from hourglass.synthetic.canvas import Canvas, circle
 
 ROUGH = 128  # px of the drawing that a figure's box is measured on
 BEYOND = 0.4  # heights that hands, feet, head and clothes may reach beyond the joints
 # A little darker than on photographs, where white surrounds them.
 COLOURS = {"r": (255, 140, 0), "l": (40, 150, 235), "middle": (58, 62, 86)}
-JOINT = (255, 255, 255)
+JOINT, DOT = (255, 255, 255), 0.014  # colour, and heights, of the dots on joints
 RADII = {"arm": (0.036, 0.034, 0.032), "leg": (0.044, 0.040, 0.036)}  # heights
 
 
@@ -55,24 +56,37 @@ def place_body(body, frame, size):
     return replace(body, points=points, height=body.height * factor)
 
 
+class Part(NamedTuple):
+    """A part of the figure: how near it is, what it fills in which colour, and its joints' dots."""
+
+    depth: float
+    hulls: list
+    colour: tuple
+    dots: list
+
+
 def draw_bold_figure(canvas, body):
     """Draw a body as a pictogram: thick limbs, the right ones orange, the left ones blue."""
-    unit = body.height
-    parts = [(body.depth("pelvis", "thorax"), _trunk(body), COLOURS["middle"])]
-    for side in "rl":
-        for kind, names in LIMBS.items():
-            points = [body.points[f"{side}_{name}"] for name in names]
-            circles = [circle(p, r * unit) for p, r in zip(points, RADII[kind], strict=True)]
-            # As in cartoons: arms beside the trunk are nearer than it, legs below it farther.
-            away = 0.03 if kind == "arm" else -0.12
-            depth = body.depth(*(f"{side}_{name}" for name in names[1:])) + away * unit
-            parts.append((depth, [circles[:2], circles[1:]], COLOURS[side]))
-    parts.append((body.depth("head_top") + 0.02 * unit, [_head(body)], COLOURS["middle"]))
-    for _, hulls, colour in sorted(parts, key=lambda part: part[0]):
-        canvas.fill_shapes([(hull, colour) for hull in hulls], 0.014 * unit)
-    for side in "rl":
-        for name in (*LIMBS["arm"][1:], *LIMBS["leg"][1:]):
-            canvas.fill_hull([circle(body.points[f"{side}_{name}"], 0.014 * unit)], JOINT)
+    unit, middle = body.height, COLOURS["middle"]
+    parts = [_make_limb(body, side, kind) for side in OUTWARD for kind in LIMBS]
+    parts.append(Part(body.depth("pelvis", "thorax"), _trunk(body), middle, []))
+    parts.append(Part(body.depth("head_top") + 0.02 * unit, [_head(body)], middle, []))
+    for part in sorted(parts, key=lambda part: part.depth):  # the nearest last
+        canvas.fill_shapes([(hull, part.colour) for hull in part.hulls], 0.014 * unit)
+        for dot in part.dots:
+            canvas.fill_hull([dot], JOINT)
+
+
+def _make_limb(body, side, kind):
+    unit, names = body.height, [f"{side}_{name}" for name in LIMBS[kind]]
+    circles = [
+        circle(body.points[name], radius * unit)
+        for name, radius in zip(names, RADII[kind], strict=True)
+    ]
+    # As in cartoons: arms beside the trunk are nearer than it, legs below it farther.
+    depth = body.depth(*names[1:]) + (0.03 if kind == "arm" else -0.12) * unit
+    dots = [circle(body.points[name], DOT * unit) for name in names[1:]]
+    return Part(depth, [circles[:2], circles[1:]], COLOURS[side], dots)
 
 
 def _trunk(body):
