@@ -25,7 +25,8 @@ FOLDERS = {
     "exports": {"network", "prediction", "records", "synthetic"},
     "video": {"prediction", "records"},
     "bulk": {"prediction", "video"},
-    "commands": {"bulk", "cluster", "exports", "prediction", "video"},
+    "stickers": {"prediction", "records", "synthetic", "video"},
+    "commands": {"bulk", "cluster", "exports", "prediction", "stickers", "video"},
 }
 # The modules at the root, bottom up; only what users call, the last two, imports from the folders.
 ROOT_MODULES = [

@@ -14,7 +14,8 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     report            a finished run as one HTML page                    stage report
     video             clips and cameras, people followed through them    the command
     bulk              very many photographs, in parts                    the command
-    commands          what `hourglass predict` and `export` do           the command
+    stickers          stickers for chats, of photographs and clips       the command
+    commands          what `predict`, `sticker` and `export` do          the command
     shipped           the network for photographs that comes with it     the command, the API
 
 At the root: `api` (for programs: `from hourglass import JOINTS, draw, load`), `cli` (the command),
@@ -34,6 +35,8 @@ Words, one for each thing:
     look         the network's at one square of a photograph; search: looks that follow one another
     track        a person followed from frame to frame of a clip, by a number of their own
     pose         one person's keypoints with their scores, as seen in one square
+    style        of a sticker: figure, cutout or cartoon; frame: the square of a picture it shows
+    coverage     how much of each pixel a figure covers, 0 to 255
     stored       of the pictures in the TFRecords; original: of the dataset's pictures
     network      the Keras model alone; loss model, predictor: with what surrounds it
     joint finder what runs a network on views, whatever it is: Keras, or onnxruntime on an export

@@ -1,4 +1,4 @@
-"""The arguments of `hourglass predict` and `hourglass export`, and what each may hold."""
+"""The arguments of the commands, and what each may hold."""
 
 import argparse
 import re
@@ -7,6 +7,8 @@ from pathlib import Path
 from hourglass.commands.models import MODEL
 from hourglass.errors import UserError
 from hourglass.prediction.people import BOX_RULE, THRESHOLD, is_box
+from hourglass.prediction.photos import Request
+from hourglass.stickers.styles import STYLES
 
 FORMATS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}  # and how their names end
 
@@ -21,34 +23,32 @@ def add_predict_options(parser):
         "--camera", type=parse_camera, action="append", default=[], metavar="N",
         help="follow people on what camera N films, 0 the first, until Ctrl-C is pressed (Linux)",
     )  # fmt: skip
-    parser.add_argument(
-        "--people", type=parse_people, metavar="N",
-        help="find up to N people on each picture, the surest first (default: 1)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--threshold", type=parse_threshold, metavar="T",
-        help=f"the least score, 0 to 1, of what is taken for a person (default: {THRESHOLD})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--box", type=parse_box, metavar="X,Y,W,H",
-        help="do not search: the person is in this box, left, top, width, height in px of the "
-        "upright picture, of a clip in its first frame; looked at a second time around the joints "
-        "found first",
-    )  # fmt: skip
-    parser.add_argument(
-        "--whole", action="store_true",
-        help="do not search: the whole picture shows one person; looked at once, the fastest",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, default=Path("poses"), metavar="DIR",
-        help="the folder to write to; made if missing (default: %(default)s)",
-    )  # fmt: skip
+    _add_person_options(parser)
+    _add_folder_option(parser, "poses")
     _add_network_options(parser)
-    parser.add_argument(
-        "--no-smoothing", action="store_true",
-        help="leave a clip's joints as each frame alone shows them (default: smooth them)",
-    )  # fmt: skip
+    _add_smoothing_option(parser)
     _add_records_options(parser)
+
+
+def add_sticker_options(parser):
+    """The arguments of `hourglass sticker`."""
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="FILE",
+        help="a picture or a clip, or a folder of them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--style", choices=STYLES, action="append",
+        help="figure: a bold pictogram; cutout: cut out of the picture; cartoon: drawn, in the "
+        "colours of what is worn; may be named several times (default: all three)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--start", type=parse_start, default=0.0, metavar="S",
+        help="pass over the first S seconds of a clip (default: %(default)g)",
+    )  # fmt: skip
+    _add_person_options(parser)
+    _add_folder_option(parser, "stickers")
+    _add_network_options(parser)
+    _add_smoothing_option(parser)
 
 
 def add_export_options(parser):
@@ -86,6 +86,34 @@ def _add_records_options(parser):
     )  # fmt: skip
 
 
+def _add_person_options(parser):
+    parser.add_argument(
+        "--people", type=parse_people, metavar="N",
+        help="find up to N people on each picture, the surest first (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=parse_threshold, metavar="T",
+        help=f"the least score, 0 to 1, of what is taken for a person (default: {THRESHOLD})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--box", type=parse_box, metavar="X,Y,W,H",
+        help="do not search: the person is in this box, left, top, width, height in px of the "
+        "upright picture, of a clip in its first frame; looked at a second time around the joints "
+        "found first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--whole", action="store_true",
+        help="do not search: the whole picture shows one person; looked at once, the fastest",
+    )  # fmt: skip
+
+
+def _add_folder_option(parser, name):
+    parser.add_argument(
+        "--out", type=Path, default=Path(name), metavar="DIR",
+        help="the folder to write to; made if missing (default: %(default)s)",
+    )  # fmt: skip
+
+
 def _add_network_options(parser):
     parser.add_argument(
         "--model", type=Path, metavar="FILE",
@@ -94,6 +122,13 @@ def _add_network_options(parser):
     parser.add_argument(
         "--no-flip-test", action="store_true",
         help="do without the mirrored picture: twice as fast, less exact (default: use both)",
+    )  # fmt: skip
+
+
+def _add_smoothing_option(parser):
+    parser.add_argument(
+        "--no-smoothing", action="store_true",
+        help="leave a clip's joints as each frame alone shows them (default: smooth them)",
     )  # fmt: skip
 
 
@@ -109,16 +144,23 @@ def name_export(out, kind, network):
     return out or network.with_suffix(suffix)
 
 
-def check_ways(options):
-    """Refuse options that contradict each other.
+def check_inputs(options):
+    """Refuse to predict nothing, and options that belong to `--records` alone.
 
     Raises:
-        UserError: nothing is named; or two ways to tell who is meant, and why they exclude each
-            other.
+        UserError: nothing is named; or which option goes with which.
     """
     if not (options.photos or options.camera or options.list):
         raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
     _check_records(options)
+
+
+def check_ways(options):
+    """Refuse options that contradict each other.
+
+    Raises:
+        UserError: two ways to tell who is meant, and why they exclude each other.
+    """
     given = options.box is not None
     if given and options.whole:
         raise UserError(
@@ -140,6 +182,16 @@ def _check_records(options):
     for name in ("list", "draw"):
         if getattr(options, name) and not options.records:
             raise UserError(f"--{name} is for --records; add that, or leave it out")
+
+
+def make_request(options):
+    """Whom the options ask for, a `Request`."""
+    if options.box:
+        return Request("box", options.box, threshold=None)
+    if options.whole:
+        return Request("whole", threshold=None)
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    return Request(num_people=options.people or 1, threshold=threshold)
 
 
 def join_box(arguments):
@@ -189,3 +241,14 @@ def parse_threshold(text):
     if not 0 <= threshold <= 1:  # NaN too
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return threshold
+
+
+def parse_start(text):
+    """Parse seconds, 0 or more."""
+    try:
+        start = float(text)
+    except ValueError:
+        start = -1.0
+    if not 0 <= start < float("inf"):  # NaN too
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+    return start

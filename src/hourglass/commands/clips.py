@@ -1,4 +1,4 @@
-"""What `hourglass predict` does with clips and cameras, one after the other."""
+"""What the commands do with clips and cameras, one after the other."""
 
 from hourglass.errors import UserError
 from hourglass.video.forms import is_camera
@@ -35,5 +35,24 @@ def predict_clips(finder, files, request, is_smooth):
         predict = clips.predict_camera if is_camera(clip) else clips.predict_clip
         try:
             yield predict(finder, clip, target, request, is_smooth)
+        except UserError as error:
+            yield error
+
+
+def make_stickers(finder, files, request, styles, start, is_smooth):
+    """Write the moving stickers of each, as `moving.make_clip_stickers` does.
+
+    Args:
+        files: pairs (clip, target) of paths.
+
+    Yields:
+        For each in order `WrittenStickers`, or the `UserError` that says why it cannot be used.
+    """
+    for clip, target in files:
+        load_clips()
+        from hourglass.stickers.moving import make_clip_stickers
+
+        try:
+            yield make_clip_stickers(finder, clip, target, request, styles, start, is_smooth)
         except UserError as error:
             yield error

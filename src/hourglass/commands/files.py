@@ -1,8 +1,13 @@
-"""The files of `hourglass predict`: which are read, and what those to be written are called."""
+"""The files of `predict` and `sticker`: which are read, and what those written are called."""
+
+import itertools
 
 from hourglass.commands.messages import show_path
 from hourglass.errors import UserError
 from hourglass.prediction.photos import is_record
+from hourglass.stickers.encoding import is_sticker
+from hourglass.stickers.making import MOVING_KINDS, STILL_KINDS, name_sticker
+from hourglass.video.forms import is_clip
 
 NOTES = (".json", ".jsonl", ".txt", ".csv", ".xml", ".yaml", ".md")  # annotations too
 
@@ -51,6 +56,12 @@ def name_outputs(paths):
         yield path, name
 
 
+def part_clips(files):
+    """Pairs of a path and its target, parted into those of photographs and those of clips."""
+    clips = [file for file in files if is_clip(file[0])]
+    return [file for file in files if file not in clips], clips
+
+
 def check_no_overwrite(photos, clips):
     """Refuse an output folder in which an input, or what another program wrote, would be lost.
 
@@ -60,17 +71,43 @@ def check_no_overwrite(photos, clips):
     Raises:
         UserError: names the file that would be lost.
     """
-    inputs = {path.resolve(): what for files, what in ((photos, "photograph"), (clips, "clip"))
-              for path, _ in files}  # fmt: skip
+    inputs = name_inputs(photos, clips)
     for files, kinds in ((photos, ("png", "json")), (clips, ("mp4", "jsonl"))):
         for _, target in files:
             drawn, record = (target.with_name(f"{target.name}.{kind}") for kind in kinds)
-            if what := inputs.get(drawn.resolve()):
-                raise UserError(f"{show_path(drawn)}: is a {what}; choose another --out")
+            refuse_input(drawn, inputs)
             if not record.is_file():  # it is written first: what is there is not ours
                 _refuse_if(drawn.exists(), drawn)
             else:  # labelling tools keep theirs beside the photograph, under its name
                 _refuse_if(not is_record(record), record)
+
+
+def check_stickers_kept(photos, clips, styles, number):
+    """The same for `hourglass sticker`, which knows its own files by what they hold.
+
+    Args:
+        photos, clips: pairs of a path and its target. styles: of the stickers.
+        number: people whose stickers may be written, on each.
+    """
+    inputs = name_inputs(photos, clips)
+    for files, kinds in ((photos, STILL_KINDS), (clips, MOVING_KINDS)):
+        for (_, target), style, kind in itertools.product(files, styles, kinds):
+            for person in range(1, number + 1):
+                path = name_sticker(target, style, person, kind)
+                refuse_input(path, inputs)
+                _refuse_if(path.exists() and not (path.is_file() and is_sticker(path)), path)
+
+
+def name_inputs(photos, clips):
+    """What the paths read are, {path: "photograph" or "clip"}, of pairs (path, target)."""
+    return {path.resolve(): what for files, what in ((photos, "photograph"), (clips, "clip"))
+            for path, _ in files}  # fmt: skip
+
+
+def refuse_input(path, inputs):
+    """Raise `UserError` where what is to be written would overwrite one of `name_inputs`."""
+    if what := inputs.get(path.resolve()):
+        raise UserError(f"{show_path(path)}: is a {what}; choose another --out")
 
 
 def _refuse_if(is_foreign, path):

@@ -1,7 +1,9 @@
-"""What `hourglass predict` says of each file."""
+"""What `hourglass predict` and `hourglass sticker` say of each file."""
 
+import contextlib
 import math
 import sys
+import warnings
 
 from tqdm import tqdm
 
@@ -12,7 +14,7 @@ def report(path, result, describe, threshold):
     """Say on stdout what was written, or on stderr what is wrong with the file.
 
     Args:
-        result: what became of the file, its first two fields the paths written; or a `UserError`.
+        result: what became of the file, with the paths written, `files`; or a `UserError`.
         describe: a function from `result` and `threshold` to what is said of them.
         threshold: the least score of a person.
     """
@@ -20,18 +22,59 @@ def report(path, result, describe, threshold):
     if isinstance(result, UserError):
         tqdm.write(f"error: {show_path(path)}: {result}", file=sys.stderr)
         return
-    written = ", ".join(map(show_path, result[:2]))
-    tqdm.write(f"{show_path(path)}: {written}, {describe(result, threshold)}")
+    written = [*map(show_path, result.files), describe(result, threshold)]
+    tqdm.write(f"{show_path(path)}: {', '.join(written)}")
+
+
+def report_photos(files, results, describe, threshold, word):
+    """Report the results of pairs (photo, target) as they come: how many could not be used.
+
+    Args:
+        word: what is done to them, for the progress bar.
+    """
+    failed = 0
+    with warnings.catch_warnings(), contextlib.closing(results):
+        warnings.simplefilter("ignore")  # Pillow's on odd files: what matters is an error
+        bar = tqdm(results, word, len(files), unit="image", disable=None, leave=False)
+        for (photo, _), result in zip(files, bar, strict=True):
+            failed += isinstance(result, UserError)
+            report(photo, result, describe, threshold)
+    return failed
+
+
+def report_clips(files, results, describe, threshold):
+    """The same of pairs (clip or camera, target), which have bars of their own."""
+    failed = 0
+    for (clip, _), result in zip(files, results, strict=True):
+        failed += isinstance(result, UserError)
+        report(clip, result, describe, threshold)
+    return failed
+
+
+def end(failed, number):
+    """End with exit code 1 where some of a number of files could not be used."""
+    if failed and number == 1:
+        sys.exit(1)
+    if failed:
+        raise UserError(f"{failed} of {number} files could not be used")
 
 
 def describe_people(result, threshold):
-    """How many people a photograph shows, and how sure they are; `result` is a `Written`."""
+    """How many people there are, and how sure; `result` is a `Written` or `WrittenStickers`."""
     scores = ", ".join(f"{score:.2f}" for score in result.scores)
     if len(result.scores) > 1:
         return f"{len(result.scores)} people, scores {scores}"
     if result.scores:
         return f"1 person, score {scores}"
     return describe_nobody(result.best, threshold)
+
+
+def describe_stickers(result, threshold):
+    """The bytes of stickers, and whom they show; `result` is a `WrittenStickers`."""
+    people = describe_people(result, threshold)
+    if not result.sizes:
+        return people
+    return f"{' + '.join(f'{size / 1000:.0f}' for size in result.sizes)} kB, {people}"
 
 
 def describe_tracks(result, threshold):

@@ -102,19 +102,26 @@ class Written(NamedTuple):
     scores: list
     best: float
 
+    @property
+    def files(self):
+        """What was written."""
+        return self.picture, self.record
 
-def predict_files(finder, files, request):
-    """Write `target`.png, the drawn picture, and `target`.json, the joints, of each photograph.
+
+def predict_files(finder, files, request, write=None):
+    """Write of each photograph what its people give: `write_poses`, or another function.
 
     Args:
         finder: a joint finder (`finders.py`).
         files: pairs (photo, target) of paths.
         request: a `Request`.
+        write: function of a `Photo` whose search has ended, and of `request`.
 
     Yields:
-        For each in order `Written`, or the `UserError` that says why it cannot be used.
+        For each in order what `write` gives, `Written`, or the `UserError` that says why it cannot
+        be used.
     """
-    write = functools.partial(write_poses, request=request)
+    write = functools.partial(write or write_poses, request=request)
     yield from map_searched(write, finder, files, request)
 
 
@@ -194,7 +201,7 @@ def _group_photos(photos, batch_size):
 
 
 def write_poses(photo, request):
-    """Write the drawn picture and the record of a photograph whose search has ended: `Written`."""
+    """Write `target`.png, the drawn picture, and `target`.json, the joints: `Written`."""
     poses = request.choose_people(photo.search.poses)
     record = photo.target.with_name(f"{photo.target.name}.json")
     # First: a picture without it is taken for somebody else's.

@@ -42,6 +42,11 @@ class WrittenClip(NamedTuple):
     best: float
     num_damaged: int
 
+    @property
+    def files(self):
+        """What was written."""
+        return self.video, self.record
+
 
 def predict_clip(finder, path, target, request, is_smooth=True):
     """Write `target`.mp4, the drawn clip with its sound, and `target`.jsonl, a line a frame.
