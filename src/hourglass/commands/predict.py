@@ -48,7 +48,7 @@ def run_predict(options):
         load_clips()  # before anything is written
     model = options.model or find_model()
     finder = open_finder(model, not options.no_flip_test, len(photos) * request.num_views)
-    warn_of_drawings(model, finder)
+    warn_of_drawings(model, finder.trained_on)
     options.out.mkdir(parents=True, exist_ok=True)
     failed = run_photos(finder, photos, request)
     failed += run_clips(finder, clips, request, not options.no_smoothing)
