@@ -14,7 +14,7 @@ GPU_WHEEL := .venv-gpu
 # Tests at a time. Each takes a gigabyte.
 WORKERS := 2
 
-.PHONY: help setup demo test faults lint repro bench field gpu-check clean lock
+.PHONY: help setup demo test page-test faults lint repro bench field gpu-check clean lock
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -35,6 +35,9 @@ demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 
 test: setup ## all tests but the slow ones; WORKERS=2: so many at a time
 	pytest --numprocesses $(WORKERS) --dist loadfile
+
+page-test: setup ## `hourglass page` in Chromium without a window (needs npm, chromium)
+	pytest tests/page tests/faults/test_page_faults.py -m browser -rs
 
 faults: setup ## every fault and bad input; TABLE=docs/faults.md writes the table
 	pytest tests/faults -m "slow or not slow" $(if $(TABLE),--faults-table "$(TABLE)")

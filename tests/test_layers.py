@@ -23,7 +23,8 @@ FOLDERS = {
     "prediction": {"evaluation", "network", "records"},
     "exports": {"network", "prediction", "records", "synthetic"},
     "video": {"prediction", "records"},
-    "commands": {"exports", "prediction", "video"},
+    "page": {"prediction", "video"},
+    "commands": {"exports", "page", "prediction", "video"},
 }
 # The modules at the root, bottom up; only what users call, the last two, imports from the folders.
 ROOT_MODULES = [

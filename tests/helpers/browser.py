@@ -36,7 +36,7 @@ _KEYS = {
     "ArrowUp": 38,
     "ArrowRight": 39,
     "ArrowDown": 40,
-}  # noqa: E501
+}
 
 
 class Browser:
@@ -47,13 +47,14 @@ class Browser:
         camera: a file that its camera shows, .mjpeg.
 
     Attributes:
+        address: of a server of the page; set by who starts it.
         events: all that it has told, in order: {"method", "params"}.
     """
 
     def __init__(self, folder, camera=None):
         self.downloads = folder / "downloads"
         self.downloads.mkdir(parents=True)
-        self.events = []
+        self.address, self.events = None, []
         self._number, self._buffer = 0, b""
         flags = [*_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}"]
         flags += ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -70,12 +71,9 @@ class Browser:
 
     def close(self):
         """End it."""
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._session = None
+        self.call("Browser.close")
+        os.waitpid(self._process, 0)
         os.close(self._to)
         os.close(self._from)
 
@@ -116,6 +114,25 @@ class Browser:
         while len(self.told("Page.loadEventFired")) == loaded:
             self._read()
 
+    def open_page(self):
+        """Go to the page, and wait until it can be used."""
+        self.open(f"{self.address}/")
+        self.wait_for("#message", "Choose a photograph")
+
+    def requests(self):
+        """The addresses that the page has asked for."""
+        return [params["request"]["url"] for params in self.told("Network.requestWillBeSent")]
+
+    def drag_box(self, box):
+        """Drag a box (x, y, width, height), px of the picture, by the mouse."""
+        left, top, width, height = self.rectangle("#overlay")
+        size = self.run(
+            "(({width, height}) => [width, height])(document.querySelector('#picture'))"
+        )
+        scale = width / size[0], height / size[1]
+        corners = box[:2], (box[0] + box[2], box[1] + box[3])
+        self.drag(*[(left + x * scale[0], top + y * scale[1]) for x, y in corners])
+
     def run(self, script):
         """The value of a script, or of the promise that it is."""
         done = self.call(
@@ -142,7 +159,7 @@ class Browser:
         element = f"document.querySelector({selector!r})"
         return self.wait(
             f"{element}.textContent.includes({json.dumps(part)}) && {element}.textContent", seconds
-        )  # noqa: E501
+        )
 
     def choose_files(self, selector, *paths):
         """Choose files in a file input."""
@@ -222,12 +239,15 @@ class Browser:
         Path(path).write_bytes(base64.b64decode(shot["data"]))
 
     def wait_for_download(self, name):
-        """The path of a file that is being saved, once it is there."""
-        path, end = self.downloads / name, time.monotonic() + SECONDS
-        while not path.is_file():  # it has another name until it is whole
-            assert time.monotonic() < end, sorted(self.downloads.iterdir())
-            time.sleep(0.05)
-        return path
+        """The path of a file that is saved under this name, once it is whole."""
+        while True:
+            begun = {
+                p["guid"]: p["suggestedFilename"] for p in self.told("Browser.downloadWillBegin")
+            }
+            for params in self.told("Browser.downloadProgress"):
+                if params["state"] == "completed" and begun.get(params["guid"]) == name:
+                    return self.downloads / name
+            self._read()
 
     def errors(self):
         """What the page's scripts did wrong, as the console has it."""
@@ -237,20 +257,16 @@ class Browser:
 
 
 def _start(command):
-    """Start Chromium with pipes as its descriptors 3 and 4: process, to and from it."""
+    """Start Chromium with pipes as its descriptors 3 and 4: its number, to and from it."""
     its_in, to = os.pipe()
     back, its_out = os.pipe()
     # Out of the way of 3 and 4.
-    its_in, its_out = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (its_in, its_out))
-
-    def place_pipes():
-        os.dup2(its_in, 3)
-        os.dup2(its_out, 4)
-
-    process = subprocess.Popen(
-        command, pass_fds=(3, 4), preexec_fn=place_pipes, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    its_in, its_out = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (its_in, its_out))
+    actions = [(os.POSIX_SPAWN_DUP2, its_in, 3), (os.POSIX_SPAWN_DUP2, its_out, 4)]
+    actions += [(os.POSIX_SPAWN_OPEN, end, os.devnull, os.O_WRONLY, 0) for end in (1, 2)]
+    process = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+    for end in (its_in, its_out):
+        os.close(end)
     return process, to, back
 
 

@@ -1,4 +1,4 @@
-"""The page's scripts against the functions of Python that they repeat: in Node, without a browser."""
+"""The page's scripts against the functions of Python that they repeat: in Node, no browser."""
 
 import json
 import shutil
@@ -20,6 +20,11 @@ needs_node = pytest.mark.skipif(NODE is None, reason="no node here, which runs J
 ABOUT = {"input_size": 128, "trained_on": "lspet", "licence": "for research"}
 SIZES = [(60, 40), (1, 300), (497, 512), (1280, 720), (333, 1000), (4000, 3000), (15, 15), (17, 9)]
 
+MAIN = """
+import fs from "node:fs";
+const input = JSON.parse(fs.readFileSync("input.json", "utf8"));
+fs.writeFileSync("output.json", JSON.stringify(main(input)));
+"""
 # Replays what Python's searches were shown, and tells what JavaScript's asked for and found.
 REPLAY = """
 function replay(search, rounds) {
@@ -45,14 +50,13 @@ def run_script(tmp_path_factory):
     (folder / "package.json").write_text('{"type": "module"}')
 
     def run(script, value):
-        head = 'import fs from "node:fs";\nconst input = JSON.parse(fs.readFileSync(0, "utf8"));\n'
-        tail = "\nfs.writeSync(1, JSON.stringify(main(input)));\n"
-        (folder / "main.js").write_text(head + script + tail)
+        (folder / "input.json").write_text(json.dumps(value))
+        (folder / "main.js").write_text(f"{script}\n{MAIN}")
         done = subprocess.run(
-            [NODE, "main.js"], cwd=folder, input=json.dumps(value), capture_output=True, text=True,
-        )  # fmt: skip
+            [NODE, "main.js"], check=False, cwd=folder, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return json.loads((folder / "output.json").read_text())
 
     return run
 
@@ -105,12 +109,8 @@ def test_a_crop_is_pythons_to_the_byte(run_script, factor):
     rng = np.random.default_rng(1)
     squares = [[0, 0, 32], [5, 3, 60], [0, 0, 90], [-40, -30, 150], [60, 50, 7], [20, 20, 1]]
     squares += [[95 * factor, 0, 40], [-40, 10, 40]]  # beside the picture
-    squares += [
-        [int(x), int(y), int(side)]
-        for x, y, side in zip(
-            *(rng.integers(*span, 30) for span in ((-60, 90), (-60, 70), (2, 300))), strict=True
-        )  # noqa: E501
-    ]
+    spans = (-60, 90), (-60, 70), (2, 300)
+    squares += np.stack([rng.integers(*span, 30) for span in spans], axis=1).tolist()
     script = """import { cropSquare } from "./pictures.js";
     const main = ({ picture, factor, squares, size }) => squares.map((square) => {
       const view = cropSquare(picture, factor, square, size);

@@ -1,7 +1,7 @@
 // Skeletons on canvases. Points are px of a picture, pixel centres at integers; a canvas has its
 // corner at 0, so a point p is drawn at (p + 0.5) * scale.
 
-import { jointsBox, longerSide } from "./people.js";
+import { boxMiddle, jointsBox, longerSide } from "./people.js";
 import { BONE_SIDES, BONES, JOINT_SIDES, JOINTS, SIDE_COLOURS } from "./settings.js";
 
 export const STICKER_SIZE = 512; // px, as messengers want it
@@ -13,15 +13,12 @@ const ORDER = BONES.map((_, bone) => bone)
 
 const colourOf = (side) => `rgb(${SIDE_COLOURS[side].join(" ")})`;
 
-/** The lines of a skeleton, in their order: {from, to, radius, colour}, radius half their width. */
-function skeletonLines(points, radius) {
-  const bones = ORDER.map((bone) => {
+/** The lines of bones, in their order: {from, to, radius, colour}, radius half their width. */
+function boneLines(bones, points, radius) {
+  return bones.map((bone) => {
     const [from, to] = BONES[bone].map((joint) => points[joint]);
     return { from, to, radius, colour: colourOf(BONE_SIDES[bone]) };
   });
-  const joints = points.map((point, joint) =>
-    ({ from: point, to: point, radius: 1.6 * radius, colour: colourOf(JOINT_SIDES[joint]) }));
-  return [...bones, ...joints];
 }
 
 function paintLine(context, { from, to, radius }, wider, colour) {
@@ -34,46 +31,51 @@ function paintLine(context, { from, to, radius }, wider, colour) {
   context.stroke();
 }
 
-/** Lines with a dark outline each; the later ones lie on top. */
+/** Lines in one dark outline. */
 function paintLines(context, lines, outline) {
-  for (const line of lines) {
-    paintLine(context, line, outline, DARK);
-    paintLine(context, line, 0, line.colour);
-  }
+  for (const line of lines) paintLine(context, line, outline, DARK);
+  for (const line of lines) paintLine(context, line, 0, line.colour);
 }
+
+/** Px of a canvas to one of the screen. */
+const screenPixel = ({ width, clientWidth }) => width / (clientWidth || width);
 
 /** Draw a pose on a canvas that shows its picture `scale` times as large. */
 export function drawPose(context, pose, scale, withNames) {
   const points = pose.keypoints.map((point) => point.map((place) => (place + 0.5) * scale));
-  const { width, height } = context.canvas;
-  const person = longerSide(jointsBox(points));
-  const longest = Math.max(width, height);
-  // Half the width of a bone follows the person, within what suits the picture.
-  const radius = Math.min(Math.max(0.006 * person, 0.0025 * longest), 0.006 * longest);
-  paintLines(context, skeletonLines(points, radius), Math.max(1.25, 0.4 * radius));
-  if (withNames) points.forEach((point, joint) => drawName(context, point, JOINTS[joint], radius));
+  const box = jointsBox(points);
+  const pixel = screenPixel(context.canvas);
+  const radius = Math.min(Math.max(0.006 * longerSide(box), 1.25 * pixel), 4 * pixel);
+  const joints = points.map((point, joint) =>
+    ({ from: point, to: point, radius: 1.6 * radius, colour: colourOf(JOINT_SIDES[joint]) }));
+  for (const line of [...boneLines(ORDER, points, radius), ...joints]) {
+    paintLines(context, [line], Math.max(1.25 * pixel, 0.4 * radius));
+  }
+  if (withNames) drawNames(context, points, boxMiddle(box)[0], 3 * radius);
 }
 
-function drawName(context, [x, y], name, radius) {
-  const height = Math.max(context.canvas.width, context.canvas.height) / 55;
+/** The joints' names beside them, on the side that is away from the middle of the person. */
+function drawNames(context, points, middle, distance) {
+  const height = 13 * screenPixel(context.canvas);
   context.font = `600 ${height}px system-ui, sans-serif`;
   context.textBaseline = "middle";
-  // To the right of the joint, where there is room for it.
-  const beside = 3 * radius + context.measureText(name).width;
-  const left = x + beside < context.canvas.width ? x + 3 * radius : x - beside;
   context.lineJoin = "round";
   context.lineWidth = height / 4;
   context.strokeStyle = DARK;
-  context.strokeText(name, left, y);
   context.fillStyle = "white";
-  context.fillText(name, left, y);
+  points.forEach(([x, y], joint) => {
+    const length = context.measureText(JOINTS[joint]).width + distance;
+    const hasRoom = x + length < context.canvas.width;
+    const left = hasRoom && (x >= middle || x < length) ? x + distance : x - length;
+    context.strokeText(JOINTS[joint], left, y);
+    context.fillText(JOINTS[joint], left, y);
+  });
 }
 
 /** Draw a box [x, y, width, height], px of the picture. */
 export function drawBox(context, box, scale) {
   const corners = box.map((number) => number * scale);
-  const width = Math.max(context.canvas.width, context.canvas.height) / 400;
-  context.setLineDash([]);
+  const width = 1.5 * screenPixel(context.canvas);
   for (const [colour, wide] of [[DARK, 3 * width], ["white", width]]) {
     context.lineWidth = wide;
     context.strokeStyle = colour;
@@ -85,20 +87,25 @@ export function drawBox(context, box, scale) {
 export function drawSticker(canvas, pose) {
   canvas.width = canvas.height = STICKER_SIZE; // which empties it
   const context = canvas.getContext("2d");
-  const radius = 0.022 * STICKER_SIZE;
-  const [dark, white] = [0.25 * radius, 0.9 * radius]; // widths of the outlines
-  const points = fitPoints(pose.keypoints, 1.6 * radius + white + 0.04 * STICKER_SIZE);
-  const lines = [...skeletonLines(points, radius), headCircle(points, radius)];
-  for (const line of lines) paintLine(context, line, white, "white");
-  paintLines(context, lines, dark);
+  const radius = 0.036 * STICKER_SIZE;
+  const [dark, white] = [0.2 * radius, 0.6 * radius]; // widths of the outlines
+  const points = fitPoints(pose.keypoints, radius + white + 0.03 * STICKER_SIZE);
+  const parts = ["middle", "right", "left"].map((side) =>
+    boneLines(ORDER.filter((bone) => BONE_SIDES[bone] === side), points, radius));
+  parts[0].push(headCircle(points, radius));
+  for (const line of parts.flat()) paintLine(context, line, white, "white");
+  for (const part of parts) paintLines(context, part, dark);
 }
 
 /** A line of no length: a circle about the head. */
 function headCircle(points, radius) {
-  const middle = [0, 1].map((axis) => (points[NECK][axis] + points[HEAD][axis]) / 2);
-  const height = Math.hypot(...[0, 1].map((axis) => points[NECK][axis] - points[HEAD][axis]));
-  const wide = Math.max(0.42 * height, 1.6 * radius);
-  return { from: middle, to: middle, radius: wide, colour: colourOf("middle") };
+  const [neck, head] = [points[NECK], points[HEAD]];
+  const middle = [0, 1].map((axis) => (neck[axis] + head[axis]) / 2);
+  const height = Math.hypot(neck[0] - head[0], neck[1] - head[1]);
+  return {
+    from: middle, to: middle, radius: Math.max(height / 2, 1.3 * radius),
+    colour: colourOf("middle"),
+  };
 }
 
 /** Points moved and scaled into the middle of the sticker, `margin` px from its border. */
