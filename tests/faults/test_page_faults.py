@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from helpers.archives import write_tar
 from helpers.browser import serve_folder
 from helpers.paths import ROOT
 from helpers.pictures import file_of
 from hourglass.page import building
 from hourglass.page.runtime import FILES, PACKAGE
+from hourglass.shipped import shipped_network
 
 WASM = "ort-wasm-simd-threaded.wasm"
+
+
+@pytest.fixture
+def exported():
+    """The shipped network's exported file."""
+    return shipped_network().with_suffix(".onnx")
 
 
 def assert_one_line(result, *parts):
@@ -25,33 +33,25 @@ def assert_one_line(result, *parts):
 
 # The runtime
 
+PACK = f"{shutil.which('cp')} {{}} . && echo packed.tgz"  # what an npm does that works
 
-def test_a_file_of_the_runtime_that_is_missing_is_named(run_command, onnx_file, small_runtime):
+
+def test_a_file_of_the_runtime_that_is_missing_is_named(run_command, exported, small_runtime):
     (small_runtime / WASM).unlink()
-    result = run_command("page", "--model", onnx_file, "--runtime", small_runtime)
+    result = run_command("page", "--model", exported, "--runtime", small_runtime)
     assert_one_line(result, f"{small_runtime / WASM}: missing; it is in npm's package {PACKAGE}")
     assert not Path("page").exists()
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_changed_file_of_the_runtime_is_named(run_command, onnx_file, small_runtime, name):
+def test_a_changed_file_of_the_runtime_is_named(run_command, exported, small_runtime, name):
     with open(small_runtime / name, "a") as file:
         file.write(";")
-    result = run_command("page", "--model", onnx_file, "--runtime", small_runtime)
+    result = run_command("page", "--model", exported, "--runtime", small_runtime)
     assert_one_line(
         result, f"{small_runtime / name}: damaged, or of another version than {PACKAGE}"
     )
     assert not Path("page").exists()
-
-
-def pack(folder, text):
-    """A script that packs files of one text as npm would."""
-    folder.mkdir()
-    for name in FILES if text else ():
-        (folder / name).write_text(text)
-    tar, mv = (shutil.which(name, path="/bin:/usr/bin") for name in ("tar", "mkdir"))
-    copy = f'for f in {folder}/*; do while read -r l; do echo "$l"; done < "$f" > package/dist/${{f##*/}}; done'  # noqa: E501
-    return f"{mv} -p package/dist\n{copy}\n{tar} cf a.tgz package\necho a.tgz"
 
 
 NPM = {
@@ -61,19 +61,22 @@ NPM = {
         "no such host at all; repeat, or name",
     ),
     "says nothing": ("exit 0", f"npm could not fetch {PACKAGE}"),
-    "other files": ("other", "damaged, or of another version than"),
-    "an empty package": ("", "has no dist/ort.wasm.min.mjs; repeat, or name a folder of its files"),
+    "other files": (PACK, "damaged, or of another version than"),
+    "an empty package": (
+        PACK,
+        "has no dist/ort.wasm.min.mjs; repeat, or name a folder of its files",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", NPM)
-def test_what_npm_does_wrong_is_one_line(run_command, onnx_file, fake_npm, tmp_path, case):
+def test_what_npm_does_wrong_is_one_line(run_command, exported, fake_npm, tmp_path, case):
     script, reason = NPM[case]
-    if case in ("other files", "an empty package"):
-        script = pack(tmp_path / "files", script)
+    names = FILES if case == "other files" else ()
+    write_tar(tmp_path / "packed.tgz", [(f"package/dist/{name}", b"other") for name in names])
     if script is not None:
-        fake_npm(script)
-    assert_one_line(run_command("page", "--model", onnx_file), reason)
+        fake_npm(script.format(tmp_path / "packed.tgz"))
+    assert_one_line(run_command("page", "--model", exported), reason)
     assert not Path("page").exists()
 
 
@@ -97,18 +100,18 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_that_cannot_be_used_is_one_line(run_command, onnx_file, small_runtime, name):
+def test_a_network_that_cannot_be_used_is_one_line(run_command, exported, small_runtime, name):
     make, reason = NETWORKS[name]
     if name == "cut.onnx":
-        shutil.copy(onnx_file, name)
+        shutil.copy(exported, name)
     make(Path(name))
     assert_one_line(run_command("page", "--model", name, "--runtime", small_runtime), reason)
     assert not Path("page").exists()
 
 
-def test_what_was_exported_of_an_earlier_network_is_named(run_command, onnx_file, small_runtime):
+def test_what_was_exported_of_an_earlier_network_is_named(run_command, exported, small_runtime):
     Path("net.keras").write_text("trained anew")
-    shutil.copy(onnx_file, "net.onnx")
+    shutil.copy(exported, "net.onnx")
     result = run_command("page", "--model", "net.keras", "--runtime", small_runtime)
     assert_one_line(result, "net.onnx: was not exported of net.keras; `hourglass export", "again")
 
@@ -136,21 +139,21 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize("case", FOLDERS)
-def test_what_is_no_page_is_left_alone(run_command, onnx_file, small_runtime, case):
+def test_what_is_no_page_is_left_alone(run_command, exported, small_runtime, case):
     make, reason = FOLDERS[case]
     folder = Path("page")
     make(folder)
     before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
-    result = run_command("page", "--model", onnx_file, "--runtime", small_runtime)
+    result = run_command("page", "--model", exported, "--runtime", small_runtime)
     assert_one_line(result, reason)
     after = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
     assert after == before
 
 
 def test_a_full_disk_leaves_the_page_that_was_there(
-    run_command, onnx_file, small_runtime, monkeypatch
+    run_command, exported, small_runtime, monkeypatch
 ):
-    arguments = ("page", "--model", onnx_file, "--runtime", small_runtime)
+    arguments = ("page", "--model", exported, "--runtime", small_runtime)
     assert run_command(*arguments)[0] == 0
     before = {path: path.read_bytes() for path in Path("page").iterdir()}
     copy = shutil.copyfile
@@ -220,8 +223,8 @@ def test_bad_pictures_are_one_line_and_the_page_goes_on(page, tmp_path):
 
 @pytest.mark.browser
 def test_a_camera_that_is_not_allowed_is_one_line(page):
-    page.run("navigator.mediaDevices.getUserMedia = () => "
-             "Promise.reject(new DOMException('Permission denied', 'NotAllowedError'))")  # fmt: skip
+    denied = "Promise.reject(new DOMException('Permission denied', 'NotAllowedError'))"
+    page.run(f"navigator.mediaDevices.getUserMedia = () => {denied}")
     page.click("#camera")
     message = page.wait_for("#message", "no camera")
     assert message == "no camera: Permission denied; allow it, or choose a photograph"

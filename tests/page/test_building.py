@@ -1,7 +1,6 @@
 """The page's folder: what lies in it, where from, and that nothing of it is elsewhere."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,50 +16,54 @@ SCRIPTS = sorted(STATIC.glob("*.js"))
 INDEX = (STATIC / "index.html").read_text()
 
 
-def test_the_folder_holds_page_network_settings_and_runtime(tmp_path, small_runtime):
-    folder, network = tmp_path / "a" / "page", shipped_network().with_suffix(".onnx")
+@pytest.fixture
+def exported():
+    """The shipped network's exported file."""
+    return shipped_network().with_suffix(".onnx")
+
+
+def test_the_folder_holds_page_network_settings_and_runtime(tmp_path, small_runtime, exported):
+    folder = tmp_path / "a" / "page"
     about = build_page(shipped_network(), folder, small_runtime)
-    assert about == OnnxFinder(network).about
+    assert about == OnnxFinder(exported).about
     static = {path.name for path in STATIC.iterdir()}
     written = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(written) == static | set(FILES) | {"network.onnx", "settings.js"}
-    assert written["network.onnx"] == network.read_bytes()
+    assert written["network.onnx"] == exported.read_bytes()
     assert written["settings.js"].decode() == write_settings(about)
     for source in [*STATIC.iterdir(), *small_runtime.iterdir()]:
         assert written[source.name] == source.read_bytes()
     assert [path.name for path in folder.parent.iterdir()] == ["page"]
 
 
-def test_an_exported_file_is_taken_as_it_is(tmp_path, small_runtime, onnx_file):
-    build_page(onnx_file, tmp_path / "page", small_runtime)
-    assert (tmp_path / "page/network.onnx").read_bytes() == onnx_file.read_bytes()
-    assert "INPUT_SIZE = 32;" in (tmp_path / "page/settings.js").read_text()
+def test_an_exported_file_is_taken_as_it_is(tmp_path, small_runtime, exported):
+    build_page(exported, tmp_path / "page", small_runtime)
+    assert (tmp_path / "page/network.onnx").read_bytes() == exported.read_bytes()
+    assert "INPUT_SIZE = 128;" in (tmp_path / "page/settings.js").read_text()
 
 
-def test_a_page_is_replaced_by_the_next(tmp_path, small_runtime, onnx_file, model_file):
+def test_a_page_is_replaced_by_the_next(tmp_path, small_runtime, exported):
     folder = tmp_path / "page"
-    build_page(onnx_file, folder, small_runtime)
+    build_page(exported, folder, small_runtime)
     (folder / "page.js").write_text("an earlier version")
-    for name in ("net.keras", "net.onnx"):
-        shutil.copy(model_file if name.endswith("keras") else onnx_file, tmp_path / name)
-    build_page(tmp_path / "net.keras", folder, small_runtime)
+    build_page(shipped_network(), folder, small_runtime)
     assert (folder / "page.js").read_bytes() == (STATIC / "page.js").read_bytes()
     assert not list(tmp_path.glob(".page.*"))
 
 
-def test_a_link_to_a_page_stays_one(tmp_path, small_runtime, onnx_file):
+def test_a_link_to_a_page_stays_one(tmp_path, small_runtime, exported):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     for _ in range(2):
-        build_page(onnx_file, tmp_path / "link", small_runtime)
+        build_page(exported, tmp_path / "link", small_runtime)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real/index.html").is_file()
 
 
-def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path, small_runtime, onnx_file):
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path, small_runtime, exported):
     (tmp_path / ".page.tmp").mkdir()
     (tmp_path / ".page.tmp/half").touch()
-    build_page(onnx_file, tmp_path / "page", small_runtime)
+    build_page(exported, tmp_path / "page", small_runtime)
     assert not (tmp_path / "page/half").exists()
 
 

@@ -2,10 +2,10 @@
 
 import re
 import shutil
-import tarfile
 
 import pytest
 
+from helpers.archives import write_tar
 from hourglass.page.npm import cache_folder
 from hourglass.page.runtime import FILES, PACKAGE, find_runtime
 
@@ -13,9 +13,8 @@ from hourglass.page.runtime import FILES, PACKAGE, find_runtime
 @pytest.fixture
 def npm(fake_npm, tmp_path, small_runtime):
     """An npm that packs `small_runtime`; the file in which it notes its calls."""
-    with tarfile.open(tmp_path / "packed.tgz", "w:gz") as package:
-        for path in small_runtime.iterdir():
-            package.add(path, f"package/dist/{path.name}")
+    members = [(f"package/dist/{path.name}", path.read_bytes()) for path in small_runtime.iterdir()]
+    write_tar(tmp_path / "packed.tgz", members)
     cp, calls = shutil.which("cp", path="/bin:/usr/bin"), tmp_path / "calls"
     fake_npm(f'echo "$@" >> {calls}\n{cp} {tmp_path}/packed.tgz . && echo packed.tgz')
     return calls
