@@ -12,7 +12,8 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     exports           a network as one file for another runtime          stage export, the command
     evaluation        PCKh and its reports                               stage evaluate
     video             clips and cameras, people followed through them    the command
-    commands          what `hourglass predict` and `export` do           the command
+    page              a web page that finds joints in the browser        the command
+    commands          what `hourglass predict`, `export`, `page` do      the command
     shipped           the network for photographs that comes with it     the command, the API
 
 At the root: `api` (for programs: `from hourglass import JOINTS, draw, load`), `cli` (the command),

@@ -1,1 +1,1 @@
-"""What `hourglass predict` and `hourglass export` do: options, files in and out, messages."""
+"""What `hourglass predict`, `export` and `page` do: options, files in and out, messages."""
