@@ -9,13 +9,15 @@ from hourglass import cli
 from hourglass.prediction.people import THRESHOLD
 
 
-@pytest.mark.parametrize("arguments", [[], ["predict"], ["fly"], ["export", "--half=1"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["predict"], ["fly"], ["export", "--half=1"], ["page", "x"]]
+)
 def test_wrong_usage_is_explained(arguments, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["hourglass", *arguments])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 1
-    line = r"error: .*; `hourglass( predict| export)? --help` says more\n"
+    line = r"error: .*; `hourglass( predict| export| page)? --help` says more\n"
     assert re.fullmatch(line, capsys.readouterr().err)
 
 
@@ -28,7 +30,11 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("command", "defaults"),
-    [("predict", ("1", str(THRESHOLD), "poses", "use both")), ("export", ("onnx", "use both"))],
+    [
+        ("predict", ("1", str(THRESHOLD), "poses", "use both")),
+        ("export", ("onnx", "use both")),
+        ("page", ("page", "npm fetches them, once")),
+    ],
 )
 def test_help_loads_no_tensorflow(command, defaults):
     code = (

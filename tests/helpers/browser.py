@@ -20,7 +20,7 @@ from helpers.paths import ROOT
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-SECONDS = 120  # of patience, on a machine that does other things too
+SECONDS = 300  # of patience, on a machine that does other things too
 _FLAGS = (
     "--headless=new", "--no-first-run", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-dev-shm-usage", "--force-color-profile=srgb",

@@ -67,14 +67,15 @@ function showPhoto(taken, bitmap) {
   photo = taken;
   showFound(null);
   stage.showPicture(bitmap);
-  bitmap.close?.();
-  find("box").value = "";
+  bitmap.close();
   find("search").disabled = find("box").disabled = false;
 }
 
 /** Find whoever is on the photograph. */
 async function search(signal) {
   const { width, height } = photo.picture;
+  stage.box = null;
+  find("box").value = "";
   const poses = await look(findPeople([width, height]), signal);
   if (!poses) throw new UserError(`${photo.name}: too narrow to see anybody; draw a box`);
   const [pose] = poses;
@@ -90,6 +91,7 @@ async function search(signal) {
 /** Find the joints of the person in a box. */
 function lookInBox(box) {
   start(async (signal) => {
+    stage.box = box;
     const poses = await look(estimatePose(boxSquare(box)), signal);
     if (!poses) throw new UserError(`the box ${box} leaves nothing to see of the picture; fix it`);
     const [pose] = poses;
@@ -110,8 +112,6 @@ async function look(searched, signal) {
 function showFound(result) {
   found = result;
   stage.pose = found?.pose ?? null;
-  if (!found || found.way === "search") stage.box = null;
-  if (found?.box) stage.box = found.box;
   stage.draw();
   find("result").hidden = !found;
   if (!found) return;
@@ -143,6 +143,7 @@ function toggleCamera() {
 function showCamera() {
   showFound(null);
   photo = null;
+  find("box").value = "";
   stage.showVideo();
   find("search").disabled = find("box").disabled = true;
   find("camera").textContent = "Stop the camera";
