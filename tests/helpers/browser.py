@@ -61,13 +61,16 @@ class Browser:
         flags += [f"--use-file-for-fake-video-capture={camera}"] if camera else []
         self._process, self._to, self._from = _start([CHROMIUM, *flags, "about:blank"])
         self._session = None
+        self.call(
+            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads),
+            eventsEnabled=True,
+        )  # fmt: skip
         targets = self.call("Target.getTargets")["targetInfos"]
         (page,) = (target["targetId"] for target in targets if target["type"] == "page")
         attached = self.call("Target.attachToTarget", targetId=page, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "DOM", "Log"):
             self.call(f"{domain}.enable")
-        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads))
 
     def close(self):
         """End it."""
@@ -142,9 +145,9 @@ class Browser:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
-    def wait(self, script, seconds=SECONDS):
+    def wait(self, script):
         """The value of a script as soon as it is true."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + SECONDS
         while not (value := self.run(script)):
             assert time.monotonic() < end, f"{script} is {value!r}"
             time.sleep(0.1)
@@ -154,12 +157,11 @@ class Browser:
         """What an element says."""
         return self.run(f"document.querySelector({selector!r}).textContent")
 
-    def wait_for(self, selector, part, seconds=SECONDS):
+    def wait_for(self, selector, part):
         """What an element says as soon as `part` is in it."""
         element = f"document.querySelector({selector!r})"
-        return self.wait(
-            f"{element}.textContent.includes({json.dumps(part)}) && {element}.textContent", seconds
-        )
+        has_part = f"{element}.textContent.includes({json.dumps(part)})"
+        return self.wait(f"{has_part} && {element}.textContent")
 
     def choose_files(self, selector, *paths):
         """Choose files in a file input."""
