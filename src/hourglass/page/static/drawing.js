@@ -90,14 +90,15 @@ export function drawSticker(canvas, pose) {
   const radius = 0.036 * STICKER_SIZE;
   const [dark, white] = [0.2 * radius, 0.6 * radius]; // widths of the outlines
   const points = fitPoints(pose.keypoints, radius + white + 0.03 * STICKER_SIZE);
+  const bones = ORDER.filter((bone) => !BONES[bone].includes(HEAD));
   const parts = ["middle", "right", "left"].map((side) =>
-    boneLines(ORDER.filter((bone) => BONE_SIDES[bone] === side), points, radius));
+    boneLines(bones.filter((bone) => BONE_SIDES[bone] === side), points, radius));
   parts[0].push(headCircle(points, radius));
   for (const line of parts.flat()) paintLine(context, line, white, "white");
   for (const part of parts) paintLines(context, part, dark);
 }
 
-/** A line of no length: a circle about the head. */
+/** The head: a line of no length, which is a circle, in the place of its bone. */
 function headCircle(points, radius) {
   const [neck, head] = [points[NECK], points[HEAD]];
   const middle = [0, 1].map((axis) => (neck[axis] + head[axis]) / 2);
