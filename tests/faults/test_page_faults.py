@@ -213,7 +213,7 @@ def test_bad_pictures_are_one_line_and_the_page_goes_on(page, tmp_path):
     for text in ("", "1,2,3", "1,2,0,4", "a,b,c,d", "1,2,3,1e9", "1,,3,4"):
         page.run(f"document.querySelector('#box').value = {text!r}")
         page.run("document.querySelector('#box-form').requestSubmit()")
-        assert "is no box x,y,width,height" in page.text("#message")
+        page.wait_for("#message", f"{text} is no box x,y,width,height")
     page.run("document.querySelector('#box').value = '9000,9000,50,50'")
     page.run("document.querySelector('#box-form').requestSubmit()")
     page.wait_for("#message", "leaves nothing to see of the picture; fix it")

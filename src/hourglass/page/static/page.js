@@ -15,7 +15,7 @@ const find = (id) => document.getElementById(id);
 const video = find("video");
 const stage = new Stage({
   element: find("stage"), picture: find("picture"), video, overlay: find("overlay"),
-  onBox: (box) => lookInBox(box), onChange: (box) => { find("box").value = box.join(","); },
+  onBox: (box) => start((signal) => searchBox(box, signal)), onChange: (box) => { find("box").value = box.join(","); },
 });
 const LOADING = "Loading the network …";
 let photo = null; // {name, picture}
@@ -89,15 +89,13 @@ async function search(signal) {
 }
 
 /** Find the joints of the person in a box. */
-function lookInBox(box) {
-  start(async (signal) => {
-    stage.box = box;
-    const poses = await look(estimatePose(boxSquare(box)), signal);
-    if (!poses) throw new UserError(`the box ${box} leaves nothing to see of the picture; fix it`);
-    const [pose] = poses;
-    showFound({ way: "box", box, pose });
-    say(`The person in the box, score ${pose.score.toFixed(2)}.`);
-  });
+async function searchBox(box, signal) {
+  stage.box = box;
+  const poses = await look(estimatePose(boxSquare(box)), signal);
+  if (!poses) throw new UserError(`the box ${box} leaves nothing to see of the picture; fix it`);
+  const [pose] = poses;
+  showFound({ way: "box", box, pose });
+  say(`The person in the box, score ${pose.score.toFixed(2)}.`);
 }
 
 async function look(searched, signal) {
@@ -182,11 +180,7 @@ function parseBox(text) {
 
 function typeBox(event) {
   event.preventDefault();
-  try {
-    lookInBox(parseBox(find("box").value));
-  } catch (error) {
-    say(explain(error), true);
-  }
+  start(async (signal) => searchBox(parseBox(find("box").value), signal));
 }
 
 const stem = () => photo.name.replace(/\.[^.]*$/, "") || photo.name;
