@@ -14,7 +14,7 @@ GPU_WHEEL := .venv-gpu
 # Tests at a time. Each takes a gigabyte.
 WORKERS := 2
 
-.PHONY: help setup demo test faults lint repro bench field gpu-check clean lock
+.PHONY: help setup demo test page-test faults lint repro bench field gpu-check clean lock
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -35,6 +35,9 @@ demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 
 test: setup ## all tests but the slow ones; WORKERS=2: so many at a time
 	pytest --numprocesses $(WORKERS) --dist loadfile
+
+page-test: setup ## `hourglass page` in Chromium without a window (needs npm, chromium)
+	pytest tests/page tests/faults/test_page_faults.py -m browser -rs
 
 faults: setup ## every fault and bad input; TABLE=docs/faults.md writes the table
 	pytest tests/faults -m "slow or not slow" $(if $(TABLE),--faults-table "$(TABLE)")
@@ -63,7 +66,7 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 	@touch $@
 
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
-	rm -rf build $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses dvc_plots data/annotations \
+	rm -rf build page $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses dvc_plots data/annotations \
 		data/tfrecords data/.stretches models/*.keras models/*.onnx reports/figures reports/predictions.json reports/index.html))
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 

@@ -5,16 +5,12 @@ licence. Source: Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tr
 landmarks: https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker.
 """
 
-import os
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from hourglass.errors import UserError, one_line, silent_stderr
-from hourglass.files import atomic_path
+from hourglass.page.npm import cache_folder, fetch_files
 from hourglass.skeleton import JOINTS, NUM_JOINTS
 
 PACKAGE = "@mediapipe/pose@0.5.1675469404"
@@ -122,41 +118,12 @@ def find_networks(folder=None):
     Raises:
         UserError: the folder lacks one, or npm does not work.
     """
-    where = Path(folder or cache_folder())
+    where = Path(folder or cache_folder("blazepose"))
     paths = {size: where / f"pose_landmark_{size}.tflite" for size in SIZES}
     if not folder and not all(path.is_file() for path in paths.values()):
-        fetch_networks(paths.values())
+        members = {path.name: path for path in paths.values()}
+        fetch_files(PACKAGE, members, "or name a folder of them: make field BLAZEPOSE=DIR")
     for path in paths.values():
         if not path.is_file():
             raise UserError(f"{path}: missing; it is in npm's package {PACKAGE}")
     return paths
-
-
-def cache_folder():
-    """Where what npm has fetched is kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "hourglass/blazepose")
-
-
-def fetch_networks(paths):
-    """Write the files of these names out of npm's package."""
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(pack_package(folder)) as package:
-        for path in paths:
-            data = package.extractfile(f"package/{path.name}").read()
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(data)
-
-
-def pack_package(folder):
-    """Have npm fetch its package into a folder, held against the registry's sum: the path."""
-    advice = "or name a folder of the .tflite files: make field BLAZEPOSE=DIR"
-    command = ["npm", "pack", "--silent", PACKAGE]
-    try:
-        done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise UserError(
-            f"npm, which fetches BlazePose, is not here: install it, {advice}"
-        ) from None
-    if done.returncode:
-        reason = one_line(done.stderr)[:200]
-        raise UserError(f"npm could not fetch {PACKAGE}: {reason}; repeat, {advice}")
-    return Path(folder, done.stdout.split()[-1])

@@ -234,3 +234,75 @@ def hourglass(run_command, monkeypatch, model_file, make_predictor):
         return run_command("predict", *arguments, *(["--model", model] if model else []))
 
     return run
+
+
+@pytest.fixture
+def fake_npm(tmp_path, monkeypatch):
+    """Make an `npm` of a shell script; the only program there is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "bin").mkdir()
+
+    def make(script):
+        npm = tmp_path / "bin" / "npm"
+        npm.write_text(f"#!/bin/sh\n{script}\n")
+        npm.chmod(0o755)
+
+    return make
+
+
+@pytest.fixture
+def small_runtime(tmp_path, monkeypatch):
+    """A folder of files that stand for onnxruntime-web's, with checksums of their own."""
+    from hourglass.files import file_digest
+    from hourglass.page import runtime
+
+    folder = tmp_path / "runtime"
+    folder.mkdir()
+    for name in runtime.FILES:
+        (folder / name).write_text(f"// {name}")
+        monkeypatch.setitem(runtime.FILES, name, file_digest(folder / name))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page_folder(tmp_path_factory):
+    """What `hourglass page` makes of the shipped network; npm fetches what it runs on, once."""
+    from hourglass.errors import UserError
+    from hourglass.page.building import build_page
+    from hourglass.shipped import shipped_network
+
+    folder = tmp_path_factory.mktemp("page") / "page"
+    try:
+        build_page(shipped_network(), folder)
+    except UserError as error:
+        pytest.skip(f"no runtime of the page: {error}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser(page_folder, tmp_path_factory):
+    """A `browser.Browser` beside a server of the page, `address`; the camera shows a photograph."""
+    from helpers.browser import CHROMIUM, Browser, serve_folder
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: `apt install chromium`")
+    folder = tmp_path_factory.mktemp("browser")
+    camera = folder / "camera.mjpeg"  # JPEG files one after the other
+    camera.write_bytes(4 * (ROOT / "docs/walking.jpg").read_bytes())
+    with serve_folder(page_folder) as address:
+        started = Browser(folder, camera)
+        started.address = address
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser):
+    """The browser with the page newly open; no script may fail, nothing leave this machine."""
+    browser.events.clear()
+    browser.resize(1200, 900)
+    browser.open_page()
+    yield browser
+    assert browser.errors() == []
+    assert all(url.startswith(("blob:", browser.address)) for url in browser.requests())

@@ -10,14 +10,14 @@ from hourglass.prediction.people import THRESHOLD
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["predict"], ["sticker"], ["fly"], ["export", "--half=1"]]
+    "arguments", [[], ["predict"], ["sticker"], ["fly"], ["export", "--half=1"], ["page", "x"]]
 )
 def test_wrong_usage_is_explained(arguments, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["hourglass", *arguments])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 1
-    line = r"error: .*; `hourglass( predict| sticker| export)? --help` says more\n"
+    line = r"error: .*; `hourglass( predict| sticker| export| page)? --help` says more\n"
     assert re.fullmatch(line, capsys.readouterr().err)
 
 
@@ -34,6 +34,7 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
         ("predict", ("1", str(THRESHOLD), "poses", "use both")),
         ("sticker", ("1", str(THRESHOLD), "stickers", "all three", "0")),
         ("export", ("onnx", "use both")),
+        ("page", ("page", "npm fetches them, once")),
     ],
 )
 def test_help_loads_no_tensorflow(command, defaults):

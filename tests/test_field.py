@@ -114,21 +114,6 @@ def test_without_its_interpreter_what_to_install_is_said(blazepose, monkeypatch)
         blazepose.open_interpreter("a.tflite")
 
 
-@pytest.fixture
-def fake_npm(tmp_path, monkeypatch):
-    """Make an `npm` of a shell script; the only program there is."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    (tmp_path / "bin").mkdir()
-
-    def make(script):
-        npm = tmp_path / "bin" / "npm"
-        npm.write_text(f"#!/bin/sh\n{script}\n")
-        npm.chmod(0o755)
-
-    return make
-
-
 def test_npm_fetches_it_once(blazepose, fake_npm, tmp_path):
     with tarfile.open(tmp_path / "pose.tgz", "w:gz") as package:
         for size in blazepose.SIZES:

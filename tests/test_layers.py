@@ -26,7 +26,8 @@ FOLDERS = {
     "video": {"prediction", "records"},
     "bulk": {"prediction", "video"},
     "stickers": {"prediction", "records", "synthetic", "video"},
-    "commands": {"bulk", "cluster", "exports", "prediction", "stickers", "video"},
+    "page": {"prediction", "video"},
+    "commands": {"bulk", "cluster", "exports", "page", "prediction", "stickers", "video"},
 }
 # The modules at the root, bottom up; only what users call, the last two, imports from the folders.
 ROOT_MODULES = [

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from hourglass.files import file_digest
 from hourglass.network.hourglass import build_hourglass
 from hourglass.network.origins import read_trained_on
 from hourglass.network.storage import load_network
+from hourglass.page.building import STATIC
 from hourglass.params import load_params
 from hourglass.prediction.keras_finder import load_predictor
 from hourglass.prediction.onnx_finder import OnnxFinder
@@ -100,7 +102,7 @@ def test_the_readmes_scores_are_those_of_the_pipeline():
     assert line[-9:] == pytest.approx([*groups, *totals], abs=0.051)
 
 
-def test_an_installation_has_the_network_and_its_card(tmp_path):
+def test_an_installation_has_the_network_its_card_and_the_page(tmp_path):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "photographs.*")
@@ -113,7 +115,9 @@ def test_an_installation_has_the_network_and_its_card(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if "/shipped/" in name}
+        static = {Path(name).name for name in archive.namelist() if "/page/static/" in name}
         assert all(archive.read(f"hourglass/shipped/{name}") == b"weights" for name in NETWORKS)
     assert names == {
         f"hourglass/shipped/{name}" for name in ("__init__.py", "MODEL_CARD.md", *NETWORKS)
     }
+    assert static == {path.name for path in STATIC.iterdir()}

@@ -15,7 +15,8 @@ The folders, in the order of the pipeline; each says in its `__init__` what it o
     video             clips and cameras, people followed through them    the command
     bulk              very many photographs, in parts                    the command
     stickers          stickers for chats, of photographs and clips       the command
-    commands          what `predict`, `sticker` and `export` do          the command
+    page              a web page that finds joints in the browser        the command
+    commands          what `predict`, `sticker`, `page`, `export` do     the command
     shipped           the network for photographs that comes with it     the command, the API
 
 At the root: `api` (for programs: `from hourglass import JOINTS, draw, load`), `cli` (the command),

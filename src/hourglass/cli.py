@@ -1,9 +1,9 @@
-"""The `hourglass` command: `hourglass predict photo.jpg [clip.mp4 ...]`, `sticker`, `export`."""
+"""The `hourglass` command: `predict photo.jpg [clip.mp4 ...]`, `sticker`, `page`, `export`."""
 
 import sys
 from importlib import metadata
 
-from hourglass.commands import export, predict, sticker
+from hourglass.commands import export, page, predict, sticker
 from hourglass.commands.arguments import join_box
 from hourglass.commands.messages import show_path
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
@@ -26,7 +26,7 @@ def make_parser():
     parser = ArgumentParser(prog="hourglass", description="Human poses on photographs.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {find_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (predict, sticker, export):
+    for command in (predict, sticker, page, export):
         command.add_command(commands)
     return parser
 

@@ -1,1 +1,1 @@
-"""What `hourglass predict`, `sticker` and `export` do: options, files in and out, messages."""
+"""What `hourglass predict`, `sticker`, `page` and `export` do: options, files, messages."""

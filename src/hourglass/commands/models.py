@@ -26,9 +26,9 @@ def find_model():
     return path
 
 
-def warn_of_drawings(path, finder):
+def warn_of_drawings(path, trained_on):
     """Warn on stderr of a network, in `path`, that has seen no photograph."""
-    if finder.trained_on == "synthetic":
+    if trained_on == "synthetic":
         print(
             f"warning: {show_path(path)} was trained on drawn figures alone: on photographs "
             "neither its joints nor its scores mean anything",

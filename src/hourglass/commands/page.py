@@ -1,0 +1,40 @@
+"""`hourglass page`: a folder that makes a web page of a network."""
+
+from pathlib import Path
+
+from hourglass.commands.messages import show_path
+from hourglass.commands.models import MODEL, find_model, warn_of_drawings
+from hourglass.page.building import build_page
+from hourglass.page.runtime import PACKAGE
+
+
+def add_command(commands):
+    """Add `hourglass page` to the subparsers of the command."""
+    text = "write a web page that finds joints in the browser"
+    parser = commands.add_parser(
+        "page", help=text, description=f"{text[0].upper()}{text[1:]}: a folder for any web server; "
+        "no picture leaves the browser.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, default=Path("page"), metavar="DIR",
+        help="the folder to write (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE",
+        help="the network: what `hourglass export` wrote, .onnx, or the .keras file beside it "
+        f"(default: {MODEL}, else the shipped one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--runtime", type=Path, metavar="DIR",
+        help=f"the folder of {PACKAGE}'s files (default: npm fetches them, once)",
+    )  # fmt: skip
+    parser.set_defaults(run=run_page)
+
+
+def run_page(options):
+    """Write the page's folder."""
+    model = options.model or find_model()
+    about = build_page(model, options.out, options.runtime)
+    warn_of_drawings(model, about["trained_on"])
+    out = show_path(options.out)
+    print(f"{out}: `python -m http.server --directory {out}` shows it at http://localhost:8000")

@@ -1,0 +1,2 @@
+/** What the person at the page can mend. Its text is one line: which file, what is wrong, what to do. */
+export class UserError extends Error {}
