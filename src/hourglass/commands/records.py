@@ -41,7 +41,7 @@ def run_records(options, request):
     model = options.model or find_model()
     # Opened on a cluster too: here a network of no use is one line at once.
     finder = open_finder(model, not options.no_flip_test, MANY)
-    warn_of_drawings(model, finder)
+    warn_of_drawings(model, finder.trained_on)
     options.out.mkdir(parents=True, exist_ok=True)
     plan = Plan(
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),

@@ -41,7 +41,7 @@ def run_sticker(options):
         load_clips()  # before anything is written
     model = options.model or find_model()
     finder = open_finder(model, not options.no_flip_test, len(photos) * request.num_views)
-    warn_of_drawings(model, finder)
+    warn_of_drawings(model, finder.trained_on)
     options.out.mkdir(parents=True, exist_ok=True)
     write = functools.partial(write_stickers, styles=styles)
     photo_results = predict_files(finder, photos, request, write)
