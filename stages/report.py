@@ -3,7 +3,7 @@
 reads   data/annotations, data/tfrecords/rejects.csv, models/hourglass.keras, reports/metrics.json,
         reports/plots/history.csv, reports/plots/pckh_curve.csv, reports/figures
 writes  reports/index.html
-params  all but where files lie and the cluster
+params  data.dataset, data.synthetic, parse, shard, model, train, predict, report
 """
 
 from hourglass.errors import exit_on_user_error, stage_parser

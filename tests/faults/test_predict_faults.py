@@ -380,7 +380,10 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_picture(hourglass):
     code, out, err = hourglass("photo.jpg")
     assert (code, out, len(err)) == (1, [], 1)
     assert "photo.png: No space left on device" in err[0]
-    assert find_targets() == set()
+    # The record is whole, and tells the next run that the picture is its own.
+    assert find_targets() == {"photo"}
+    Path("poses/.photo.png.tmp").unlink(missing_ok=True)
+    assert hourglass("photo.jpg")[0] == 0
 
 
 def test_an_interrupt_leaves_whole_files_alone(tmp_path, model_file):

@@ -106,12 +106,12 @@ def test_a_whole_picture_is_letterboxed_not_squashed():
     assert (pictures[:15] == 0).all() and (pictures[49:] == 0).all()
 
 
-def test_around_a_box_there_is_a_quarter_more():
+def test_around_a_box_there_is_the_margin_of_training():
     predictor = make_predictor()
     ramp = np.tile(np.arange(256, dtype=np.uint8), (120, 1))  # as bright as x
     predict_photo(predictor, encode(Image.fromarray(ramp)), Request("box", (100, 40, 80, 30)))
     shown = np.asarray(predictor.network.seen[0])[0, SIZE // 2, :, 0]
-    np.testing.assert_allclose(shown[[0, -1]], [140 - 50, 140 + 50], atol=1.5)
+    np.testing.assert_allclose(shown[[0, -1]], [139.5 - 55, 139.5 + 55], atol=1.5)
 
 
 def test_exif_orientation_is_applied():

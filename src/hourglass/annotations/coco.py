@@ -36,6 +36,6 @@ def read_coco_person(person):
         "image": person.image,
         "joints": (joints[:, :2] + 1).tolist(),
         "joints_vis": joints[:, 2].tolist(),
-        "center": [x + 1, y + 1 - geometry.CENTER_SHIFT * scale],
+        "center": [float(x) + 1, float(y) + 1 - geometry.CENTER_SHIFT * scale],
         "scale": scale,
     }

@@ -17,7 +17,7 @@ import numpy as np
 
 from hourglass import geometry
 
-THRESHOLD = 0.35  # a pose of a lower score is nobody
+THRESHOLD = 0.44  # a pose of a lower score is nobody; chosen for the shipped network (box_free.py)
 # Two poses are one person's where their boxes overlap by more, intersection over union, or more
 # joints of one name lie in one place, to a part of the surer one's longer side.
 MAX_OVERLAP = 0.3

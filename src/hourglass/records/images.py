@@ -13,9 +13,6 @@ from hourglass.errors import UserError
 
 # Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
 MAX_PIXELS = 100_000_000
-# How files of HEIF, and of AVIF, which Pillow reads, name themselves: pictures in MP4's form.
-HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-AVIF_BRANDS = {b"avif", b"avis"}
 OUTSIDE = "the person lies outside the picture: fix center or scale"
 # What Pillow's decoders raise on files that are not what they claim to be.
 _DECODE_ERRORS = (
@@ -82,7 +79,7 @@ def _decode_errors(data):
 
 def _explain_unknown(data):
     """Why Pillow knows no picture of these bytes."""
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+    if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):  # HEIF's brands
         return "HEIC, a camera's form that is not read here; save it as JPEG"
     return "not a picture" if data else "empty file"
 

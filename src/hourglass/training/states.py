@@ -80,7 +80,8 @@ def state_key(params, data_digest, devices):
     # All code that was loaded can change the numbers; a package's own file only says what it owns.
     modules = [sys.modules[name] for name in sorted(sys.modules) if name.startswith("hourglass.")]
     files = [module.__file__ for module in modules if not hasattr(module, "__path__")]
-    files.append(sys.modules["__main__"].__file__)  # the stage
+    if program := getattr(sys.modules["__main__"], "__file__", None):
+        files.append(program)  # the stage
     if start := find_start(params.train.init_weights):
         files.append(start)
     # Another number of devices, or another release, sums in another order.

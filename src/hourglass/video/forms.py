@@ -5,8 +5,6 @@ import re
 
 from PIL import Image
 
-from hourglass.records.images import AVIF_BRANDS, HEIF_BRANDS
-
 # (where, bytes) of the containers that `frames.FORMATS` reads; any pair of a line that fits.
 _SIGNATURES = (
     (4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip"),  # MP4, MOV
@@ -20,6 +18,10 @@ _SIGNATURES = (
     (0, b"\x06\x0e\x2b\x34"),  # MXF
 )  # fmt: skip
 _TRANSPORT = ((0, 188), (4, 192))  # MPEG-TS, M2TS: where a packet's sync byte is, bytes a packet
+# HEIF and AVIF: pictures in MP4's form.
+_PICTURE_BRANDS = {
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis",
+}  # fmt: skip
 
 
 def is_clip(path):
@@ -43,7 +45,7 @@ def is_camera(path):
 
 
 def _is_container(head):
-    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS | AVIF_BRANDS:
+    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
         return False
     if any(head.startswith(mark, place) for place, mark in _SIGNATURES):
         return True
