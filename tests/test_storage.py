@@ -1,4 +1,4 @@
-"""Two machines share data and a network by an S3-like storage, as the README says."""
+"""Two machines share data and a network by an S3-like storage, as docs/sharing.md says."""
 
 import shutil
 import sys
@@ -29,10 +29,10 @@ def pulled_project(pushed_project, tmp_path_factory):
     return project
 
 
-def test_the_readme_has_these_commands():
-    readme = (ROOT / "README.md").read_text()
+def test_the_docs_have_these_commands():
+    text = (ROOT / "docs/sharing.md").read_text()
     for command in (*REMOTE_COMMANDS, PUSH, PULL):
-        assert f"\n    {command}" in readme
+        assert f"\n    {command}" in text
 
 
 def test_all_that_dvc_keeps_goes_up_and_comes_down(pushed_project, pulled_project, bucket):

@@ -169,7 +169,7 @@ def test_a_damaged_object_is_no_file_and_heals(
 ):
     bucket.put(network_key, DAMAGE[damage](bucket.get(network_key)))
     assert_pulls_all_but_the_network(machine, pushed_project)
-    bucket.delete(network_key)  # as the README says: a push looks for names alone
+    bucket.delete(network_key)  # as docs/sharing.md says: a push looks for names alone
     ask_dvc(pushed_project, "push")
     assert_pulls_all(machine, pushed_project)
 

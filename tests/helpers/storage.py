@@ -23,7 +23,7 @@ ACCOUNT = {
 SHIPPED = ROOT / "src/hourglass/shipped"
 MODEL = "models/hourglass.keras"
 PREFIX = "hourglass/files/md5"
-REMOTE_COMMANDS = (  # the README's
+REMOTE_COMMANDS = (  # those of docs/sharing.md
     "dvc remote add --default storage s3://bucket/hourglass",
     "dvc remote modify storage verify true",
 )
@@ -88,7 +88,7 @@ def make_finished_project(root):
 
 
 def add_remote(project, url):
-    """The bucket as the project's remote, as the README adds it, and what git is to know."""
+    """The bucket as the project's remote, as the documentation adds it, and what git is to know."""
     for command in REMOTE_COMMANDS:
         run(project, *command.split())
     run(project, "dvc", "remote", "modify", "storage", "endpointurl", url)

@@ -55,8 +55,8 @@ def test_it_reports_to_nobody(onnx_file, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_lines_of_the_readme_find_the_same(tmp_path, monkeypatch, onnx_file, finder, capsys):
-    text = (ROOT / "README.md").read_text().partition("### Without this package")[2]
+def test_the_lines_of_the_docs_find_the_same(tmp_path, monkeypatch, onnx_file, finder, capsys):
+    text = (ROOT / "docs/commands.md").read_text().partition("## Without this package")[2]
     section = text.partition("are enough then:")[2].partition("\n##")[0]
     lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
     assert len(lines) >= 10 and not any("hourglass " in line for line in lines)
