@@ -12,7 +12,14 @@ from helpers.archives import names_in
 from helpers.processes import environment, run_python
 from hourglass import files
 from hourglass.errors import UserError
-from hourglass.files import atomic_path, check_free_space, exclusive_lock, write_json, write_text
+from hourglass.files import (
+    atomic_folder,
+    atomic_path,
+    check_free_space,
+    exclusive_lock,
+    write_json,
+    write_text,
+)
 
 # --- atomic_path
 
@@ -112,6 +119,28 @@ def test_text_is_utf_8_in_any_locale(tmp_path):
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     run_python("-c", code, cwd=tmp_path, check=True, **plain)
     assert (tmp_path / "a.txt").read_bytes() == "ü→\n".encode()
+
+
+# --- atomic_folder
+
+
+def test_a_folder_takes_the_place_of_the_one_before(tmp_path):
+    path = tmp_path / "parent/folder"
+    for name in ("first", "second"):
+        with atomic_folder(path) as temporary:
+            (temporary / name).touch()
+        assert [found.name for found in path.iterdir()] == [name]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_fails_leaves_the_one_before(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / ".folder.tmp").mkdir()
+    (tmp_path / ".folder.tmp/left").touch()  # by a killed process
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "folder") as temporary:
+        assert not list(temporary.iterdir())
+        raise ZeroDivisionError
+    assert [found.name for found in tmp_path.iterdir()] == ["folder"]
 
 
 # --- check_free_space

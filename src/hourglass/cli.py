@@ -4,8 +4,8 @@ import sys
 from importlib import metadata
 
 from hourglass.commands import export, page, predict, sticker
-from hourglass.commands.arguments import join_box
 from hourglass.commands.messages import show_path
+from hourglass.commands.persons import join_box
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 
 

@@ -46,6 +46,28 @@ def atomic_path(path, scratch=None):
 
 
 @contextlib.contextmanager
+def atomic_folder(path):
+    """Yield a new folder beside `path`; on success it takes its place, whatever is there.
+
+    On an exception the new folder is removed and `path` is left as it was.
+    """
+    path = Path(path).resolve()  # "." has no name, a link keeps its place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = (path.with_name(f".{path.name}.{kind}") for kind in ("tmp", "old"))
+    for folder in (temporary, old):  # left by a killed process
+        shutil.rmtree(folder, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def scratch_folder(path):
     """Yield a new folder below `path`; both are removed at the end.
 

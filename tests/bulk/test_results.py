@@ -8,7 +8,7 @@ from helpers.fake_finders import BrightestFinder
 from hourglass.bulk import plans, results
 from hourglass.bulk.parts import part_path, predict_part
 from hourglass.errors import UserError
-from hourglass.prediction.photos import COORDINATES
+from hourglass.prediction.writing import COORDINATES
 from hourglass.skeleton import JOINTS
 
 

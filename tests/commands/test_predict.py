@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.paths import ROOT
 from hourglass.commands import models
 from hourglass.network.origins import ABOUT_MEMBER
 from hourglass.network.storage import save_network
 from hourglass.prediction.people import THRESHOLD
-from hourglass.prediction.photos import COORDINATES
+from hourglass.prediction.writing import COORDINATES
 from hourglass.skeleton import JOINTS
 
 
@@ -208,6 +209,17 @@ def test_where_nothing_was_trained_the_shipped_network_is_taken_and_named(
     assert line == (
         "note: no models/hourglass.keras here; using the shipped network (photographs of sports, "
         "Leeds Sports Pose Extended; for research use only)"
+    )
+
+
+def test_a_network_that_was_not_pulled_yet_is_told_of(hourglass, model_file, monkeypatch):
+    save_picture(Path("photo.jpg"))
+    shutil.copy(ROOT / "demo/dvc.lock", "dvc.lock")
+    monkeypatch.setattr(models, "shipped_network", lambda: model_file)
+    _, _, (line,) = hourglass("photo.jpg", model=None)
+    assert line.startswith(
+        "note: no models/hourglass.keras here (`dvc pull` or `dvc repro` brings the one of "
+        "dvc.lock); using the shipped network"
     )
 
 

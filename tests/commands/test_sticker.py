@@ -8,7 +8,7 @@ from PIL import Image
 from helpers.clips import bars, write_clip
 from helpers.messengers import check_telegram, check_whatsapp
 from helpers.people import StandingFinder
-from hourglass.commands import arguments, sticker
+from hourglass.commands import models, sticker
 
 PLACE = (60, 60)
 
@@ -16,7 +16,7 @@ PLACE = (60, 60)
 @pytest.fixture
 def make_stickers(run_command, monkeypatch):
     """Run `hourglass sticker` with a finder that sees somebody in every white bar."""
-    monkeypatch.setattr(sticker, "open_finder", lambda *_: StandingFinder())
+    monkeypatch.setattr(models, "open_finder", lambda *_: StandingFinder())
     return lambda *arguments: run_command("sticker", *arguments, "--model", "any.keras")
 
 
@@ -75,4 +75,4 @@ def test_the_same_photograph_gives_the_same_bytes_again(make_stickers):
 
 @pytest.mark.parametrize("text", ["0", "1.5", "7200"])
 def test_a_start_is_a_number_of_seconds(text):
-    assert arguments.parse_start(text) == pytest.approx(np.float64(text))
+    assert sticker.parse_start(text) == pytest.approx(np.float64(text))

@@ -19,7 +19,7 @@ from helpers.processes import environment, run_python
 from helpers.stages import files_below
 from hourglass import files
 from hourglass.bulk import parts, plans
-from hourglass.commands import records
+from hourglass.commands import models, records
 
 RESULTS = ["pictures.txt", "plan.json", "poses.jsonl", "rejects.csv"]
 
@@ -29,7 +29,7 @@ def predict(run_command, monkeypatch):
     """Run `hourglass predict --records` with a fake network, in parts of four pictures."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(plans, "PART_SIZE", 4)
-    monkeypatch.setattr(records, "open_finder", lambda *_: BrightestFinder())
+    monkeypatch.setattr(models, "open_finder", lambda *_: BrightestFinder())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
     Path("net.keras").write_text("a network")
     save_dots(Path("in"), 6)

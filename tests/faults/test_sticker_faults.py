@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers.clips import bars, write_clip
 from helpers.people import StandingFinder
-from hourglass.commands import sticker
+from hourglass.commands import models
 from hourglass.stickers import encoding
 
 FIGURE = ("--whole", "--style", "figure")
@@ -18,7 +18,7 @@ FIGURE = ("--whole", "--style", "figure")
 @pytest.fixture
 def make_stickers(run_command, monkeypatch):
     """Run `hourglass sticker` with a finder that sees somebody in every white bar."""
-    monkeypatch.setattr(sticker, "open_finder", lambda *_: StandingFinder())
+    monkeypatch.setattr(models, "open_finder", lambda *_: StandingFinder())
     return lambda *arguments: run_command("sticker", *arguments, "--model", "any.keras")
 
 
@@ -155,7 +155,7 @@ def test_somebody_outside_of_the_photograph_is_one_line(make_stickers, monkeypat
             keypoints, scores = super().__call__(views)
             return keypoints + 10_000, scores
 
-    monkeypatch.setattr(sticker, "open_finder", lambda *_: Astray())
+    monkeypatch.setattr(models, "open_finder", lambda *_: Astray())
     save_photo()
     code, out, (line,) = make_stickers("a.png", "--whole", "--style", "cutout")
     assert (code, out, outputs()) == (1, [], [])
@@ -178,7 +178,7 @@ def test_joints_all_in_one_place_make_a_sticker(make_stickers, monkeypatch):
             keypoints, scores = super().__call__(views)
             return np.full_like(keypoints, 30.0), scores * 0
 
-    monkeypatch.setattr(sticker, "open_finder", lambda *_: Point())
+    monkeypatch.setattr(models, "open_finder", lambda *_: Point())
     save_photo()
     code, out, err = make_stickers("a.png", "--whole")
     assert (code, len(out), err) == (0, 1, []) and len(outputs()) == 6

@@ -19,3 +19,17 @@ class BrightestFinder:
         y, x = np.divmod(grey.argmax(axis=1), self.size)
         joints = np.stack([x[:, None] + np.arange(16), np.tile(y[:, None], 16)], axis=-1)
         return joints.astype(np.float32), np.tile(grey.max(axis=1)[:, None] / 765, 16)
+
+
+class EverywhereFinder:
+    """Sees one person in every view, in its middle half, as sure as it is told to be."""
+
+    size = 64
+    batch_size = 16
+
+    def __init__(self, score):
+        self.score = score
+
+    def __call__(self, views):
+        row = np.linspace(self.size / 4, 3 * self.size / 4, 16)[:, None]
+        return row * np.ones((len(views), 1, 2)), np.full((len(views), 16), self.score)

@@ -13,7 +13,7 @@ import sys
 from helpers.fake_finders import BrightestFinder
 from hourglass import cli
 from hourglass.bulk import plans
-from hourglass.commands import records
+from hourglass.commands import models, records
 
 plans.PART_SIZE = 4
 STEPS = ((os, "replace"), (os, "unlink"), (shutil, "rmtree"))  # what changes the folder's names
@@ -28,7 +28,7 @@ def run(out, kill_at=None, is_after=False):
     if not (child := os.fork()):
         if kill_at is not None:
             arm(itertools.count(), kill_at, is_after)
-        records.open_finder = lambda *_: BrightestFinder()
+        models.open_finder = lambda *_: BrightestFinder()
         records.importlib.util.find_spec = lambda name: None  # no pyarrow
         sys.argv = ["hourglass", "predict", "in", "--records", "--model", "net.keras", "--whole",
                     "--out", out]  # fmt: skip

@@ -12,7 +12,7 @@ import hourglass
 from helpers.paths import ROOT
 from helpers.pictures import STORED_AS, file_of
 from hourglass.page.settings import MAX_PIXELS
-from hourglass.prediction.photos import COORDINATES
+from hourglass.prediction.writing import COORDINATES
 from hourglass.shipped import shipped_network
 from hourglass.skeleton import JOINTS
 

@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 
@@ -5,22 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.fake_finders import EverywhereFinder
 from helpers.fake_networks import SIZE, make_predictor
 from hourglass.errors import UserError
 from hourglass.network.predictor import PosePredictor
 from hourglass.network.views import heatmap_to_input
-from hourglass.prediction import people
 from hourglass.prediction.keras_finder import BATCH_SIZE, KerasFinder
 from hourglass.prediction.looks import run_search
-from hourglass.prediction.photos import (
-    COORDINATES,
-    Request,
-    map_searched,
-    predict_files,
-    read_photo,
-)
+from hourglass.prediction.photos import Request, map_photos, read_photo
+from hourglass.prediction.writing import write_poses
 from hourglass.records.images import decode_image
-from hourglass.skeleton import JOINTS
 
 
 def encode(image, kind="PNG"):
@@ -33,7 +28,7 @@ WHOLE = Request("whole", threshold=None)
 
 
 def predict_photo(predictor, data, request=WHOLE):
-    """What `predict_files` does with a file, eagerly: picture, keypoints in its px, scores."""
+    """What becomes of a file, eagerly: picture, keypoints in its px, scores."""
     image, _ = decode_image(data)
 
     def find_joints(views):
@@ -169,7 +164,7 @@ def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_pat
         return photo.size
 
     files = [(path, None) for path in paths]
-    results = list(map_searched(describe, FakeFinder(0.25), files, WHOLE, num_threads=1))
+    results = list(map_photos(describe, EverywhereFinder(0.25), files, WHOLE, num_threads=1))
     assert str(results.pop(4)).startswith("cannot be read")
     assert results == sizes
 
@@ -198,13 +193,14 @@ def save_pictures(folder, number):
     return paths
 
 
-def read_record(target):
-    return json.loads(target.with_name(f"{target.name}.json").read_text())
+def predict_files(finder, files, request):
+    return map_photos(functools.partial(write_poses, request=request), finder, files, request)
 
 
 def read_joints(target):
     """The numbers of the first person: x, y, score of each joint."""
-    joints = read_record(target)["people"][0]["joints"]
+    record = json.loads(target.with_name(f"{target.name}.json").read_text())
+    joints = record["people"][0]["joints"]
     return np.array([[joint[key] for key in ("x", "y", "score")] for joint in joints.values()])
 
 
@@ -262,94 +258,3 @@ def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, f
     for given, _ in enumerate(predict_files(finder, files(), WHOLE), start=1):
         # A batch being read, one in the network, one being written.
         assert len(taken) <= given + 3 * BATCH_SIZE
-
-
-class FakeFinder:
-    """Sees one person in every view, in its middle half, as sure as it is told to be."""
-
-    size, batch_size = SIZE, 16
-
-    def __init__(self, score):
-        self.score = score
-
-    def __call__(self, views):
-        keypoints = np.linspace(SIZE / 4, 3 * SIZE / 4, 16)[:, None] * np.ones((len(views), 1, 2))
-        return keypoints, np.full((len(views), 16), self.score)
-
-
-def pose_at(left, top, score):
-    """A line of joints, 15 px to the right and 40 down."""
-    keypoints = np.linspace((left, top), (left + 15, top + 40), 16)
-    return people.Pose(keypoints, np.full(16, score), (0, 0, 60), score)
-
-
-@pytest.fixture
-def predict_one(tmp_path, monkeypatch):
-    """What is written of a grey picture of 80 x 60 px: the result, its record, its pixels.
-
-    A search finds the poses given.
-    """
-
-    def predict(request, *poses):
-        def find_people(size, number):
-            assert (size, number) == ((80, 60), request.num_people)
-            yield [people.whole_square(size)]
-            return list(poses)
-
-        monkeypatch.setattr(people, "find_people", find_people)
-        path, target = tmp_path / "photo.png", tmp_path / "out"
-        path.write_bytes(encode(Image.new("RGB", (80, 60), (90, 90, 90))))
-        (written,) = predict_files(FakeFinder(0.01), [(path, target)], request)
-        with Image.open(written.picture) as drawn:
-            return written, read_record(target), np.asarray(drawn)
-
-    return predict
-
-
-def test_whom_the_threshold_leaves_is_written_and_drawn(predict_one):
-    written, record, drawn = predict_one(Request(threshold=0.55), pose_at(20, 10, 0.6))
-    assert (written.scores, written.best) == ([0.6], 0.6)
-    (person,) = record["people"]
-    assert person["score"] == 0.6
-    assert list(person["joints"]) == list(JOINTS)
-    assert set(person["joints"]["pelvis"]) == {"x", "y", "score"}
-    assert (drawn != 90).any()
-
-
-def test_below_the_threshold_there_is_nobody(predict_one):
-    written, record, drawn = predict_one(Request(threshold=0.65), pose_at(20, 10, 0.6))
-    assert (written.scores, written.best) == ([], 0.6)
-    assert record["people"] == []
-    assert drawn.shape == (60, 80, 3) and (drawn == 90).all()
-
-
-@pytest.mark.parametrize("way", ["box", "whole"])
-def test_who_is_told_to_be_there_needs_no_score(predict_one, way):
-    written, record, drawn = predict_one(REQUESTS[way])
-    assert written.scores == pytest.approx([0.01])
-    assert len(record["people"]) == 1
-    assert (drawn != 90).any()
-
-
-@pytest.mark.parametrize(
-    ("way", "box"), [("search", None), ("box", [5, 10, 30, 25]), ("whole", None)]
-)
-def test_the_record_says_how_it_was_looked_and_in_what_coordinates(predict_one, way, box):
-    _, record, _ = predict_one(REQUESTS[way], pose_at(20, 10, 0.6))
-    assert list(record) == ["image", "coordinates", "way", "box", "people"]
-    assert record["image"].endswith("photo.png")
-    assert record["coordinates"] == COORDINATES
-    assert (record["way"], record["box"]) == (way, box)
-
-
-def test_every_person_is_written_and_drawn_the_surest_first(predict_one):
-    left, right, unsure = pose_at(5, 10, 0.9), pose_at(60, 10, 0.7), pose_at(35, 10, 0.4)
-    request = Request(num_people=3, threshold=0.5)
-    written, record, drawn = predict_one(request, left, right, unsure)
-    assert (written.scores, written.best) == ([0.9, 0.7], 0.9)
-    assert [person["score"] for person in record["people"]] == [0.9, 0.7]
-    joints = [[(joint["x"], joint["y"]) for joint in person["joints"].values()]
-              for person in record["people"]]  # fmt: skip
-    np.testing.assert_allclose(joints, [left.keypoints, right.keypoints], atol=0.005)
-    columns = (drawn != 90).any(axis=(0, 2))
-    assert columns[:25].any() and columns[55:].any() and not columns[30:50].any()

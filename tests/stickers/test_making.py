@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,7 +7,7 @@ from PIL import Image
 from helpers.clips import bars
 from helpers.messengers import check_telegram, check_whatsapp
 from hourglass.errors import UserError
-from hourglass.prediction.photos import Request, predict_files
+from hourglass.prediction.photos import Request, map_photos
 from hourglass.stickers import making
 from hourglass.stickers.making import name_sticker, write_stickers
 from hourglass.stickers.styles import STYLES
@@ -17,9 +19,8 @@ def make(finder, tmp_path, request, styles, *places):
     path = tmp_path / "a.png"
     Image.fromarray(bars((240, 120), *places)).save(path)
     files = [(path, tmp_path / "out" / "a")]
-    (result,) = predict_files(
-        finder, files, request, lambda photo, request: write_stickers(photo, request, styles)
-    )
+    write = functools.partial(write_stickers, request=request, styles=styles)
+    (result,) = map_photos(write, finder, files, request)
     return result
 
 

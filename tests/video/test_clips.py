@@ -9,7 +9,8 @@ import pytest
 from helpers.clips import BarFinder, bars, figures, read_clip, write_clip
 from hourglass.errors import UserError
 from hourglass.prediction.people import Pose
-from hourglass.prediction.photos import Request, describe_person
+from hourglass.prediction.photos import Request
+from hourglass.prediction.writing import describe_person
 from hourglass.skeleton import JOINTS
 from hourglass.video import clips, writing
 from hourglass.video.clips import AHEAD, draw_people, predict_camera, predict_clip

@@ -17,7 +17,8 @@ from pathlib import Path
 from hourglass.bulk.plans import PICTURES
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
-from hourglass.prediction.photos import describe_person, draw_poses, map_searched, read_photo
+from hourglass.prediction.photos import map_photos, read_photo
+from hourglass.prediction.writing import describe_person, draw_poses
 from hourglass.video.forms import is_clip
 
 PARTS, DRAWN = "parts", "drawn"
@@ -49,7 +50,7 @@ def predict_part(finder, plan, part, scratch, num_threads=None, advance=lambda: 
         for number, path in enumerate(paths)
     ]
     describe = functools.partial(describe_photo, plan=plan)
-    results = map_searched(describe, finder, files, plan.request, read_still, num_threads)
+    results = map_photos(describe, finder, files, plan.request, read_still, num_threads)
     with (
         contextlib.closing(results),
         atomic_path(part_path(plan, part), scratch) as temporary,

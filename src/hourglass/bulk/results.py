@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hourglass.bulk.parts import PARTS, read_part
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
-from hourglass.prediction.photos import COORDINATES
+from hourglass.prediction.writing import COORDINATES
 from hourglass.skeleton import JOINTS
 
 POSES, REJECTS = "poses.jsonl", "rejects.csv"

@@ -2,25 +2,39 @@
 
 from pathlib import Path
 
-from hourglass.commands.arguments import add_export_options, name_export
 from hourglass.commands.messages import show_path
 from hourglass.commands.models import MODEL, find_model
+from hourglass.commands.options import add_network_options, add_parser
+from hourglass.errors import UserError
+
+FORMATS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}  # and how their names end
 
 
 def add_command(commands):
     """Add `hourglass export` to the subparsers of the command."""
-    text = "write a trained network for another runtime"
-    parser = commands.add_parser(
-        "export", help=text, description=f"{text[0].upper()}{text[1:]}, as one file from pixels of "
-        "a square to keypoints, and hold it against Keras.",
+    parser = add_parser(
+        commands, "export", "write a trained network for another runtime",
+        ", as one file from pixels of a square to keypoints, and hold it against Keras.",
     )  # fmt: skip
-    add_export_options(parser)
+    add_network_options(parser)
+    parser.add_argument(
+        "--format", choices=FORMATS, default="onnx", help="of the file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--half", action="store_true",
+        help="keep the weights as float16, for half the bytes: joints move by up to 0.1 px",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE",
+        help="what to write; a folder for saved_model (default: beside the network, of its name; "
+        "of the shipped one in this folder)",
+    )  # fmt: skip
     parser.set_defaults(run=run_export)
 
 
 def run_export(options):
     """Write the network as one file of another runtime."""
-    model = options.model or find_model()
+    model = find_model(options.model)
     # A network that comes with the package is in a folder of others.
     name = model if options.model or model == MODEL else Path(model.name)
     target = name_export(options.out, options.format, name)
@@ -32,3 +46,15 @@ def run_export(options):
         f"{show_path(target)}: at most {proof.distance:.1g} px from Keras, in {proof.num_firm} of "
         f"{proof.num_joints} joints of drawn figures"
     )
+
+
+def name_export(out, kind, network):
+    """The path that an export is written to; `network` is the path that it is named after.
+
+    Raises:
+        UserError: `out`, the path asked for, ends as no file of that kind does.
+    """
+    suffix = FORMATS[kind]
+    if out and suffix and out.suffix != suffix:
+        raise UserError(f"--out {out}: a file of --format {kind} ends in {suffix}")
+    return out or network.with_suffix(suffix)

@@ -4,7 +4,7 @@ import itertools
 
 from hourglass.commands.messages import show_path
 from hourglass.errors import UserError
-from hourglass.prediction.photos import is_record
+from hourglass.prediction.writing import is_record
 from hourglass.stickers.encoding import is_sticker
 from hourglass.stickers.making import MOVING_KINDS, STILL_KINDS, name_sticker
 from hourglass.video.forms import is_clip

@@ -1,29 +1,46 @@
-"""Which network a command takes where none is named."""
+"""Which network a command takes, and what has to be said of it."""
 
 import sys
 from pathlib import Path
 
 from hourglass.commands.messages import show_path
+from hourglass.prediction.finders import open_finder
 from hourglass.shipped import shipped_network
 
 MODEL = Path("models/hourglass.keras")
 
 
-def find_model():
-    """The network trained in this folder, or else the shipped one, which is said on stderr.
+def open_network(path, flip_test, num_views):
+    """The joint finder of a network, as of `finders.open_finder`; a warning where it needs one."""
+    finder = open_finder(path, flip_test, num_views)
+    warn_of_drawings(path, finder.trained_on)
+    return finder
+
+
+def find_model(named=None):
+    """The network named; else the one trained in this folder, or the shipped one, with a note.
 
     Raises:
-        UserError: neither is there.
+        UserError: none is named, and neither is there.
     """
+    if named:
+        return named
     if MODEL.exists():
         return MODEL
     path = shipped_network()
     print(
-        f"note: no {MODEL} here; using the shipped network (photographs of sports, Leeds Sports "
-        "Pose Extended; for research use only)",
+        f"note: no {MODEL} here{_describe_remedy()}; using the shipped network (photographs of "
+        "sports, Leeds Sports Pose Extended; for research use only)",
         file=sys.stderr,
     )
     return path
+
+
+def _describe_remedy():
+    lock = Path("dvc.lock")
+    if lock.is_file() and f"path: {MODEL}\n" in lock.read_text(errors="replace"):
+        return " (`dvc pull` or `dvc repro` brings the one of dvc.lock)"
+    return ""
 
 
 def warn_of_drawings(path, trained_on):

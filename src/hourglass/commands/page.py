@@ -4,21 +4,18 @@ from pathlib import Path
 
 from hourglass.commands.messages import show_path
 from hourglass.commands.models import MODEL, find_model, warn_of_drawings
+from hourglass.commands.options import add_folder_option, add_parser
 from hourglass.page.building import build_page
 from hourglass.page.runtime import PACKAGE
 
 
 def add_command(commands):
     """Add `hourglass page` to the subparsers of the command."""
-    text = "write a web page that finds joints in the browser"
-    parser = commands.add_parser(
-        "page", help=text, description=f"{text[0].upper()}{text[1:]}: a folder for any web server; "
-        "no picture leaves the browser.",
+    parser = add_parser(
+        commands, "page", "write a web page that finds joints in the browser",
+        ": a folder for any web server; no picture leaves the browser.",
     )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, default=Path("page"), metavar="DIR",
-        help="the folder to write (default: %(default)s)",
-    )  # fmt: skip
+    add_folder_option(parser, "page")
     parser.add_argument(
         "--model", type=Path, metavar="FILE",
         help="the network: what `hourglass export` wrote, .onnx, or the .keras file beside it "
@@ -33,7 +30,7 @@ def add_command(commands):
 
 def run_page(options):
     """Write the page's folder."""
-    model = options.model or find_model()
+    model = find_model(options.model)
     about = build_page(model, options.out, options.runtime)
     warn_of_drawings(model, about["trained_on"])
     out = show_path(options.out)

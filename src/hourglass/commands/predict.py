@@ -1,6 +1,10 @@
 """`hourglass predict`: people found on photographs and in clips, and drawn."""
 
-from hourglass.commands.arguments import add_predict_options, check_inputs, check_ways, make_request
+import argparse
+import functools
+import re
+from pathlib import Path
+
 from hourglass.commands.clips import load_clips, predict_clips
 from hourglass.commands.files import check_no_overwrite, find_photos, name_outputs, part_clips
 from hourglass.commands.messages import (
@@ -10,22 +14,48 @@ from hourglass.commands.messages import (
     report_clips,
     report_photos,
 )
-from hourglass.commands.models import find_model, warn_of_drawings
+from hourglass.commands.models import find_model, open_network
+from hourglass.commands.options import add_finding_options, add_parser
+from hourglass.commands.persons import check_ways, make_request
 from hourglass.commands.records import run_records
-from hourglass.prediction.finders import open_finder
-from hourglass.prediction.photos import predict_files
+from hourglass.errors import UserError
+from hourglass.prediction.photos import map_photos
+from hourglass.prediction.writing import write_poses
 
 
 def add_command(commands):
     """Add `hourglass predict` to the subparsers of the command."""
-    text = "find people on photographs and in clips, and draw their poses"
-    parser = commands.add_parser(
-        "predict", help=text, description=f"{text[0].upper()}{text[1:]}: writes NAME.png, the "
-        "drawn picture, and NAME.json, the joints in pixels with their scores; of a clip NAME.mp4 "
-        "and NAME.jsonl, a line a frame. With --records one file of joints for all pictures.",
+    parser = add_parser(
+        commands, "predict", "find people on photographs and in clips, and draw their poses",
+        ": writes NAME.png, the drawn picture, and NAME.json, the joints in pixels with their "
+        "scores; of a clip NAME.mp4 and NAME.jsonl, a line a frame. With --records one file of "
+        "joints for all pictures.",
     )  # fmt: skip
-    add_predict_options(parser)
+    add_finding_options(parser, "*", "poses")
+    parser.add_argument(
+        "--camera", type=parse_camera, action="append", default=[], metavar="N",
+        help="follow people on what camera N films, 0 the first, until Ctrl-C is pressed (Linux)",
+    )  # fmt: skip
+    _add_records_options(parser)
     parser.set_defaults(run=run_predict)
+
+
+def _add_records_options(parser):
+    parser.add_argument(
+        "--records", action="store_true",
+        help="for any number of pictures, in folders and all below them: one DIR/poses.jsonl, a "
+        "line a picture, in place of files for each; what cannot be used in DIR/rejects.csv; "
+        "repeated after a kill it goes on",
+    )  # fmt: skip
+    parser.add_argument(
+        "--list", type=Path, action="append", default=[], metavar="FILE",
+        help="with --records: also the pictures whose paths are in FILE, one a line, relative to "
+        "the current folder",
+    )  # fmt: skip
+    parser.add_argument(
+        "--draw", action="store_true",
+        help="with --records: draw the people on the pictures too, into DIR/drawn",
+    )  # fmt: skip
 
 
 def run_predict(options):
@@ -45,12 +75,38 @@ def run_predict(options):
     check_no_overwrite(photos, clips)
     if clips:
         load_clips()  # before anything is written
-    model = options.model or find_model()
-    finder = open_finder(model, not options.no_flip_test, len(photos) * request.num_views)
-    warn_of_drawings(model, finder.trained_on)
+    model = find_model(options.model)
+    finder = open_network(model, not options.no_flip_test, len(photos) * request.num_views)
     options.out.mkdir(parents=True, exist_ok=True)
-    photo_results = predict_files(finder, photos, request)
+    write = functools.partial(write_poses, request=request)
+    photo_results = map_photos(write, finder, photos, request)
     failed = report_photos(photos, photo_results, describe_people, request.threshold, "predict")
     clip_results = predict_clips(finder, clips, request, not options.no_smoothing)
     failed += report_clips(clips, clip_results, describe_tracks, request.threshold)
     end(failed, len(files))
+
+
+def check_inputs(options):
+    """Refuse to predict nothing, and options that belong to `--records` alone.
+
+    Raises:
+        UserError: nothing is named; or which option goes with which.
+    """
+    if not (options.photos or options.camera or options.list):
+        raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
+    _check_records(options)
+
+
+def _check_records(options):
+    if options.records and options.camera:
+        raise UserError("--records is for pictures, not for a --camera; leave one out")
+    for name in ("list", "draw"):
+        if getattr(options, name) and not options.records:
+            raise UserError(f"--{name} is for --records; add that, or leave it out")
+
+
+def parse_camera(text):
+    """Parse a camera's number; gives its device."""
+    if not re.fullmatch(r"[0-9]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a camera's number, such as 0")
+    return Path(f"/dev/video{int(text)}")

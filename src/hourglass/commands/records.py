@@ -21,10 +21,9 @@ from hourglass.bulk.results import (
 )
 from hourglass.commands.listing import list_pictures
 from hourglass.commands.messages import show_path
-from hourglass.commands.models import find_model, warn_of_drawings
+from hourglass.commands.models import find_model, open_network
 from hourglass.errors import UserError
 from hourglass.files import exclusive_lock, file_digest, scratch_folder
-from hourglass.prediction.finders import open_finder
 from hourglass.shipped import shipped_network
 
 MANY = 1_000_000  # pictures: for all GPUs of the machine
@@ -38,10 +37,9 @@ def run_records(options, request):
             `bulk` and `cluster.part_tasks` raise.
     """
     check_folder(options.out)
-    model = options.model or find_model()
+    model = find_model(options.model)
     # Opened on a cluster too: here a network of no use is one line at once.
-    finder = open_finder(model, not options.no_flip_test, MANY)
-    warn_of_drawings(model, finder.trained_on)
+    finder = open_network(model, not options.no_flip_test, MANY)
     options.out.mkdir(parents=True, exist_ok=True)
     plan = Plan(
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),

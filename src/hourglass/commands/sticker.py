@@ -1,28 +1,37 @@
 """`hourglass sticker`: people on photographs and in clips as stickers for chats."""
 
+import argparse
 import functools
 
-from hourglass.commands.arguments import add_sticker_options, check_ways, make_request
 from hourglass.commands.clips import load_clips, make_stickers
 from hourglass.commands.files import check_stickers_kept, find_photos, name_outputs, part_clips
 from hourglass.commands.messages import describe_stickers, end, report_clips, report_photos
-from hourglass.commands.models import find_model, warn_of_drawings
-from hourglass.prediction.finders import open_finder
-from hourglass.prediction.photos import predict_files
+from hourglass.commands.models import find_model, open_network
+from hourglass.commands.options import add_finding_options, add_parser
+from hourglass.commands.persons import check_ways, make_request
+from hourglass.prediction.photos import map_photos
 from hourglass.stickers.making import write_stickers
 from hourglass.stickers.styles import STYLES
 
 
 def add_command(commands):
     """Add `hourglass sticker` to the subparsers of the command."""
-    text = "make stickers for chats of people on photographs and in clips"
-    parser = commands.add_parser(
-        "sticker", help=text, description=f"{text[0].upper()}{text[1:]}, 512 x 512 px, "
-        "transparent, within the limits of WhatsApp and Telegram: writes NAME_STYLE.webp and "
-        "NAME_STYLE.png of a photograph, NAME_STYLE.webp and NAME_STYLE.webm, three seconds, of a "
-        "clip; of several people also NAME_STYLE_2 and so on.",
+    parser = add_parser(
+        commands, "sticker", "make stickers for chats of people on photographs and in clips",
+        ", 512 x 512 px, transparent, within the limits of WhatsApp and Telegram: writes "
+        "NAME_STYLE.webp and NAME_STYLE.png of a photograph, NAME_STYLE.webp and NAME_STYLE.webm, "
+        "three seconds, of a clip; of several people also NAME_STYLE_2 and so on.",
     )  # fmt: skip
-    add_sticker_options(parser)
+    add_finding_options(parser, "+", "stickers")
+    parser.add_argument(
+        "--style", choices=STYLES, action="append",
+        help="figure: a bold pictogram; cutout: cut out of the picture; cartoon: drawn, in the "
+        "colours of what is worn; may be named several times (default: all three)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--start", type=parse_start, default=0.0, metavar="S",
+        help="pass over the first S seconds of a clip (default: %(default)g)",
+    )  # fmt: skip
     parser.set_defaults(run=run_sticker)
 
 
@@ -39,14 +48,24 @@ def run_sticker(options):
     check_stickers_kept(photos, clips, styles, request.num_people)
     if clips:
         load_clips()  # before anything is written
-    model = options.model or find_model()
-    finder = open_finder(model, not options.no_flip_test, len(photos) * request.num_views)
-    warn_of_drawings(model, finder.trained_on)
+    model = find_model(options.model)
+    finder = open_network(model, not options.no_flip_test, len(photos) * request.num_views)
     options.out.mkdir(parents=True, exist_ok=True)
-    write = functools.partial(write_stickers, styles=styles)
-    photo_results = predict_files(finder, photos, request, write)
+    write = functools.partial(write_stickers, request=request, styles=styles)
+    photo_results = map_photos(write, finder, photos, request)
     failed = report_photos(photos, photo_results, describe_stickers, request.threshold, "sticker")
     is_smooth = not options.no_smoothing
     clip_results = make_stickers(finder, clips, request, styles, options.start, is_smooth)
     failed += report_clips(clips, clip_results, describe_stickers, request.threshold)
     end(failed, len(paths))
+
+
+def parse_start(text):
+    """Parse seconds, 0 or more."""
+    try:
+        start = float(text)
+    except ValueError:
+        start = -1.0
+    if not 0 <= start < float("inf"):  # NaN too
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+    return start

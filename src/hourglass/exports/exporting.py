@@ -1,8 +1,6 @@
 """A trained network written for another runtime, and held against Keras before it has its name."""
 
 import contextlib
-import os
-import shutil
 
 from hourglass.errors import UserError, one_line
 from hourglass.exports.graph import build_graph
@@ -13,7 +11,7 @@ from hourglass.exports.tensorflow_formats import (
     write_litert,
     write_saved_model,
 )
-from hourglass.files import atomic_path, file_digest
+from hourglass.files import atomic_folder, atomic_path, file_digest
 from hourglass.frameworks import tf
 from hourglass.network.origins import read_trained_on
 from hourglass.prediction.about import describe_export
@@ -42,7 +40,7 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
     """
     write, open_file = _find_format(kind, half)
     _leave_gpus()
-    make_whole = _atomic_folder if kind == "saved_model" else atomic_path
+    make_whole = _new_folder if kind == "saved_model" else atomic_path
     predictor = load_predictor(path, flip_test)
     about = describe_export(
         predictor.size, flip_test, half, read_trained_on(path), file_digest(path)
@@ -87,15 +85,8 @@ def _find_format(kind, half):
 
 
 @contextlib.contextmanager
-def _atomic_folder(path):
-    """Yield a path for a new folder beside `path`; on success it is renamed to `path`."""
+def _new_folder(path):
     if path.exists():
         raise UserError(f"{path}: is there already; remove it, or choose another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with atomic_folder(path) as temporary:
         yield temporary
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

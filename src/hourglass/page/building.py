@@ -1,12 +1,11 @@
 """The folder of a page: its static files, the settings, an exported network and its runtime."""
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
 
 from hourglass.errors import UserError
-from hourglass.files import file_digest
+from hourglass.files import atomic_folder, file_digest
 from hourglass.page.runtime import FILES, find_runtime
 from hourglass.page.settings import MARK, NETWORK_FILE, write_settings
 from hourglass.prediction.onnx_finder import OnnxFinder
@@ -37,7 +36,7 @@ def build_page(network, folder, runtime=None):
     network = find_exported(network)
     about = OnnxFinder(network).about
     files = [*static, *find_runtime(runtime)]
-    with _replaced_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         for path in files:
             shutil.copyfile(path, temporary / path.name)
         shutil.copyfile(network, temporary / NETWORK_FILE)
@@ -90,22 +89,3 @@ def _is_page(folder):
             return file.readline().rstrip() == MARK
     except OSError:
         return False
-
-
-@contextlib.contextmanager
-def _replaced_folder(folder):
-    """Yield a new folder beside `folder`; on success it takes its place."""
-    folder = folder.resolve()  # "." has no name, a link keeps its place
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
-    for path in (temporary, old):  # left by a killed process
-        shutil.rmtree(path, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(temporary, folder)
-    finally:
-        for path in (temporary, old):
-            shutil.rmtree(path, ignore_errors=True)

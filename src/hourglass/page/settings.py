@@ -7,7 +7,7 @@ import dataclasses
 import json
 
 from hourglass import geometry, skeleton
-from hourglass.prediction import drawing, looks, people, photos
+from hourglass.prediction import drawing, looks, people, writing
 from hourglass.video import following
 
 # As the modules have them; `static/` holds the same functions, in scripts of the same names.
@@ -23,7 +23,7 @@ CONSTANTS = {
     ),
     skeleton: ("JOINTS", "BONES"),
     drawing: ("SIDE_COLOURS",),
-    photos: ("COORDINATES",),
+    writing: ("COORDINATES",),
 }  # fmt: skip
 # A tab has less memory than a program: this many pixels take it 350 MB.
 MAX_PIXELS = 50_000_000

@@ -1,29 +1,17 @@
-"""One's own photographs: picture files in; drawn pictures and the joints of people out."""
+"""One's own photographs: picture files in; each out with what a search has found on it."""
 
 import functools
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from PIL import Image
 
 from hourglass.errors import UserError
-from hourglass.files import atomic_path, write_json
 from hourglass.prediction import people
-from hourglass.prediction.drawing import paint_pose
 from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.threads import map_ahead, open_pool
 from hourglass.records.images import BadImageError, decode_image
-from hourglass.skeleton import JOINTS
 
 # Of the first views of photographs that are searched together. The further looks are few on each.
 BATCHES_TOGETHER = 8
-COORDINATES = (
-    "pixels of the upright picture (EXIF orientation applied), x to the right, y down; the centre "
-    "of the top left pixel is (0, 0)"
-)
 
 
 @dataclass(frozen=True)
@@ -89,49 +77,16 @@ class Photo:
     search: Search
 
 
-class Written(NamedTuple):
-    """What became of a photograph.
-
-    Attributes:
-        picture, record: the files.
-        scores: of the people found, the best first. best: the score of the best pose, found or not.
-    """
-
-    picture: Path
-    record: Path
-    scores: list
-    best: float
-
-    @property
-    def files(self):
-        """What was written."""
-        return self.picture, self.record
-
-
-def predict_files(finder, files, request, write=None):
-    """Write of each photograph what its people give: `write_poses`, or another function.
-
-    Args:
-        finder: a joint finder (`finders.py`).
-        files: pairs (photo, target) of paths.
-        request: a `Request`.
-        write: function of a `Photo` whose search has ended, and of `request`.
-
-    Yields:
-        For each in order what `write` gives, `Written`, or the `UserError` that says why it cannot
-        be used.
-    """
-    write = functools.partial(write or write_poses, request=request)
-    yield from map_searched(write, finder, files, request)
-
-
-def map_searched(function, finder, files, request, read=None, num_threads=None):
+def map_photos(function, finder, files, request, read=None, num_threads=None):
     """What `function` makes of each `Photo` when its search has ended.
 
     Some are read and others made something of, in threads, while the network works on a batch.
 
     Args:
-        finder, files, request: as of `predict_files`.
+        function: of a `Photo`; or it raises `UserError`.
+        finder: a joint finder (`finders.py`).
+        files: pairs (photo, target) of paths.
+        request: a `Request`.
         read: does the work of `read_photo`.
         num_threads: None for one a core.
 
@@ -198,57 +153,3 @@ def _group_photos(photos, batch_size):
             yield group
             group, num_views = [], 0
     yield group
-
-
-def write_poses(photo, request):
-    """Write `target`.png, the drawn picture, and `target`.json, the joints: `Written`."""
-    poses = request.choose_people(photo.search.poses)
-    record = photo.target.with_name(f"{photo.target.name}.json")
-    # First: a picture without it is taken for somebody else's.
-    write_json(record, describe_poses(photo.path, request, poses))
-    picture = draw_poses(photo, poses)
-    scores = [pose.score for pose in poses]
-    return Written(picture, record, scores, photo.search.poses[0].score)
-
-
-def draw_poses(photo, poses):
-    """Write `target`.png, a photograph with the poses on it; gives its path."""
-    picture = photo.target.with_name(f"{photo.target.name}.png")
-    image, _ = decode_image(photo.data)
-    pixels = np.array(image)
-    for pose in reversed(poses):  # the surest lies on top
-        paint_pose(pixels, pose.keypoints)
-    with atomic_path(picture) as temporary:
-        # It looks for runs alone: 25 to 40 % of the time, a tenth more bytes.
-        Image.fromarray(pixels).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
-    return picture
-
-
-def is_record(path):
-    """Whether a file begins as the record of a photograph, or of a clip."""
-    with open(path, "rb") as file:
-        return b'"coordinates":' in file.read(20_000)
-
-
-def describe_poses(path, request, poses):
-    """What is written of a photograph, for JSON."""
-    return {
-        "image": str(path),
-        "coordinates": COORDINATES,
-        "way": request.way,
-        "box": request.box,
-        "people": [describe_person(pose) for pose in poses],
-    }
-
-
-def describe_person(pose):
-    """What is written of a person, for JSON."""
-    joints = {
-        name: {"x": _rounded(x, 2), "y": _rounded(y, 2), "score": _rounded(score, 4)}
-        for name, (x, y), score in zip(JOINTS, pose.keypoints, pose.scores, strict=True)
-    }
-    return {"score": _rounded(pose.score, 4), "joints": joints}
-
-
-def _rounded(number, digits):
-    return round(float(number), digits)

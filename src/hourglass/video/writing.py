@@ -10,7 +10,7 @@ from av.video.reformatter import VideoReformatter
 
 from hourglass.errors import UserError
 from hourglass.files import atomic_path
-from hourglass.prediction.photos import describe_person
+from hourglass.prediction.writing import describe_person
 from hourglass.skeleton import JOINTS
 from hourglass.video.frames import describe_error
 from hourglass.video.sound import SoundTrack
