@@ -66,7 +66,7 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 	@touch $@
 
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
-	rm -rf build page $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses dvc_plots data/annotations \
+	rm -rf build page $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses stickers dvc_plots data/annotations \
 		data/tfrecords data/.stretches models/*.keras models/*.onnx reports/figures reports/predictions.json reports/index.html))
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 

@@ -30,20 +30,19 @@ import numpy as np
 from field import open_field, recipe_square, use_one_core
 from measure import describe_machine, measure_rates, number
 
-from hourglass import geometry
 from hourglass.errors import UserError, exit_on_user_error
 from hourglass.exports import onnx_format
 from hourglass.exports.exporting import export_network
+from hourglass.exports.proof import draw_figures
 from hourglass.exports.tensorflow_formats import open_litert, open_saved_model
 from hourglass.prediction.keras_finder import load_keras_finder
 from hourglass.prediction.onnx_finder import OnnxFinder
-from hourglass.prediction.people import square_at
 from hourglass.records.images import crop_square, decode_image
 from hourglass.shipped import shipped_network
-from hourglass.synthetic.pictures import draw_picture
 
 ROOT = Path(__file__).parents[1]
-NUM_PICTURES, SEED = 50, 2
+NUM_PICTURES = 50
+SEED = 2  # other figures than those that an export is proven on
 FORMS = {
     "ONNX": ("net.onnx", "onnx", False, OnnxFinder),
     "ONNX, float16": ("half.onnx", "onnx", True, OnnxFinder),
@@ -73,7 +72,7 @@ def main():
 
 def print_forms(options, folder):
     keras = load_keras_finder(options.model, True)
-    views = {"drawn": draw_views(keras.size)}
+    views = {"drawn": draw_figures(keras.size, NUM_PICTURES, SEED)}
     if options.folder:
         views["real"] = cut_photographs(options.folder, keras.size)
     finders = {"Keras": keras}
@@ -91,17 +90,6 @@ def print_forms(options, folder):
         distances = "".join(f" {largest_distance(find, keras, v):.2g} |" for v in views.values())
         milliseconds = 1000 / statistics.median(rates[name])
         print(f"| {name} | {count_bytes(path):,} |{distances} {number(milliseconds)} |", flush=True)
-
-
-def draw_views(size):
-    """Drawn figures, uint8 [50, S, S, 3], other ones than an export is proven on."""
-    views = []
-    for index in range(NUM_PICTURES):
-        picture, (person, *_) = draw_picture(SEED, index)
-        center = np.array(person["center"]) - 1
-        square = square_at(*geometry.view_square(center, person["scale"]))
-        views.append(np.asarray(crop_square(picture, 1, square, size)))
-    return np.stack(views)
 
 
 def cut_photographs(folder, size):

@@ -41,7 +41,7 @@ from hourglass.frameworks import tf
 from hourglass.params import load_params
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.looks import Search, cut_in_turn, run_searches
-from hourglass.prediction.people import estimate_pose, square_at
+from hourglass.prediction.people import estimate_pose, square_at, view_square
 from hourglass.raw.archives import open_images
 from hourglass.raw.datasets import DATASETS
 from hourglass.records.images import decode_image
@@ -145,7 +145,7 @@ def look_again(entrant):
 
 def recipe_square(person):
     """The square by which the recipe cuts a person's crop, whole px of the picture."""
-    return square_at(*geometry.view_square(person.center, person.scale))
+    return view_square(person.center, person.scale)
 
 
 def labels_square(person):

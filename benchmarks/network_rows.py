@@ -14,7 +14,7 @@ from hourglass.network.hourglass import build_hourglass, inner_kernels
 from hourglass.network.predictor import PosePredictor, predict_split
 from hourglass.prediction import folding
 from hourglass.prediction.keras_finder import KerasFinder
-from hourglass.prediction.looks import run_search
+from hourglass.prediction.looks import Search, run_searches
 from hourglass.prediction.people import estimate_pose, whole_square
 from hourglass.records import input_pipeline
 from hourglass.records.images import decode_image
@@ -152,9 +152,10 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
 def predict_photo(predictor, data):
     """The keypoints on one photograph, from the file's bytes."""
     image, _ = decode_image(data)
-    search = estimate_pose(whole_square(image.size), refine=False)
-    (pose,) = run_search(search, image, KerasFinder(predictor, None), predictor.size)
-    return pose.keypoints
+    search = Search(estimate_pose(whole_square(image.size), refine=False), lambda _: (image, 1))
+    search.cut_views(predictor.size)
+    run_searches([search], KerasFinder(predictor, None))
+    return search.poses[0].keypoints
 
 
 def predict_once(predict, network, data):

@@ -42,6 +42,8 @@ def main():
     options = read_options()
     print(describe_machine())
     with contextlib.ExitStack() as stack:
+        if options.folder and options.folder.exists():
+            raise SystemExit(f"{options.folder}: exists; name a new folder")  # runs would go on
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_pictures(folder / "pictures", options.pictures)
         command = [

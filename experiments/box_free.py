@@ -31,7 +31,7 @@ from hourglass.annotations.persons import load_persons
 from hourglass.evaluation.pckh import compute_pckh, score_persons
 from hourglass.prediction import people
 from hourglass.prediction.finders import open_finder
-from hourglass.prediction.looks import run_search
+from hourglass.prediction.looks import Search
 from hourglass.raw.archives import open_images
 from hourglass.records.images import decode_image
 from hourglass.skeleton import LIMB_JOINTS
@@ -68,13 +68,12 @@ class Eye:
         """The poses that a search finds."""
         rounds = itertools.chain(self.finders, itertools.repeat(self.finders[-1]))
         start = time.perf_counter()
-
-        def find_joints(views):
-            return self._find_joints(next(rounds), views)
-
-        poses = run_search(search, image, find_joints, self.finders[0].size)
+        search = Search(search, lambda _: (image, 1))
+        while search.squares:
+            search.cut_views(self.finders[0].size)
+            search.take_joints(*self._find_joints(next(rounds), search.views))
         self.seconds += time.perf_counter() - start
-        return poses
+        return search.poses
 
     def _find_joints(self, finder, views):
         self.num_looks += len(views)
@@ -90,7 +89,7 @@ class Eye:
 
 def rough_square(person):
     """The square that the shards cut a person's view by."""
-    return people.square_at(*geometry.view_square(person.center, person.scale))
+    return people.view_square(person.center, person.scale)
 
 
 def labels_square(person):
@@ -119,7 +118,7 @@ def search_all(eye, images, persons, way):
 
 
 def score_row(name, persons, poses, eye):
-    """A row: PCKh of the total, limbs and upright persons, hits, looks and seconds a photograph."""
+    """A row: PCKh of all joints and of the limbs, hits, score, looks and seconds a photograph."""
     errors, joints_vis = score_persons(persons, np.stack([pose.keypoints for pose in poses]))
     hits = [
         people.box_overlap(people.joints_box(pose.keypoints), labels_box(person)) >= HIT

@@ -143,6 +143,27 @@ def test_a_folder_that_fails_leaves_the_one_before(tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_folder_half_replaced_is_put_back(tmp_path, monkeypatch, is_killed):
+    path, old = tmp_path / "folder", tmp_path / ".folder.old"
+    path.mkdir()
+    (path / "before").touch()
+    if is_killed:
+        path.rename(old)
+    replace = os.replace
+
+    def fail(source, target):
+        if source.name.endswith(".tmp"):
+            raise OSError
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError), atomic_folder(path):
+        pass
+    assert [found.name for found in tmp_path.iterdir()] == ["folder"]
+    assert [found.name for found in path.iterdir()] == ["before"]
+
+
 # --- check_free_space
 
 

@@ -1,6 +1,6 @@
 """Poses in a program of one's own: load a network, find people on an array, draw them.
 
-What can be put right by the caller is an `errors.UserError` of one line.
+What can be fixed by the caller is an `errors.UserError` of one line.
 """
 
 import numpy as np

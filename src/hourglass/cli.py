@@ -4,7 +4,6 @@ import sys
 from importlib import metadata
 
 from hourglass.commands import export, page, predict, sticker
-from hourglass.commands.messages import show_path
 from hourglass.commands.persons import join_box
 from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 
@@ -17,7 +16,7 @@ def main():
     try:
         options.run(options)
     except OSError as error:
-        path = show_path(error.filename or "output")
+        path = error.filename or "output"
         raise UserError(f"{path}: {error.strerror}; fix it, or choose another --out") from None
 
 

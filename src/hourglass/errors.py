@@ -46,13 +46,14 @@ def exit_on_user_error(main):
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(error)}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:
             if error.errno not in _DISK_ERRORS:
                 raise
+            name = printable(error.filename or "output")
             print(
-                f"error: {error.filename or 'output'}: {error.strerror}; make room on the disk or "
+                f"error: {name}: {error.strerror}; make room on the disk or "
                 "fix its permissions, then repeat",
                 file=sys.stderr,
             )
@@ -67,6 +68,11 @@ def exit_on_user_error(main):
 def one_line(error):
     """The text of an exception without line breaks; its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def printable(text):
+    """The text as one line: line breaks and what else cannot be printed, as in paths, escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 @contextlib.contextmanager

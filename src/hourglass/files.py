@@ -54,8 +54,8 @@ def atomic_folder(path):
     path = Path(path).resolve()  # "." has no name, a link keeps its place
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (path.with_name(f".{path.name}.{kind}") for kind in ("tmp", "old"))
-    for folder in (temporary, old):  # left by a killed process
-        shutil.rmtree(folder, ignore_errors=True)
+    _put_back(old, path)  # of a killed process
+    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
@@ -63,8 +63,15 @@ def atomic_folder(path):
             os.replace(path, old)
         os.replace(temporary, path)
     finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        _put_back(old, path)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_back(old, path):
+    """Rename `old` to `path` where nothing has taken its place; else remove it."""
+    if old.exists() and not path.exists():
+        os.replace(old, path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

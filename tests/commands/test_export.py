@@ -39,8 +39,9 @@ def test_an_export_lies_beside_its_network(export):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--format", "litert", "--half"], ("net.tflite", "litert", True, True)),
+        (["--format", "litert", "--half"], ("net_half.tflite", "litert", True, True)),
         (["--format", "saved_model"], ("net", "saved_model", False, True)),
+        (["--no-flip-test"], ("net_no_flip_test.onnx", "onnx", False, False)),
         (["--no-flip-test", "--out", "a/b.onnx"], ("a/b.onnx", "onnx", False, False)),
     ],
 )

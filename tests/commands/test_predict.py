@@ -195,7 +195,7 @@ def test_a_missing_model_is_named(hourglass):
     code, _, err = hourglass("photo.jpg", model="absent.keras")
     assert code == 1
     assert err == [
-        "error: absent.keras: no such model; train one (`dvc repro train`) or name another"
+        "error: absent.keras: no such network; train one (`dvc repro train`) or name another"
     ]
 
 

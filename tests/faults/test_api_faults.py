@@ -73,7 +73,7 @@ def test_a_box_and_a_search_exclude_each_other(loaded, search):
 
 
 def test_a_missing_network_is_one_line(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"absent\.keras: no such model"):
+    with pytest.raises(UserError, match=r"absent\.keras: no such network"):
         hourglass.load("absent.keras")
     monkeypatch.setattr(shipped, "__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(UserError, match=r"photographs\.keras: missing; install hourglass again"):

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def write_foreign(path):
 
 
 DAMAGES = {
-    "missing": (lambda path: path.unlink(), "no such file"),
+    "missing": (lambda path: path.unlink(), "no such network"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "Is a directory"),
     "empty": (lambda path: path.write_bytes(b""), "not a whole network"),
     "a text": (lambda path: path.write_text("network"), "not a whole network"),
@@ -127,7 +128,7 @@ def test_a_flip_test_that_the_file_has_not_is_one_line(run, onnx_file):
 
 def broken_conversion(monkeypatch):
     # As tf2onnx leaves a graph: with a type that ONNX does not have there.
-    monkeypatch.setattr(onnx_format, "_cast_truths", lambda graph: None)
+    monkeypatch.setattr(onnx_format, "_cast_booleans", lambda graph: None)
 
 
 def other_joints(monkeypatch):
@@ -196,15 +197,28 @@ def test_an_export_that_is_not_the_network_is_one_line_and_leaves_nothing(
 
 def test_what_was_there_before_stays(run, model_file, monkeypatch):
     failing_converter(monkeypatch)
-    Path("net.onnx").write_bytes(b"before")
-    assert run("export", "--model", model_file, "--out", "net.onnx")[0] == 1
-    assert Path("net.onnx").read_bytes() == b"before"
+    before = b"hourglass_seal\x12@" + b"0" * 64  # of an earlier export
+    Path("net.onnx").write_bytes(before)
+    result = run("export", "--model", model_file, "--out", "net.onnx")
+    assert_one_line(result, "net.onnx: not written, since it does not work")
+    assert Path("net.onnx").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.tflite"])
+def test_another_programs_file_is_kept(run, model_file, name):
+    with zipfile.ZipFile(name, "w") as archive:
+        archive.writestr("labels.txt", "cat")
+    before = Path(name).read_bytes()
+    kind = {"net.onnx": "onnx", "net.tflite": "litert"}[name]
+    result = run("export", "--model", model_file, "--format", kind, "--out", name)
+    assert_one_line(result, f"{name}: was not written by this; choose another --out")
+    assert Path(name).read_bytes() == before
 
 
 OPTIONS = {
-    "no such network": (["--model", "absent.keras"], "absent.keras: no such model"),
+    "no such network": (["--model", "absent.keras"], "absent.keras: no such network"),
     "no network": (["--model", "photo.jpg"], "photo.jpg: not a whole .keras archive"),
-    "an exported one": (["--model", "net.onnx"], "net.onnx: no such model"),
+    "an exported one": (["--model", "net.onnx"], "net.onnx: is an export itself; name the .keras"),
     "another name": (["--out", "net.tflite"], "--out net.tflite: a file of --format onnx ends in "),
     "no ending": (["--format", "litert", "--out", "net"], "a file of --format litert ends in .tfl"),
     "an unknown format": (["--format", "int8"], "argument --format: invalid choice: 'int8'"),
@@ -237,5 +251,5 @@ def test_without_what_writes_onnx_it_is_one_line(run, model_file, monkeypatch):
     monkeypatch.delitem(sys.modules, "hourglass.exports.onnx_format", raising=False)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     result = run("export", "--model", model_file, "--out", "net.onnx")
-    assert_one_line(result, "tf2onnx", "`pip install 'hourglass[pipeline]'`")
+    assert_one_line(result, "tf2onnx", "`pip install onnx tf2onnx`")
     assert not Path("net.onnx").exists()

@@ -88,7 +88,7 @@ def cut(path):
 
 
 NETWORKS = {
-    "absent.onnx": (lambda path: None, "absent.onnx: no such file"),
+    "absent.onnx": (lambda path: None, "absent.onnx: no such network"),
     "absent.keras": (lambda path: None, "absent.keras: no such network; train it, or name another"),
     "alone.keras": (
         lambda path: path.touch(),

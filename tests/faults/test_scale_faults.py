@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from helpers.bulk_runs import save_dot, save_dots
 from helpers.fake_finders import BrightestFinder
@@ -89,15 +90,23 @@ def test_a_full_disk_is_one_line_and_costs_a_part(predict, monkeypatch):
     assert (predict("in")[0], files_below("poses")) == whole
 
 
-def test_a_full_disk_while_drawing_is_one_line(predict):
+def test_a_full_disk_while_drawing_is_one_line(predict, monkeypatch):
     Path("poses/drawn/000000").mkdir(parents=True)
     assert_one_line(predict("in", "--draw"), "poses: holds other files; choose another --out")
     shutil.rmtree("poses")
     predict("in", "--draw")
     for path in (*Path("poses/drawn").rglob("*.png"), Path("poses/poses.jsonl")):
         path.unlink()
-    Path("poses/drawn/000001/.000001.png.tmp").symlink_to("/dev/full")
-    assert_one_line(predict("in", "--draw"), "000001/000001.png: No space left on device; ")
+    save = Image.Image.save
+
+    def save_first(image, path, **settings):
+        """Full from the second picture of the second part on."""
+        save(image, "/dev/full" if ".000001.png." in path.name else path, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", save_first)
+        assert_one_line(predict("in", "--draw"), "000001.png: No space left on device; ")
+    assert not list(Path("poses").rglob("*.tmp"))
     assert predict("in", "--draw")[0] == 0
     assert len(list(Path("poses/drawn").rglob("*.png"))) == 6
 
@@ -178,7 +187,7 @@ def test_missing_files_of_a_list_have_their_reason(predict):
 def test_files_of_which_none_can_be_used_are_one_line(predict):
     Path("list").write_text("gone.png\nfar.png\n")
     line = "none of 2 files could be used, the first, gone.png: cannot be read: No such file"
-    assert_one_line(predict("--list", "list"), line, "poses/rejects.csv); put that right")
+    assert_one_line(predict("--list", "list"), line, "poses/rejects.csv); fix that")
     assert len(read_rejects()) == 2
 
 
@@ -190,7 +199,15 @@ def test_a_picture_named_twice_counts_once(predict):
 
 
 @pytest.mark.parametrize(
-    "name", [b"caf\xe9.png", b"line\nbreak.png", b"-dash.png", "\u202e\u5199.png".encode(), b" .p"]
+    "name",
+    [
+        b"caf\xe9.png",
+        b"line\nbreak.png",
+        b"line\rbreak.png",
+        b"-dash.png",
+        "\u202e\u5199.png".encode(),
+        b" .p",
+    ],
 )
 def test_names_of_any_bytes_are_kept(predict, name):
     path = Path("odd", os.fsdecode(name))

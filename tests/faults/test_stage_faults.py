@@ -119,7 +119,7 @@ def test_a_stage_in_an_empty_folder_is_one_line(run, stage):
     if stage == "evaluate":  # it has no parameters
         line = "data/annotations/validation.json: "
     elif stage == "export":  # nor this
-        line = "models/hourglass.keras: no such model; "
+        line = "models/hourglass.keras: no such network; "
     assert_one_line(run_unchanged(run, stage), line)
 
 
@@ -127,10 +127,10 @@ MISSING = {
     "parse": (RAW, "data/raw/synthetic/"),
     "shard": (ANNOTATIONS, "data/annotations/train.json: "),
     "train": (SHARDS, "data/tfrecords/index.json: missing; run `dvc repro shard`"),
-    "predict": (MODEL, "models/hourglass.keras: no such model; train one "),
+    "predict": (MODEL, "models/hourglass.keras: no such network; train one "),
     "evaluate": (PREDICTIONS, "predictions.json: not found; run `dvc repro predict`"),
     "report": (METRICS, "reports/metrics.json: not found; run `dvc repro evaluate`"),
-    "export": (MODEL, "models/hourglass.keras: no such model; train one "),
+    "export": (MODEL, "models/hourglass.keras: no such network; train one "),
 }
 
 
@@ -461,7 +461,7 @@ HALF_WRITTEN = {
         (SHARDS / "rejects.csv").unlink, "data/tfrecords/rejects.csv: cannot be read: No such file",
     ),
     ("report", "annotations cut"): (lambda: cut(ANNOTATIONS / "train.json"), "train.json"),
-    ("report", "no network"): (MODEL.unlink, "hourglass.keras: no such model; train one (`dvc rep"),
+    ("report", "no network"): (MODEL.unlink, "hourglass.keras: no such network; train one ("),
     ("report", "network cut"): (lambda: cut(MODEL), "hourglass.keras: damaged: "),
 }  # fmt: skip
 

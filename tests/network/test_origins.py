@@ -26,7 +26,7 @@ def test_a_damaged_entry_is_one_line(tmp_path, about):
 
 
 def test_no_network_and_no_archive_are_one_line(tmp_path):
-    with pytest.raises(UserError, match="no such model; train one"):
+    with pytest.raises(UserError, match="no such network; train one"):
         read_trained_on(tmp_path / "a.keras")
     (tmp_path / "a.keras").write_bytes(b"PK" * 40)
     with pytest.raises(UserError, match="damaged: File is not a zip file; train it again"):

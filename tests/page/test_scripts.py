@@ -23,7 +23,7 @@ SIZES = [(60, 40), (1, 300), (497, 512), (1280, 720), (333, 1000), (4000, 3000),
 MAIN = """
 import fs from "node:fs";
 const input = JSON.parse(fs.readFileSync("input.json", "utf8"));
-fs.writeFileSync("output.json", JSON.stringify(main(input)));
+fs.writeFileSync("output.json", JSON.stringify(await main(input)));
 """
 # Replays what Python's searches were shown, and tells what JavaScript's asked for and found.
 REPLAY = """
@@ -260,3 +260,37 @@ def test_somebody_is_followed_lost_and_found_again_as_pythons(run_script):
         assert_same_poses([done["value"]] if done["value"] else [], poses)
         seen.append(bool(poses))
     assert seen[0] and not any(seen[35:40]) and seen[69]
+
+
+@needs_node
+def test_who_is_followed_out_of_the_picture_is_lost_and_searched_for_again(run_script):
+    script = """
+      import { Follower } from "./following.js";
+      import { runSearch } from "./looks.js";
+      import { INPUT_SIZE } from "./settings.js";
+      /** A picture that is white, where somebody is, from x and y on. */
+      function paint(width, height, x, y) {
+        const pixels = new Uint8Array(3 * width * height);
+        for (let row = y; row < height; row++) {
+          pixels.fill(255, 3 * (width * row + x), 3 * width * (row + 1));
+        }
+        return { width, height, pixels };
+      }
+      async function findJoints(view) {
+        const isWhite = view.reduce((sum, value) => sum + value, 0) > 40 * view.length;
+        const line = Array.from({ length: 16 }, (_, k) => (0.25 + k / 32) * INPUT_SIZE);
+        return { keypoints: line.map((x) => [x, x]), scores: line.map(() => (isWhite ? 0.9 : 0)) };
+      }
+      async function main() {
+        const follower = new Follower();
+        const seen = [];
+        for (let frame = 0; frame < 80; frame++) {
+          const picture = frame < 20 ? paint(640, 480, 400, 240) : paint(100, 100, 0, 0);
+          const search = follower.follow([picture.width, picture.height]);
+          seen.push((await runSearch(search, picture, findJoints)) !== null);
+        }
+        return seen;
+      }
+    """
+    seen = run_script(script, {})
+    assert seen[19] and not seen[20] and seen[79]

@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from helpers.pictures import file_of
-from hourglass.prediction.looks import Search, cut_in_turn, run_search, run_searches
+from helpers.searches import run_search
+from hourglass.prediction.looks import Search, cut_in_turn, run_searches
 from hourglass.records.images import decode_image
 
 SIZE = 64  # px of a view

@@ -8,11 +8,11 @@ from PIL import Image
 
 from helpers.fake_finders import EverywhereFinder
 from helpers.fake_networks import SIZE, make_predictor
+from helpers.searches import run_search
 from hourglass.errors import UserError
 from hourglass.network.predictor import PosePredictor
 from hourglass.network.views import heatmap_to_input
 from hourglass.prediction.keras_finder import BATCH_SIZE, KerasFinder
-from hourglass.prediction.looks import run_search
 from hourglass.prediction.photos import Request, map_photos, read_photo
 from hourglass.prediction.writing import write_poses
 from hourglass.records.images import decode_image

@@ -10,9 +10,10 @@ from helpers.pages import Page
 from helpers.paths import ROOT
 from hourglass.network.origins import encode_origin
 from hourglass.params import load_params
+from hourglass.prediction.about import LICENCES
 from hourglass.raw.datasets import DATASETS
 from hourglass.rejects import write_rejects
-from hourglass.report.recipe import format_params, show_recipe, show_rejects, show_setup
+from hourglass.report.recipe import FOLDERS, format_params, show_recipe, show_rejects, show_setup
 from hourglass.report.sources import SOURCES
 
 
@@ -36,7 +37,8 @@ def test_where_files_lie_is_told_to_nobody(load):
 
 
 def test_every_dataset_is_known_by_name():
-    assert SOURCES.keys() == DATASETS.keys()
+    assert SOURCES.keys() == DATASETS.keys() == FOLDERS.keys()
+    assert LICENCES.keys() == DATASETS.keys() - {"folder"}  # whose licence we do not know
     assert not SOURCES["mpii"].is_free and not SOURCES["lspet"].is_free
 
 

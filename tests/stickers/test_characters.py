@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from helpers.people import ALL, drawn_figures, pose_of, standing
-from hourglass.stickers.characters import SKIN, dress_body, find_look
+from hourglass.stickers.characters import SKIN, dress_body, find_outfit
 from hourglass.stickers.lifting import lift_body
 from hourglass.stickers.styles import Portrait
 from hourglass.synthetic.canvas import Canvas
@@ -14,11 +14,11 @@ from hourglass.synthetic.cartoons import SKINS, draw_figure
 
 def draw_dressed(figure, **clothes):
     """Pixels of a drawn figure in these clothes, on grey."""
-    look = replace(
-        figure.look, skin=SKINS[0], striped=False, skirt=False, trim=(30, 60, 200), **clothes
+    outfit = replace(
+        figure.outfit, skin=SKINS[0], striped=False, skirt=False, trim=(30, 60, 200), **clothes
     )
     canvas = Canvas(Image.new("RGB", (440, 440), (128, 128, 128)))
-    draw_figure(canvas, replace(figure, look=look))
+    draw_figure(canvas, replace(figure, outfit=outfit))
     return np.asarray(canvas.finish())
 
 
@@ -33,29 +33,29 @@ def test_clothes_are_those_of_the_picture():
     assert len(upright) == 4
     for figure in upright:
         body = lift_body(figure.keypoints, ALL)
-        looks = [
-            find_look(draw_dressed(figure, top=blue, bottom=green, **how), body)
+        outfits = [
+            find_outfit(draw_dressed(figure, top=blue, bottom=green, **how), body)
             for how in (covered, bare)
         ]
-        for look in looks:
-            assert abs(hue(look.top) - hue(blue)) < 0.05
-            assert abs(hue(look.bottom) - hue(green)) < 0.05
-            assert look.skin == SKIN
-        right += looks[0].sleeves == looks[0].trousers == 2
-        right += looks[1].sleeves < 2 and looks[1].trousers < 2
+        for outfit in outfits:
+            assert abs(hue(outfit.top) - hue(blue)) < 0.05
+            assert abs(hue(outfit.bottom) - hue(green)) < 0.05
+            assert outfit.skin == SKIN
+        right += outfits[0].sleeves == outfits[0].trousers == 2
+        right += outfits[1].sleeves < 2 and outfits[1].trousers < 2
     assert right >= 6  # of 8
 
 
 def test_colours_beyond_the_picture_are_those_at_its_border():
     body = lift_body(standing(offset=(0, -150)), ALL)  # chest and head above the picture
-    look = find_look(np.full((100, 200, 3), (10, 200, 10), np.uint8), body)
-    assert abs(hue(look.top) - 1 / 3) < 0.02
+    outfit = find_outfit(np.full((100, 200, 3), (10, 200, 10), np.uint8), body)
+    assert abs(hue(outfit.top) - 1 / 3) < 0.02
 
 
 def test_the_head_is_larger_and_stays_on_its_neck():
     body = lift_body(standing(), ALL)
-    look = find_look(np.zeros((290, 200, 3), np.uint8), body)
-    character = dress_body(body, look)
+    outfit = find_outfit(np.zeros((290, 200, 3), np.uint8), body)
+    character = dress_body(body, outfit)
     assert character.points["head_top"][1] < body.points["head_top"][1] - 5
     np.testing.assert_array_equal(character.points["upper_neck"], body.points["upper_neck"])
 

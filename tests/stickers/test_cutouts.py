@@ -6,7 +6,7 @@ from helpers.people import ALL, drawn_figures, standing
 from hourglass.errors import UserError
 from hourglass.skeleton import JOINTS
 from hourglass.stickers.cutouts import Cutout
-from hourglass.stickers.framing import SIZE, cut_frame, frame_box
+from hourglass.stickers.framing import SIZE, cut_window, place_windows
 from hourglass.stickers.lifting import lift_body
 from hourglass.stickers.matting import cut_body, measure_distance
 from hourglass.synthetic.canvas import Canvas
@@ -57,11 +57,11 @@ def test_what_is_cut_out_shows_the_picture_and_white_around_it():
     figure = next(drawn_figures(1))
     picture, _ = draw_scene(figure, 0)
     cutout = Cutout(picture, lift_body(figure.keypoints, ALL), NAMES)
-    frame = frame_box(cutout.box)
-    pixels, coverage = cutout.render(frame)
+    window = place_windows([0.0], [cutout.box])[0]
+    pixels, coverage = cutout.render(window)
     assert pixels.shape == (SIZE, SIZE, 3) and coverage.shape == (SIZE, SIZE)
     assert (pixels[coverage == 0] == 255).all() and (coverage == 255).mean() > 0.05
-    shown = np.asarray(cut_frame(Image.fromarray(picture), frame)).astype(int)
+    shown = np.asarray(cut_window(Image.fromarray(picture), window)).astype(int)
     differences = np.abs(pixels - shown)[coverage == 255]
     assert differences.mean() < 4  # both are resampled, once and twice
 

@@ -4,7 +4,7 @@ from helpers.people import ALL, drawn_figures, standing
 from hourglass.geometry import apply_transform, invert_transform, square_transform
 from hourglass.skeleton import JOINTS
 from hourglass.stickers.drawings import COLOURS, Drawing, draw_bold_figure
-from hourglass.stickers.framing import EDGE, MARGIN, OUTLINE, SIZE, add_outline, frame_box
+from hourglass.stickers.framing import EDGE, MARGIN, OUTLINE, SIZE, add_outline, place_windows
 from hourglass.stickers.lifting import lift_body
 from hourglass.synthetic.canvas import OUTLINE as LINE
 
@@ -14,9 +14,9 @@ K = JOINTS.index
 def make_sticker(keypoints):
     """Pixels [S, S, 4], and a function from px of the picture to those of the sticker."""
     drawing = Drawing(lift_body(keypoints, ALL), draw_bold_figure)
-    frame = frame_box(drawing.box)
-    transform = invert_transform(square_transform(frame, SIZE))
-    sticker = np.asarray(add_outline(*drawing.render(frame)))
+    window = place_windows([0.0], [drawing.box])[0]
+    transform = invert_transform(square_transform(window, SIZE))
+    sticker = np.asarray(add_outline(*drawing.render(window)))
     return sticker, lambda points: apply_transform(transform, points)
 
 

@@ -10,9 +10,8 @@ from hourglass.stickers.framing import (
     OUTLINE,
     SIZE,
     add_outline,
-    cut_frame,
-    frame_box,
-    frame_boxes,
+    cut_window,
+    place_windows,
     grow,
     steady,
 )
@@ -25,31 +24,31 @@ def disc(radius, middle=(256, 256)):
     return (255 * np.clip(radius + 0.5 - distance, 0, 1)).astype(np.uint8)
 
 
-def on_sticker(frame, points):
-    return apply_transform(invert_transform(square_transform(frame, SIZE)), points)
+def on_sticker(window, points):
+    return apply_transform(invert_transform(square_transform(window, SIZE)), points)
 
 
 @pytest.mark.parametrize("box", [[(10, 20), (110, 320)], [(-50, 3), (400, 9)], [(5, 5), (5, 5)]])
 def test_the_longer_side_of_a_box_fills_the_sticker_but_for_margin_and_outline(box):
-    low, high = on_sticker(frame_box(box), np.array(box, float))
+    low, high = on_sticker(place_windows([0.0], [box])[0], np.array(box, float))
     np.testing.assert_allclose((low + high) / 2, (SIZE - 1) / 2, atol=1e-6)
     if np.ptp(box, axis=0).max() > 1:
         free = MARGIN + OUTLINE + EDGE
         assert (high - low).max() == pytest.approx(SIZE - 2 * free)
 
 
-def test_frames_of_a_clip_are_of_one_size_and_hold_the_figure_each():
+def test_the_windows_of_a_clip_are_of_one_size_and_hold_the_figure_each():
     rng = np.random.default_rng(3)
     times = np.arange(40) / 15
     low = np.stack([100 + 60 * times, 50 + rng.normal(0, 6, 40)], axis=1)
     boxes = np.stack([low, low + rng.uniform(40, 90, (40, 2))], axis=1)
-    frames = frame_boxes(times, boxes)
-    assert len({side for *_, side in frames}) == 1
+    windows = place_windows(times, boxes)
+    assert len({side for *_, side in windows}) == 1
     free = MARGIN + OUTLINE + EDGE
-    corners = np.array([on_sticker(frame, box) for frame, box in zip(frames, boxes, strict=True)])
+    corners = np.array([on_sticker(window, box) for window, box in zip(windows, boxes, strict=True)])
     assert corners.min() >= free - 0.51 and corners.max() <= SIZE - free - 0.49
-    # The figure is followed, without what its limbs do from frame to frame.
-    middles = np.array([(x + side / 2, y + side / 2) for x, y, side in frames])
+    # The figure is followed, without what its limbs do from frame to window.
+    middles = np.array([(x + side / 2, y + side / 2) for x, y, side in windows])
     steps, raw = (np.diff(m, axis=0).std(axis=0) for m in (middles, boxes.mean(axis=1)))
     assert (steps < raw / 4).all()
     assert middles[-1, 0] - middles[0, 0] > 120
@@ -64,25 +63,25 @@ def test_what_is_smoothed_begins_and_ends_where_it_does():
     assert np.abs(steady(np.arange(45) / 15, wave)[5:-5]).max() < 0.1
 
 
-def test_a_frame_shows_its_part_of_a_picture_in_its_exact_place():
+def test_a_window_shows_its_part_of_a_picture_in_its_exact_place():
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8), (100, 200))
     image = Image.fromarray(ramp)
-    for frame in ((40.25, 20.5, 64.0), (40.75, 20.0, 64.0)):
-        cut = np.asarray(cut_frame(image, frame, 64)).astype(float)
-        expected = square_transform(frame, 64)[0, 2] + np.arange(64)
+    for window in ((40.25, 20.5, 64.0), (40.75, 20.0, 64.0)):
+        cut = np.asarray(cut_window(image, window, 64)).astype(float)
+        expected = square_transform(window, 64)[0, 2] + np.arange(64)
         np.testing.assert_allclose(cut[32, 4:-4], expected[4:-4], atol=1)
 
 
-def test_beyond_the_picture_a_frame_is_black():
-    cut = np.asarray(cut_frame(Image.new("RGB", (50, 50), "white"), (-25.0, -25.0, 100.0), 100))
+def test_beyond_the_picture_a_window_is_black():
+    cut = np.asarray(cut_window(Image.new("RGB", (50, 50), "white"), (-25.0, -25.0, 100.0), 100))
     assert cut.shape == (100, 100, 3)
     assert (cut[:20] == 0).all() and (cut[80:] == 0).all() and (cut[30:70, 30:70] == 255).all()
 
 
-def test_a_frame_far_larger_than_the_picture_takes_no_memory_for_it():
+def test_a_window_far_larger_than_the_picture_takes_no_memory_for_it():
     image = Image.new("RGB", (50, 50), "white")
-    assert not np.asarray(cut_frame(image, (-5e5, -5e5, 1e6))).any()
-    cut = np.asarray(cut_frame(image, (-4975.0, -4975.0, 10_000.0), 1000))
+    assert not np.asarray(cut_window(image, (-5e5, -5e5, 1e6))).any()
+    cut = np.asarray(cut_window(image, (-4975.0, -4975.0, 10_000.0), 1000))
     assert (cut[498:502, 498:502] == 255).all() and cut.any(axis=-1).sum() <= 25
 
 

@@ -21,8 +21,8 @@ def sample_figures(count, height=200.0):
 
 def draw_black(figure, draw):
     """Coverage of 400 x 400 pixels by what `draw(canvas, figure)` draws, all of it in black."""
-    look = replace(figure.look, skin=(0, 0, 0), hair=(0, 0, 0), top=(0, 0, 0), bottom=(0, 0, 0))
-    black = replace(figure, look=look)
+    outfit = replace(figure.outfit, skin=(0, 0, 0), hair=(0, 0, 0), top=(0, 0, 0), bottom=(0, 0, 0))
+    black = replace(figure, outfit=outfit)
     return draw_coverage((400, 400), lambda canvas: draw(canvas, black))
 
 
@@ -71,9 +71,9 @@ def test_only_a_face_toward_the_viewer_has_eyes():
         assert (eyes > 2) == figure.faces_viewer
 
 
-def test_moved_figure_keeps_its_look():
+def test_moved_figure_keeps_its_outfit():
     figure = sample_figures(1)[0]
-    assert figure.move((5, 5)).look == figure.look
+    assert figure.move((5, 5)).outfit == figure.outfit
 
 
 def count_colour(canvas, colour):
@@ -90,8 +90,8 @@ def test_trim_is_on_the_front_alone(striped):
         front = bool(facing > 0)
         trim = (1, 255, 2)
         canvas = Canvas(Image.new("RGB", (400, 400), "white"))
-        look = replace(figure.look, striped=striped, trim=trim)
-        cartoons.draw_trunk(canvas, replace(figure, look=look))
+        outfit = replace(figure.outfit, striped=striped, trim=trim)
+        cartoons.draw_trunk(canvas, replace(figure, outfit=outfit))
         assert (count_colour(canvas, trim) > 20) == front
         checked[front] += 1
     assert min(checked.values()) >= 5
@@ -102,8 +102,8 @@ def test_longer_sleeves_cover_more():
     cloth = []
     for sleeves in (0.0, 0.5, 1.4, 2.0):
         canvas = Canvas(Image.new("RGB", (400, 400), "white"))
-        look = replace(figure.look, skin=(255, 255, 255), top=(0, 0, 0), sleeves=sleeves)
-        cartoons.draw_limb(canvas, replace(figure, look=look), side="l", kind="arm")
+        outfit = replace(figure.outfit, skin=(255, 255, 255), top=(0, 0, 0), sleeves=sleeves)
+        cartoons.draw_limb(canvas, replace(figure, outfit=outfit), side="l", kind="arm")
         cloth.append(count_colour(canvas, (0, 0, 0)))
     assert cloth[0] == 0
     assert np.all(np.diff(cloth) > 10)
@@ -111,7 +111,7 @@ def test_longer_sleeves_cover_more():
 
 def test_near_arm_is_over_the_trunk():
     figure = next(f for f in sample_figures(60) if f.depth("r_wrist", "r_elbow") > 40)
-    figure = replace(figure, look=replace(figure.look, sleeves=2.0, top=(1, 255, 2)))
+    figure = replace(figure, outfit=replace(figure.outfit, sleeves=2.0, top=(1, 255, 2)))
     whole, arm = (Canvas(Image.new("RGB", (400, 400), "white")) for _ in range(2))
     cartoons.draw_figure(whole, figure)
     cartoons.draw_limb(arm, figure, side="r", kind="arm")

@@ -42,18 +42,19 @@ def _split_names(file, path):
     rest = b""
     while block := file.read(BLOCK):
         *names, rest = (rest + block).split(separator)
-        yield from _check_names(names, path)
-        _check_names([rest[: MAX_PATH + 1]], path)  # endless, it would fill the memory
+        yield from _check_names(names, separator, path)
+        _check_names([rest[: MAX_PATH + 1]], separator, path)  # endless, it would fill the memory
     if rest and separator == b"\0":
         raise _no_list(path)
-    yield from _check_names([rest], path)
+    yield from _check_names([rest], separator, path)
 
 
-def _check_names(names, path):
-    names = [name.removesuffix(b"\r") for name in names]
+def _check_names(names, separator, path):
+    if separator == b"\n":  # else a name may hold and be whatever a file system takes
+        names = [name.removesuffix(b"\r") for name in names if name.strip()]
     if any(len(name) > MAX_PATH or b"\0" in name for name in names):
         raise _no_list(path)
-    return [name for name in names if name.strip()]
+    return [name for name in names if name]
 
 
 def _no_list(path):
@@ -66,7 +67,7 @@ def _no_list(path):
 def write_paths(path, names, folder):
     """Write a list of paths, each with a NUL after it, that `read_paths` reads.
 
-    Of paths that name one file below `folder`, by their words, the first is kept.
+    Of paths that name one file below `folder`, compared as text, the first is kept.
 
     Returns:
         How many there are, and how many were left out.

@@ -49,7 +49,7 @@ def predict_part(finder, plan, part, scratch, num_threads=None, advance=lambda: 
         (plan.base / path, drawn / f"{number:06}" if plan.draw else None)
         for number, path in enumerate(paths)
     ]
-    describe = functools.partial(describe_photo, plan=plan)
+    describe = functools.partial(describe_photo, plan=plan, scratch=scratch)
     results = map_photos(describe, finder, files, plan.request, read_still, num_threads)
     with (
         contextlib.closing(results),
@@ -77,13 +77,13 @@ def read_still(file, request, size):
     return read_photo(file, request, size)
 
 
-def describe_photo(photo, plan):
+def describe_photo(photo, plan, scratch):
     """What is written of a photograph whose search has ended, for JSON; draws it where asked."""
     poses = plan.request.choose_people(photo.search.poses)
     width, height = photo.size
     about = {"width": width, "height": height, "people": [describe_person(pose) for pose in poses]}
     if plan.draw:
-        about["drawn"] = str(draw_poses(photo, poses).relative_to(plan.folder))
+        about["drawn"] = str(draw_poses(photo, poses, scratch).relative_to(plan.folder))
     return about
 
 

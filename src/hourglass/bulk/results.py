@@ -56,11 +56,11 @@ def gather_parts(plan, parts, scratch):
             for name in (POSES, REJECTS)
         )
         poses = stack.enter_context(open(poses, "wb"))
-        # A name may hold any bytes.
+        # A name may hold any bytes, a "\r" too, which csv would not quote by itself.
         rejects = stack.enter_context(
             open(rejects, "w", newline="", encoding="utf-8", errors="backslashreplace")
         )
-        writer = csv.writer(rejects, lineterminator="\n")
+        writer = csv.writer(rejects, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(COLUMNS)
         poses.write(json.dumps(describe_run(plan)).encode() + b"\n")
         for part in tqdm(parts, "gather", unit="part", disable=None, leave=False):

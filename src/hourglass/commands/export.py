@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from hourglass.commands.messages import show_path
 from hourglass.commands.models import MODEL, find_model
 from hourglass.commands.options import add_network_options, add_parser
-from hourglass.errors import UserError
+from hourglass.errors import UserError, printable
 
 FORMATS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}  # and how their names end
 
@@ -35,26 +34,28 @@ def add_command(commands):
 def run_export(options):
     """Write the network as one file of another runtime."""
     model = find_model(options.model)
-    # A network that comes with the package is in a folder of others.
-    name = model if options.model or model == MODEL else Path(model.name)
-    target = name_export(options.out, options.format, name)
+    # The shipped one lies in the package, its export in the current folder.
+    beside = model if options.model or model == MODEL else Path(model.name)
+    target = name_export(options, beside)
     # TensorFlow: not for `--help`
     from hourglass.exports.exporting import export_network
 
     proof = export_network(model, target, options.format, options.half, not options.no_flip_test)
     print(
-        f"{show_path(target)}: at most {proof.distance:.1g} px from Keras, in {proof.num_firm} of "
+        f"{printable(target)}: at most {proof.distance:.1g} px from Keras, in {proof.num_firm} of "
         f"{proof.num_joints} joints of drawn figures"
     )
 
 
-def name_export(out, kind, network):
-    """The path that an export is written to; `network` is the path that it is named after.
+def name_export(options, network):
+    """The path that an export is written to; without `--out` it is named after that of `network`.
 
     Raises:
-        UserError: `out`, the path asked for, ends as no file of that kind does.
+        UserError: the path asked for ends as no file of that format does.
     """
-    suffix = FORMATS[kind]
+    out, suffix = options.out, FORMATS[options.format]
     if out and suffix and out.suffix != suffix:
-        raise UserError(f"--out {out}: a file of --format {kind} ends in {suffix}")
-    return out or network.with_suffix(suffix)
+        raise UserError(f"--out {out}: a file of --format {options.format} ends in {suffix}")
+    # One of its own: `hourglass predict` takes the plain one in place of the network.
+    kind = "_half" * options.half + "_no_flip_test" * options.no_flip_test
+    return out or network.with_name(f"{network.stem}{kind}{suffix}")

@@ -2,7 +2,6 @@
 
 import itertools
 
-from hourglass.commands.messages import show_path
 from hourglass.errors import UserError
 from hourglass.prediction.writing import is_record
 from hourglass.stickers.encoding import is_sticker
@@ -24,19 +23,19 @@ def find_photos(paths):
             photos += list_files(path)
         except OSError as error:
             reason = f"{error.strerror}; fix its permissions or name other pictures"
-            raise UserError(f"{show_path(path)}: {reason}") from None
+            raise UserError(f"{path}: {reason}") from None
     return photos
 
 
 def list_files(path):
     """A file, or the files of a folder, sorted: not the hidden ones, notes or annotations."""
     if not path.exists():
-        raise UserError(f"{show_path(path)}: no such file")
+        raise UserError(f"{path}: no such file")
     if not path.is_dir():
         return [path]
     found = sorted(p for p in path.iterdir() if p.is_file() and not is_note(p))
     if not found:
-        raise UserError(f"{show_path(path)}: no pictures in this folder; name another")
+        raise UserError(f"{path}: no pictures in this folder; name another")
     return found
 
 
@@ -56,8 +55,9 @@ def name_outputs(paths):
         yield path, name
 
 
-def part_clips(files):
-    """Pairs of a path and its target, parted into those of photographs and those of clips."""
+def part_clips(paths, out):
+    """Pairs of a path and its target in the folder `out`: those of photographs, those of clips."""
+    files = [(path, out / name) for path, name in name_outputs(paths)]
     clips = [file for file in files if is_clip(file[0])]
     return [file for file in files if file not in clips], clips
 
@@ -107,9 +107,9 @@ def name_inputs(photos, clips):
 def refuse_input(path, inputs):
     """Raise `UserError` where what is to be written would overwrite one of `name_inputs`."""
     if what := inputs.get(path.resolve()):
-        raise UserError(f"{show_path(path)}: is a {what}; choose another --out")
+        raise UserError(f"{path}: is a {what}; choose another --out")
 
 
 def _refuse_if(is_foreign, path):
     if is_foreign:
-        raise UserError(f"{show_path(path)}: was not written by this; choose another --out")
+        raise UserError(f"{path}: was not written by this; choose another --out")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from hourglass.bulk.lists import read_paths
 from hourglass.commands.files import is_note
-from hourglass.commands.messages import show_path
 from hourglass.errors import UserError
 
 
@@ -22,7 +21,7 @@ def list_pictures(paths, lists, out):
     """
     for path in paths:
         if not path.exists():
-            raise UserError(f"{show_path(path)}: no such file")
+            raise UserError(f"{path}: no such file")
         yield from walk_folder(path, out) if path.is_dir() else [path]
     for path in lists:
         yield from read_paths(path)
@@ -49,4 +48,4 @@ def walk_folder(folder, out):
 
 def _refuse_folder(error):
     reason = f"{error.strerror}; fix its permissions or name other pictures"
-    raise UserError(f"{show_path(error.filename)}: {reason}") from None
+    raise UserError(f"{error.filename}: {reason}") from None

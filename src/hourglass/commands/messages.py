@@ -7,7 +7,7 @@ import warnings
 
 from tqdm import tqdm
 
-from hourglass.errors import UserError
+from hourglass.errors import UserError, printable
 
 
 def report(path, result, describe, threshold):
@@ -20,10 +20,10 @@ def report(path, result, describe, threshold):
     """
     # tqdm's own, which leaves the bar in its place.
     if isinstance(result, UserError):
-        tqdm.write(f"error: {show_path(path)}: {result}", file=sys.stderr)
+        tqdm.write(f"error: {printable(path)}: {printable(result)}", file=sys.stderr)
         return
-    written = [*map(show_path, result.files), describe(result, threshold)]
-    tqdm.write(f"{show_path(path)}: {', '.join(written)}")
+    written = [*map(printable, result.files), describe(result, threshold)]
+    tqdm.write(f"{printable(path)}: {', '.join(written)}")
 
 
 def report_photos(files, results, describe, threshold, word):
@@ -95,8 +95,3 @@ def describe_nobody(best, threshold):
     # Rounded down: a score just below the threshold must not read as if it had reached it.
     best = math.floor(100 * best) / 100
     return f"nobody found: best score {best:.2f} is below --threshold {threshold:g}"
-
-
-def show_path(path):
-    """The path as one line: line breaks and what else cannot be printed are escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from hourglass.commands.messages import show_path
+from hourglass.commands.clips import load_clips
+from hourglass.errors import printable
 from hourglass.prediction.finders import open_finder
 from hourglass.shipped import shipped_network
 
@@ -14,6 +15,20 @@ def open_network(path, flip_test, num_views):
     """The joint finder of a network, as of `finders.open_finder`; a warning where it needs one."""
     finder = open_finder(path, flip_test, num_views)
     warn_of_drawings(path, finder.trained_on)
+    return finder
+
+
+def open_finding(options, request, photos, clips):
+    """The joint finder for pairs (path, target) of photographs and clips; makes their folder.
+
+    Raises:
+        UserError: the network, or what clips need, is missing or of no use; nothing is made then.
+    """
+    if clips:
+        load_clips()
+    model = find_model(options.model)
+    finder = open_network(model, not options.no_flip_test, len(photos) * request.num_views)
+    options.out.mkdir(parents=True, exist_ok=True)
     return finder
 
 
@@ -47,7 +62,7 @@ def warn_of_drawings(path, trained_on):
     """Warn on stderr of a network, in `path`, that has seen no photograph."""
     if trained_on == "synthetic":
         print(
-            f"warning: {show_path(path)} was trained on drawn figures alone: on photographs "
+            f"warning: {printable(path)} was trained on drawn figures alone: on photographs "
             "neither its joints nor its scores mean anything",
             file=sys.stderr,
         )

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from hourglass.commands.messages import show_path
 from hourglass.commands.models import MODEL, find_model, warn_of_drawings
 from hourglass.commands.options import add_folder_option, add_parser
+from hourglass.errors import printable
 from hourglass.page.building import build_page
 from hourglass.page.runtime import PACKAGE
 
@@ -33,5 +33,5 @@ def run_page(options):
     model = find_model(options.model)
     about = build_page(model, options.out, options.runtime)
     warn_of_drawings(model, about["trained_on"])
-    out = show_path(options.out)
+    out = printable(options.out)
     print(f"{out}: `python -m http.server --directory {out}` shows it at http://localhost:8000")

@@ -5,8 +5,8 @@ import functools
 import re
 from pathlib import Path
 
-from hourglass.commands.clips import load_clips, predict_clips
-from hourglass.commands.files import check_no_overwrite, find_photos, name_outputs, part_clips
+from hourglass.commands.clips import predict_clips
+from hourglass.commands.files import check_no_overwrite, find_photos, part_clips
 from hourglass.commands.messages import (
     describe_people,
     describe_tracks,
@@ -14,7 +14,7 @@ from hourglass.commands.messages import (
     report_clips,
     report_photos,
 )
-from hourglass.commands.models import find_model, open_network
+from hourglass.commands.models import open_finding
 from hourglass.commands.options import add_finding_options, add_parser
 from hourglass.commands.persons import check_ways, make_request
 from hourglass.commands.records import run_records
@@ -70,20 +70,15 @@ def run_predict(options):
         run_records(options, request)
         return
     paths = find_photos(options.photos) + options.camera
-    files = [(path, options.out / name) for path, name in name_outputs(paths)]
-    photos, clips = part_clips(files)
+    photos, clips = part_clips(paths, options.out)
     check_no_overwrite(photos, clips)
-    if clips:
-        load_clips()  # before anything is written
-    model = find_model(options.model)
-    finder = open_network(model, not options.no_flip_test, len(photos) * request.num_views)
-    options.out.mkdir(parents=True, exist_ok=True)
+    finder = open_finding(options, request, photos, clips)
     write = functools.partial(write_poses, request=request)
     photo_results = map_photos(write, finder, photos, request)
     failed = report_photos(photos, photo_results, describe_people, request.threshold, "predict")
     clip_results = predict_clips(finder, clips, request, not options.no_smoothing)
     failed += report_clips(clips, clip_results, describe_tracks, request.threshold)
-    end(failed, len(files))
+    end(failed, len(paths))
 
 
 def check_inputs(options):

@@ -20,13 +20,12 @@ from hourglass.bulk.results import (
     remove_parts,
 )
 from hourglass.commands.listing import list_pictures
-from hourglass.commands.messages import show_path
 from hourglass.commands.models import find_model, open_network
-from hourglass.errors import UserError
+from hourglass.errors import UserError, printable
 from hourglass.files import exclusive_lock, file_digest, scratch_folder
 from hourglass.shipped import shipped_network
 
-MANY = 1_000_000  # pictures: for all GPUs of the machine
+MANY = 1_000_000  # views: more than a batch, so that all GPUs of the machine share them
 
 
 def run_records(options, request):
@@ -45,10 +44,12 @@ def run_records(options, request):
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
         flip_test=not options.no_flip_test, request=request, draw=options.draw,
     )  # fmt: skip
-    way = predict_on_cluster if os.environ.get("RAY_ADDRESS") else predict_here
-    predict = functools.partial(way, plan, finder=finder, model=model)
+    if os.environ.get("RAY_ADDRESS"):
+        predict = functools.partial(predict_on_cluster, plan, model)
+    else:
+        predict = functools.partial(predict_here, plan, finder)
     with (
-        exclusive_lock(plan.folder / ".lock", f"predicting into {show_path(options.out)}"),
+        exclusive_lock(plan.folder / ".lock", f"predicting into {options.out}"),
         scratch_folder(plan.folder / ".unfinished") as scratch,
     ):
         begin(plan, options, scratch)
@@ -86,7 +87,7 @@ def count_pictures(parts):
     return sum(part.num_pictures for part in parts)
 
 
-def predict_here(plan, parts, num_done, scratch, finder, model):
+def predict_here(plan, finder, parts, num_done, scratch):
     """Predict parts in this process; `num_done` pictures of others are done."""
     total = num_done + count_pictures(parts)
     with (
@@ -98,7 +99,7 @@ def predict_here(plan, parts, num_done, scratch, finder, model):
             predict_part(finder, plan, part, scratch, advance=bar.update)
 
 
-def predict_on_cluster(plan, parts, num_done, scratch, finder, model):
+def predict_on_cluster(plan, model, parts, num_done, scratch):
     """Predict parts on the cluster of RAY_ADDRESS.
 
     Raises:
@@ -125,20 +126,20 @@ def report_counts(out, counts):
     Raises:
         UserError: no file could be used.
     """
-    rejects, num_rejects = show_path(out / REJECTS), counts.num_rejects
+    rejects, num_rejects = out / REJECTS, counts.num_rejects
     if not counts.num_used:
         image, reason = counts.first_reject
         raise UserError(
             f"none of {_count(num_rejects, 'file', 'files')} could be used, the first, "
-            f"{show_path(image)}: {reason} (all in {rejects}); put that right, and choose another "
+            f"{image}: {reason} (all in {rejects}); fix that, and choose another "
             "--out"
         )
     pictures = _count(counts.num_used, "picture", "pictures")
     people = _count(counts.num_people, "person", "people")
-    line = f"{show_path(out / POSES)}: {pictures}, {people}, nobody on {counts.num_nobody:,}"
+    line = f"{out / POSES}: {pictures}, {people}, nobody on {counts.num_nobody:,}"
     if num_rejects:
         line += f"; {_count(num_rejects, 'file', 'files')} could not be used: {rejects}"
-    print(line)
+    print(printable(line))
 
 
 def _count(number, one, several):

@@ -3,10 +3,10 @@
 import argparse
 import functools
 
-from hourglass.commands.clips import load_clips, make_stickers
-from hourglass.commands.files import check_stickers_kept, find_photos, name_outputs, part_clips
+from hourglass.commands.clips import make_stickers
+from hourglass.commands.files import check_stickers_kept, find_photos, part_clips
 from hourglass.commands.messages import describe_stickers, end, report_clips, report_photos
-from hourglass.commands.models import find_model, open_network
+from hourglass.commands.models import open_finding
 from hourglass.commands.options import add_finding_options, add_parser
 from hourglass.commands.persons import check_ways, make_request
 from hourglass.prediction.photos import map_photos
@@ -44,13 +44,9 @@ def run_sticker(options):
     request = make_request(options)
     styles = [style for style in STYLES if style in (options.style or STYLES)]
     paths = find_photos(options.photos)
-    photos, clips = part_clips([(p, options.out / name) for p, name in name_outputs(paths)])
+    photos, clips = part_clips(paths, options.out)
     check_stickers_kept(photos, clips, styles, request.num_people)
-    if clips:
-        load_clips()  # before anything is written
-    model = find_model(options.model)
-    finder = open_network(model, not options.no_flip_test, len(photos) * request.num_views)
-    options.out.mkdir(parents=True, exist_ok=True)
+    finder = open_finding(options, request, photos, clips)
     write = functools.partial(write_stickers, request=request, styles=styles)
     photo_results = map_photos(write, finder, photos, request)
     failed = report_photos(photos, photo_results, describe_stickers, request.threshold, "sticker")

@@ -1,6 +1,8 @@
 """A trained network written for another runtime, and held against Keras before it has its name."""
 
 import contextlib
+import zipfile
+from pathlib import Path
 
 from hourglass.errors import UserError, one_line
 from hourglass.exports.graph import build_graph
@@ -14,9 +16,9 @@ from hourglass.exports.tensorflow_formats import (
 from hourglass.files import atomic_folder, atomic_path, file_digest
 from hourglass.frameworks import tf
 from hourglass.network.origins import read_trained_on
-from hourglass.prediction.about import describe_export
+from hourglass.prediction.about import NAME, describe_export
 from hourglass.prediction.keras_finder import load_predictor
-from hourglass.prediction.onnx_finder import OnnxFinder
+from hourglass.prediction.onnx_finder import OnnxFinder, is_sealed
 
 
 def export_network(path, target, kind="onnx", half=False, flip_test=True):
@@ -35,12 +37,15 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
         A `proof.Proof`.
 
     Raises:
-        UserError: the network cannot be loaded, or what was written does not find the joints that
-            Keras finds; then nothing is left of it.
+        UserError: `target` is another program's file, or a folder; the network cannot be loaded; or
+            what was written does not find the joints that Keras finds. Nothing is left of it then.
     """
+    if Path(path).suffix == ".onnx":
+        raise UserError(f"{path}: is an export itself; name the .keras file")
     write, open_file = _find_format(kind, half)
+    _check_kept(target)
     _leave_gpus()
-    make_whole = _new_folder if kind == "saved_model" else atomic_path
+    make_whole = atomic_folder if kind == "saved_model" else atomic_path
     predictor = load_predictor(path, flip_test)
     about = describe_export(
         predictor.size, flip_test, half, read_trained_on(path), file_digest(path)
@@ -79,14 +84,21 @@ def _find_format(kind, half):
         from hourglass.exports.onnx_format import write_onnx
     except ImportError as error:
         raise UserError(
-            f"no module {error.name}, which writes ONNX: `pip install 'hourglass[pipeline]'`"
+            f"no module {error.name}, which writes ONNX: `pip install onnx tf2onnx`"
         ) from None
     return write_onnx, OnnxFinder
 
 
-@contextlib.contextmanager
-def _new_folder(path):
-    if path.exists():
-        raise UserError(f"{path}: is there already; remove it, or choose another --out")
-    with atomic_folder(path) as temporary:
-        yield temporary
+def _check_kept(target):
+    if not target.exists():
+        return
+    if target.is_dir():
+        raise UserError(f"{target}: is there already; remove it, or choose another --out")
+    is_ours = is_sealed(target) or (zipfile.is_zipfile(target) and _has_about(target))
+    if not is_ours:
+        raise UserError(f"{target}: was not written by this; choose another --out")
+
+
+def _has_about(path):
+    with zipfile.ZipFile(path) as archive:
+        return NAME in archive.namelist()

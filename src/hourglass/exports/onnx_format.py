@@ -1,4 +1,4 @@
-"""ONNX: converted by tf2onnx, and put right; the same network gives the same bytes."""
+"""ONNX: converted by tf2onnx, and fixed; the same network gives the same bytes."""
 
 import logging
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_onnx(module, about, half, path):
     """
     model = _convert(module)
     graph = model.graph
-    _cast_truths(graph)
+    _cast_booleans(graph)
     if half:
         _halve_kernels(graph)
     _sort_nodes(graph)
@@ -45,8 +45,8 @@ def _convert(module):
     return model
 
 
-def _cast_truths(graph):
-    """Numbers for truths where the highest is looked for, which ONNX does not among truths."""
+def _cast_booleans(graph):
+    """Cast to numbers what ArgMax is given as booleans, which ONNX's does not take."""
     for node in [node for node in graph.node if node.op_type == "ArgMax"]:
         name = f"{node.output[0]}_numbers"
         graph.node.append(helper.make_node("Cast", [node.input[0]], [name], to=TensorProto.UINT8))

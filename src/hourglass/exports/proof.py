@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hourglass import geometry
 from hourglass.errors import UserError
 from hourglass.network.heatmaps import decode_heatmaps
 from hourglass.prediction.keras_finder import KerasFinder
-from hourglass.prediction.people import square_at
+from hourglass.prediction.people import view_square
 from hourglass.records.images import crop_square
 from hourglass.synthetic.pictures import draw_picture
 
@@ -62,7 +61,7 @@ def compare_with_keras(find_joints, predictor, tolerance):
     Raises:
         UserError: they differ by more than the tolerance.
     """
-    views = draw_views(predictor.size)
+    views = draw_figures(predictor.size, sum(CALLS))
     ends = np.cumsum(CALLS)
     found = [find_joints(part) for part in np.split(views, ends[:-1])]
     keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -85,13 +84,13 @@ def compare_with_keras(find_joints, predictor, tolerance):
     return proof
 
 
-def draw_views(size):
+def draw_figures(size, number, seed=SEED):
     """Drawn figures, uint8 [n, S, S, 3], each in the square that a person is seen in."""
     views = []
-    for index in range(sum(CALLS)):
-        picture, (person, *_) = draw_picture(SEED, index)
+    for index in range(number):
+        picture, (person, *_) = draw_picture(seed, index)
         center = np.array(person["center"]) - 1  # 0-based
-        square = square_at(*geometry.view_square(center, person["scale"]))
+        square = view_square(center, person["scale"])
         views.append(np.asarray(crop_square(picture, 1, square, size)))
     return np.stack(views)
 

@@ -49,7 +49,7 @@ def _read_member(path, member, key):
             return json.loads(archive.read(member))[key]
     except FileNotFoundError:
         raise UserError(
-            f"{path}: no such model; train one (`dvc repro train`) or name another"
+            f"{path}: no such network; train one (`dvc repro train`) or name another"
         ) from None
     except _READ_ERRORS as error:
         raise UserError(f"{path}: damaged: {one_line(error)}; train it again") from None

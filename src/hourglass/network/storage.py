@@ -66,7 +66,7 @@ def load_network(path):
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such model; train one (`dvc repro train`) or name another")
+        raise UserError(f"{path}: no such network; train one (`dvc repro train`) or name another")
     if not _is_archive(path):
         raise UserError(f"{path}: not a whole .keras archive; train it again or name another")
     try:

@@ -78,22 +78,6 @@ class Search:
             self.squares, self.poses = [], end.value
 
 
-def run_search(search, image, find_joints, size):
-    """What a search finds on one picture: its poses.
-
-    Args:
-        search: the generator.
-        image: PIL, RGB, upright.
-        find_joints: a joint finder (`finders.py`), or a function that is called as one.
-        size: px of its views.
-    """
-    search = Search(search, lambda _: (image, 1))
-    while search.squares:
-        search.cut_views(size)
-        search.take_joints(*find_joints(search.views))
-    return search.poses
-
-
 def cut_in_turn(searches, size):
     """Have each of some searches cut its next views, of `size` px."""
     for search in searches:

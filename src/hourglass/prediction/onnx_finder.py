@@ -48,7 +48,7 @@ def _read(path):
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {_AGAIN}, or name another") from None
+        raise UserError(f"{path}: no such network; {_AGAIN}, or name another") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; fix it or name another") from None
 

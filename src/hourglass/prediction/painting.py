@@ -49,8 +49,23 @@ def _find_near(size, ends, reaches):
         place: [P], of the pixel in the flattened picture; distance: float32 [P], from the line, px;
             counts: [L], how many are each line's.
     """
-    width, height = size
     ends = ends.astype(np.float64)
+    line, row, left, counts = _find_rows(size, ends, reaches)
+    along, beside, ux, uy, half = (
+        np.repeat(np.float32(values), counts) for values in _measure_first(ends, line, row, left)
+    )
+    # Both change evenly along the row.
+    step = _count_up(np.zeros_like(left), counts)[1]
+    place = step + np.repeat(row * size[0] + left, counts)
+    step = step.astype(np.float32)
+    beyond = np.maximum(np.abs(along + step * ux) - half, 0)
+    distance = np.sqrt(np.square(beside + step * uy) + np.square(beyond))
+    return place, distance, np.bincount(line, counts, len(ends)).astype(int)
+
+
+def _find_rows(size, ends, reaches):
+    """The rows of lines [L, 2, 2]: line, row, first pixel and number of pixels, each [R]."""
+    width, height = size
     start, (dx, dy) = ends[:, 0], (ends[:, 1] - ends[:, 0]).T
     around = np.stack([-reaches, reaches])  # (2, L)
     low, high = np.sort(ends[..., 1].T, axis=0) + around
@@ -62,22 +77,22 @@ def _find_near(size, ends, reaches):
     part = np.clip((row - start[line, 1] + around[:, line]) / slope[line], 0, 1)
     left, right = np.sort(start[line, 0] + part * dx[line], axis=0) + around[:, line]
     left, right = (np.clip(x, 0, width).astype(int) for x in (left, right + 1))
-    counts = right - left  # (R,)
-    # How far along the line from its middle, and how far beside it, the first pixel is.
+    return line, row, left, right - left
+
+
+def _measure_first(ends, line, row, left):
+    """How far along its line from the middle, and beside it, the first pixel of each row is, px.
+
+    Returns:
+        along, beside, the line's direction x, y, and half its length, each [R].
+    """
+    dx, dy = (ends[:, 1] - ends[:, 0]).T
     length = np.hypot(dx, dy)
     ux, uy = np.stack([dx, dy]) / np.maximum(length, 1e-12)  # a joint is a line of no length
     ux = np.where(length == 0, 1, ux)
     x, y = np.stack([left, row]) - ends.mean(axis=1).T[:, line]
-    ux, uy, half = ux[line], uy[line], length[line] / 2
-    rows = (x * ux + y * uy, x * uy - y * ux, ux, uy, half)
-    along, beside, ux, uy, half = (np.repeat(np.float32(values), counts) for values in rows)
-    # Both change evenly along the row.
-    step = _count_up(np.zeros_like(left), counts)[1]
-    place = step + np.repeat(row * width + left, counts)
-    step = step.astype(np.float32)
-    beyond = np.maximum(np.abs(along + step * ux) - half, 0)
-    distance = np.sqrt(np.square(beside + step * uy) + np.square(beyond))
-    return place, distance, np.bincount(line, counts, len(ends)).astype(int)
+    ux, uy = ux[line], uy[line]
+    return x * ux + y * uy, x * uy - y * ux, ux, uy, length[line] / 2
 
 
 def _count_up(first, counts):

@@ -106,6 +106,11 @@ def is_box(numbers):
     return all(abs(number) < 1e6 for number in numbers) and min(numbers[2:]) > 0
 
 
+def view_square(center, scale):
+    """The square that training shows a person in, of center [2] (0-based) and scale."""
+    return square_at(*geometry.view_square(center, scale))
+
+
 def box_square(box):
     """The square around a person's box (x, y, width, height, px), with the margin of training."""
     return square_at(*geometry.box_view(box))

@@ -13,7 +13,7 @@ from hourglass.report.sources import SOURCES, name_sources
 
 # Where files lie and how many processes there are: of the place, not of the run.
 _OF_THE_PLACE = {"cluster": True, "data": {"mirror", "folder"}}
-_FOLDERS = {"mpii": ".", "lspet": "lspet", "synthetic": "demo", "folder": "lspet"}
+FOLDERS = {"mpii": ".", "lspet": "lspet", "synthetic": "demo", "folder": "lspet"}
 
 
 def show_setup(results):
@@ -93,7 +93,7 @@ def show_rejects(results):
 
 def show_recipe(results):
     """The section of all parameters, and of the commands that make the same network again."""
-    folder = _FOLDERS[results.params.data.dataset]
+    folder = FOLDERS[results.params.data.dataset]
     commands = (
         f"git log --oneline -S {results.network.md5} -- '*dvc.lock'\n"
         "git checkout COMMIT                # the last one listed\n"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hourglass.synthetic.cartoons import Figure, Look, draw_figure
+from hourglass.synthetic.cartoons import Figure, Outfit, draw_figure
 
 HEAD = 1.4  # of a drawn head to a real one
 # Neither of anybody: in what light a photograph was taken hides what skin is.
@@ -26,11 +26,11 @@ class Character(Figure):
         return 0.011 * self.height
 
 
-def dress_body(body, look):
+def dress_body(body, outfit):
     """The body in clothes, its head larger."""
     neck, top = body.points["upper_neck"], body.points["head_top"]
     points = body.points | {"head_top": neck + HEAD * (top - neck)}
-    return Character(points, body.head_axes, body.height, body.pose, look)
+    return Character(points, body.head_axes, body.height, body.pose, outfit)
 
 
 def draw_character(canvas, character):
@@ -38,7 +38,7 @@ def draw_character(canvas, character):
     draw_figure(canvas, character)
 
 
-def find_look(pixels, body):
+def find_outfit(pixels, body):
     """What somebody wears.
 
     Args:
@@ -59,7 +59,7 @@ def find_look(pixels, body):
     shirt = colour(("pelvis", "thorax", 0.6), ("pelvis", "thorax", 0.8))
     legs = both("hip", "knee")
     top = _brighten(shirt)
-    return Look(
+    return Outfit(
         skin=SKIN,
         hair=_brighten(colour(("upper_neck", "head_top", 0.85))),
         top=top,

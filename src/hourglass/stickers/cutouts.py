@@ -8,9 +8,9 @@ from PIL import Image
 from hourglass.errors import UserError
 from hourglass.geometry import apply_transform, invert_transform, square_transform
 from hourglass.stickers.framing import (
-    cut_frame,
+    cut_window,
     find_inside,
-    frame_points,
+    window_around,
     lay_on_white,
     measure_box,
 )
@@ -40,36 +40,36 @@ class Cutout:
 
     def __init__(self, pixels, body, seen):
         joints = np.array([point[:2] for point in body.points.values()])
-        self._frame = frame_points(joints, AROUND * body.height)
-        side = self._frame[2]
+        self._window = window_around(joints, AROUND * body.height)
+        side = self._window[2]
         image = Image.fromarray(pixels)
-        # The part that later frames show, to keep no whole picture.
-        self._part = cut_frame(image, self._frame, min(KEPT, max(DETAIL, round(side))))
-        view = np.asarray(cut_frame(image, self._frame, DETAIL))
-        left, top, right, bottom = find_inside(image.size, self._frame, DETAIL)
+        # The part that later windows show, to keep no whole picture.
+        self._part = cut_window(image, self._window, min(KEPT, max(DETAIL, round(side))))
+        view = np.asarray(cut_window(image, self._window, DETAIL))
+        left, top, right, bottom = find_inside(image.size, self._window, DETAIL)
         inside = np.zeros((DETAIL, DETAIL), bool)
         inside[top:bottom, left:right] = True
-        transform = invert_transform(square_transform(self._frame, DETAIL))
+        transform = invert_transform(square_transform(self._window, DETAIL))
         factor = DETAIL / side
         hulls = find_hulls(body, seen, lambda point: apply_transform(transform, point), factor)
         self._coverage = cut_body(view, hulls, body.height * factor, inside)
-        self.box = measure_box(self._coverage, self._frame)
+        self.box = measure_box(self._coverage, self._window)
         if self.box is None:
             raise UserError("the body found lies outside of the picture; name a --box within it")
 
-    def render(self, frame):
-        """The figure on white, uint8 [S, S, 3], and its coverage [S, S], as `frame` shows it."""
+    def render(self, window):
+        """The figure on white, uint8 [S, S, 3], and its coverage [S, S], as `window` shows it."""
         shown, mask = (
-            np.asarray(cut_frame(image, self._within(frame, image.width)))
+            np.asarray(cut_window(image, self._within(window, image.width)))
             for image in (self._part, Image.fromarray(self._coverage))
         )
         return lay_on_white(np.dstack([shown, mask]))
 
-    def _within(self, frame, size):
-        """A frame of the picture as one of what is kept of it, of `size` px."""
-        x, y, side = self._frame
+    def _within(self, window, size):
+        """A window of the picture as one of what is kept of it, of `size` px."""
+        x, y, side = self._window
         factor = size / side
-        return (frame[0] - x) * factor, (frame[1] - y) * factor, frame[2] * factor
+        return (window[0] - x) * factor, (window[1] - y) * factor, window[2] * factor
 
 
 def find_hulls(body, seen, place, factor):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hourglass.geometry import apply_transform, invert_transform, square_transform
 from hourglass.prediction.people import joints_box
-from hourglass.stickers.framing import SIZE, frame_points, lay_on_white, measure_box
+from hourglass.stickers.framing import SIZE, window_around, lay_on_white, measure_box
 from hourglass.stickers.lifting import LIMBS, OUTWARD
 from hourglass.synthetic.canvas import Canvas, circle
 
@@ -30,25 +30,25 @@ class Drawing:
     def __init__(self, body, draw):
         self._body, self._draw = body, draw
         points = np.array([point[:2] for point in body.points.values()])
-        frame = frame_points(points, BEYOND * body.height)
-        self.box = measure_box(self._paint(frame, ROUGH)[1], frame)
+        window = window_around(points, BEYOND * body.height)
+        self.box = measure_box(self._paint(window, ROUGH)[1], window)
         if self.box is None:  # its limbs are threads, drawn out by joints far apart
             self.box = joints_box(points)
 
-    def render(self, frame):
-        """The figure on white, uint8 [S, S, 3], and its coverage [S, S], as `frame` shows it."""
-        return self._paint(frame, SIZE)
+    def render(self, window):
+        """The figure on white, uint8 [S, S, 3], and its coverage [S, S], as `window` shows it."""
+        return self._paint(window, SIZE)
 
-    def _paint(self, frame, size):
+    def _paint(self, window, size):
         canvas = Canvas(Image.new("RGBA", (size, size)))
-        self._draw(canvas, place_body(self._body, frame, size))
+        self._draw(canvas, place_body(self._body, window, size))
         return lay_on_white(np.asarray(canvas.finish()))
 
 
-def place_body(body, frame, size):
-    """The body in px of what `frame` shows at `size` px."""
-    transform = invert_transform(square_transform(frame, size))
-    factor = size / frame[2]
+def place_body(body, window, size):
+    """The body in px of what `window` shows at `size` px."""
+    transform = invert_transform(square_transform(window, size))
+    factor = size / window[2]
     points = {
         name: np.append(apply_transform(transform, point[:2]), point[2] * factor)
         for name, point in body.points.items()

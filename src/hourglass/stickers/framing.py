@@ -1,6 +1,6 @@
 """Where a figure lies on its sticker, and the white outline around it.
 
-A frame is (x, y, side), the square of the picture that the sticker shows, px, not rounded, from
+A window is (x, y, side), the square of the picture that the sticker shows, px, not rounded, from
 corner to corner as `geometry.square_transform` counts. Coverage is how much of each pixel a figure
 covers, uint8.
 """
@@ -20,27 +20,22 @@ GREY = 196
 STEADY = 0.25  # s, what of a moving figure is smoothed over
 
 
-def frame_box(box):
-    """The frame of a figure in a box, low and high corner [2, 2], px of the picture."""
-    return frame_boxes([0.0], [box])[0]
-
-
-def frame_boxes(times, boxes):
-    """The frames, all of one size, of a figure that moves: one a box, low and high corner [2, 2].
+def place_windows(times, boxes):
+    """The windows, all of one size, of a figure that moves: one a box, low and high corner [2, 2].
 
     Args:
         times: [N], s. boxes: N of [2, 2], px of the picture.
     """
     boxes = np.array(boxes, float)
     middles = steady(times, boxes.mean(axis=1))
-    reach = np.abs(boxes - middles[:, None]).max()  # the figure fits in each of its frames
+    reach = np.abs(boxes - middles[:, None]).max()  # the figure fits in each of its windows
     side = 2 * max(reach, 0.5) * SIZE / (SIZE - 2 * (MARGIN + OUTLINE + EDGE))
     # From pixel centres to corners.
     return [(*(middle + 0.5 - side / 2).tolist(), float(side)) for middle in middles]
 
 
-def frame_points(points, margin):
-    """The frame around points [N, 2], px of the picture, with a margin, px."""
+def window_around(points, margin):
+    """The window around points [N, 2], px of the picture, with a margin, px."""
     low, high = joints_box(points)
     side = float((high - low).max() + 2 * margin)
     return (*((low + high + 1 - side) / 2).tolist(), side)
@@ -60,11 +55,11 @@ def steady(times, values):
     return fitted / (total * second - first**2)
 
 
-def measure_box(coverage, frame):
-    """The box, low and high corner [2, 2], px of the picture, of what a frame shows covered.
+def measure_box(coverage, window):
+    """The box, low and high corner [2, 2], px of the picture, of what a window shows covered.
 
     Args:
-        coverage: uint8 [S, S]. frame: what it shows.
+        coverage: uint8 [S, S]. window: what it shows.
 
     Returns:
         None where nothing is covered by half.
@@ -74,27 +69,27 @@ def measure_box(coverage, frame):
         return None
     rows, columns = (np.flatnonzero(covered.any(axis=axis)) for axis in (1, 0))
     corners = np.array([(columns[0], rows[0]), (columns[-1], rows[-1])])
-    return apply_transform(square_transform(frame, len(coverage)), corners)
+    return apply_transform(square_transform(window, len(coverage)), corners)
 
 
-def find_inside(shape, frame, size):
-    """The pixels, left, top, right, bottom, of a frame at `size` px that a picture fills wholly.
+def find_inside(shape, window, size):
+    """The pixels, left, top, right, bottom, of a window at `size` px that a picture fills wholly.
 
     Args:
         shape: width, height of the picture.
     """
-    start, ratio = np.array(frame[:2]), frame[2] / size
+    start, ratio = np.array(window[:2]), window[2] / size
     first = np.clip(np.ceil(-start / ratio), 0, size).astype(int)
     last = np.clip(np.floor((np.array(shape) - start) / ratio), 0, size).astype(int)
     return *first.tolist(), *last.tolist()
 
 
-def cut_frame(image, frame, size=SIZE):
-    """What a frame shows of an image, at `size` px; black outside of it, however far it reaches."""
-    left, top, right, bottom = find_inside(image.size, frame, size)
+def cut_window(image, window, size=SIZE):
+    """What a window shows of an image, at `size` px; black outside of it, however far it reaches."""
+    left, top, right, bottom = find_inside(image.size, window, size)
     cut = Image.new(image.mode, (size, size))
     if left < right and top < bottom:
-        corners = np.array([(left, top), (right, bottom)]) * frame[2] / size + frame[:2]
+        corners = np.array([(left, top), (right, bottom)]) * window[2] / size + window[:2]
         # Rounding may carry them a hair outside, which Pillow refuses.
         box = np.clip(corners, 0, image.size).ravel().tolist()
         part = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box=box)

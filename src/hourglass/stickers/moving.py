@@ -28,7 +28,7 @@ CRFS = tuple(range(16, 64, 4))  # of libvpx, the best first
 
 
 @dataclass
-class Track:
+class Actor:
     """Somebody in the frames that become stickers: their portraits and their last score."""
 
     portraits: list
@@ -98,19 +98,19 @@ def make_clip_stickers(finder, path, target, request, styles, start=0.0, is_smoo
         follower = Follower(request, first.pixels.shape[1::-1], is_smooth)
         frames = itertools.chain([first], frames)
         with tqdm(frames, "sticker", unit="frame", disable=None, leave=False) as bar:
-            tracks = _portray(follow_people(finder, follower, bar), styles)
-    if not tracks:
+            actors = _portray(follow_people(finder, follower, bar), styles)
+    if not actors:
         return write_all({}, [], follower.best)
-    longest = sorted(tracks.values(), key=lambda track: -track.num_frames)
-    chosen = [track for track in longest[: request.num_people] if track.num_frames > 1]
+    longest = sorted(actors.values(), key=lambda actor: -actor.num_frames)
+    chosen = [actor for actor in longest[: request.num_people] if actor.num_frames > 1]
     if not chosen:
         raise UserError(STILL)
-    return write_all(_encode(chosen, target), [track.score for track in chosen], follower.best)
+    return write_all(_encode(chosen, target), [actor.score for actor in chosen], follower.best)
 
 
 def _portray(seen, styles):
-    """The tracks, by number, of pairs (frame, people), as long as a sticker may be."""
-    tracks, choice = {}, FrameChoice()
+    """The actors, by number, of pairs (frame, people), as long as a sticker may be."""
+    actors, choice = {}, FrameChoice()
     with contextlib.closing(seen):
         for frame, people in seen:
             if choice.is_over(frame.time):
@@ -119,16 +119,16 @@ def _portray(seen, styles):
             if is_before or not choice.take(frame.time):
                 continue
             for person in people:
-                track = tracks.setdefault(person.number, Track([Portrait(s) for s in styles]))
-                track.add(frame, person.pose)
-    return tracks
+                actor = actors.setdefault(person.number, Actor([Portrait(s) for s in styles]))
+                actor.add(frame, person.pose)
+    return actors
 
 
-def _encode(tracks, target):
-    """{path: bytes} of the stickers of tracks."""
+def _encode(actors, target):
+    """{path: bytes} of the stickers of actors."""
     made = {}
-    for number, track in enumerate(tracks, start=1):
-        for portrait in track.portraits:
+    for number, actor in enumerate(actors, start=1):
+        for portrait in actor.portraits:
             stickers = portrait.make_stickers()
             if all(sticker == stickers[0] for sticker in stickers):
                 raise UserError(STILL)

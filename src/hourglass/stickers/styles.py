@@ -2,10 +2,10 @@
 
 from hourglass.geometry import SURE_SCORE
 from hourglass.skeleton import JOINTS
-from hourglass.stickers.characters import draw_character, dress_body, find_look
+from hourglass.stickers.characters import draw_character, dress_body, find_outfit
 from hourglass.stickers.cutouts import Cutout
 from hourglass.stickers.drawings import Drawing, draw_bold_figure
-from hourglass.stickers.framing import add_outline, frame_boxes, steady
+from hourglass.stickers.framing import add_outline, place_windows, steady
 from hourglass.stickers.lifting import Build, estimate_build, lift_body
 
 STYLES = ("figure", "cutout", "cartoon")
@@ -23,7 +23,7 @@ class Portrait:
         self.times = []
         self._poses = []  # keypoints [16, 2], the seen ones, bool [16]
         self._cutouts = []
-        self._look = None
+        self._outfit = None
 
     def add(self, pixels, pose, time=0.0):
         """Portray them as on a picture, uint8 [H, W, 3], where their `people.Pose` is.
@@ -36,18 +36,18 @@ class Portrait:
         if self.style == "cutout":
             names = {name for name, is_seen in zip(JOINTS, seen, strict=True) if is_seen}
             self._cutouts.append(Cutout(pixels, body, names))
-        elif self.style == "cartoon" and self._look is None:
-            self._look = find_look(pixels, body)  # nobody changes clothes in a clip
+        elif self.style == "cartoon" and self._outfit is None:
+            self._outfit = find_outfit(pixels, body)  # nobody changes clothes in a clip
         self.times.append(time)
         self._poses.append((pose.keypoints, seen))
 
     def make_stickers(self):
         """A sticker of each picture, a PIL image, RGBA."""
         figures = self._cutouts or self._draw()
-        frames = frame_boxes(self.times, [figure.box for figure in figures])
+        windows = place_windows(self.times, [figure.box for figure in figures])
         return [
-            add_outline(*figure.render(frame))
-            for figure, frame in zip(figures, frames, strict=True)
+            add_outline(*figure.render(window))
+            for figure, window in zip(figures, windows, strict=True)
         ]
 
     def _draw(self):
@@ -58,4 +58,4 @@ class Portrait:
         ]
         if self.style == "figure":
             return [Drawing(body, draw_bold_figure) for body in bodies]
-        return [Drawing(dress_body(body, self._look), draw_character) for body in bodies]
+        return [Drawing(dress_body(body, self._outfit), draw_character) for body in bodies]

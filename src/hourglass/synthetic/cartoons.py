@@ -11,7 +11,7 @@ from hourglass.synthetic.canvas import box, circle, interpolate, sample_colour
 
 
 class Limb(NamedTuple):
-    """How a limb is drawn: radii in standing heights, and the fields of Look it is dressed in."""
+    """How a limb is drawn: radii in standing heights, and the fields of Outfit it is dressed in."""
 
     joints: dict  # radii along it
     end: dict  # radii of the hand or shoe
@@ -34,7 +34,7 @@ EYE, LIP = (24, 22, 30), (160, 62, 62)
 
 
 @dataclass(frozen=True)
-class Look:
+class Outfit:
     """What a figure wears; sleeves and trousers in limb segments, 0 (bare) to 2 (wrist, ankle)."""
 
     skin: tuple
@@ -55,7 +55,7 @@ class Look:
 class Figure(Body):
     """A body and what it wears."""
 
-    look: Look
+    outfit: Outfit
 
     @property
     def outline(self):
@@ -76,11 +76,11 @@ class Figure(Body):
 def sample_figure(rng, height):
     """Draw a figure of `height` px with its pelvis at (0, 0)."""
     body = sample_body(rng, height)
-    return Figure(**vars(body), look=_sample_look(rng))
+    return Figure(**vars(body), outfit=_sample_outfit(rng))
 
 
-def _sample_look(rng):
-    return Look(
+def _sample_outfit(rng):
+    return Outfit(
         skin=SKINS[rng.integers(len(SKINS))],
         hair=HAIRS[rng.integers(len(HAIRS))],
         top=sample_colour(rng, (0.45, 0.85), (0.4, 0.85)),
@@ -120,19 +120,19 @@ def _draw_seat(canvas, figure):
     unit, points = figure.height, figure.points
     x, y = points["pelvis"][0], points["pelvis"][1] + 0.05 * unit
     half = np.array((0.11 * unit, max(0.1 * unit, points["r_heel"][1] - y) / 2))
-    canvas.fill_shapes([(box((x, y + half[1]), half), figure.look.shoe)], figure.outline)
+    canvas.fill_shapes([(box((x, y + half[1]), half), figure.outfit.shoe)], figure.outline)
 
 
 def draw_limb(canvas, figure, side, kind):
     """Draw a limb's two segments, what they wear, and the hand or shoe, the farther one first."""
-    limb, look, unit = LIMBS[kind], figure.look, figure.height
+    limb, outfit, unit = LIMBS[kind], figure.outfit, figure.height
     names = [f"{side}_{name}" for name in limb.joints]
-    radii = [radius * unit * look.girth for radius in limb.joints.values()]
+    radii = [radius * unit * outfit.girth for radius in limb.joints.values()]
     root, middle, tip = (figure.circle(*pair) for pair in zip(names, radii, strict=True))
     end = [figure.circle(f"{side}_{name}", radius * unit) for name, radius in limb.end.items()]
-    colours = look.skin, getattr(look, limb.cloth), getattr(look, limb.end_colour)
+    colours = outfit.skin, getattr(outfit, limb.cloth), getattr(outfit, limb.end_colour)
     skin, cloth, end_colour = (figure.shade(colour, names[1]) for colour in colours)
-    covered = getattr(look, limb.cloth_length)
+    covered = getattr(outfit, limb.cloth_length)
     upper = [([root, middle], skin)]
     lower = [([middle, tip], skin), (end, end_colour)]
     if covered > 0:
@@ -154,25 +154,25 @@ def _cut_segment(start, end, part):
 
 def draw_trunk(canvas, figure):
     """Draw chest, waist, hips and what clothes them."""
-    look, points = figure.look, figure.points
-    unit = figure.height * look.girth
+    outfit, points = figure.outfit, figure.points
+    unit = figure.height * outfit.girth
     hips = [figure.circle(f"{side}_hip", 0.054 * unit) for side in "rl"]
     across = (points["l_hip"] - points["r_hip"]) * 0.42
     waist = [circle(points["waist"] + side * across, 0.056 * unit) for side in (-1, 1)]
     shoulders = [figure.circle(f"{side}_shoulder", 0.038 * unit) for side in "rl"]
     chest = circle(0.65 * points["thorax"] + 0.35 * points["waist"], 0.072 * unit)
     belt = [interpolate(*pair, 0.4) for pair in zip(hips, waist, strict=True)]
-    shapes = [([*hips, *belt], look.bottom), ([*waist, *belt], look.top)]
-    shapes.append(([*shoulders, chest, *waist], look.top))
-    if look.skirt:
+    shapes = [([*hips, *belt], outfit.bottom), ([*waist, *belt], outfit.top)]
+    shapes.append(([*shoulders, chest, *waist], outfit.top))
+    if outfit.skirt:
         knees = [figure.circle(f"{side}_knee", 0.07 * unit) for side in "rl"]
         hem = [interpolate(*pair, 0.6) for pair in zip(hips, knees, strict=True)]
-        shapes.insert(0, ([*belt, *hips, *hem], look.bottom))
+        shapes.insert(0, ([*belt, *hips, *hem], outfit.bottom))
     canvas.fill_shapes(shapes, figure.outline)
     _draw_front(canvas, figure, shoulders, waist)
     base = "thorax" if figure.faces_viewer else "upper_neck"
     neck = [figure.circle(base, 0.03 * unit), figure.circle("upper_neck", 0.032 * unit)]
-    canvas.fill_hull(neck, look.skin)
+    canvas.fill_hull(neck, outfit.skin)
 
 
 def _draw_front(canvas, figure, shoulders, waist):
@@ -180,13 +180,13 @@ def _draw_front(canvas, figure, shoulders, waist):
     facing = figure.depth("collar") - figure.depth("thorax")
     if facing <= 0:
         return
-    if figure.look.striped:
-        _draw_stripes(canvas, figure.look.trim, shoulders, waist)
+    if figure.outfit.striped:
+        _draw_stripes(canvas, figure.outfit.trim, shoulders, waist)
         return
     # The collar is 0.04 heights before the thorax: this is the height in px, foreshortened.
     opening = facing / 0.04
     jacket = [figure.circle("collar", 0.028 * opening), figure.circle("buckle", 0.042 * opening)]
-    canvas.fill_hull(jacket, figure.look.trim)
+    canvas.fill_hull(jacket, figure.outfit.trim)
 
 
 def _draw_stripes(canvas, colour, shoulders, waist):
@@ -199,10 +199,10 @@ def _draw_stripes(canvas, colour, shoulders, waist):
 
 def draw_head(canvas, figure):
     """Draw skull, hair and face: a head seen from behind shows hair alone."""
-    skin, hair_colour = figure.look.skin, figure.look.hair
+    skin, hair_colour = figure.outfit.skin, figure.outfit.hair
     place = partial(_place_on_head, figure)
     hair = [place(0, 0, -0.06, 1.0), place(0, 0.35, -0.3, 0.72)]
-    if figure.look.long_hair:
+    if figure.outfit.long_hair:
         hair.append(place(0, 1.2, -0.45, 0.62))
     ears = [[place(x, 0.2, -0.05, 0.2)] for x in (-0.9, 0.9)]
     nose = [place(0, 0.25, 0.95, 0.15)]
@@ -221,11 +221,11 @@ def _draw_features(canvas, figure):
     """Draw fringe, eyes, lips and nose."""
     place = partial(_place_on_head, figure)
     fringe = [place(x, -0.42, 0.1, 0.3) for x in (-0.55, 0.55)] + [place(0, -0.62, 0.1, 0.38)]
-    canvas.fill_hull(fringe, figure.look.hair)
+    canvas.fill_hull(fringe, figure.outfit.hair)
     for x in (-0.36, 0.36):
         canvas.fill_hull([place(x, 0.15, 0.85, 0.14)], EYE)
     canvas.fill_hull([place(x, 0.75, 0.7, 0.07) for x in (-0.22, 0.22)], LIP)
-    nose_colour = tuple(int(0.85 * channel) for channel in figure.look.skin)
+    nose_colour = tuple(int(0.85 * channel) for channel in figure.outfit.skin)
     canvas.fill_hull([place(0, 0.38, 0.98, 0.11)], nose_colour)
 
 

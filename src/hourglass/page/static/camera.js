@@ -24,13 +24,21 @@ export function closeCamera(video) {
   video.srcObject = null;
 }
 
-/** Tell `onPose` whom the camera sees in each frame, a pose or null, until `signal` ends it. */
-export async function followCamera(video, findJoints, signal, onPose) {
-  const follower = new Follower();
+/**
+ * Tell `onPose` whom the camera sees in each frame, a pose or null, until `signal` ends it.
+ *
+ * `onResize` is told of a first frame and of each of another size, as of a phone that is turned.
+ */
+export async function followCamera(video, findJoints, signal, onResize, onPose) {
+  let follower, size = [];
   while (!signal.aborted) {
     const picture = readPixels(video);
-    const search = follower.follow([picture.width, picture.height]);
-    onPose(await runSearch(search, picture, findJoints, signal));
+    if (picture.width !== size[0] || picture.height !== size[1]) {
+      size = [picture.width, picture.height];
+      follower = new Follower();
+      onResize();
+    }
+    onPose(await runSearch(follower.follow(size), picture, findJoints, signal));
     await new Promise((resolve) => { requestAnimationFrame(resolve); });
   }
 }

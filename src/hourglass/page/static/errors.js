@@ -1,2 +1,2 @@
-/** What the person at the page can mend. Its text is one line: which file, what is wrong, what to do. */
+/** What the person at the page can fix. Its text is one line: which file, what is wrong, what to do. */
 export class UserError extends Error {}

@@ -5,16 +5,19 @@ import { cropSquare, reducePicture } from "./pictures.js";
 import { FINENESS, INPUT_SIZE } from "./settings.js";
 
 /**
- * What a search finds on a picture: its poses. Null where its squares show nothing of it.
+ * What a search finds on a picture: its poses. What lies outside of the picture is black.
  *
  * `findJoints` is a function of a view (`finder.js`); `signal`, an AbortSignal, ends the search;
- * `report` is told of each look: its number, and how many this round has.
+ * `report` is told of each look: its number, and how many this round has. `mustShow`: null is the
+ * answer where squares show nothing of the picture.
  */
-export async function runSearch(search, picture, findJoints, signal, report = () => {}) {
+export async function runSearch(
+  search, picture, findJoints, signal, { report = () => {}, mustShow = false } = {},
+) {
   let step = search.next();
   while (!step.done) {
-    const seen = await seeSquares(picture, step.value, findJoints, signal, report);
-    if (!seen) return null;
+    const [seen, isAny] = await seeSquares(picture, step.value, findJoints, signal, report);
+    if (mustShow && !isAny) return null;
     step = search.next(seen);
   }
   return step.value;
@@ -26,17 +29,17 @@ async function seeSquares(picture, squares, findJoints, signal, report) {
   // One mean for all squares: each would otherwise smooth the whole picture for itself.
   const reduced = factor > 1 ? reducePicture(picture, factor) : picture;
   const seen = [];
-  let isSeen = false;
+  let isAny = false;
   for (const [k, square] of squares.entries()) {
     report(k + 1, squares.length);
     await breathe();
     signal?.throwIfAborted();
     const view = cropSquare(reduced, factor, square, INPUT_SIZE);
-    isSeen ||= view !== null;
+    isAny ||= view !== null;
     const { keypoints, scores } = await findJoints(view ?? new Uint8Array(3 * INPUT_SIZE ** 2));
     seen.push({ keypoints: keypoints.map((point) => toPicture(point, square)), scores });
   }
-  return isSeen ? seen : null;
+  return [seen, isAny];
 }
 
 /** Let the browser draw and listen. */

@@ -102,9 +102,8 @@ async function look(searched, signal) {
   showFound(null);
   say(LOADING);
   const findJoints = await loadFinder();
-  return runSearch(searched, photo.picture, findJoints, signal, (number, all) => {
-    say(`Looking: ${number} of ${all} …`);
-  });
+  const report = (number, all) => say(`Looking: ${number} of ${all} …`);
+  return runSearch(searched, photo.picture, findJoints, signal, { report, mustShow: true });
 }
 
 function showFound(result) {
@@ -131,7 +130,7 @@ function toggleCamera() {
     showCamera();
     const findJoints = await loadFinder();
     say("Take the picture when the skeleton fits.");
-    await followCamera(video, findJoints, signal, (pose) => {
+    await followCamera(video, findJoints, signal, () => stage.showVideo(), (pose) => {
       stage.pose = pose;
       stage.draw();
     });
