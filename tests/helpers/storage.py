@@ -1,6 +1,7 @@
 """An S3-like storage on this machine, and machines that share a project by it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -74,11 +75,18 @@ def all_outs():
     return outs
 
 
+def deps_within_outs():
+    """The files that dvc.yaml names as dependencies and that lie in an out, a folder."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    deps = {dep for stage in stages for dep in stage.get("deps", [])}
+    return sorted(dep for dep in deps if str(Path(dep).parent) in all_outs())
+
+
 def make_finished_project(root):
     """A project as all stages leave it: the shipped network, and any text for every other out."""
     project = make_project(root)
-    for seed, path in enumerate(map(project.joinpath, all_outs())):
-        file = path if path.suffix else path / "file"
+    files = [path if Path(path).suffix else f"{path}/file" for path in all_outs()]
+    for seed, file in enumerate(map(project.joinpath, [*files, *deps_within_outs()])):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(random_bytes(5_000, seed).hex())  # no metrics are binary
     for ending in ("keras", "onnx"):
