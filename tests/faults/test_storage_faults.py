@@ -186,16 +186,21 @@ def test_a_damaged_list_of_a_folders_files_is_no_folder(machine, pushed_project,
     assert_pulls_all(machine, pushed_project)
 
 
-def test_the_network_that_was_there_stays_where_the_new_one_is_damaged(
+def test_the_network_that_was_there_comes_back_where_the_new_one_is_damaged(
     machine, pushed_project, trained, bucket
 ):
     ask_dvc(machine, "pull")
+    before = (machine / "dvc.lock").read_bytes()
     ask_dvc(trained, "push", "train")
     new = (trained / MODEL).read_bytes()
     bucket.put(key_of(new), flip(new))
     shutil.copy(trained / "dvc.lock", machine)
     assert_fails(run_dvc(machine, "pull", "train"))
+    assert not (machine / MODEL).exists()  # DVC's way: never another file than dvc.lock names
+    (machine / "dvc.lock").write_bytes(before)
+    ask_dvc(machine, "checkout", "train")
     assert (machine / MODEL).read_bytes() == (pushed_project / MODEL).read_bytes()
+    shutil.copy(trained / "dvc.lock", machine)
     bucket.put(key_of(new), new)
     ask_dvc(machine, "pull", "train")
     assert (machine / MODEL).read_bytes() == new
