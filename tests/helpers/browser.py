@@ -114,7 +114,11 @@ class Browser:
         """Go to an address and wait until it has loaded."""
         loaded = len(self.told("Page.loadEventFired"))
         self.call("Page.navigate", url=url)
-        while len(self.told("Page.loadEventFired")) == loaded:
+        self.wait_for_event("Page.loadEventFired", loaded)
+
+    def wait_for_event(self, method, number):
+        """Wait for one more event of a method than `number`."""
+        while len(self.told(method)) == number:
             self._read()
 
     def open_page(self):

@@ -162,8 +162,7 @@ def test_the_keyboard_is_enough(page):
     tab_to(page, "png")
     begun = len(page.told("Browser.downloadWillBegin"))
     page.press("Enter")
-    page.run("new Promise((resolve) => setTimeout(resolve, 1000))")
-    assert len(page.told("Browser.downloadWillBegin")) == begun + 1
+    page.wait_for_event("Browser.downloadWillBegin", begun)
 
 
 def tab_to(page, name):

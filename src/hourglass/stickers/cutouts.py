@@ -10,9 +10,9 @@ from hourglass.geometry import apply_transform, invert_transform, square_transfo
 from hourglass.stickers.framing import (
     cut_window,
     find_inside,
-    window_around,
     lay_on_white,
     measure_box,
+    window_around,
 )
 from hourglass.stickers.matting import cut_body
 from hourglass.synthetic.canvas import circle

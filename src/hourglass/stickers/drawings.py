@@ -8,7 +8,7 @@ from PIL import Image
 
 from hourglass.geometry import apply_transform, invert_transform, square_transform
 from hourglass.prediction.people import joints_box
-from hourglass.stickers.framing import SIZE, window_around, lay_on_white, measure_box
+from hourglass.stickers.framing import SIZE, lay_on_white, measure_box, window_around
 from hourglass.stickers.lifting import LIMBS, OUTWARD
 from hourglass.synthetic.canvas import Canvas, circle
 

@@ -85,7 +85,7 @@ def find_inside(shape, window, size):
 
 
 def cut_window(image, window, size=SIZE):
-    """What a window shows of an image, at `size` px; black outside of it, however far it reaches."""
+    """What a window shows of an image, at `size` px; black outside, however far it reaches."""
     left, top, right, bottom = find_inside(image.size, window, size)
     cut = Image.new(image.mode, (size, size))
     if left < right and top < bottom:

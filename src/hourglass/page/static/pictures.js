@@ -32,7 +32,8 @@ function measure(file) {
 }
 
 function refuse(file) {
-  throw new UserError(`${file.name}: not a picture that this browser can decode; save it as JPEG`);
+  throw new UserError(`${file.name}: not a picture that this browser can decode; save it as a JPEG of `
+    + `less than ${MAX_PIXELS / 1e6} megapixels`);
 }
 
 /** The picture of a bitmap or of a video's frame; what is transparent lies on white. */
