@@ -55,7 +55,7 @@ class Browser:
         self.downloads = folder / "downloads"
         self.downloads.mkdir(parents=True)
         self.address, self.events = None, []
-        self._number, self._buffer = 0, b""
+        self._number, self._buffer, self._taken = 0, b"", set()
         flags = [*_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}"]
         flags += ["--no-sandbox"] if os.geteuid() == 0 else []
         flags += [f"--use-file-for-fake-video-capture={camera}"] if camera else []
@@ -114,11 +114,7 @@ class Browser:
         """Go to an address and wait until it has loaded."""
         loaded = len(self.told("Page.loadEventFired"))
         self.call("Page.navigate", url=url)
-        self.wait_for_event("Page.loadEventFired", loaded)
-
-    def wait_for_event(self, method, number):
-        """Wait for one more event of a method than `number`."""
-        while len(self.told(method)) == number:
+        while len(self.told("Page.loadEventFired")) == loaded:
             self._read()
 
     def open_page(self):
@@ -245,14 +241,19 @@ class Browser:
         Path(path).write_bytes(base64.b64decode(shot["data"]))
 
     def wait_for_download(self, name):
-        """The path of a file that is saved under this name, once it is whole."""
+        """The path of a file that is saved under this name, once it is whole.
+
+        It is moved away: the next one of that name keeps it.
+        """
         while True:
             begun = {
                 p["guid"]: p["suggestedFilename"] for p in self.told("Browser.downloadWillBegin")
             }
             for params in self.told("Browser.downloadProgress"):
-                if params["state"] == "completed" and begun.get(params["guid"]) == name:
-                    return self.downloads / name
+                guid, is_whole = params["guid"], params["state"] == "completed"
+                if is_whole and begun.get(guid) == name and guid not in self._taken:
+                    self._taken.add(guid)
+                    return (self.downloads / name).rename(self.downloads.parent / f"{guid}_{name}")
             self._read()
 
     def errors(self):
