@@ -49,26 +49,18 @@ VARIANTS = {
     "learning rate 5e-3": {"train": {"lr": 5e-3}},
     "learning rate 2e-2": {"train": {"lr": 2e-2}},
     "batches of 8": {"train": {"batch_size": 8}},
-    "batches of 32": {"train": {"batch_size": 32}},
-    "target of 1.5 px": {"train": {"sigma": 1.5}},
     "foreground weight 10": {"train": {"foreground_weight": 10.0}},
     "3 levels": {"model": {"num_levels": 3}},
     "5 levels": {"model": {"num_levels": 5}},
     "weight decay 5e-2": {"train": {"weight_decay": 5e-2}},
-    "AdamW, 2e-3": {"train": {"optimizer": "adamw", "lr": 2e-3}},
     "turn 15": {"train": {"augment": {"rotation": 15}}},
-    "zoom 0.15": {"train": {"augment": {"scale": 0.15}}},
     "averaged weights, 0.99": {"train": {"ema": 0.99}},
     "float32": {"train": {"precision": "float32"}},
-    "32 epochs": {"train": {"epochs": 32}},
     "all photographs, 16 epochs, a start from drawn figures": {
         "every": 1, "start": "drawn", "train": {"epochs": 16},
     },
     "all photographs, 128 channels, 8 epochs": {
         "every": 1, "model": {"num_channels": 128}, "train": {"epochs": 8},
-    },
-    "all photographs, 192 channels, 6 epochs": {
-        "every": 1, "model": {"num_channels": 192}, "train": {"epochs": 6},
     },
 }  # fmt: skip
 EPOCHS_OF_ALL = 4
