@@ -26,7 +26,7 @@ from hourglass.prediction.predictions import load_predictions
 
 BASE = {
     "model": {"num_channels": 64},
-    "train": {"epochs": 16, "batch_size": 16},
+    "train": {"epochs": 16, "batch_size": 16, "weight_decay": 1e-2},
     "predict": {"num_figures": 0, "flip_test": True, "looks": 2},
 }
 # Changes of params.yaml, and of what is trained on: each `every`-th photograph (4), without the
