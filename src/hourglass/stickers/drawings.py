@@ -1,4 +1,4 @@
-"""Bodies drawn as stickers: the bold figure, and what all drawn looks share."""
+"""Bodies drawn as stickers: the bold figure, and what all drawn styles share."""
 
 from dataclasses import replace
 from typing import NamedTuple
