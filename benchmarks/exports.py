@@ -124,15 +124,15 @@ def count_bytes(path):
 
 def show_broken_export(model, folder):
     """An export whose graph is as tf2onnx leaves it, with an operation of a type ONNX has not."""
-    repair = onnx_format._cast_truths
-    onnx_format._cast_truths = lambda graph: None
+    repair = onnx_format._cast_booleans
+    onnx_format._cast_booleans = lambda graph: None
     try:
         export_network(model, folder / "broken.onnx")
     except UserError as error:
         left = [path.name for path in folder.iterdir() if "broken" in path.name]
         print(f"\na broken export: {error}\nleft of it: {left or 'nothing'}")
     finally:
-        onnx_format._cast_truths = repair
+        onnx_format._cast_booleans = repair
 
 
 def print_command_times(options, folder):
@@ -161,7 +161,7 @@ def print_command_times(options, folder):
 
 
 def time_command(checkout, model, way, folder):
-    photo, out = ROOT / "docs" / "photograph.jpg", folder / "poses"
+    photo, out = ROOT / "docs" / "walking.jpg", folder / "poses"
     arguments = ["predict", str(photo), "--out", str(out), "--model", str(model), *way]
     start = time.perf_counter()
     run_command(checkout, arguments)

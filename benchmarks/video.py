@@ -1,10 +1,13 @@
 """A clip through `hourglass predict`: frames a second, whole and by part; jitter; sound.
 
-usage: python benchmarks/video.py [--clip FILE] [--model FILE] [--before DIR] [--frames 300]
+usage: python benchmarks/video.py [--clip CLIP] [--model FILE] [--still PHOTO] [--before DIR]
+                                  [--frames 300]
 
 Without --clip a drawn figure goes to and fro, with a tone; give the demo's network for it. Jitter
-is measured on the frame with the surest person, which rests, under grain. BEFORE is another
-checkout of this project, whose `draw_pose` is timed beside ours.
+is measured on the frame with the surest person, or on PHOTO, which rests, under grain. DIR is
+another checkout of this project, whose `draw_pose` is timed beside ours: alone, and within the
+simplest program that one would write, by Keras and with each frame's steps one after the other.
+FILE is a `.keras` file; what was exported beside it is used, as the command does.
 """
 
 import argparse
@@ -19,11 +22,14 @@ from pathlib import Path
 import av
 import numpy as np
 from measure import describe_load, describe_machine
-from PIL import Image
+from PIL import Image, ImageOps
 
-from hourglass.prediction import drawing
+from hourglass.geometry import apply_transform, invert_transform, square_transform
+from hourglass.prediction import drawing, people
 from hourglass.prediction.finders import open_finder
+from hourglass.prediction.keras_finder import load_keras_finder
 from hourglass.prediction.photos import Request
+from hourglass.records.images import crop_square
 from hourglass.shipped import shipped_network
 from hourglass.synthetic.pictures import draw_picture
 from hourglass.video.clips import follow_people, predict_clip
@@ -37,7 +43,7 @@ SIZE = (512, 720)
 
 def main():
     options = read_options()
-    finder = open_finder(options.model or shipped_network(), flip_test=True)
+    finder = open_finder(options.model, flip_test=True)
     print(f"{describe_machine()}; {describe_load()}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -46,14 +52,19 @@ def main():
         predict_clip(finder, clip, folder / "warm", Request())  # code and network are loaded
         surest = report_parts(finder, clip, folder, options)
         report_whole(finder, clip, folder)
+        if options.before:
+            report_simple(clip, folder, options)
+        if options.still:
+            surest = np.asarray(ImageOps.contain(Image.open(options.still).convert("RGB"), SIZE))
         still = draw_clip(folder / "still.mp4", surest, options.frames, swing=0)
         report_jitter(finder, still, folder)
 
 
 def read_options():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--clip", type=Path, metavar="FILE")
-    options.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped one")
+    options.add_argument("--clip", type=Path, metavar="CLIP")
+    options.add_argument("--model", type=Path, metavar="FILE", default=shipped_network())
+    options.add_argument("--still", type=Path, metavar="PHOTO")
     options.add_argument("--before", type=Path, metavar="DIR")
     options.add_argument("--frames", type=int, default=300)
     return options.parse_args()
@@ -107,16 +118,16 @@ def report_parts(finder, clip, folder, options):
 
 def best_score(pair):
     """The best score of a frame's people."""
-    _, people = pair
-    return max((person.pose.score for person in people), default=0.0)
+    _, persons = pair
+    return max((person.pose.score for person in persons), default=0.0)
 
 
 def report_drawing(what, module, seen):
     """Frames a second of skeletons alone, by the `draw_pose` or, where it is, `paint_pose`."""
 
     def draw():
-        for frame, people in seen:
-            for person in people:
+        for frame, persons in seen:
+            for person in persons:
                 if hasattr(module, "paint_pose"):
                     module.paint_pose(frame.pixels.copy(), person.pose.keypoints)
                 else:
@@ -143,6 +154,30 @@ def report_whole(finder, clip, folder):
     print(f"packets of sound: {len(sounds[0])}, the same bytes: {sounds[0] == sounds[1]}")
 
 
+def report_simple(clip, folder, options):
+    """Frames a second where each is read, looked at by Keras, drawn and written before the next."""
+    finder = load_keras_finder(options.model, flip_test=True)
+    finder(np.zeros((1, finder.size, finder.size, 3), np.uint8))  # traced
+    draw_pose = load_drawing(options.before).draw_pose
+    with av.open(str(clip)) as source, av.open(str(folder / "simple.mp4"), "w") as target:
+        video = source.streams.video[0]
+        stream = target.add_stream("libx264", rate=RATE)
+        stream.width, stream.height = video.width, video.height
+        square = people.whole_square((video.width, video.height))
+        to_picture = invert_transform(square_transform(square, finder.size))
+
+        def write(frame):
+            picture = frame.to_image()
+            keypoints, _ = finder(np.asarray(crop_square(picture, 1, square, finder.size))[None])
+            drawn = draw_pose(picture, apply_transform(to_picture, keypoints[0]))
+            target.mux(stream.encode(av.VideoFrame.from_image(drawn)))
+
+        frames = itertools.islice(source.decode(video), options.frames)
+        seconds, written = timed(lambda: [write(frame) for frame in frames])
+        target.mux(stream.encode(None))
+    print_rate("one after the other, before", len(written), seconds)
+
+
 def read_sound(path):
     with av.open(str(path)) as container:
         if not container.streams.audio:
@@ -165,11 +200,11 @@ def report_jitter(finder, clip, folder):
 def read_joints(record):
     """The joints [frames, 16, 2] of the person who was found first."""
     lines = [json.loads(line) for line in record.read_text().splitlines()[1:]]
-    people = [
+    joints_of = [
         person["joints"].values()
         for line in lines for person in line["people"] if person["number"] == 1
     ]  # fmt: skip
-    return np.array([[(joint["x"], joint["y"]) for joint in joints] for joints in people])
+    return np.array([[(joint["x"], joint["y"]) for joint in joints] for joints in joints_of])
 
 
 def timed(function):

@@ -17,6 +17,7 @@ import numpy as np
 from hourglass import geometry
 from hourglass.prediction import people
 from hourglass.prediction.people import Pose
+from hourglass.video.leaps import LeapFilter
 from hourglass.video.smoothing import OneEuroFilter
 
 SEARCH_EVERY = 15  # frames from one search to the next, at least: it costs some fifty looks
@@ -62,6 +63,7 @@ class Track:
     size: float
     checked: int
     num_failed: int = 0
+    hold: LeapFilter = field(default_factory=LeapFilter)
     smooth: OneEuroFilter = field(default_factory=OneEuroFilter)
 
     def square(self, factor=1.0):
@@ -145,6 +147,7 @@ class Follower:
         track.size = max(size, track.size + SHRINKING * (size - track.size))
         keypoints = pose.keypoints
         if self.is_smooth:
+            keypoints = track.hold(keypoints, time, track.size)
             keypoints = track.smooth(keypoints, time, track.size)
         track.pose = replace(pose, keypoints=keypoints, score=track.score)
 

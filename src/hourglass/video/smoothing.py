@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from hourglass.video.leaps import FASTEST
+
 # Chosen by `experiments/smoothing.py`.
 MIN_CUTOFF = 1.0  # Hz, of what rests
 BETA = 12.0  # Hz, on top, for a speed of one size of the person a second
@@ -48,7 +50,7 @@ def _share(cutoff, elapsed):
 
 
 def describe_filter(is_smooth):
-    """The filter and its numbers, for JSON; None where there is none."""
+    """The filters and their numbers, for JSON; None where there is none."""
     if not is_smooth:
         return None
     return {
@@ -56,4 +58,5 @@ def describe_filter(is_smooth):
         "min_cutoff_hz": MIN_CUTOFF,
         "beta_hz_per_person_size_a_second": BETA,
         "speed_cutoff_hz": SPEED_CUTOFF,
+        "held_beyond_person_sizes_a_second": FASTEST,
     }
