@@ -12,7 +12,8 @@ from hourglass.errors import ArgumentParser, UserError, exit_on_user_error
 def main():
     """Entry point of the `hourglass` command."""
     options = make_parser().parse_args(join_box(sys.argv[1:]))
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold any bytes
+    # File names may hold any bytes; who reads a pipe sees each file's line when it is there.
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         options.run(options)
     except OSError as error:

@@ -415,8 +415,9 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, model_file):
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += "from hourglass.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=tmp_path, env=environment(),
-        text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=tmp_path,
+        env=environment(PYTHONUNBUFFERED=""), text=True, bufsize=1,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout.readline().startswith("first.mp4: ")
     process.send_signal(signal.SIGINT)
