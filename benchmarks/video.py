@@ -25,9 +25,10 @@ from measure import describe_load, describe_machine
 from PIL import Image, ImageOps
 
 from hourglass.geometry import apply_transform, invert_transform, square_transform
-from hourglass.prediction import drawing, people
+from hourglass.prediction import drawing
 from hourglass.prediction.finders import open_finder
 from hourglass.prediction.keras_finder import load_keras_finder
+from hourglass.prediction.people import whole_square
 from hourglass.prediction.photos import Request
 from hourglass.records.images import crop_square
 from hourglass.shipped import shipped_network
@@ -118,16 +119,16 @@ def report_parts(finder, clip, folder, options):
 
 def best_score(pair):
     """The best score of a frame's people."""
-    _, persons = pair
-    return max((person.pose.score for person in persons), default=0.0)
+    _, people = pair
+    return max((person.pose.score for person in people), default=0.0)
 
 
 def report_drawing(what, module, seen):
     """Frames a second of skeletons alone, by the `draw_pose` or, where it is, `paint_pose`."""
 
     def draw():
-        for frame, persons in seen:
-            for person in persons:
+        for frame, people in seen:
+            for person in people:
                 if hasattr(module, "paint_pose"):
                     module.paint_pose(frame.pixels.copy(), person.pose.keypoints)
                 else:
@@ -163,7 +164,7 @@ def report_simple(clip, folder, options):
         video = source.streams.video[0]
         stream = target.add_stream("libx264", rate=RATE)
         stream.width, stream.height = video.width, video.height
-        square = people.whole_square((video.width, video.height))
+        square = whole_square((video.width, video.height))
         to_picture = invert_transform(square_transform(square, finder.size))
 
         def write(frame):
@@ -200,11 +201,11 @@ def report_jitter(finder, clip, folder):
 def read_joints(record):
     """The joints [frames, 16, 2] of the person who was found first."""
     lines = [json.loads(line) for line in record.read_text().splitlines()[1:]]
-    joints_of = [
+    people = [
         person["joints"].values()
         for line in lines for person in line["people"] if person["number"] == 1
     ]  # fmt: skip
-    return np.array([[(joint["x"], joint["y"]) for joint in joints] for joints in joints_of])
+    return np.array([[(joint["x"], joint["y"]) for joint in joints] for joints in people])
 
 
 def timed(function):
