@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hourglass.errors import UserError, one_line, silent_stderr
-from hourglass.page.npm import cache_folder, fetch_files
-from hourglass.skeleton import JOINTS, NUM_JOINTS
+from hourglass.apps.page.runtime import fetch_files, npm_cache_folder
+from hourglass.keypoints import JOINTS, NUM_JOINTS
+from hourglass.utils.errors import UserError, one_line, silent_stderr
 
 PACKAGE = "@mediapipe/pose@0.5.1675469404"
 SIZES = ("lite", "full", "heavy")
@@ -27,7 +27,7 @@ MIN_CONFIDENCE = 0.5
 
 
 class BlazePose:
-    """One of the networks, as a joint finder (`hourglass.prediction.finders`)."""
+    """One of the networks, as a backend (`hourglass.inference.backends`)."""
 
     batch_size = 1  # of its graph
 
@@ -118,7 +118,7 @@ def find_networks(folder=None):
     Raises:
         UserError: the folder lacks one, or npm does not work.
     """
-    where = Path(folder or cache_folder("blazepose"))
+    where = Path(folder or npm_cache_folder("blazepose"))
     paths = {size: where / f"pose_landmark_{size}.tflite" for size in SIZES}
     if not folder and not all(path.is_file() for path in paths.values()):
         members = {path.name: path for path in paths.values()}

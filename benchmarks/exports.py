@@ -30,27 +30,27 @@ import numpy as np
 from field import open_field, recipe_square, use_one_core
 from measure import describe_machine, measure_rates, number
 
-from hourglass.errors import UserError, exit_on_user_error
-from hourglass.exports import onnx_format
-from hourglass.exports.exporting import export_network
-from hourglass.exports.proof import draw_figures
-from hourglass.exports.tensorflow_formats import open_litert, open_saved_model
-from hourglass.prediction.keras_finder import load_keras_finder
-from hourglass.prediction.onnx_finder import OnnxFinder
-from hourglass.records.images import crop_square, decode_image
+from hourglass.export import onnx_format
+from hourglass.export.exporter import export_network
+from hourglass.export.tensorflow_formats import open_litert, open_saved_model
+from hourglass.export.verification import draw_figures
+from hourglass.inference.keras_backend import load_keras_backend
+from hourglass.inference.onnx_backend import OnnxBackend
 from hourglass.shipped import shipped_network
+from hourglass.utils.errors import UserError, exit_on_user_error
+from hourglass.utils.images import crop_square, decode_image
 
 ROOT = Path(__file__).parents[1]
 NUM_PICTURES = 50
 SEED = 2  # other figures than those that an export is proven on
 FORMS = {
-    "ONNX": ("net.onnx", "onnx", False, OnnxFinder),
-    "ONNX, float16": ("half.onnx", "onnx", True, OnnxFinder),
+    "ONNX": ("net.onnx", "onnx", False, OnnxBackend),
+    "ONNX, float16": ("half.onnx", "onnx", True, OnnxBackend),
     "LiteRT": ("net.tflite", "litert", False, open_litert),
     "LiteRT, float16": ("half.tflite", "litert", True, open_litert),
     "SavedModel": ("net", "saved_model", False, open_saved_model),
 }
-COMMAND = "from hourglass.cli import main; main()"
+COMMAND = "from hourglass.cli.main import main; main()"
 
 
 @exit_on_user_error
@@ -71,21 +71,21 @@ def main():
 
 
 def print_forms(options, folder):
-    keras = load_keras_finder(options.model, True)
+    keras = load_keras_backend(options.model, True)
     views = {"drawn": draw_figures(keras.size, NUM_PICTURES, SEED)}
     if options.folder:
         views["real"] = cut_photographs(options.folder, keras.size)
-    finders = {"Keras": keras}
+    backends = {"Keras": keras}
     for name, (file, kind, half, open_file) in FORMS.items():
         export_network(options.model, folder / file, kind, half)
-        finders[name] = open_file(folder / file)
+        backends[name] = open_file(folder / file)
     runs = {
-        name: functools.partial(run_singly, find, views["drawn"]) for name, find in finders.items()
+        name: functools.partial(run_singly, find, views["drawn"]) for name, find in backends.items()
     }
     rates = measure_rates(runs, options.rounds)
     print(f"\n| | bytes |{''.join(f' px off, {kind} |' for kind in views)} ms a picture |")
     print(f"|---|---:|{'---:|' * len(views)}---:|")
-    for name, find in finders.items():
+    for name, find in backends.items():
         path = options.model if name == "Keras" else folder / FORMS[name][0]
         distances = "".join(f" {largest_distance(find, keras, v):.2g} |" for v in views.values())
         milliseconds = 1000 / statistics.median(rates[name])

@@ -29,24 +29,24 @@ import numpy as np
 from blazepose import BlazePose, find_networks
 from measure import describe_machine, measure_rates, number
 
-from hourglass import geometry
-from hourglass.annotations.heads import SCALE
-from hourglass.annotations.lspet import LSPET_MARGIN
-from hourglass.annotations.parsing import SCALED_BY_HEAD
-from hourglass.annotations.persons import load_persons
-from hourglass.errors import UserError, exit_on_user_error
+from hourglass.config import load_params
+from hourglass.data.archives import open_images
+from hourglass.data.datasets.base import DATASETS
+from hourglass.data.datasets.lspet import LSPET_MARGIN
+from hourglass.data.head_size import SCALE
+from hourglass.data.parse import SCALED_BY_HEAD
+from hourglass.data.person import load_persons
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
-from hourglass.exports.exporting import export_network
-from hourglass.frameworks import tf
-from hourglass.params import load_params
-from hourglass.prediction.finders import open_finder
-from hourglass.prediction.looks import Search, cut_in_turn, run_searches
-from hourglass.prediction.people import estimate_pose, square_at, view_square
-from hourglass.raw.archives import open_images
-from hourglass.raw.datasets import DATASETS
-from hourglass.records.images import decode_image
+from hourglass.export.exporter import export_network
+from hourglass.inference.backends import open_backend
+from hourglass.inference.crops import Search, cut_in_turn, run_searches
+from hourglass.inference.person_search import crop_at, estimate_pose, person_crop
+from hourglass.keypoints import JOINTS, LIMB_JOINTS, PCKH_GROUPS
 from hourglass.shipped import shipped_network
-from hourglass.skeleton import JOINTS, LIMB_JOINTS, PCKH_GROUPS
+from hourglass.utils import transforms
+from hourglass.utils.backend import tf
+from hourglass.utils.errors import UserError, exit_on_user_error
+from hourglass.utils.images import decode_image
 
 GROUPS = {name: joints for name, joints in PCKH_GROUPS.items() if name != "head"}
 THRESHOLDS = (0.5, 0.1)  # head sizes
@@ -61,13 +61,13 @@ COLUMNS = ("network", *GROUPS, "limbs", "pictures/s", f"in batches of {BATCH_SIZ
 class Entrant:
     """A network of the comparison.
 
-    `num_bytes` are its file's. `finder` is a joint finder (`prediction/finders.py`); joints that it
+    `num_bytes` are its file's. `backend` is a backend (`inference/backends.py`); joints that it
     does not know are NaN, their scores 0.
     """
 
     name: str
     num_bytes: int
-    finder: Callable
+    backend: Callable
     looks_again: bool = False
 
 
@@ -126,7 +126,7 @@ def enter_ours(path, folder):
     for flip_test, name in ((True, "ours, flip test"), (False, "ours")):
         exported = folder / f"flip_test_{flip_test}.onnx"
         export_network(path, exported, "onnx", half=False, flip_test=flip_test)
-        entrant = Entrant(name, exported.stat().st_size, open_finder(exported, flip_test))
+        entrant = Entrant(name, exported.stat().st_size, open_backend(exported, flip_test))
         if flip_test:
             yield look_again(entrant)
         yield entrant
@@ -145,14 +145,14 @@ def look_again(entrant):
 
 def recipe_square(person):
     """The square by which the recipe cuts a person's crop, whole px of the picture."""
-    return view_square(person.center, person.scale)
+    return person_crop(person.center, person.scale)
 
 
 def labels_square(person):
     """The square of the labels' box, with the margins that a person's view has around it."""
-    joints = person.joints[person.joints_vis]
+    joints = person.joints[person.keypoints_visible]
     low, high = joints.min(axis=0), joints.max(axis=0)
-    return square_at((low + high) / 2, geometry.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
+    return crop_at((low + high) / 2, transforms.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
 
 
 SQUARES = {
@@ -163,7 +163,7 @@ SQUARES = {
 
 def stands_upright(person):
     """Whether the line from the hips to the neck is labelled and within `MAX_TILT` of upright."""
-    if not person.joints_vis[[NECK, *HIPS]].all():
+    if not person.keypoints_visible[[NECK, *HIPS]].all():
         return False
     x, y = person.joints[NECK] - person.joints[HIPS].mean(axis=0)
     return math.degrees(math.atan2(abs(x), -y)) <= MAX_TILT  # y points down
@@ -185,8 +185,8 @@ def find_keypoints(entrant, read, images, squares, batch_size):
             )
             for image, square in zip(images[batch], squares[batch], strict=True)
         ]
-        cut_in_turn(searches, entrant.finder.size)
-        run_searches(searches, entrant.finder)
+        cut_in_turn(searches, entrant.backend.size)
+        run_searches(searches, entrant.backend)
         found += [search.poses[0].keypoints for search in searches]
     return np.stack(found)
 
@@ -220,8 +220,8 @@ def print_tables(title, persons, entrants, scores, rates):
     upright = np.array([stands_upright(person) for person in persons])
     for who, chosen in (("persons", np.full_like(upright, True)), ("upright ones", upright)):
         rows = [
-            make_row(entrant, errors[chosen], joints_vis[chosen], rates)
-            for entrant, (errors, joints_vis) in zip(entrants, scores, strict=True)
+            make_row(entrant, errors[chosen], keypoints_visible[chosen], rates)
+            for entrant, (errors, keypoints_visible) in zip(entrants, scores, strict=True)
         ]
         print(
             f"\n{title}, {chosen.sum():,} {who}; PCKh@0.5 / @0.1\n\n{format_table(rows)}",
@@ -229,13 +229,15 @@ def print_tables(title, persons, entrants, scores, rates):
         )
 
 
-def make_row(entrant, errors, joints_vis, rates):
+def make_row(entrant, errors, keypoints_visible, rates):
     """A line of the table, in the order of COLUMNS: PCKh by joint group, and pooled."""
     groups = [
-        [mean_pckh(errors, joints_vis, threshold, joints) for threshold in THRESHOLDS]
+        [mean_pckh(errors, keypoints_visible, threshold, joints) for threshold in THRESHOLDS]
         for joints in GROUPS.values()
     ]
-    limbs = [compute_pckh(errors, joints_vis, threshold, LIMB_JOINTS) for threshold in THRESHOLDS]
+    limbs = [
+        compute_pckh(errors, keypoints_visible, threshold, LIMB_JOINTS) for threshold in THRESHOLDS
+    ]
     speeds = [number(rates[entrant.name, size]) for size in BATCH_SIZES]
     megabytes = f"{entrant.num_bytes / 1e6:.1f}"
     return [entrant.name, *map(format_scores, [*groups, limbs]), *speeds, megabytes]

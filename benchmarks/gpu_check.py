@@ -11,7 +11,7 @@ fault.
 What this cannot know: whether a kernel runs, and how fast; which algorithms cuDNN chooses; memory.
 Two CPUs reduce their gradients by the operation that GPUs use, over a ring in the place of NCCL.
 What surrounds the step is left out: tf.data, the way of the uint8 crops to the GPU, the split of a
-batch among GPUs, photographs (`predict_views`), and the runtime's placer, which goes by the same
+batch among GPUs, photographs (`predict_inputs`), and the runtime's placer, which goes by the same
 kernels.
 """
 
@@ -23,15 +23,15 @@ from pathlib import Path
 
 import gpu_graphs
 
-from hourglass.frameworks import keras, tf
-from hourglass.network.hourglass import build_hourglass, inner_kernels
-from hourglass.network.predictor import PosePredictor
-from hourglass.params import load_params
-from hourglass.prediction.folding import prepare_network
-from hourglass.records.input_pipeline import eval_batches, train_batches
-from hourglass.records.splits import Split
+from hourglass.config import load_params
+from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
+from hourglass.data.tfrecords.reader import Split
+from hourglass.models.batch_norm import fuse_conv_bn
+from hourglass.models.pose_estimator import PoseEstimator
+from hourglass.models.stacked_hourglass import build_hourglass, inner_kernels
 from hourglass.training.optimizers import Optimizer
-from hourglass.training.steps import TrainStep
+from hourglass.training.train_step import TrainStep
+from hourglass.utils.backend import keras, tf
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -147,8 +147,8 @@ def trace_train_step(precision, num_gpus):
 def trace_predict(precision):
     """The predict stage's step, on a batch as the input pipeline makes it."""
     params = PARAMS.predict
-    network = prepare_network(build_hourglass(PARAMS.model), precision)
-    predictor = PosePredictor(network, params.flip_test, params.decode, params.looks)
+    network = fuse_conv_bn(build_hourglass(PARAMS.model), precision)
+    predictor = PoseEstimator(network, params.flip_test, params.decode, params.looks)
     batches = eval_batches(SPLIT, params.batch_size)
     return tf.function(predictor).get_concrete_function(batches.element_spec)
 

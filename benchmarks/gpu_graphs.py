@@ -22,7 +22,7 @@ from tensorflow.python.framework import kernels
 from tensorflow.python.grappler import cluster, tf_optimizer
 from tensorflow.python.ops import handle_data_util
 
-from hourglass.frameworks import tf
+from hourglass.utils.backend import tf
 
 DEVICE = "/job:localhost/replica:0/task:0/device"
 # An A100, as grappler knows it: from architecture 7 on it leaves float16 in NHWC.

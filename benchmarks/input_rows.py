@@ -13,12 +13,12 @@ import peer
 import samples
 from measure import Row, measure_rates, number, on_cores, rate_row
 
-from hourglass.frameworks import tf
-from hourglass.network.heatmaps import encode_heatmaps
-from hourglass.network.views import locate_keypoints, render_views
-from hourglass.params import load_params
-from hourglass.records import input_pipeline
-from hourglass.records.splits import open_split
+from hourglass.config import load_params
+from hourglass.data.tfrecords import pipeline
+from hourglass.data.tfrecords.reader import open_split
+from hourglass.models.codec import encode_heatmaps
+from hourglass.models.model_inputs import render_inputs, transform_keypoints
+from hourglass.utils.backend import tf
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -53,7 +53,7 @@ def speed_rows(name, sample, folder, tutorial, measure, targets):
 
 
 def host_batches(split):
-    return input_pipeline.train_batches(split, BATCH_SIZE, PARAMS.train.augment, 1, 1)
+    return pipeline.train_batches(split, BATCH_SIZE, PARAMS.train.augment, 1, 1)
 
 
 def device_step():
@@ -62,7 +62,7 @@ def device_step():
 
     @tf.function
     def step(batch):
-        pictures, (keypoints, _) = render_views(batch, size), locate_keypoints(batch, size)
+        pictures, (keypoints, _) = render_inputs(batch, size), transform_keypoints(batch, size)
         return pictures, encode_heatmaps(keypoints, size // 4, sigma)
 
     return step
@@ -94,7 +94,7 @@ def check_work(sample, crops, whole, tutorial):
 
 
 def count_labels(sample):
-    return sum(int(person.joints_vis.sum()) for person in sample.persons)
+    return sum(int(person.keypoints_visible.sum()) for person in sample.persons)
 
 
 def count_peaks(batches, peak):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 from tqdm import tqdm
 
-from hourglass.frameworks import keras, tf
+from hourglass.utils.backend import keras, tf
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 COLUMNS = ("what", "tutorial", "ours", "ratio", "min - max", "target")

@@ -9,17 +9,17 @@ import tutorial as baseline
 from input_rows import PARAMS
 from measure import Row, rate_row
 
-from hourglass.frameworks import keras, tf
-from hourglass.network.hourglass import build_hourglass, inner_kernels
-from hourglass.network.predictor import PosePredictor, predict_split
-from hourglass.prediction import folding
-from hourglass.prediction.keras_finder import KerasFinder
-from hourglass.prediction.looks import Search, run_searches
-from hourglass.prediction.people import estimate_pose, whole_square
-from hourglass.records import input_pipeline
-from hourglass.records.images import decode_image
+from hourglass.data.tfrecords import pipeline
+from hourglass.inference.crops import Search, run_searches
+from hourglass.inference.keras_backend import KerasBackend
+from hourglass.inference.person_search import estimate_pose, whole_picture_crop
+from hourglass.models import batch_norm
+from hourglass.models.pose_estimator import PoseEstimator, predict_split
+from hourglass.models.stacked_hourglass import build_hourglass, inner_kernels
 from hourglass.training.optimizers import Optimizer
-from hourglass.training.steps import TrainStep
+from hourglass.training.train_step import TrainStep
+from hourglass.utils.backend import keras, tf
+from hourglass.utils.images import decode_image
 
 TRAIN_BATCH = 8
 PREDICT_BATCH, PREDICT_BATCHES = 8, 4
@@ -30,7 +30,7 @@ STEP_FLOPS = 3  # forward passes that a train step costs
 def train_rows(sample, folder, tutorial, measure, precisions):
     """Train steps of 4 stacks at 256 px, views and heatmaps included in ours, and the ceiling."""
     split = samples.write_split(folder / "crops", sample, PARAMS.shard)
-    batches = input_pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
+    batches = pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
     batch = next(iter(batches))
     runs = {precision: our_step(batch, precision) for precision in precisions}
     ours = build_hourglass(PARAMS.model)
@@ -126,8 +126,8 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
     photo = next(iter(sample.pictures.values()))
     runs = {}
     for precision in precisions:
-        network = folding.prepare_network(build_hourglass(PARAMS.model), precision)
-        predictor = PosePredictor(network, flip_test=False, decode="taylor")
+        network = batch_norm.fuse_conv_bn(build_hourglass(PARAMS.model), precision)
+        predictor = PoseEstimator(network, flip_test=False, decode="dark")
         runs[precision, "batch"] = functools.partial(predict_batches, predictor, split)
         runs[precision, "photo"] = functools.partial(predict_once, predict_photo, predictor, photo)
     if tutorial:
@@ -152,9 +152,11 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
 def predict_photo(predictor, data):
     """The keypoints on one photograph, from the file's bytes."""
     image, _ = decode_image(data)
-    search = Search(estimate_pose(whole_square(image.size), refine=False), lambda _: (image, 1))
-    search.cut_views(predictor.size)
-    run_searches([search], KerasFinder(predictor, None))
+    search = Search(
+        estimate_pose(whole_picture_crop(image.size), refine=False), lambda _: (image, 1)
+    )
+    search.cut_crops(predictor.size)
+    run_searches([search], KerasBackend(predictor, None))
     return search.poses[0].keypoints
 
 
@@ -164,6 +166,6 @@ def predict_once(predict, network, data):
 
 
 def predict_batches(predictor, split):
-    batches = input_pipeline.eval_batches(split, PREDICT_BATCH).take(PREDICT_BATCHES)
+    batches = pipeline.eval_batches(split, PREDICT_BATCH).take(PREDICT_BATCHES)
     predict_split(predictor, batches, split.num_persons)
     return PREDICT_BATCHES * PREDICT_BATCH

@@ -13,8 +13,8 @@ try:
 except ImportError:
     albumentations = None
 
-from hourglass import geometry
-from hourglass.skeleton import FLIP_ORDER
+from hourglass.keypoints import FLIP_ORDER
+from hourglass.utils import transforms
 
 IS_HERE = albumentations is not None
 NAME = f"albumentations {albumentations.__version__}" if IS_HERE else ""
@@ -55,12 +55,12 @@ class Peer:
         """One picture, decoded whole, cropped, augmented; its heatmaps."""
         data = np.frombuffer(self.sample.read(person.image), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-        center, side = geometry.view_square(person.center, person.scale)
+        center, side = transforms.person_crop(person.center, person.scale)
         zoom = self.size / side
         to_view = np.array([[zoom, 0, 0], [0, zoom, 0]])
         to_view[:, 2] = (self.size - 1) / 2 - zoom * center
         crop = cv2.warpAffine(picture, to_view, (self.size, self.size))
-        keypoints = geometry.apply_transform(to_view, person.joints)
+        keypoints = transforms.apply_transform(to_view, person.joints)
         result = self.transform(image=crop, keypoints=keypoints)
         picture, keypoints = result["image"], np.asarray(result["keypoints"])
         if self.flip and np.random.random() < 0.5:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from measure import Row, rate_row
 
-from hourglass.network.hourglass import build_hourglass
-from hourglass.network.storage import save_network
-from hourglass.params import load_params
+from hourglass.config import load_params
+from hourglass.models.saving import save_network
+from hourglass.models.stacked_hourglass import build_hourglass
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "demo" / "models" / "hourglass.keras"
-COMMAND = "from hourglass.cli import main; main()"
+COMMAND = "from hourglass.cli.main import main; main()"
 
 
 def command_rows(what, pictures, folder, before, rounds, clock):
@@ -80,7 +80,7 @@ def find_model(folder):
 def run_command(checkout, out, model, clock, photos):
     """Seconds of `hourglass predict` by the code of a checkout."""
     arguments = ["predict", photos, "--out", out, "--model", model]
-    if (checkout / "src/hourglass/prediction/people.py").exists():
+    if (checkout / "src/hourglass/inference/person_search.py").exists():
         arguments += ["--whole"]  # what older code does without being told
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(checkout.resolve() / "src")}

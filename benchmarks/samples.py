@@ -10,12 +10,11 @@ import yaml
 from PIL import Image
 from tqdm import tqdm
 
-from hourglass.annotations.checks import check_records
-from hourglass.records.index import write_index
-from hourglass.records.shards import list_rejects, plan_shards
-from hourglass.records.splits import open_split
-from hourglass.records.stretches import write_records
-from hourglass.synthetic.pictures import draw_picture
+from hourglass.data.synthetic.pictures import draw_picture
+from hourglass.data.tfrecords.index import write_index
+from hourglass.data.tfrecords.reader import open_split
+from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
+from hourglass.data.validation import check_records
 
 MPII_WIDTH = 1280  # px, as most of MPII's
 ENLARGED = 4  # lspet-mini becomes as large as MPII
@@ -65,8 +64,8 @@ def read_photographs(folder):
     Shards want more records than MPII's samples are.
     """
     records = json.loads((folder / "validation.json").read_text())
-    persons, rejects = check_records(records, image_names=None)
-    assert not rejects, rejects[0]
+    persons, invalid = check_records(records, image_names=None)
+    assert not invalid, invalid[0]
     pictures = {person.image: (folder / "images" / person.image).read_bytes() for person in persons}
     return repeat_sample(Sample(persons, pictures), -(-REPEATED // len(persons)))
 
@@ -76,8 +75,8 @@ def _make_sample(items):
     for record, image, factor in items:
         pictures[record["image"]] = _encode(image, factor)
         records.append(_scale_record(record, factor))
-    persons, rejects = check_records(records, image_names=None)
-    assert not rejects, rejects[0]
+    persons, invalid = check_records(records, image_names=None)
+    assert not invalid, invalid[0]
     return Sample(persons, pictures)
 
 
@@ -89,7 +88,7 @@ def _encode(image, factor):
 
 
 def _scale_record(record, factor):
-    visible = np.array(record["joints_vis"], bool)[:, None]
+    visible = np.array(record["keypoints_visible"], bool)[:, None]
     joints = np.where(visible, np.array(record["joints"]) * factor, -1).tolist()
     center = [value * factor for value in record["center"]]
     return record | {"joints": joints, "center": center, "scale": record["scale"] * factor}
@@ -113,8 +112,8 @@ def write_split(folder, sample, shard_params, num_shards=8):
     for shard in tqdm(shards, desc=folder.name, disable=None):
         persons = [sample.persons[k] for k in shard.indices]
         path = folder / shard.name
-        written = write_records(path, shard.indices, persons, sample, shard_params)
-        results.append(list_rejects(shard.indices, persons, written))
+        written = write_chunk(path, shard.indices, persons, sample, shard_params)
+        results.append(list_invalid(shard.indices, persons, written))
     write_index(folder, shards, results, {"train": len(sample.persons)}, shard_params)
     return open_split(folder, "train", 256)
 

@@ -26,16 +26,16 @@ import psutil
 from measure import children, describe_load, describe_machine, is_worker
 from tqdm import tqdm
 
-from hourglass.files import file_digest
+from hourglass.data.synthetic.pictures import draw_picture
 from hourglass.shipped import shipped_network
-from hourglass.synthetic.pictures import draw_picture
+from hourglass.utils.files import file_digest
 
 NUM_FIGURES = 200
 PER_FOLDER = 1_000
 CUT = 100  # one picture in so many is cut off
 SAMPLE_SECONDS = 0.5
 ROWS = 10  # of the memory over time
-RESULTS = ("poses.jsonl", "rejects.csv")
+RESULTS = ("poses.jsonl", "invalid.csv")
 
 
 def main():
@@ -47,7 +47,8 @@ def main():
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_pictures(folder / "pictures", options.pictures)
         command = [
-            sys.executable, "-c", "from hourglass.cli import main; main()", "predict", "pictures",
+            sys.executable, "-c", "from hourglass.cli.main import main; main()",
+            "predict", "pictures",
             "--records", "--model", options.model.resolve(),
             *(["--whole"] if options.whole else []), "--out",
         ]  # fmt: skip
@@ -171,7 +172,7 @@ def report_results(folder, out, number):
         for name in (out, "undisturbed")
     ]  # fmt: skip
     print(
-        f"  {len(images)} pictures + {num_rejects} rejects of {number}; none twice, none lost: "
+        f"  {len(images)} pictures + {num_rejects} invalid of {number}; none twice, none lost: "
         f"{is_right and len(images) == len(set(images))}; the same bytes as undisturbed: "
         f"{digests[0] == digests[1]}"
     )

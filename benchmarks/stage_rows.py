@@ -13,7 +13,7 @@ import tutorial
 import yaml
 from measure import Row, on_cores, run_measured
 
-from hourglass.params import load_params
+from hourglass.config import load_params
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hourglass.frameworks import tf
+from hourglass.utils.backend import tf
 
 SHARD_SCRIPT = "tfrecords_mpii.py"
 

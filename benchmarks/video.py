@@ -24,19 +24,19 @@ import numpy as np
 from measure import describe_load, describe_machine
 from PIL import Image, ImageOps
 
-from hourglass.geometry import apply_transform, invert_transform, square_transform
-from hourglass.prediction import drawing
-from hourglass.prediction.finders import open_finder
-from hourglass.prediction.keras_finder import load_keras_finder
-from hourglass.prediction.people import whole_square
-from hourglass.prediction.photos import Request
-from hourglass.records.images import crop_square
+from hourglass.apps.video.clips import follow_people, predict_clip
+from hourglass.apps.video.reader import open_clip
+from hourglass.apps.video.tracker import Tracker
+from hourglass.apps.video.writer import open_writer
+from hourglass.data.synthetic.pictures import draw_picture
+from hourglass.inference.backends import open_backend
+from hourglass.inference.keras_backend import load_keras_backend
+from hourglass.inference.person_search import whole_picture_crop
+from hourglass.inference.runner import InferenceConfig
 from hourglass.shipped import shipped_network
-from hourglass.synthetic.pictures import draw_picture
-from hourglass.video.clips import follow_people, predict_clip
-from hourglass.video.following import Follower
-from hourglass.video.frames import open_clip
-from hourglass.video.writing import open_writer
+from hourglass.utils import drawing
+from hourglass.utils.images import crop_square
+from hourglass.utils.transforms import apply_transform, crop_transform, invert_transform
 
 RATE = 30  # frames/s of the drawn clips
 SIZE = (512, 720)
@@ -44,21 +44,23 @@ SIZE = (512, 720)
 
 def main():
     options = read_options()
-    finder = open_finder(options.model, flip_test=True)
+    backend = open_backend(options.model, flip_test=True)
     print(f"{describe_machine()}; {describe_load()}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         figure = np.asarray(draw_picture(5, 0)[0].resize(SIZE, Image.Resampling.LANCZOS))
         clip = options.clip or draw_clip(folder / "moving.mp4", figure, options.frames, swing=80)
-        predict_clip(finder, clip, folder / "warm", Request())  # code and network are loaded
-        surest = report_parts(finder, clip, folder, options)
-        report_whole(finder, clip, folder)
+        predict_clip(
+            backend, clip, folder / "warm", InferenceConfig()
+        )  # code and network are loaded
+        surest = report_parts(backend, clip, folder, options)
+        report_whole(backend, clip, folder)
         if options.before:
             report_simple(clip, folder, options)
         if options.still:
             surest = np.asarray(ImageOps.contain(Image.open(options.still).convert("RGB"), SIZE))
         still = draw_clip(folder / "still.mp4", surest, options.frames, swing=0)
-        report_jitter(finder, still, folder)
+        report_jitter(backend, still, folder)
 
 
 def read_options():
@@ -95,7 +97,7 @@ def draw_clip(path, pixels, num_frames, swing):
     return path
 
 
-def report_parts(finder, clip, folder, options):
+def report_parts(backend, clip, folder, options):
     """Frames a second of each part alone, one after the other: the pixels of the surest person."""
     with open_clip(clip) as opened:
         seconds, frames = timed(
@@ -104,7 +106,7 @@ def report_parts(finder, clip, folder, options):
         print_rate("read", len(frames), seconds)
         size = frames[0].pixels.shape[1::-1]
         seconds, seen = timed(
-            lambda: list(follow_people(finder, Follower(Request(), size), iter(frames)))
+            lambda: list(follow_people(backend, Tracker(InferenceConfig(), size), iter(frames)))
         )
         print_rate("look and follow", len(frames), seconds)
         surest = max(seen, key=best_score)[0].pixels.copy()
@@ -139,16 +141,16 @@ def report_drawing(what, module, seen):
 
 def load_drawing(checkout):
     """The module that draws skeletons in another checkout."""
-    path = checkout / "src/hourglass/prediction/drawing.py"
+    path = checkout / "src/hourglass/utils/drawing.py"
     spec = importlib.util.spec_from_file_location("drawing_before", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def report_whole(finder, clip, folder):
+def report_whole(backend, clip, folder):
     """Frames a second of it all, parts side by side; and whether the sound is the same."""
-    predict = functools.partial(predict_clip, finder, clip, folder / "whole", Request())
+    predict = functools.partial(predict_clip, backend, clip, folder / "whole", InferenceConfig())
     seconds, written = timed(predict)
     print_rate("all at once", written.num_frames, seconds)
     sounds = [read_sound(path) for path in (clip, written.video)]
@@ -157,19 +159,19 @@ def report_whole(finder, clip, folder):
 
 def report_simple(clip, folder, options):
     """Frames a second where each is read, looked at by Keras, drawn and written before the next."""
-    finder = load_keras_finder(options.model, flip_test=True)
-    finder(np.zeros((1, finder.size, finder.size, 3), np.uint8))  # traced
+    backend = load_keras_backend(options.model, flip_test=True)
+    backend(np.zeros((1, backend.size, backend.size, 3), np.uint8))  # traced
     draw_pose = load_drawing(options.before).draw_pose
     with av.open(str(clip)) as source, av.open(str(folder / "simple.mp4"), "w") as target:
         video = source.streams.video[0]
         stream = target.add_stream("libx264", rate=RATE)
         stream.width, stream.height = video.width, video.height
-        square = whole_square((video.width, video.height))
-        to_picture = invert_transform(square_transform(square, finder.size))
+        square = whole_picture_crop((video.width, video.height))
+        to_picture = invert_transform(crop_transform(square, backend.size))
 
         def write(frame):
             picture = frame.to_image()
-            keypoints, _ = finder(np.asarray(crop_square(picture, 1, square, finder.size))[None])
+            keypoints, _ = backend(np.asarray(crop_square(picture, 1, square, backend.size))[None])
             drawn = draw_pose(picture, apply_transform(to_picture, keypoints[0]))
             target.mux(stream.encode(av.VideoFrame.from_image(drawn)))
 
@@ -186,11 +188,11 @@ def read_sound(path):
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
-def report_jitter(finder, clip, folder):
+def report_jitter(backend, clip, folder):
     """The joints' steps from frame to frame of a person at rest, px: median, root mean square."""
     steps = []
     for is_smooth in (False, True):
-        written = predict_clip(finder, clip, folder / "still", Request(), is_smooth)
+        written = predict_clip(backend, clip, folder / "still", InferenceConfig(), is_smooth)
         joints = read_joints(written.record)  # (frames, 16, 2)
         steps.append(np.linalg.norm(np.diff(joints[len(joints) // 5 :], axis=0), axis=-1))
     for what, step in zip(("raw", "smoothed"), steps, strict=True):

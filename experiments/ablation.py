@@ -25,7 +25,7 @@ from runs import ROOT, name_folder, run_all, run_python
 LIGHT = {"scale": 0.1, "rotation": 10, "colour": 0.1, "flip": True}
 SMALL = {
     "data": {"dataset": "folder"},
-    "parse": {"max_reject_fraction": 0.05, "left_out": []},
+    "parse": {"max_invalid_fraction": 0.05, "excluded": []},
     "shard": {"crop_size": 192},
     "model": {"num_stacks": 1, "num_channels": 64, "input_size": 128},
     "train": {"epochs": 6, "batch_size": 8, "lr": 2e-2, "weight_decay": 0.05, "augment": LIGHT},
@@ -59,7 +59,7 @@ VARIANTS = {
 }
 TWO_SEEDS = ("ours, 12 epochs", "tutorial's recipe, 12 epochs", "ours")
 SHARDS = {"crops": {}, "coarse": {"jpeg_quality": 80}, "whole": {"crop_size": 0}}
-DECODES = ("argmax", "quarter", "taylor")
+DECODES = ("argmax", "shift", "dark")
 
 
 def main():
@@ -129,23 +129,25 @@ def start_run(options, run, core):
 
 def run_variant(name, seed, options):
     """Train and judge one variant; leaves result.json in its folder."""
-    from hourglass.network import hourglass
-    from hourglass.params import Params
-    from hourglass.records.splits import open_split
-    from hourglass.training.devices import prepare_devices
-    from hourglass.training.states import TrainingState
+    from hourglass.config import Params
+    from hourglass.data.tfrecords.reader import open_split
+    from hourglass.models import stacked_hourglass
+    from hourglass.training.checkpoint import Checkpoint
     from hourglass.training.trainer import Trainer
+    from hourglass.utils.devices import prepare_devices
 
     changes = copy.deepcopy(VARIANTS[name])
-    hourglass.HEAD_STDDEV = changes.pop("head", hourglass.HEAD_STDDEV)
-    hourglass.RESIDUAL_INITIALIZER = changes.pop("residual", hourglass.RESIDUAL_INITIALIZER)
+    stacked_hourglass.HEAD_STDDEV = changes.pop("head", stacked_hourglass.HEAD_STDDEV)
+    stacked_hourglass.RESIDUAL_INITIALIZER = changes.pop(
+        "residual", stacked_hourglass.RESIDUAL_INITIALIZER
+    )
     is_tutorial, kind = changes.pop("tutorial", False), changes.pop("shards", "crops")
     values = base_params()
     values["train"] |= changes | {"seed": seed}
     params = Params.model_validate(values)
     if is_tutorial:
-        hourglass.HEAD_STDDEV = VARIANTS["heads: He initialisation"]["head"]
-        hourglass.RESIDUAL_INITIALIZER = "he_normal"
+        stacked_hourglass.HEAD_STDDEV = VARIANTS["heads: He initialisation"]["head"]
+        stacked_hourglass.RESIDUAL_INITIALIZER = "he_normal"
     folder = run_folder(options.work, name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state.npz").unlink(missing_ok=True)
@@ -158,7 +160,7 @@ def run_variant(name, seed, options):
         history = train_as_the_tutorial(trainer, params, options)
     else:
         history = trainer.run()
-        trainer.network.set_weights(TrainingState.load(folder / "state.npz").weights)
+        trainer.network.set_weights(Checkpoint.load(folder / "state.npz").weights)
         if params.train.ema:
             trainer.optimizer.write_averages()
     result = {
@@ -171,7 +173,7 @@ def run_variant(name, seed, options):
 
 def train_as_the_tutorial(trainer, params, options):
     """Its crops, target, loss and optimizer, by its own code; our network, judged by our crops."""
-    from hourglass.frameworks import tf
+    from hourglass.utils.backend import tf
 
     sys.path.insert(0, str(options.baseline))
     import preprocess
@@ -208,7 +210,7 @@ def train_as_the_tutorial(trainer, params, options):
 
 def read_scales(folder):
     """The scales of the validation persons, in the order of the annotations."""
-    from hourglass.annotations.persons import load_persons
+    from hourglass.data.person import load_persons
 
     persons = load_persons(folder / "data" / "annotations" / "validation.json")
     return np.array([person.scale for person in persons])
@@ -219,16 +221,16 @@ def judge(trainer, split, scales):
 
     Each is four numbers: PCKh@0.5 and @0.1 by the records' head sizes, and by 25 x scale.
     """
-    from hourglass.annotations.heads import HEAD_SIZE_PER_SCALE
+    from hourglass.data.head_size import HEAD_SIZE_PER_SCALE
+    from hourglass.data.tfrecords.pipeline import eval_batches
     from hourglass.evaluation import pckh
-    from hourglass.network.predictor import PosePredictor, predict_split
-    from hourglass.records.input_pipeline import eval_batches
+    from hourglass.models.pose_estimator import PoseEstimator, predict_split
 
     truth, scores = trainer.truth, {}
     head_sizes = truth["head_size"], HEAD_SIZE_PER_SCALE * scales[truth["index"]]
     for flip_test in (False, True):
         for decode in DECODES:
-            predictor = PosePredictor(trainer.network, flip_test, decode)
+            predictor = PoseEstimator(trainer.network, flip_test, decode)
             keypoints, _, _ = predict_split(
                 predictor, eval_batches(split, 16, fill_last=True), split.num_persons
             )
@@ -237,7 +239,7 @@ def judge(trainer, split, scales):
                 for sizes in head_sizes
             ]
             scores[f"{decode}{', flip test' if flip_test else ''}"] = [
-                pckh.compute_pckh(e, truth["joints_vis"], threshold)
+                pckh.compute_pckh(e, truth["keypoints_visible"], threshold)
                 for e in errors
                 for threshold in (0.5, 0.1)
             ]
@@ -254,7 +256,7 @@ def print_tables(work, seeds):
     print("| recipe |", " | ".join([*columns, *(f"by 25 x scale: {c}" for c in columns)]), "|")
     print("|---|" + "---:|" * 2 * len(columns))
     for name, runs in results.items():
-        plain = [run["scores"]["taylor"] for run in runs]
+        plain = [run["scores"]["dark"] for run in runs]
         flipped = [run["scores"]["taylor, flip test"] for run in runs]
         cells = [cell for k in (0, 2)
                  for cell in (join(plain, k), join(plain, k + 1), join(flipped, k))]  # fmt: skip

@@ -25,28 +25,28 @@ from pathlib import Path
 import numpy as np
 from search_pictures import cut_empty_part, draw_scenery_alone, join_pairs, labels_box
 
-from hourglass import geometry
-from hourglass.annotations.lspet import LSPET_MARGIN
-from hourglass.annotations.persons import load_persons
+from hourglass.data.archives import open_images
+from hourglass.data.datasets.lspet import LSPET_MARGIN
+from hourglass.data.person import load_persons
 from hourglass.evaluation.pckh import compute_pckh, score_persons
-from hourglass.prediction import people
-from hourglass.prediction.finders import open_finder
-from hourglass.prediction.looks import Search
-from hourglass.raw.archives import open_images
-from hourglass.records.images import decode_image
-from hourglass.skeleton import LIMB_JOINTS
+from hourglass.inference import person_search
+from hourglass.inference.backends import open_backend
+from hourglass.inference.crops import Search
+from hourglass.keypoints import LIMB_JOINTS
+from hourglass.utils import transforms
+from hourglass.utils.images import decode_image
 
 HIT = 0.5
 PLANS = {
-    "as it is": people.PLAN,
-    "no other retries than one a person": people.SearchPlan(retries=0),
-    "2 retries": people.SearchPlan(retries=2),
-    "8 retries": people.SearchPlan(retries=8),
-    "at most 20 squares": people.SearchPlan(max_squares=20),
-    "at most 100 squares": people.SearchPlan(max_squares=100),
-    "sides a 1.3rd of the next": people.SearchPlan(zoom=1.3),
-    "sides half of the next": people.SearchPlan(zoom=2.0),
-    "steps of 0.4": people.SearchPlan(step=0.4, max_squares=100),
+    "as it is": person_search.PLAN,
+    "no other retries than one a person": person_search.SearchPlan(retries=0),
+    "2 retries": person_search.SearchPlan(retries=2),
+    "8 retries": person_search.SearchPlan(retries=8),
+    "at most 20 squares": person_search.SearchPlan(max_squares=20),
+    "at most 100 squares": person_search.SearchPlan(max_squares=100),
+    "sides a 1.3rd of the next": person_search.SearchPlan(zoom=1.3),
+    "sides half of the next": person_search.SearchPlan(zoom=2.0),
+    "steps of 0.4": person_search.SearchPlan(step=0.4, max_squares=100),
 }
 
 
@@ -54,58 +54,60 @@ class Eye:
     """The network on one photograph after another, in batches of a round; counts its looks.
 
     Args:
-        finders: the joint finders of the first round, and of all later ones.
+        backends: the backends of the first round, and of all later ones.
         known: dict of views' bytes to joints, which need no second look; None: look again.
     """
 
-    def __init__(self, finders, known=None):
-        self.finders = finders
+    def __init__(self, backends, known=None):
+        self.backends = backends
         self.known = known
         self.num_looks = 0
         self.seconds = 0.0
 
     def search(self, image, search):
         """The poses that a search finds."""
-        rounds = itertools.chain(self.finders, itertools.repeat(self.finders[-1]))
+        rounds = itertools.chain(self.backends, itertools.repeat(self.backends[-1]))
         start = time.perf_counter()
         search = Search(search, lambda _: (image, 1))
         while search.squares:
-            search.cut_views(self.finders[0].size)
-            search.take_joints(*self._find_joints(next(rounds), search.views))
+            search.cut_crops(self.backends[0].size)
+            search.take_keypoints(*self._find_joints(next(rounds), search.views))
         self.seconds += time.perf_counter() - start
         return search.poses
 
-    def _find_joints(self, finder, views):
+    def _find_joints(self, backend, views):
         self.num_looks += len(views)
         if self.known is None:
-            return finder(views)
-        keys = [(id(finder), view.tobytes()) for view in views]
+            return backend(views)
+        keys = [(id(backend), view.tobytes()) for view in views]
         new = [k for k, key in enumerate(keys) if key not in self.known]
         if new:
-            found = zip(*finder(views[new]), strict=True)
+            found = zip(*backend(views[new]), strict=True)
             self.known.update(zip([keys[k] for k in new], found, strict=True))
         return [np.stack(values) for values in zip(*(self.known[key] for key in keys), strict=True)]
 
 
 def rough_square(person):
     """The square that the shards cut a person's view by."""
-    return people.view_square(person.center, person.scale)
+    return person_search.person_crop(person.center, person.scale)
 
 
 def labels_square(person):
     """The square around the labels' box, with the margin that a person's view has around it."""
     low, high = labels_box(person)
-    side = geometry.CROP_FACTOR * LSPET_MARGIN * (high - low).max()
-    return people.square_at((low + high) / 2, side)
+    side = transforms.CROP_FACTOR * LSPET_MARGIN * (high - low).max()
+    return person_search.crop_at((low + high) / 2, side)
 
 
 WAYS = {
-    "no box": lambda size, person: people.find_people(size),
-    "whole picture": lambda size, person: people.estimate_pose(people.whole_square(size), False),
-    "rough box": lambda size, person: people.estimate_pose(rough_square(person), False),
-    "rough box, refined": lambda size, person: people.estimate_pose(rough_square(person)),
-    "labels' box": lambda size, person: people.estimate_pose(labels_square(person), False),
-    "labels' box, refined": lambda size, person: people.estimate_pose(labels_square(person)),
+    "no box": lambda size, person: person_search.find_people(size),
+    "whole picture": lambda size, person: person_search.estimate_pose(
+        person_search.whole_picture_crop(size), False
+    ),
+    "rough box": lambda size, person: person_search.estimate_pose(rough_square(person), False),
+    "rough box, refined": lambda size, person: person_search.estimate_pose(rough_square(person)),
+    "labels' box": lambda size, person: person_search.estimate_pose(labels_square(person), False),
+    "labels' box, refined": lambda size, person: person_search.estimate_pose(labels_square(person)),
 }
 
 
@@ -119,15 +121,17 @@ def search_all(eye, images, persons, way):
 
 def score_row(name, persons, poses, eye):
     """A row: PCKh of all joints and of the limbs, hits, score, looks and seconds a photograph."""
-    errors, joints_vis = score_persons(persons, np.stack([pose.keypoints for pose in poses]))
+    errors, keypoints_visible = score_persons(persons, np.stack([pose.keypoints for pose in poses]))
     hits = [
-        people.box_overlap(people.joints_box(pose.keypoints), labels_box(person)) >= HIT
+        person_search.compute_iou(person_search.keypoints_bbox(pose.keypoints), labels_box(person))
+        >= HIT
         for pose, person in zip(poses, persons, strict=True)
     ]
     seconds = "" if eye.known is not None else f"{eye.seconds / len(persons):.2f}"
     return (
-        f"| {name} | {compute_pckh(errors, joints_vis):.1f} "
-        f"| {compute_pckh(errors, joints_vis, joints=LIMB_JOINTS):.1f} | {100 * np.mean(hits):.0f} "
+        f"| {name} | {compute_pckh(errors, keypoints_visible):.1f} "
+        f"| {compute_pckh(errors, keypoints_visible, joints=LIMB_JOINTS):.1f} "
+        f"| {100 * np.mean(hits):.0f} "
         f"| {np.mean([pose.score for pose in poses]):.2f} "
         f"| {eye.num_looks / len(persons):.1f} | {seconds} |"
     )
@@ -141,51 +145,56 @@ def search_pairs(eye, images, persons):
     """Of each of `join_pairs`' persons the pose that lies nearest, of two on a picture."""
     poses = []
     for number, image in enumerate(images):
-        found = eye.search(image, people.find_people(image.size, 2))
+        found = eye.search(image, person_search.find_people(image.size, 2))
         for person in persons[2 * number : 2 * number + 2]:
             box = labels_box(person)
-            poses.append(max(found, key=lambda pose, box=box: people.box_overlap(pose.box, box)))
+            poses.append(
+                max(found, key=lambda pose, box=box: person_search.compute_iou(pose.box, box))
+            )
     return poses
 
 
-def print_ways(finders, images, persons):
+def print_ways(backends, images, persons):
     """Compare the ways to tell where the person is; the poses of the search."""
     print(HEADER.format("the network is told"))
     found = None
     for name, way in WAYS.items():
-        eye = Eye(finders[1:])
+        eye = Eye(backends[1:])
         poses = search_all(eye, images, persons, way)
         found = found or poses
         print(score_row(name, persons, poses, eye), flush=True)
-    eye, (joined, moved) = Eye(finders[1:]), join_pairs(images, persons)
+    eye, (joined, moved) = Eye(backends[1:]), join_pairs(images, persons)
     name = "no box, two photographs side by side"
     print(score_row(name, moved, search_pairs(eye, joined, moved), eye), flush=True)
     return found
 
 
-def print_plans(finders, images, persons):
+def print_plans(backends, images, persons):
     """Compare ways to search, with the flip test always, never, and in later rounds alone."""
     print("\n" + HEADER.format("search"))
     known = {}
-    plain, flipped = finders
+    plain, flipped = backends
     flip_tests = {
         "flip test in all looks": [flipped],
         "in those around poses alone": [plain, flipped],
         "no flip test": [plain],
     }
-    rows = [(name, people.PLAN, eyes) for name, eyes in flip_tests.items()]
+    rows = [(name, person_search.PLAN, eyes) for name, eyes in flip_tests.items()]
     rows += [(name, plan, [plain, flipped]) for name, plan in PLANS.items()]
     for name, plan, eyes in rows:
         eye = Eye(eyes, known)
         poses = search_all(
-            eye, images, persons, lambda size, _, plan=plan: people.find_people(size, 1, plan)
+            eye,
+            images,
+            persons,
+            lambda size, _, plan=plan: person_search.find_people(size, 1, plan),
         )
         print(score_row(name, persons, poses, eye), flush=True)
 
 
 def best_scores(eye, images):
     return np.array(
-        [eye.search(image, people.find_people(image.size))[0].score for image in images]
+        [eye.search(image, person_search.find_people(image.size))[0].score for image in images]
     )
 
 
@@ -211,7 +220,7 @@ def print_thresholds(eye, found, images, persons):
     }
     with_people, *without = (scores[::2] for scores in kinds.values())
     chosen = choose_threshold(with_people, without)
-    thresholds = (chosen, people.THRESHOLD)
+    thresholds = (chosen, person_search.THRESHOLD)
     taken = " | ".join(f"somebody at {threshold:.2f}, %" for threshold in thresholds)
     print(f"\n| pictures | number | score: 5 % | median | 95 % | {taken} |")
     print("|---|---:|---:|---:|---:|---:|---:|")
@@ -230,15 +239,15 @@ def main():
     parser.add_argument("--every", type=int, default=4, help="take every Nth person (default: 4)")
     parser.add_argument("--compare", action="store_true", help="compare ways to search as well")
     options = parser.parse_args()
-    finders = [open_finder(options.network, flip_test) for flip_test in (False, True)]
+    backends = [open_backend(options.network, flip_test) for flip_test in (False, True)]
     persons = load_persons(options.annotations)[:: options.every]
     with open_images(options.archive) as archive:
         images = [decode_image(archive.read(person.image))[0] for person in persons]
     print(f"{len(persons)} photographs\n")
-    found = print_ways(finders, images, persons)
+    found = print_ways(backends, images, persons)
     if options.compare:
-        print_plans(finders, images, persons)
-    print_thresholds(Eye(finders[1:]), found, images, persons)
+        print_plans(backends, images, persons)
+    print_thresholds(Eye(backends[1:]), found, images, persons)
 
 
 if __name__ == "__main__":

@@ -19,16 +19,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from hourglass import geometry
-from hourglass.annotations.checks import check_records
-from hourglass.network.views import render_views
-from hourglass.params import load_params
-from hourglass.records.images import decode_image
-from hourglass.records.index import write_index
-from hourglass.records.input_pipeline import eval_batches
-from hourglass.records.shards import list_rejects, plan_shards
-from hourglass.records.splits import open_split
-from hourglass.records.stretches import write_records
+from hourglass.config import load_params
+from hourglass.data.tfrecords.index import write_index
+from hourglass.data.tfrecords.pipeline import eval_batches
+from hourglass.data.tfrecords.reader import open_split
+from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
+from hourglass.data.validation import check_records
+from hourglass.models.model_inputs import render_inputs
+from hourglass.utils import transforms
+from hourglass.utils.images import decode_image
 
 ROOT = Path(__file__).parents[1]
 SIZES = (384, 416, 440, 448, 512, 576, 0)
@@ -60,7 +59,7 @@ def load_sample(folder):
 
 def choose_large(sample, side):
     """Those persons whose view squares have at least `side` px of the picture."""
-    persons = [p for p in sample.persons if geometry.view_square(p.center, p.scale)[1] >= side]
+    persons = [p for p in sample.persons if transforms.person_crop(p.center, p.scale)[1] >= side]
     return dataclasses.replace(sample, persons=persons)
 
 
@@ -68,9 +67,9 @@ def store_sample(sample, params, folder, size):
     """The sample as one validation shard in `folder`, opened for a network of `size` px."""
     shards = plan_shards("validation", "val", len(sample.persons), 1)
     path = folder / shards[0].name
-    written = write_records(path, shards[0].indices, sample.persons, sample, params)
-    rejects = list_rejects(shards[0].indices, sample.persons, written)
-    write_index(folder, shards, [rejects], {"validation": len(sample.persons)}, params)
+    written = write_chunk(path, shards[0].indices, sample.persons, sample, params)
+    invalid = list_invalid(shards[0].indices, sample.persons, written)
+    write_index(folder, shards, [invalid], {"validation": len(sample.persons)}, params)
     return open_split(folder, "validation", size)
 
 
@@ -88,7 +87,7 @@ def direct_views(sample, size):
     views, shown = [], []
     for person in sample.persons:
         picture, _ = decode_image(sample.read(person.image))
-        center, side = geometry.view_square(person.center, person.scale)
+        center, side = transforms.person_crop(person.center, person.scale)
         margin = math.ceil(side)  # black, so that no view reaches outside
         left, top = center + 0.5 - side / 2 + margin
         box = (left, top, left + side, top + side)
@@ -132,21 +131,21 @@ def measure_difference(views, others, shown):
 def compare_with_direct(sample, params, size):
     """Of a shard.crop_size: view px, bytes a record, sharpness and difference against direct."""
     batch, num_bytes = read_sample(sample, params, size)
-    views, (direct, shown) = render_views(batch, size), direct_views(sample, size)
+    views, (direct, shown) = render_inputs(batch, size), direct_views(sample, size)
     sharpness = measure_sharpness(views, shown) / measure_sharpness(direct, shown)
     return batch["side"], num_bytes, sharpness, measure_difference(views, direct, shown)
 
 
 def compare_with_smoothed(sample, params, size, reduction):
     """Of crops whose views are shrunk so much: sharpness and difference against smoothed views."""
-    cover = geometry.cover_side(reduction * size, params.scale_range, params.rotation_range)
-    params = params.model_copy(update={"crop_size": round(cover) + 2 * geometry.MARGIN})
+    cover = transforms.cover_side(reduction * size, params.scale_range, params.rotation_range)
+    params = params.model_copy(update={"crop_size": round(cover) + 2 * transforms.MARGIN})
     batch, _ = read_sample(sample, params, size)
     _, shown = direct_views(sample, size)
     found = []
     for shift in np.float32(SHIFTS):
         moved = batch | {"center": batch["center"] + shift}
-        views, smoothed = render_views(moved, size), smoothed_views(moved, size)
+        views, smoothed = render_inputs(moved, size), smoothed_views(moved, size)
         sharpness = measure_sharpness(views, shown) / measure_sharpness(smoothed, shown)
         found.append((sharpness, measure_difference(views, smoothed, shown)))
     return np.mean(found, axis=(0, 2))

@@ -101,7 +101,7 @@ def run_on_cluster(_, folder):
         subprocess.run([sys.executable, str(stage)], cwd=folder, env=there, check=True)
     finally:
         cluster.shutdown()
-    from hourglass.frameworks import keras
+    from hourglass.utils.backend import keras
 
     weights = keras.models.load_model(folder / "models" / "hourglass.keras").get_weights()
     with open(folder / "reports" / "plots" / "history.csv", newline="") as file:
@@ -119,8 +119,8 @@ def environment(folder):
 
 def train(way, folder):
     """Train one of the ways, in this process; the first one of several writes the result."""
-    from hourglass.params import load_params
-    from hourglass.records.splits import open_split
+    from hourglass.config import load_params
+    from hourglass.data.tfrecords.reader import open_split
     from hourglass.training.trainer import Trainer
 
     params = load_params(folder / "params.yaml")
@@ -143,8 +143,8 @@ def train(way, folder):
 
 
 def make_strategy(way, params):
-    from hourglass.frameworks import tf
-    from hourglass.training.devices import prepare_devices
+    from hourglass.utils.backend import tf
+    from hourglass.utils.devices import prepare_devices
 
     if way == "2 processes":
         return prepare_devices(params, is_worker=True)

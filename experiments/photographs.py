@@ -20,9 +20,9 @@ import yaml
 from matplotlib.figure import Figure
 from runs import ROOT, name_folder, run_all, run_python
 
-from hourglass.annotations.persons import load_persons
+from hourglass.data.person import load_persons
 from hourglass.evaluation.pckh import score_persons
-from hourglass.prediction.predictions import load_predictions
+from hourglass.evaluation.predictions import load_predictions
 
 BASE = {
     "model": {"num_channels": 64},
@@ -156,8 +156,8 @@ def pack(options, folder, changes, train, validation):
     link(folder / "data/raw", options.lspet / "data/raw")
     for split, records in (("train", train), ("validation", validation)):
         (folder / f"data/annotations/{split}.json").write_text(json.dumps(records))
-    (folder / "data/annotations/rejects.csv").write_bytes(
-        (options.lspet / "data/annotations/rejects.csv").read_bytes()
+    (folder / "data/annotations/invalid.csv").write_bytes(
+        (options.lspet / "data/annotations/invalid.csv").read_bytes()
     )
     run_stages(folder, "shard")
 
@@ -179,8 +179,8 @@ def drop_absurd(options, records, share):
         run_stages(folder, "train", "predict")
     persons = load_persons(folder / "data/annotations/validation.json")
     predictions = load_predictions(folder / "reports/predictions.json", persons)
-    errors, joints_vis = score_persons(persons, predictions.keypoints)
-    against = (predictions.scores > SURE) & (errors > FAR) & joints_vis
+    errors, keypoints_visible = score_persons(persons, predictions.keypoints)
+    against = (predictions.scores > SURE) & (errors > FAR) & keypoints_visible
     order = np.argsort(-against.mean(axis=1), kind="stable")
     dropped = set(order[: round(share * len(records))].tolist())
     return [record for index, record in enumerate(records) if index not in dropped]

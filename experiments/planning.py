@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from hourglass.params import load_params
+from hourglass.config import load_params
 
 TRAIN, VALIDATION = 22_246, 2_958  # persons
 FORWARD, STEP = 29.4e9, 88.2e9  # FLOP a picture (`make bench`)

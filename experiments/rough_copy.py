@@ -1,10 +1,10 @@
 """A data folder with head sizes, its center and scale moved as those of the lspet dataset are."""
 
-from hourglass.annotations.checks import check_records
-from hourglass.annotations.lspet import roughen_person
-from hourglass.annotations.mpii import read_mpii_json
-from hourglass.annotations.persons import SPLITS
-from hourglass.files import write_json
+from hourglass.data.datasets.lspet import roughen_person
+from hourglass.data.datasets.mpii import read_mpii_json
+from hourglass.data.person import SPLITS
+from hourglass.data.validation import check_records
+from hourglass.utils.files import write_json
 
 
 def write_rough_copy(source, folder):
@@ -16,8 +16,8 @@ def write_rough_copy(source, folder):
     if not (folder / "images").exists():
         (folder / "images").symlink_to((source / "images").resolve())
     for split in SPLITS:
-        persons, rejects = check_records(read_mpii_json(source / f"{split}.json", split), None)
-        assert not rejects, rejects[0]
+        persons, invalid = check_records(read_mpii_json(source / f"{split}.json", split), None)
+        assert not invalid, invalid[0]
         records = [as_raw_record(roughen_person(person)) for person in persons]
         write_json(folder / f"{split}.json", records)
     return folder
@@ -28,7 +28,7 @@ def as_raw_record(person):
     return {
         "image": person.image,
         "joints": (person.joints + 1).tolist(),
-        "joints_vis": person.joints_vis.astype(int).tolist(),
+        "keypoints_visible": person.keypoints_visible.astype(int).tolist(),
         "center": (person.center + 1).tolist(),
         "scale": person.scale,
         "head_size": person.head_size,

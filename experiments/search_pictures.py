@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from hourglass.prediction.people import joints_box
-from hourglass.synthetic.canvas import Canvas
-from hourglass.synthetic.pictures import place_main_figure
-from hourglass.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
+from hourglass.data.synthetic.canvas import Canvas
+from hourglass.data.synthetic.pictures import place_main_figure
+from hourglass.data.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
+from hourglass.inference.person_search import keypoints_bbox
 
 CLEARANCE = 0.15  # of the longer side of the joints' box, kept free around it
 MIN_PART = 64  # px, the shorter side of a part of a photograph
@@ -16,7 +16,7 @@ SCENERY_SEED = 1
 
 
 def labels_box(person):
-    return joints_box(person.joints[person.joints_vis])
+    return keypoints_bbox(person.joints[person.keypoints_visible])
 
 
 def join_pairs(images, persons):

@@ -17,7 +17,7 @@ import itertools
 
 import numpy as np
 
-from hourglass.video.smoothing import OneEuroFilter
+from hourglass.apps.video.smoothing import OneEuroFilter
 
 RATE = 30  # frames/s
 NUM_FRAMES = 600

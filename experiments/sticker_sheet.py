@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from hourglass import load
-from hourglass.records.images import decode_image
-from hourglass.stickers.styles import STYLES, Portrait
+from hourglass.apps.stickers.styles import STYLES, Portrait
+from hourglass.utils.images import decode_image
 
 SIDE = 300  # px of a sticker on the sheet
 BACKGROUNDS = ((255, 255, 255), (214, 226, 206), (38, 44, 54))

@@ -7,9 +7,9 @@ params  data
 
 from pathlib import Path
 
-from hourglass.errors import exit_on_user_error, stage_parser
-from hourglass.params import load_params
-from hourglass.raw.downloads import fetch_dataset
+from hourglass.config import load_params
+from hourglass.data.download import fetch_dataset
+from hourglass.utils.errors import exit_on_user_error, stage_parser
 
 
 @exit_on_user_error

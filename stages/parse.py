@@ -7,13 +7,13 @@ params  data.dataset, parse
 
 from pathlib import Path
 
-from hourglass.annotations.checks import summarize_split
-from hourglass.annotations.parsing import parse_dataset
-from hourglass.annotations.persons import SPLITS, save_persons
-from hourglass.errors import exit_on_user_error, stage_parser
-from hourglass.files import exclusive_lock
-from hourglass.params import load_params
-from hourglass.rejects import check_rejects, count_rejects, write_rejects
+from hourglass.config import load_params
+from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
+from hourglass.data.parse import parse_dataset
+from hourglass.data.person import SPLITS, save_persons
+from hourglass.data.validation import summarize_split
+from hourglass.utils.errors import exit_on_user_error, stage_parser
+from hourglass.utils.files import exclusive_lock
 
 
 @exit_on_user_error
@@ -21,27 +21,27 @@ def main():
     stage_parser(__doc__).parse_args()
     params = load_params()
     folder = Path("data/annotations")
-    dataset, left_out = params.data.dataset, params.parse.left_out
-    splits, rejects, num_left_out = parse_dataset(Path("data/raw", dataset), dataset, left_out)
+    dataset, excluded = params.data.dataset, params.parse.excluded
+    splits, invalid, num_invalid = parse_dataset(Path("data/raw", dataset), dataset, excluded)
     with exclusive_lock("data/.parse.lock", f"writing {folder}"):
         # Before anything can stop the stage: the user needs this file to fix the annotations.
-        write_rejects(folder / "rejects.csv", rejects)
-        if left_out:
-            print(f"{num_left_out:,} pictures left out by name (parse.left_out)")
+        write_invalid(folder / "invalid.csv", invalid)
+        if excluded:
+            print(f"{num_invalid:,} pictures left out by name (parse.excluded)")
         for split in SPLITS:
-            print(summarize_split(split, splits[split], rejects))
-        stop_on_rejects(params, splits, rejects, folder / "rejects.csv")
+            print(summarize_split(split, splits[split], invalid))
+        stop_on_rejects(params, splits, invalid, folder / "invalid.csv")
         for split in SPLITS:
             save_persons(folder / f"{split}.json", splits[split])
 
 
-def stop_on_rejects(params, splits, rejects, path):
-    num_rejects = count_rejects(rejects)
+def stop_on_rejects(params, splits, invalid, path):
+    num_rejects = count_invalid(invalid)
     num_records = {split: len(splits[split]) + num_rejects[split] for split in SPLITS}
     is_own = params.data.dataset == "folder"
     advice = f"fix {params.data.folder}/{{split}}.json" if is_own else "fix the annotations"
-    check_rejects(
-        path, rejects, num_records, "parse.max_reject_fraction", params.parse.max_reject_fraction,
+    check_invalid_fraction(
+        path, invalid, num_records, "parse.max_invalid_fraction", params.parse.max_invalid_fraction,
         advice,
     )  # fmt: skip
 

@@ -7,13 +7,13 @@ params  predict
 
 from pathlib import Path
 
-from hourglass.annotations.persons import load_persons
-from hourglass.errors import exit_on_user_error, stage_parser
+from hourglass.config import load_params
+from hourglass.data.person import load_persons
+from hourglass.evaluation import figures
 from hourglass.evaluation.pckh import score_persons
-from hourglass.files import exclusive_lock
-from hourglass.params import load_params
-from hourglass.prediction import figures
-from hourglass.prediction.predictions import save_predictions
+from hourglass.evaluation.predictions import save_predictions
+from hourglass.utils.errors import exit_on_user_error, stage_parser
+from hourglass.utils.files import exclusive_lock
 
 
 @exit_on_user_error
@@ -24,18 +24,18 @@ def main():
 
 def predict(params):
     # TensorFlow: not for `--help`
-    from hourglass.network.devices import choose_strategy, grow_memory, round_up_batch
-    from hourglass.network.predictor import PosePredictor, predict_split
-    from hourglass.network.storage import load_network
-    from hourglass.prediction.folding import prepare_network
-    from hourglass.records.input_pipeline import eval_batches
-    from hourglass.records.splits import check_persons, name_damage, open_split, read_crops
+    from hourglass.data.tfrecords.pipeline import eval_batches
+    from hourglass.data.tfrecords.reader import check_persons, name_damage, open_split, read_crops
+    from hourglass.models.batch_norm import fuse_conv_bn
+    from hourglass.models.pose_estimator import PoseEstimator, predict_split
+    from hourglass.models.saving import load_network
+    from hourglass.utils.devices import choose_strategy, grow_memory, round_up_batch
 
     grow_memory()
     strategy = choose_strategy()
     with strategy.scope():  # a copy of the weights on each device
-        network = prepare_network(load_network("models/hourglass.keras"), params.precision)
-        predictor = PosePredictor(network, params.flip_test, params.decode, params.looks)
+        network = fuse_conv_bn(load_network("models/hourglass.keras"), params.precision)
+        predictor = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
     batch_size = round_up_batch(params.batch_size, strategy)
     persons = load_persons("data/annotations/validation.json")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])

@@ -1,16 +1,16 @@
 """Make a finished run one page that can be sent: scores, curves, persons, how to repeat it.
 
-reads   data/annotations, data/tfrecords/rejects.csv, models/hourglass.keras, reports/metrics.json,
+reads   data/annotations, data/tfrecords/invalid.csv, models/hourglass.keras, reports/metrics.json,
         reports/plots/history.csv, reports/plots/pckh_curve.csv, reports/figures
 writes  reports/index.html
 params  data.dataset, data.synthetic, parse, shard, model, train, predict, report
 """
 
-from hourglass.errors import exit_on_user_error, stage_parser
-from hourglass.files import exclusive_lock
-from hourglass.params import load_params
+from hourglass.config import load_params
 from hourglass.report.page import write_page
 from hourglass.report.results import load_results
+from hourglass.utils.errors import exit_on_user_error, stage_parser
+from hourglass.utils.files import exclusive_lock
 
 
 @exit_on_user_error

@@ -1,24 +1,28 @@
 """Cut a crop of each person out of the pictures into TFRecords, in Ray tasks.
 
 reads   data/raw/<dataset>, data/annotations; the environment variable RAY_ADDRESS: a cluster to use
-writes  data/tfrecords; while it runs data/.stretches
+writes  data/tfrecords; while it runs data/.chunks
 params  data.dataset, shard
 """
 
 from pathlib import Path
 
-from hourglass.annotations.persons import load_persons
-from hourglass.cluster.session import start_ray
-from hourglass.cluster.shard_tasks import write_shards
-from hourglass.errors import UserError, exit_on_user_error, stage_parser
-from hourglass.files import exclusive_lock
-from hourglass.params import load_params
-from hourglass.raw.archives import locate_pictures
-from hourglass.raw.datasets import DATASETS
-from hourglass.records.index import write_index
-from hourglass.records.shards import PREFIXES, collect_rejects, plan_splits
-from hourglass.records.stretches import plan_stretches
-from hourglass.rejects import check_rejects, count_rejects, write_rejects
+from hourglass.config import load_params
+from hourglass.data.archives import locate_pictures
+from hourglass.data.datasets.base import DATASETS
+from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
+from hourglass.data.person import load_persons
+from hourglass.data.tfrecords.index import write_index
+from hourglass.data.tfrecords.writer import (
+    PREFIXES,
+    collect_invalid,
+    plan_archive_chunks,
+    plan_splits,
+)
+from hourglass.distributed.ray_session import start_ray
+from hourglass.distributed.ray_shards import write_shards
+from hourglass.utils.errors import UserError, exit_on_user_error, stage_parser
+from hourglass.utils.files import exclusive_lock
 
 OUT = Path("data/tfrecords")
 
@@ -38,23 +42,23 @@ def main():
     persons = {split: load_persons(f"data/annotations/{split}.json") for split in PREFIXES}
     num_persons = {split: len(people) for split, people in persons.items()}
     shards = plan_splits(persons, params.shard)
-    stretches = plan_stretches(persons, locate_pictures(archive))
+    chunks = plan_archive_chunks(persons, locate_pictures(archive))
     with exclusive_lock("data/.shard.lock", f"writing {OUT}"):
         start_ray(num_workers)
-        results = write_shards(OUT, shards, stretches, persons, archive, params.shard)
-        report_rejects(collect_rejects(shards, results), num_persons, params.shard)
+        results = write_shards(OUT, shards, chunks, persons, archive, params.shard)
+        report_rejects(collect_invalid(shards, results), num_persons, params.shard)
         write_index(OUT, shards, results, num_persons, params.shard)
 
 
-def report_rejects(rejects, num_persons, params):
-    path = OUT / "rejects.csv"
-    write_rejects(path, rejects)
-    num_rejects = count_rejects(rejects)
+def report_rejects(invalid, num_persons, params):
+    path = OUT / "invalid.csv"
+    write_invalid(path, invalid)
+    num_rejects = count_invalid(invalid)
     for split, number in num_persons.items():
         kept = number - num_rejects[split]
-        print(f"{split}: {number} persons = {kept} records + {num_rejects[split]} rejects")
-    check_rejects(
-        path, rejects, num_persons, "shard.max_reject_fraction", params.max_reject_fraction,
+        print(f"{split}: {number} persons = {kept} records + {num_rejects[split]} invalid")
+    check_invalid_fraction(
+        path, invalid, num_persons, "shard.max_invalid_fraction", params.max_invalid_fraction,
         "fix the pictures (a damaged archive: `dvc repro download`)",
     )  # fmt: skip
 

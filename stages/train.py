@@ -12,10 +12,10 @@ import os
 import sys
 from pathlib import Path
 
-from hourglass.errors import exit_on_user_error, stage_parser
-from hourglass.files import exclusive_lock, file_digest
-from hourglass.params import load_params
-from hourglass.records.index import INDEX_NAME, read_index
+from hourglass.config import load_params
+from hourglass.data.tfrecords.index import INDEX_NAME, read_index
+from hourglass.utils.errors import exit_on_user_error, stage_parser
+from hourglass.utils.files import exclusive_lock, file_digest
 
 SHARDS = Path("data/tfrecords")
 NETWORK, HISTORY = Path("models/hourglass.keras"), Path("reports/plots/history.csv")
@@ -31,17 +31,17 @@ def main():
 
 def train(params):
     # TensorFlow: not for `--help`
-    from hourglass.records.splits import advise_crop_size
-    from hourglass.training.runs import Run
-    from hourglass.training.states import cache_folder, remove_old_states, state_key
-    from hourglass.training.tracking import run_name
+    from hourglass.data.tfrecords.reader import advise_crop_size
+    from hourglass.training.checkpoint import cache_folder, checkpoint_key, remove_old_checkpoints
+    from hourglass.training.loggers import name_work_dir
+    from hourglass.training.trainer import Run
 
     if advice := advise_crop_size(read_index(SHARDS)["crop"], params.model.input_size):
         print(f"warning: params.yaml: {advice}", file=sys.stderr)
     devices, train_there = choose_devices(params)
-    key = state_key(params, file_digest(SHARDS / INDEX_NAME), devices)
-    remove_old_states(cache_folder(), key)
-    state, logs = cache_folder() / f"{key}.npz", Path("logs", run_name(params, key))
+    key = checkpoint_key(params, file_digest(SHARDS / INDEX_NAME), devices)
+    remove_old_checkpoints(cache_folder(), key)
+    state, logs = cache_folder() / f"{key}.npz", Path("logs", name_work_dir(params, key))
     run = Run(params, SHARDS, state, logs, NETWORK, HISTORY)
     here, same_inputs = run.locks
     with (
@@ -58,14 +58,14 @@ def choose_devices(params):
     They are the cluster's where there is one, this machine's otherwise.
     """
     if os.environ.get("RAY_ADDRESS"):
-        from hourglass.cluster.session import start_ray
-        from hourglass.cluster.training import plan_workers, train_on_workers
+        from hourglass.distributed.ray_session import start_ray
+        from hourglass.distributed.ray_training import plan_workers, train_on_workers
 
         start_ray(None)
         plan = plan_workers(params.cluster.num_workers)
         return plan.devices, functools.partial(train_on_workers, plan)
-    from hourglass.training.devices import name_devices, prepare_devices
-    from hourglass.training.runs import train_network
+    from hourglass.training.trainer import train_network
+    from hourglass.utils.devices import name_devices, prepare_devices
 
     strategy = prepare_devices(params.train)
     return [name_devices()], functools.partial(train_network, strategy)

@@ -15,7 +15,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 @pytest.fixture(scope="session")
 def tiny_params():
     """The demo's Params with the smallest network: 32 px, 8 channels, one stack of one level."""
-    from hourglass.params import load_params
+    from hourglass.config import load_params
 
     params = load_params(ROOT / "demo" / "params.yaml")
     changes = {
@@ -35,8 +35,8 @@ def tiny_params():
 @pytest.fixture(scope="session")
 def raw_folder(tmp_path_factory):
     """images.zip, train.json and validation.json of 14 + 5 drawn figures."""
-    from hourglass.params import SyntheticParams
-    from hourglass.synthetic.pictures import write_dataset
+    from hourglass.config import SyntheticParams
+    from hourglass.data.synthetic.pictures import write_dataset
 
     folder = tmp_path_factory.mktemp("raw")
     write_dataset(folder, SyntheticParams(num_train=14, num_val=5, seed=3))
@@ -46,7 +46,7 @@ def raw_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def persons(raw_folder):
     """The checked persons of `raw_folder`, {split: list}."""
-    from hourglass.annotations.parsing import parse_dataset
+    from hourglass.data.parse import parse_dataset
 
     return parse_dataset(raw_folder, "synthetic")[0]
 
@@ -55,15 +55,14 @@ def persons(raw_folder):
 def write_shards(raw_folder, persons):
     """A function (folder, ShardParams) that writes the shards of `raw_folder`, without Ray."""
     from helpers import shards as helper
-    from hourglass.raw.archives import locate_pictures
-    from hourglass.records.index import write_index
-    from hourglass.records.shards import plan_splits
-    from hourglass.records.stretches import plan_stretches
+    from hourglass.data.archives import locate_pictures
+    from hourglass.data.tfrecords.index import write_index
+    from hourglass.data.tfrecords.writer import plan_archive_chunks, plan_splits
 
     def write(folder, params):
         shards, archive = plan_splits(persons, params), raw_folder / "images.zip"
-        stretches = plan_stretches(persons, locate_pictures(archive))
-        results = helper.write_shards(folder, shards, stretches, persons, archive, params)
+        chunks = plan_archive_chunks(persons, locate_pictures(archive))
+        results = helper.write_shards(folder, shards, chunks, persons, archive, params)
         counts = {split: len(people) for split, people in persons.items()}
         write_index(folder, shards, results, counts, params)
         return folder
@@ -82,7 +81,7 @@ def network(tiny_params):
     """A tiny network of fixed random weights; not to be changed."""
     import keras
 
-    from hourglass.network.hourglass import build_hourglass
+    from hourglass.models.stacked_hourglass import build_hourglass
 
     keras.utils.set_random_seed(1)
     return build_hourglass(tiny_params.model)
@@ -91,7 +90,7 @@ def network(tiny_params):
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory, network):
     """`network`, saved."""
-    from hourglass.network.storage import save_network
+    from hourglass.models.saving import save_network
 
     path = tmp_path_factory.mktemp("models") / "hourglass.keras"
     save_network(network, path, "mpii")
@@ -101,7 +100,7 @@ def model_file(tmp_path_factory, network):
 @pytest.fixture(scope="session")
 def onnx_file(tmp_path_factory, model_file):
     """What `hourglass export` makes of `model_file`."""
-    from hourglass.exports.exporting import export_network
+    from hourglass.export.exporter import export_network
 
     path = tmp_path_factory.mktemp("exported") / "hourglass.onnx"
     export_network(model_file, path)
@@ -111,7 +110,7 @@ def onnx_file(tmp_path_factory, model_file):
 @pytest.fixture(scope="session")
 def half_file(tmp_path_factory, model_file):
     """The same with weights of float16."""
-    from hourglass.exports.exporting import export_network
+    from hourglass.export.exporter import export_network
 
     path = tmp_path_factory.mktemp("halved") / "half.onnx"
     export_network(model_file, path, half=True)
@@ -137,11 +136,11 @@ def site():
 @pytest.fixture
 def quick_retries(monkeypatch):
     """Downloads that wait for nothing long."""
-    from hourglass.raw import transfer
+    from hourglass.data import http
 
-    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(transfer, "MAX_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", (2, 2))
+    monkeypatch.setattr(http, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(http, "MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", (2, 2))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -152,7 +151,7 @@ def small_mpii(site, tmp_path, monkeypatch):
 
     from helpers.archives import write_tar, zip_bytes
     from helpers.server import RECORDS, data_params
-    from hourglass.raw.datasets import DATASETS
+    from hourglass.data.datasets.base import DATASETS
 
     pictures = [("./images/a.jpg", b"aaa"), ("./images/b.jpg", b"bb")]
     archive = tmp_path / "made.tar.gz"
@@ -173,13 +172,13 @@ def small_mpii(site, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def make_predictor():
-    """What stands for PosePredictor in tests of one network: compiled once for all of them."""
-    from hourglass.network.predictor import PosePredictor
+    """What stands for PoseEstimator in tests of one network: compiled once for all of them."""
+    from hourglass.models.pose_estimator import PoseEstimator
 
     made = {}
 
     def make(network, flip_test, decode):
-        return made.setdefault(flip_test, PosePredictor(network, flip_test, decode))
+        return made.setdefault(flip_test, PoseEstimator(network, flip_test, decode))
 
     return make
 
@@ -207,7 +206,7 @@ def pushed_project(tmp_path_factory, bucket):
 @pytest.fixture
 def run_command(monkeypatch, capsys, tmp_path):
     """Run `hourglass` in an empty folder: exit code, lines of stdout, lines of stderr."""
-    from hourglass import cli
+    from hourglass.cli import main
 
     monkeypatch.chdir(tmp_path)
 
@@ -215,7 +214,7 @@ def run_command(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["hourglass", *map(str, arguments)])
         code = 0
         try:
-            cli.main()
+            main.main()
         except SystemExit as end:
             code = end.code
         out, err = capsys.readouterr()
@@ -228,7 +227,7 @@ def run_command(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def hourglass(run_command, monkeypatch, model_file, make_predictor):
     """Run `hourglass predict` with a small network, or with `model`; None names none."""
-    monkeypatch.setattr("hourglass.prediction.keras_finder.PosePredictor", make_predictor)
+    monkeypatch.setattr("hourglass.inference.keras_backend.PoseEstimator", make_predictor)
 
     def run(*arguments, model=model_file):
         return run_command("predict", *arguments, *(["--model", model] if model else []))
@@ -254,8 +253,8 @@ def fake_npm(tmp_path, monkeypatch):
 @pytest.fixture
 def small_runtime(tmp_path, monkeypatch):
     """A folder of files that stand for onnxruntime-web's, with checksums of their own."""
-    from hourglass.files import file_digest
-    from hourglass.page import runtime
+    from hourglass.apps.page import runtime
+    from hourglass.utils.files import file_digest
 
     folder = tmp_path / "runtime"
     folder.mkdir()
@@ -268,9 +267,9 @@ def small_runtime(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def page_folder(tmp_path_factory):
     """What `hourglass page` makes of the shipped network; npm fetches what it runs on, once."""
-    from hourglass.errors import UserError
-    from hourglass.page.building import build_page
+    from hourglass.apps.page.building import build_page
     from hourglass.shipped import shipped_network
+    from hourglass.utils.errors import UserError
 
     folder = tmp_path_factory.mktemp("page") / "page"
     try:

@@ -12,13 +12,13 @@ from helpers.processes import run_python
 PROGRAM = """
 import json, sys
 import numpy as np
-from hourglass.network.views import locate_keypoints, render_views
-from hourglass.frameworks import keras, ops
-from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
-from hourglass.training.losses import heatmap_loss
-from hourglass.network.hourglass import build_hourglass
-from hourglass.training.groups import AdamWGroup, MuonGroup
-from hourglass.params import ModelParams, load_params
+from hourglass.models.model_inputs import transform_keypoints, render_inputs
+from hourglass.utils.backend import keras, ops
+from hourglass.models.codec import decode_heatmaps, encode_heatmaps
+from hourglass.training.train_step import heatmap_loss
+from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.training.optimizers import AdamWGroup, MuonGroup
+from hourglass.config import ModelParams, load_params
 
 network = build_hourglass(ModelParams(num_stacks=2, num_channels=8, num_levels=2, input_size=32))
 rng = np.random.default_rng(1)
@@ -26,16 +26,16 @@ network.set_weights([rng.uniform(0.05, 0.2, w.shape) for w in network.get_weight
 batch = {
     "crops": rng.integers(0, 255, (2, 48, 48, 3), np.uint8),
     "keypoints": rng.uniform(0, 48, (2, 16, 2)).astype(np.float32),
-    "joints_vis": np.ones((2, 16), bool),
+    "keypoints_visible": np.ones((2, 16), bool),
     "center": np.full((2, 2), 23.5, np.float32),
     "side": np.full(2, 30, np.float32),
     "draws": np.array([(1, 0, 0, 1, 1, 1), (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),
 }
-pictures, (keypoints, joints_vis) = render_views(batch, 32), locate_keypoints(batch, 32)
+pictures, (keypoints, keypoints_visible) = render_inputs(batch, 32), transform_keypoints(batch, 32)
 target = encode_heatmaps(keypoints, 8, 1.0)
 heatmaps = [output for output in network(pictures, training=True)]
-loss = heatmap_loss(heatmaps, keypoints, joints_vis, load_params(sys.argv[1]).train)
-decoded, scores = decode_heatmaps(target, "taylor")
+loss = heatmap_loss(heatmaps, keypoints, keypoints_visible, load_params(sys.argv[1]).train)
+decoded, scores = decode_heatmaps(target, "dark")
 kernels = [network.get_layer(f"stack{stack}_residual_conv2").kernel for stack in (1, 2)]
 moved = []
 for group in (AdamWGroup(kernels, decays=True), MuonGroup(kernels)):

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from helpers.paths import ROOT
-from hourglass import geometry
-from hourglass.annotations.persons import Person
-from hourglass.prediction import people
+from hourglass.data.person import Person
+from hourglass.inference import person_search
+from hourglass.utils import transforms
 
 sys.path.append(str(ROOT / "experiments"))  # where they find one another
 
@@ -27,8 +27,8 @@ def make_person(left, top, right, bottom, center=(0.0, 0.0), scale=1.0):
     """A person whose labelled joints fill this box; the others are nowhere."""
     joints = np.full((16, 2), -1.0)
     joints[:4] = (left, top), (right, bottom), (left, bottom), (right, top)
-    joints_vis = np.arange(16) < 4
-    return Person("a.jpg", joints, joints_vis, np.array(center), scale, 20.0, "scale")
+    keypoints_visible = np.arange(16) < 4
+    return Person("a.jpg", joints, keypoints_visible, np.array(center), scale, 20.0, "scale")
 
 
 def test_the_threshold_lies_between_what_can_be_told_apart():
@@ -93,7 +93,7 @@ def test_scenery_is_drawn_again_the_same():
 def test_the_rough_square_is_the_view_of_the_shards():
     person = make_person(0, 0, 9, 9, center=(100.3, 80.8), scale=0.77)
     x, y, side = box_free.rough_square(person)
-    center, view_side = geometry.view_square(person.center, person.scale)
+    center, view_side = transforms.person_crop(person.center, person.scale)
     assert side == round(view_side)
     np.testing.assert_allclose(np.add((x, y), (side - 1) / 2), center, atol=0.51)
 
@@ -117,23 +117,23 @@ class Finder:
         return np.full((len(views), 16, 2), 15.5), np.repeat(scores, 16, axis=1)
 
 
-def test_the_first_round_and_later_ones_have_finders_of_their_own():
+def test_the_first_round_and_later_ones_have_backends_of_their_own():
     first, later = Finder(), Finder()
     eye = box_free.Eye([first, later])
-    eye.search(Image.new("RGB", (64, 64), "white"), people.find_people((64, 64)))
+    eye.search(Image.new("RGB", (64, 64), "white"), person_search.find_people((64, 64)))
     (scanned,) = first.numbers
-    assert scanned == len(people.cover_picture((64, 64)))
+    assert scanned == len(person_search.tile_picture((64, 64)))
     assert eye.num_looks == scanned + sum(later.numbers) and later.numbers
 
 
 def test_what_is_known_is_not_looked_at_again():
-    finder, image = Finder(), Image.new("RGB", (64, 64), "white")
+    backend, image = Finder(), Image.new("RGB", (64, 64), "white")
     known = {}
-    alone = box_free.Eye([finder]).search(image, people.estimate_pose((3, 4, 20)))
+    alone = box_free.Eye([backend]).search(image, person_search.estimate_pose((3, 4, 20)))
     for _ in range(2):
-        eye = box_free.Eye([finder], known)
-        poses = eye.search(image, people.estimate_pose((3, 4, 20)))
+        eye = box_free.Eye([backend], known)
+        poses = eye.search(image, person_search.estimate_pose((3, 4, 20)))
         np.testing.assert_array_equal(poses[0].keypoints, alone[0].keypoints)
         assert eye.num_looks == 2
     # Twice without what is known. With it once: the second look sees as white a view.
-    assert finder.numbers == [1, 1, 1]
+    assert backend.numbers == [1, 1, 1]

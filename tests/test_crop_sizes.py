@@ -10,8 +10,8 @@ from PIL import Image
 
 from helpers.paths import DATA, ROOT, needs_data
 from helpers.pictures import file_of
-from hourglass import geometry
-from hourglass.params import load_params
+from hourglass.config import load_params
+from hourglass.utils import transforms
 
 crop_sizes = SimpleNamespace(**runpy.run_path(str(ROOT / "experiments" / "crop_sizes.py")))
 RECIPE = load_params(ROOT / "params.yaml")
@@ -32,7 +32,7 @@ def texture(tmp_path_factory):
     (folder / "images").mkdir()
     (folder / "images" / "a.jpg").write_bytes(file_of(picture, "JPEG", quality=95))
     joints = [[900.0 + 10 * k, 900.0] for k in range(16)]
-    record = {"image": "a.jpg", "joints": joints, "joints_vis": [1] * 16,
+    record = {"image": "a.jpg", "joints": joints, "keypoints_visible": [1] * 16,
               "center": [901.0, 901.0], "scale": 4.0}  # fmt: skip
     (folder / "validation.json").write_text(json.dumps([record]))
     return crop_sizes.load_sample(folder)
@@ -64,7 +64,7 @@ def test_the_warp_shrinks_crops_no_further_than_is_harmless(photographs, folder)
     """Against smoothed views: as close as without shrinking, where it only blurs."""
     params = load_params(ROOT / folder / "params.yaml")
     shard, size = params.shard, params.model.input_size
-    view = geometry.stored_view(shard.crop_size, shard.scale_range, shard.rotation_range)
+    view = transforms.stored_input_size(shard.crop_size, shard.scale_range, shard.rotation_range)
     worst = view * (1 + params.train.augment.scale) / size
     large = crop_sizes.choose_large(photographs, 2 * size)
     plain, worst, double = (

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from helpers.paths import ROOT
-from hourglass.annotations.persons import Person, save_persons
-from hourglass.errors import UserError
-from hourglass.skeleton import JOINTS
+from hourglass.data.person import Person, save_persons
+from hourglass.keypoints import JOINTS
+from hourglass.utils.errors import UserError
 
 # https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker, numbered from 0.
 LANDMARK_NAMES = (
@@ -45,9 +45,9 @@ def make_person(joints=None, labelled=JOINTS, image="a.png", **changes):
     placed = np.full((16, 2), 50.0)
     for name, place in (joints or {}).items():
         placed[JOINTS.index(name)] = place
-    joints_vis = np.isin(JOINTS, labelled)
+    keypoints_visible = np.isin(JOINTS, labelled)
     values = {"center": np.array([50.0, 50.0]), "scale": 0.5, "head_size": 10.0} | changes
-    return Person(image, placed, joints_vis, head_source="segment", **values)
+    return Person(image, placed, keypoints_visible, head_source="segment", **values)
 
 
 # BlazePose
@@ -212,13 +212,13 @@ def test_keypoints_come_back_to_the_picture(field, looks_again):
 
 
 def test_a_row_counts_each_group_and_pools_the_limbs(field):
-    errors, joints_vis = np.full((2, 16), 0.05), np.ones((2, 16), bool)
+    errors, keypoints_visible = np.full((2, 16), 0.05), np.ones((2, 16), bool)
     errors[0, JOINTS.index("l_wrist")] = 0.3
     errors[:, JOINTS.index("r_knee")] = np.inf
-    joints_vis[:, [JOINTS.index("r_hip"), JOINTS.index("l_hip")]] = False
+    keypoints_visible[:, [JOINTS.index("r_hip"), JOINTS.index("l_hip")]] = False
     errors[:, JOINTS.index("head_top")] = 9  # not one of the limbs'
     entrant = field.Entrant("a", 2_300_000, None)
-    row = field.make_row(entrant, errors, joints_vis, {("a", 1): 123.4, ("a", 16): 9.876})
+    row = field.make_row(entrant, errors, keypoints_visible, {("a", 1): 123.4, ("a", 16): 9.876})
     ok = "100.0 / 100.0"
     # 20 labelled limbs, 2 of them nowhere near, and one within 0.5 alone.
     assert row == ["a", ok, ok, "100.0 / 75.0", "- / -", "50.0 / 50.0", ok, "90.0 / 85.0",

@@ -8,11 +8,11 @@ import pytest
 from tensorflow.core.framework import kernel_def_pb2, node_def_pb2
 
 from helpers.paths import ROOT
-from hourglass.frameworks import tf
-from hourglass.network.heatmaps import decode_heatmaps
-from hourglass.network.views import locate_keypoints, render_views
-from hourglass.records.input_pipeline import eval_batches, train_batches
-from hourglass.records.splits import Split
+from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
+from hourglass.data.tfrecords.reader import Split
+from hourglass.models.codec import decode_heatmaps
+from hourglass.models.model_inputs import render_inputs, transform_keypoints
+from hourglass.utils.backend import tf
 
 SPLIT = Split(("",), ("",), 64, 64, 48, False)  # never opened
 
@@ -128,7 +128,7 @@ def trace_views(params):
     batches = train_batches(SPLIT, 16, params.train.augment, 1, 1)
 
     def make_views(batch):
-        return render_views(batch, 32), locate_keypoints(batch, 32)
+        return render_inputs(batch, 32), transform_keypoints(batch, 32)
 
     return tf.function(make_views).get_concrete_function(batches.element_spec)
 
@@ -136,7 +136,7 @@ def trace_views(params):
 def trace_decoding(params):
     center = eval_batches(SPLIT, 16).element_spec["center"]
     spec = tf.TensorSpec((center.shape[0], 24, 24, 16), tf.float32)
-    return tf.function(lambda x: decode_heatmaps(x, "taylor")).get_concrete_function(spec)
+    return tf.function(lambda x: decode_heatmaps(x, "dark")).get_concrete_function(spec)
 
 
 @pytest.mark.parametrize("trace", [trace_views, trace_decoding])

@@ -11,44 +11,24 @@ from helpers.imports import MODULES, PACKAGE, all_imports, direct_imports, modul
 from helpers.paths import ROOT
 from helpers.processes import loaded_after
 
-# Between the folders of the package imports go one way; each imports the package's root and:
-FOLDERS = {
-    "synthetic": set(),
-    "raw": {"synthetic"},
-    "annotations": {"raw"},
-    "network": set(),
-    "records": {"network"},
-    "cluster": {"bulk", "prediction", "raw", "records", "training"},
-    "evaluation": set(),
-    "training": {"evaluation", "network", "records"},
-    "prediction": {"evaluation", "network", "records"},
-    "report": {"annotations", "evaluation", "network", "prediction"},
-    "exports": {"network", "prediction", "records", "synthetic"},
-    "video": {"prediction", "records"},
-    "bulk": {"prediction", "video"},
-    "stickers": {"prediction", "records", "synthetic", "video"},
-    "page": {"prediction", "video"},
-    "commands": {"bulk", "cluster", "exports", "page", "prediction", "stickers", "video"},
-}
-# The modules at the root, bottom up; only what users call, the last two, imports from the folders.
-ROOT_MODULES = [
-    "errors", "shipped", "files", "skeleton", "geometry", "frameworks", "rejects", "params",
-    "api", "cli",
+# Imports go one way: a folder imports from those before it, and from the modules at the root that
+# stand before it; `keypoints` is below all, `inferencer` above all but the command.
+ORDER = [
+    "keypoints", "utils", "config", "shipped", "data", "models", "evaluation", "training",
+    "inference", "inferencer", "export", "report", "apps", "distributed", "cli",
 ]  # fmt: skip
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
 
 
 def folder_of(module):
-    return module.rpartition(".")[0]
+    """The folder of the package, or the module at its root: "data" of "data.datasets.mpii"."""
+    return module.split(".")[0]
 
 
-def deps_of(modules):
-    """The modules as paths for dvc.yaml: a folder in the place of all of its modules."""
-    whole = {folder for folder in FOLDERS
-             if all(name in modules for name in MODULES if folder_of(name) == folder)}  # fmt: skip
-    files = {str(module_path(name).relative_to(ROOT)) for name in modules
-             if folder_of(name) not in whole}  # fmt: skip
-    return files | {f"src/hourglass/{folder}" for folder in whole}
+def covers(dep, module):
+    """Whether a dep of dvc.yaml holds a module."""
+    path = module_path(module).relative_to(ROOT)
+    return path.is_relative_to(dep)
 
 
 def read_pipeline():
@@ -64,26 +44,23 @@ def imported_packages(path):
 
 
 def test_every_folder_and_root_module_has_its_place():
-    assert {folder_of(name) for name in MODULES} == {"", *FOLDERS}
-    assert sorted(ROOT_MODULES) == [name for name in MODULES if not folder_of(name)]
+    assert {folder_of(name) for name in MODULES} == set(ORDER)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_one_way(module):
-    imported = direct_imports(module_path(module))
-    folder, root = folder_of(module), {name for name in imported if not folder_of(name)}
-    others = {folder_of(name) for name in imported} - {"", folder}
-    if folder:
-        assert others <= FOLDERS[folder] and not {"api", "cli"} & root
-    else:
-        assert root <= set(ROOT_MODULES[: ROOT_MODULES.index(module)])
-        assert module in ("api", "cli") or not others
+    place = ORDER.index(folder_of(module))
+    imported = {folder_of(name) for name in direct_imports(module_path(module))}
+    assert {name for name in imported if ORDER.index(name) > place} == set()
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_says_what_it_owns_and_nothing_more(folder):
-    (docstring,) = ast.parse((PACKAGE / folder / "__init__.py").read_text()).body
-    assert len(docstring.value.value.splitlines()) == 1
+FOLDERS = sorted(path.parent for path in PACKAGE.rglob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_folder_says_what_it_owns(folder):
+    first = ast.parse((folder / "__init__.py").read_text()).body[0]
+    assert len(first.value.value.splitlines()) == 1
 
 
 def test_the_pipeline_has_the_eight_stages():
@@ -91,10 +68,12 @@ def test_the_pipeline_has_the_eight_stages():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_what_the_stage_imports(stage):
-    needed = deps_of(all_imports(ROOT / f"stages/{stage}.py")) | {f"stages/{stage}.py"}
-    declared = {dep for dep in read_pipeline()[stage]["deps"] if dep.startswith(("src", "stages"))}
-    assert declared == needed
+def test_deps_cover_what_the_stage_imports_and_no_more(stage):
+    declared = [dep for dep in read_pipeline()[stage]["deps"] if dep.startswith("src")]
+    needed = all_imports(ROOT / f"stages/{stage}.py")
+    assert f"stages/{stage}.py" in read_pipeline()[stage]["deps"]
+    assert [name for name in needed if not any(covers(dep, name) for dep in declared)] == []
+    assert [dep for dep in declared if not any(covers(dep, name) for name in needed)] == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -117,41 +96,43 @@ def test_stages_do_not_import_each_other(stage):
     assert not imported_packages(ROOT / f"stages/{stage}.py") & others
 
 
-def test_ray_is_in_the_cluster_folder_alone():
+def test_ray_is_in_one_folder_alone():
     paths = [*(ROOT / "stages").glob("*.py"), *map(module_path, MODULES)]
     users = {path.parent.name for path in paths if "ray" in imported_packages(path)}
-    assert users == {"cluster"}
+    assert users == {"distributed"}
 
 
-@pytest.mark.parametrize("module", ["network.hourglass", "network.heatmaps", "network.views"])
+@pytest.mark.parametrize(
+    "module", ["models.stacked_hourglass", "models.codec", "models.model_inputs"]
+)
 def test_the_model_knows_no_tensorflow(module):
     path = module_path(module)
     assert "tensorflow" not in imported_packages(path)
     assert not re.search(r"\btf\b", path.read_text())
 
 
-@pytest.mark.parametrize("module", ["prediction.people", "prediction.looks"])
+@pytest.mark.parametrize("module", ["inference.person_search", "inference.crops"])
 def test_a_search_knows_no_network(module):
     # Another kind of network, an exported one, is to take the place of ours.
     imported = all_imports(module_path(module))
-    assert not {"frameworks"} & imported
-    assert not any(folder_of(name) == "network" for name in imported)
+    assert "utils.backend" not in imported
+    assert not any(folder_of(name) == "models" for name in imported)
 
 
 def test_clips_know_no_network():
-    for module in (name for name in MODULES if folder_of(name) == "video"):
+    for module in (name for name in MODULES if name.startswith("apps.video.")):
         imported = all_imports(module_path(module))
-        assert not any(folder_of(name) == "network" for name in imported), module
-        assert "frameworks" not in imported, module
+        assert not any(folder_of(name) == "models" for name in imported), module
+        assert "utils.backend" not in imported, module
 
 
-@pytest.mark.parametrize("module", ["commands.clips", "video.forms"])
+@pytest.mark.parametrize("module", ["cli.predict", "apps.video.formats"])
 def test_without_clips_no_pyav_is_loaded(module):
-    assert loaded_after(f"import hourglass.{module}, hourglass.cli", "av") == []
+    assert loaded_after(f"import hourglass.{module}, hourglass.cli.main", "av") == []
 
 
 def test_without_a_cluster_predictions_load_neither_ray_nor_pyarrow():
-    assert loaded_after("import hourglass.cli, hourglass.commands.records", "ray", "pyarrow") == []
+    assert loaded_after("import hourglass.cli.main, hourglass.cli.batch", "ray", "pyarrow") == []
 
 
 @pytest.mark.parametrize("stage", ["download", "parse", "shard", "evaluate", "report"])
@@ -165,7 +146,7 @@ def test_without_a_cluster_training_loads_no_ray(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     code = f"""
 import runpy
-from hourglass.params import load_params
+from hourglass.config import load_params
 stage = runpy.run_path({str(ROOT / "stages/train.py")!r})
 stage["choose_devices"](load_params({str(ROOT / "demo/params.yaml")!r}))
 """

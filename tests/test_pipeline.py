@@ -58,7 +58,7 @@ def test_all_stages_run_and_leave_their_files(project):
     folder, output = project
     assert stages_run(output) == STAGES
     metrics = json.loads((folder / "reports/metrics.json").read_text())
-    assert (metrics["num_persons"], metrics["num_left_out"], metrics["num_unreadable"]) == (6, 0, 0)
+    assert (metrics["num_persons"], metrics["num_invalid"], metrics["num_unreadable"]) == (6, 0, 0)
     assert {"pckh", "pckh_0.1", "auc", "num_joints"} < set(metrics)
     shards = sorted(path.name for path in (folder / "data/tfrecords").glob("*.tfrecords"))
     assert shards == [f"train_000{k}_of_0003.tfrecords" for k in (1, 2, 3)] + [
@@ -84,12 +84,12 @@ def test_a_second_run_has_nothing_to_do(project):
 @pytest.mark.parametrize(
     ("changed", "stages"),
     [
-        ("src/hourglass/prediction/drawing.py", ["predict"]),
-        ("src/hourglass/network/heatmaps.py", ["train", "predict", "export"]),
-        ("src/hourglass/raw/downloads.py", ["download"]),
+        ("src/hourglass/utils/drawing.py", ["predict"]),
+        ("src/hourglass/models/codec.py", ["train", "predict", "export"]),
+        ("src/hourglass/data/download.py", ["download"]),
         ("src/hourglass/evaluation/reporting.py", ["evaluate", "report"]),
         ("src/hourglass/report/style.css", ["report"]),
-        ("src/hourglass/exports/onnx_format.py", ["export"]),
+        ("src/hourglass/export/onnx_format.py", ["export"]),
     ],
 )
 def test_changed_code_reruns_the_stages_that_import_it(project, changed, stages):

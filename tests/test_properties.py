@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hourglass import geometry
-from hourglass.annotations.checks import check_records
-from hourglass.annotations.persons import load_persons, save_persons
+from hourglass.data.person import load_persons, save_persons
+from hourglass.data.validation import check_records
 from hourglass.evaluation.pckh import (
     CURVE_THRESHOLDS,
     compute_pckh,
@@ -16,8 +15,9 @@ from hourglass.evaluation.pckh import (
     pckh_curve,
     summarize,
 )
-from hourglass.network.heatmaps import decode_heatmaps, encode_heatmaps
-from hourglass.skeleton import NUM_JOINTS
+from hourglass.keypoints import NUM_JOINTS
+from hourglass.models.codec import decode_heatmaps, encode_heatmaps
+from hourglass.utils import transforms
 
 repeated = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -39,15 +39,15 @@ def flags(*shape):
 
 def spreads_its_joints(record):
     """Not a person whose joints all but lie in one place: that is taken for a scale in pixels."""
-    joints = np.array(record["joints"])[np.array(record["joints_vis"], bool)]
+    joints = np.array(record["joints"])[np.array(record["keypoints_visible"], bool)]
     return np.ptp(joints, axis=0).max() > 0.03 * 200 * record["scale"]
 
 
 RECORDS = st.builds(
-    lambda number, offsets, joints_vis, center, scale: {
+    lambda number, offsets, keypoints_visible, center, scale: {
         "image": f"{number}.jpg",
         "joints": (center + 200 * scale * offsets).tolist(),
-        "joints_vis": joints_vis.astype(int).tolist(),
+        "keypoints_visible": keypoints_visible.astype(int).tolist(),
         "center": center.tolist(),
         "scale": scale,
     },
@@ -62,13 +62,13 @@ RECORDS = st.builds(
 @repeated
 @given(RECORDS)
 def test_a_good_record_is_kept_and_moved_by_one_pixel(record):
-    (person,), rejects = check_records([record], None)
-    joints_vis = np.array(record["joints_vis"], bool)
-    assert rejects == [] and (person.joints_vis == joints_vis).all()
+    (person,), invalid = check_records([record], None)
+    keypoints_visible = np.array(record["keypoints_visible"], bool)
+    assert invalid == [] and (person.keypoints_visible == keypoints_visible).all()
     np.testing.assert_array_equal(
-        person.joints[joints_vis], np.array(record["joints"])[joints_vis] - 1
+        person.joints[keypoints_visible], np.array(record["joints"])[keypoints_visible] - 1
     )
-    np.testing.assert_array_equal(person.joints[~joints_vis], -1)
+    np.testing.assert_array_equal(person.joints[~keypoints_visible], -1)
     np.testing.assert_array_equal(person.center, np.array(record["center"]) - 1)
     assert (person.scale, person.image) == (record["scale"], record["image"])
 
@@ -77,9 +77,9 @@ def test_a_good_record_is_kept_and_moved_by_one_pixel(record):
 @given(st.lists(RECORDS | st.none() | st.integers(), max_size=6), st.sets(st.integers(0, 9)))
 def test_records_come_out_in_order_once_each_kept_or_rejected(records, held_out):
     names = {f"{number}.jpg" for number in held_out}
-    persons, rejects = check_records(records, None, "train", names)
-    assert len(persons) + len(rejects) == len(records)
-    rejected = [reject.index for reject in rejects]
+    persons, invalid = check_records(records, None, "train", names)
+    assert len(persons) + len(invalid) == len(records)
+    rejected = [reject.index for reject in invalid]
     assert rejected == sorted(set(rejected))
     kept = [record for index, record in enumerate(records) if index not in rejected]
     assert [person.image for person in persons] == [record["image"] for record in kept]
@@ -97,7 +97,7 @@ def test_saved_persons_come_back_bit_for_bit(tmp_path_factory, records):
     for person, other in zip(persons, loaded, strict=True):
         for name in ("image", "scale", "head_size", "head_source"):
             assert getattr(person, name) == getattr(other, name)
-        for name in ("joints", "joints_vis", "center"):
+        for name in ("joints", "keypoints_visible", "center"):
             assert getattr(person, name).tobytes() == getattr(other, name).tobytes()
 
 
@@ -109,13 +109,13 @@ SQUARES = st.tuples(st.integers(-5_000, 5_000), st.integers(-5_000, 5_000), st.i
 @repeated
 @given(SQUARES, st.integers(1, 1_000), points(-1e4, 1e4, 3))
 def test_a_point_comes_back_from_a_stored_crop(square, size, places):
-    to_picture = geometry.square_transform(square, size)
-    to_crop = geometry.invert_transform(to_picture)
-    there = geometry.apply_transform(to_crop, places)
-    back = geometry.apply_transform(to_picture, there)
+    to_picture = transforms.crop_transform(square, size)
+    to_crop = transforms.invert_transform(to_picture)
+    there = transforms.apply_transform(to_crop, places)
+    back = transforms.apply_transform(to_picture, there)
     np.testing.assert_allclose(back, places, atol=1e-6)
     x, y, side = square
-    corner = geometry.apply_transform(to_picture, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
+    corner = transforms.apply_transform(to_picture, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
     expected = np.array([[x, y], [x + side, y + side]]) - 0.5
     np.testing.assert_allclose(corner, expected, atol=1e-6)
 
@@ -129,7 +129,7 @@ def test_a_point_comes_back_from_a_stored_crop(square, size, places):
     numbers(0, 180),
 )
 def test_a_stored_square_holds_the_turned_and_widened_view(center, side, max_size, scale, rotation):
-    (x, y, square_side), size = geometry.stored_square(center, side, max_size, scale, rotation)
+    (x, y, square_side), size = transforms.stored_crop(center, side, max_size, scale, rotation)
     assert 1 <= size <= max_size and size <= square_side
     angles = np.radians(np.linspace(0, rotation, 50))
     half = side * (1 + scale) * (np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max() / 2
@@ -140,7 +140,7 @@ def test_a_stored_square_holds_the_turned_and_widened_view(center, side, max_siz
 @repeated
 @given(points(-1e4, 1e4), numbers(1e-3, 1e3))
 def test_a_view_square_lies_below_the_center(center, scale):
-    middle, side = geometry.view_square(center, scale)
+    middle, side = transforms.person_crop(center, scale)
     assert side == pytest.approx(250 * scale)
     np.testing.assert_allclose(middle, center + np.array([0, 15 * scale]))
 
@@ -149,7 +149,7 @@ def test_a_view_square_lies_below_the_center(center, scale):
 
 
 @repeated
-@given(points(-0.4, 31.4, 2, 4), st.sampled_from([("argmax", 0.5), ("quarter", 0.5)]))
+@given(points(-0.4, 31.4, 2, 4), st.sampled_from([("argmax", 0.5), ("shift", 0.5)]))
 def test_a_decoded_keypoint_is_within_its_pixel(keypoints, method):
     name, tolerance = method
     heatmaps = encode_heatmaps(np.float32(keypoints), 32, 1.0)
@@ -162,7 +162,7 @@ def test_a_decoded_keypoint_is_within_its_pixel(keypoints, method):
 @given(points(1.5, 29.5, 2, 4), numbers(0.9, 2.5), numbers(0.05, 12))
 def test_decode_is_the_inverse_of_encode(keypoints, sigma, peak):
     heatmaps = encode_heatmaps(np.float32(keypoints), 32, sigma) * np.float32(peak)
-    found, scores = map(np.array, decode_heatmaps(heatmaps, "taylor"))
+    found, scores = map(np.array, decode_heatmaps(heatmaps, "dark"))
     np.testing.assert_allclose(found, keypoints, atol=0.05)
     assert (scores <= peak * 1.0001).all()
 
@@ -170,7 +170,7 @@ def test_decode_is_the_inverse_of_encode(keypoints, sigma, peak):
 @repeated
 @given(
     arrays.arrays(np.float32, (1, 6, 5, 3), elements=st.floats(-1e3, 1e3, width=32)),
-    st.sampled_from(["argmax", "quarter", "taylor"]),
+    st.sampled_from(["argmax", "shift", "dark"]),
 )
 def test_any_heatmap_is_decoded_beside_its_highest_pixel(heatmaps, method):
     heatmaps = heatmaps + np.float32(0)  # no -0, which need not come after 0
@@ -196,14 +196,14 @@ def cases(draw):
 @repeated
 @given(cases())
 def test_scores_are_shares_that_rise_with_the_threshold(case):
-    keypoints, joints, head_sizes, joints_vis = case
+    keypoints, joints, head_sizes, keypoints_visible = case
     errors = normalized_errors(keypoints, joints, head_sizes)
-    _, curves = pckh_curve(errors, joints_vis)
+    _, curves = pckh_curve(errors, keypoints_visible)
     for values in curves.values():
         known = [value for value in values if value is not None]
         assert len(known) in (0, len(CURVE_THRESHOLDS))
         assert known == sorted(known) and all(0 <= value <= 100 for value in known)
-    metrics = summarize(errors, joints_vis)
+    metrics = summarize(errors, keypoints_visible)
     auc, total = metrics["auc"], metrics["pckh"]["total"]
     assert auc is total is None or auc <= total + 1e-4
 
@@ -211,13 +211,13 @@ def test_scores_are_shares_that_rise_with_the_threshold(case):
 @repeated
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_score_knows_no_order_and_nothing_unlabelled(case, random):
-    keypoints, joints, head_sizes, joints_vis = case
+    keypoints, joints, head_sizes, keypoints_visible = case
     order = list(range(len(head_sizes)))
     random.shuffle(order)
-    garbage = np.where(joints_vis[..., None], joints, np.nan)
-    expected = summarize(normalized_errors(keypoints, joints, head_sizes), joints_vis)
+    garbage = np.where(keypoints_visible[..., None], joints, np.nan)
+    expected = summarize(normalized_errors(keypoints, joints, head_sizes), keypoints_visible)
     shuffled = normalized_errors(keypoints[order], garbage[order], head_sizes[order])
-    assert summarize(shuffled, joints_vis[order]) == expected
+    assert summarize(shuffled, keypoints_visible[order]) == expected
 
 
 @repeated
@@ -234,6 +234,6 @@ def test_the_score_knows_no_place_and_no_resolution(case, shift, zoom):
 @repeated
 @given(cases())
 def test_the_truth_scores_everything(case):
-    _, joints, head_sizes, joints_vis = case
-    score = compute_pckh(normalized_errors(joints, joints, head_sizes), joints_vis, 0)
+    _, joints, head_sizes, keypoints_visible = case
+    score = compute_pckh(normalized_errors(joints, joints, head_sizes), keypoints_visible, 0)
     assert score in (100, None)

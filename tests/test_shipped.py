@@ -17,17 +17,17 @@ from PIL import Image
 
 import hourglass
 from helpers.paths import ROOT
-from hourglass.exports.proof import FLOAT32, compare_with_keras
-from hourglass.files import file_digest
-from hourglass.network.hourglass import build_hourglass
-from hourglass.network.origins import read_trained_on
-from hourglass.network.storage import load_network
-from hourglass.page.building import STATIC
-from hourglass.params import load_params
-from hourglass.prediction.keras_finder import load_predictor
-from hourglass.prediction.onnx_finder import OnnxFinder
+from hourglass.apps.page.building import STATIC
+from hourglass.config import load_params
+from hourglass.export.verification import FLOAT32, compare_with_keras
+from hourglass.inference.keras_backend import load_predictor
+from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.keypoints import JOINTS, PCKH_GROUPS
+from hourglass.models.metadata import read_trained_on
+from hourglass.models.saving import load_network
+from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.shipped import shipped_network
-from hourglass.skeleton import JOINTS, PCKH_GROUPS
+from hourglass.utils.files import file_digest
 
 CARD = (ROOT / "src/hourglass/shipped/MODEL_CARD.md").read_text()
 REPORTS = ROOT / "lspet" / "reports"
@@ -68,7 +68,7 @@ def test_it_is_of_the_recipe_for_photographs():
 
 
 def test_what_was_exported_of_it_finds_what_it_finds():
-    exported = OnnxFinder(shipped_network().with_suffix(".onnx"))
+    exported = OnnxBackend(shipped_network().with_suffix(".onnx"))
     remake = "hourglass export --model src/hourglass/shipped/photographs.keras"
     assert exported.about["made_from"] == file_digest(shipped_network()), remake
     assert exported.about["flip_test"] and exported.about["weights"] == "float32"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.paths import ROOT
-from hourglass.video.smoothing import BETA, MIN_CUTOFF
+from hourglass.apps.video.smoothing import BETA, MIN_CUTOFF
 
 experiment = SimpleNamespace(**runpy.run_path(str(ROOT / "experiments" / "smoothing.py")))
 

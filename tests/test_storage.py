@@ -18,7 +18,7 @@ from helpers.storage import (
 )
 
 PUSH, PULL = "dvc push train export", "dvc pull train export"
-PREDICT = "from hourglass.cli import main; main()"
+PREDICT = "from hourglass.cli.main import main; main()"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hourglass.evaluation.pckh import (
     score_persons,
     summarize,
 )
-from hourglass.skeleton import NUM_JOINTS, PCKH_GROUPS, SCORED_JOINTS
+from hourglass.keypoints import NUM_JOINTS, PCKH_GROUPS, SCORED_JOINTS
 
 RIGHT, WRONG = 0.2, 0.8
 
@@ -26,18 +26,18 @@ def random_case(seed, num_persons=23):
     head_sizes = rng.uniform(12, 125, num_persons)
     spread = 0.3 * head_sizes[:, None, None]
     keypoints = joints + rng.normal(0, 1, joints.shape) * spread
-    joints_vis = rng.random((num_persons, NUM_JOINTS)) < 0.8
-    joints[~joints_vis] = np.nan
-    return keypoints, joints, head_sizes, joints_vis
+    keypoints_visible = rng.random((num_persons, NUM_JOINTS)) < 0.8
+    joints[~keypoints_visible] = np.nan
+    return keypoints, joints, head_sizes, keypoints_visible
 
 
 def count_right(case, threshold, scored):
     """The definition, spelled out one joint at a time."""
-    keypoints, joints, head_sizes, joints_vis = case
+    keypoints, joints, head_sizes, keypoints_visible = case
     right = total = 0
     for n in range(len(head_sizes)):
         for k in scored:
-            if not joints_vis[n, k]:
+            if not keypoints_visible[n, k]:
                 continue
             dx = keypoints[n, k, 0] - joints[n, k, 0]
             dy = keypoints[n, k, 1] - joints[n, k, 1]
@@ -85,9 +85,9 @@ def test_errors_are_distances_in_head_sizes_of_each_person():
 def test_an_error_on_the_threshold_is_right_and_one_above_is_wrong():
     for threshold in CURVE_THRESHOLDS:
         on = np.full((1, NUM_JOINTS), threshold)
-        joints_vis = np.ones_like(on, bool)
-        assert compute_pckh(on, joints_vis, threshold) == 100
-        assert compute_pckh(np.nextafter(on, 1), joints_vis, threshold) == 0
+        keypoints_visible = np.ones_like(on, bool)
+        assert compute_pckh(on, keypoints_visible, threshold) == 100
+        assert compute_pckh(np.nextafter(on, 1), keypoints_visible, threshold) == 0
 
 
 def test_thresholds_are_the_numbers_as_written():
@@ -106,43 +106,43 @@ def test_a_prediction_that_is_not_a_number_is_wrong_not_dropped(bad):
 
 
 def test_pelvis_and_thorax_do_not_count_and_the_upper_neck_only_in_the_totals():
-    joints_vis = np.ones((1, NUM_JOINTS), bool)
+    keypoints_visible = np.ones((1, NUM_JOINTS), bool)
     right = np.full((1, NUM_JOINTS), RIGHT)
     without_trunk = right.copy()
     without_trunk[0, [6, 7]] = WRONG
-    assert summarize(without_trunk, joints_vis) == summarize(right, joints_vis)
+    assert summarize(without_trunk, keypoints_visible) == summarize(right, keypoints_visible)
     without_neck = right.copy()
     without_neck[0, 8] = WRONG
-    scores = summarize(without_neck, joints_vis)["pckh"]
+    scores = summarize(without_neck, keypoints_visible)["pckh"]
     assert scores["total"] == scores["unweighted"] == pytest.approx(100 * 13 / 14, abs=1e-4)
     assert all(scores[group] == 100 for group in PCKH_GROUPS)
 
 
 def test_the_total_weighs_labels_and_the_unweighted_mean_weighs_joints():
     errors = np.full((3, NUM_JOINTS), RIGHT)
-    joints_vis = np.zeros((3, NUM_JOINTS), bool)
-    joints_vis[:, 0] = True  # three labels, all right
-    joints_vis[0, 9], errors[0, 9] = True, WRONG  # one label, wrong
-    scores = summarize(errors, joints_vis)["pckh"]
+    keypoints_visible = np.zeros((3, NUM_JOINTS), bool)
+    keypoints_visible[:, 0] = True  # three labels, all right
+    keypoints_visible[0, 9], errors[0, 9] = True, WRONG  # one label, wrong
+    scores = summarize(errors, keypoints_visible)["pckh"]
     assert (scores["total"], scores["unweighted"]) == (75, 50)
 
 
 def test_a_group_is_the_mean_of_its_two_sides():
     errors = np.full((3, NUM_JOINTS), RIGHT)
-    joints_vis = np.ones((3, NUM_JOINTS), bool)
+    keypoints_visible = np.ones((3, NUM_JOINTS), bool)
     errors[0, 10] = WRONG
-    joints_vis[1:, 10] = False  # one right wrist, wrong; three left wrists, right
-    assert summarize(errors, joints_vis)["pckh"]["wrist"] == 50
-    joints_vis[0, 10] = False
-    assert summarize(errors, joints_vis)["pckh"]["wrist"] == 100
+    keypoints_visible[1:, 10] = False  # one right wrist, wrong; three left wrists, right
+    assert summarize(errors, keypoints_visible)["pckh"]["wrist"] == 50
+    keypoints_visible[0, 10] = False
+    assert summarize(errors, keypoints_visible)["pckh"]["wrist"] == 100
 
 
 def test_a_group_without_labels_is_null_and_left_out_of_the_mean():
     errors = np.full((2, NUM_JOINTS), RIGHT)
     errors[:, 9] = WRONG
-    joints_vis = np.ones((2, NUM_JOINTS), bool)
-    joints_vis[:, [1, 4]] = False
-    scores = summarize(errors, joints_vis)["pckh"]
+    keypoints_visible = np.ones((2, NUM_JOINTS), bool)
+    keypoints_visible[:, [1, 4]] = False
+    scores = summarize(errors, keypoints_visible)["pckh"]
     assert scores["knee"] is None
     assert scores["unweighted"] == pytest.approx(100 * 11 / 12, abs=1e-4)
 
@@ -156,16 +156,16 @@ def test_without_any_label_every_score_is_null_and_json_holds_no_nan():
 
 
 def test_the_curve_rises_to_the_score_at_half():
-    keypoints, joints, head_sizes, joints_vis = random_case(7)
+    keypoints, joints, head_sizes, keypoints_visible = random_case(7)
     errors = normalized_errors(keypoints, joints, head_sizes)
-    thresholds, curves = pckh_curve(errors, joints_vis)
+    thresholds, curves = pckh_curve(errors, keypoints_visible)
     assert list(curves) == ["total", *PCKH_GROUPS]
     assert all(len(values) == len(thresholds) == 51 for values in curves.values())
     assert (np.diff(curves["total"]) >= 0).all()
-    assert curves["total"][-1] == compute_pckh(errors, joints_vis, 0.5)
-    assert curves["total"][-1] == compute_pckh(errors, joints_vis)
-    assert curves["head"][10] == compute_pckh(errors, joints_vis, 0.1, [9])
-    assert curves["wrist"][10] == mean_pckh(errors, joints_vis, 0.1, [10, 15])
+    assert curves["total"][-1] == compute_pckh(errors, keypoints_visible, 0.5)
+    assert curves["total"][-1] == compute_pckh(errors, keypoints_visible)
+    assert curves["head"][10] == compute_pckh(errors, keypoints_visible, 0.1, [9])
+    assert curves["wrist"][10] == mean_pckh(errors, keypoints_visible, 0.1, [10, 15])
 
 
 def test_the_area_of_a_flat_curve_is_its_height():
@@ -175,14 +175,16 @@ def test_the_area_of_a_flat_curve_is_its_height():
 
 
 def test_persons_are_scored_in_order_by_their_own_head_size_and_labels():
-    keypoints, joints, head_sizes, joints_vis = random_case(3)
+    keypoints, joints, head_sizes, keypoints_visible = random_case(3)
     persons = [
-        SimpleNamespace(joints=joints[n], joints_vis=joints_vis[n], head_size=head_sizes[n])
+        SimpleNamespace(
+            joints=joints[n], keypoints_visible=keypoints_visible[n], head_size=head_sizes[n]
+        )
         for n in range(23)
     ]
     errors, found = score_persons(persons, keypoints)
     np.testing.assert_array_equal(errors, normalized_errors(keypoints, joints, head_sizes))
-    np.testing.assert_array_equal(found, joints_vis)
+    np.testing.assert_array_equal(found, keypoints_visible)
 
 
 def test_the_arguments_are_left_alone():

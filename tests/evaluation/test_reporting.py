@@ -8,15 +8,15 @@ from PIL import Image
 
 from helpers.paths import DATA, ROOT, needs_data
 from helpers.processes import loaded_after, run_python
-from hourglass.annotations.checks import check_records
-from hourglass.annotations.heads import head_of_scale
-from hourglass.annotations.mpii import read_mpii_json
-from hourglass.annotations.persons import Person, save_persons
-from hourglass.errors import UserError
+from hourglass.data.datasets.mpii import read_mpii_json
+from hourglass.data.head_size import head_size_from_scale
+from hourglass.data.invalid import NO_JOINTS, InvalidRecord, write_invalid
+from hourglass.data.person import Person, save_persons
+from hourglass.data.validation import check_records
 from hourglass.evaluation.pckh import score_persons
+from hourglass.evaluation.predictions import save_predictions
 from hourglass.evaluation.reporting import read_metrics
-from hourglass.prediction.predictions import save_predictions
-from hourglass.rejects import NO_JOINTS, Reject, write_rejects
+from hourglass.utils.errors import UserError
 
 REPORTS = ("metrics.json", "pckh.md", "plots/pckh_curve.csv", "plots/pckh_curve.png")
 
@@ -42,16 +42,16 @@ def make_persons(num_persons, seed=1):
     persons = []
     for n in range(num_persons):
         joints = rng.uniform(50, 450, (16, 2))
-        joints_vis = rng.random(16) < 0.9
-        joints[~joints_vis] = -1
+        keypoints_visible = rng.random(16) < 0.9
+        joints[~keypoints_visible] = -1
         center = np.array([250.0, 250.0])
-        persons.append(Person(f"{n}.jpg", joints, joints_vis, center, 2.0, 50.0, "scale"))
+        persons.append(Person(f"{n}.jpg", joints, keypoints_visible, center, 2.0, 50.0, "scale"))
     return persons
 
 
-def write_inputs(folder, persons, keypoints, rejects=()):
+def write_inputs(folder, persons, keypoints, invalid=()):
     save_persons(folder / "data" / "annotations" / "validation.json", persons)
-    write_rejects(folder / "data" / "annotations" / "rejects.csv", rejects)
+    write_invalid(folder / "data" / "annotations" / "invalid.csv", invalid)
     images = [person.image for person in persons]
     scores = [np.ones(16)] * len(persons)
     save_predictions(folder / "reports" / "predictions.json", images, keypoints, scores)
@@ -77,7 +77,7 @@ def read_published(name):
 def read_mpii_persons():
     """The validation records as the parse stage makes them."""
     records = read_mpii_json(DATA / "mpii-val" / "validation.json", "validation")
-    return check_records(records, None, measure_head=head_of_scale)[0]
+    return check_records(records, None, measure_head_size=head_size_from_scale)[0]
 
 
 def write_published(folder, name):
@@ -118,11 +118,11 @@ def test_published_predictions_get_their_known_scores(tmp_path, name):
 
 
 @needs_data("mpii-val")
-@pytest.mark.parametrize("left_out", [0, 1234])
+@pytest.mark.parametrize("excluded", [0, 1234])
 def test_a_published_prediction_taken_out_costs_that_persons_joints(tmp_path, left_out):
     persons, entries = write_published(tmp_path, "bearpaw-hg_s1_b1.mat")
-    errors, joints_vis = score_persons(persons, np.array([e["keypoints"] for e in entries]))
-    is_right = (errors <= 0.5) & joints_vis
+    errors, keypoints_visible = score_persons(persons, np.array([e["keypoints"] for e in entries]))
+    is_right = (errors <= 0.5) & keypoints_visible
     is_right[:, [6, 7]] = False
     num_right, num_lost = int(is_right.sum()), int(is_right[left_out].sum())
     assert num_lost > 0 and score(tmp_path)[0]["pckh"]["total"] == round(num_right / 384.30, 4)
@@ -131,34 +131,36 @@ def test_a_published_prediction_taken_out_costs_that_persons_joints(tmp_path, le
     metrics, _ = score(tmp_path)
     assert metrics["pckh"]["total"] == round((num_right - num_lost) / 384.30, 4)
     assert (metrics["num_persons"], metrics["num_joints"]) == (2958, 38430)
-    assert (metrics["num_left_out"], metrics["num_unreadable"]) == (1, 0)
+    assert (metrics["num_invalid"], metrics["num_unreadable"]) == (1, 0)
 
 
-def count_scored(joints_vis):
-    return int(np.delete(np.asarray(joints_vis, bool), [6, 7], axis=-1).sum())
+def count_scored(keypoints_visible):
+    return int(np.delete(np.asarray(keypoints_visible, bool), [6, 7], axis=-1).sum())
 
 
 def test_all_that_no_stage_could_use_counts_as_wrong_where_its_labels_are_known(tmp_path):
     persons = make_persons(6)
-    rejects = [
-        Reject("validation", 2, "no.jpg", "picture is not among the images", "1" * 6 + "0" * 10),
-        Reject("validation", 4, "7.jpg", "scale is not a number", "0" * 6 + "1" * 10),
-        Reject("validation", 5, "0.jpg", "exact duplicate of an earlier record", NO_JOINTS),
-        Reject("validation", 8, "", "not an object", ""),
-        Reject("train", 3, "t.jpg", "no labelled joint", "1" * 16),
-        Reject("train", 4, "", "not an object", ""),
+    invalid = [
+        InvalidRecord(
+            "validation", 2, "no.jpg", "picture is not among the images", "1" * 6 + "0" * 10
+        ),
+        InvalidRecord("validation", 4, "7.jpg", "scale is not a number", "0" * 6 + "1" * 10),
+        InvalidRecord("validation", 5, "0.jpg", "exact duplicate of an earlier record", NO_JOINTS),
+        InvalidRecord("validation", 8, "", "not an object", ""),
+        InvalidRecord("train", 3, "t.jpg", "no labelled joint", "1" * 16),
+        InvalidRecord("train", 4, "", "not an object", ""),
     ]
     keypoints = [person.joints for person in persons]
     keypoints[3] = None
-    write_inputs(tmp_path, persons, keypoints, rejects)
+    write_inputs(tmp_path, persons, keypoints, invalid)
     metrics, done = score(tmp_path)
     # By hand: labels 0..5, and 8..15 without pelvis and thorax.
-    num_right = count_scored([p.joints_vis for k, p in enumerate(persons) if k != 3])
-    num_joints = num_right + count_scored(persons[3].joints_vis) + 6 + 8
+    num_right = count_scored([p.keypoints_visible for k, p in enumerate(persons) if k != 3])
+    num_joints = num_right + count_scored(persons[3].keypoints_visible) + 6 + 8
     assert metrics["num_joints"] == num_joints
     for value in (metrics["pckh"]["total"], metrics["pckh_0.1"]["total"]):
         assert value == round(100 * num_right / num_joints, 4)
-    assert (metrics["num_persons"], metrics["num_left_out"]) == (8, 3)
+    assert (metrics["num_persons"], metrics["num_invalid"]) == (8, 3)
     assert metrics["num_unreadable"] == 1
     for text in (done.stdout, (tmp_path / "reports" / "pckh.md").read_text()):
         assert "3 of the persons were left out and count as wrong" in text
@@ -187,12 +189,12 @@ def test_the_stage_writes_its_reports_and_nothing_else(evaluated):
 def test_an_unread_picture_counts_and_is_said(evaluated):
     folder, done = evaluated
     metrics = read_json(folder / "reports" / "metrics.json")
-    assert (metrics["num_persons"], metrics["num_left_out"]) == (12, 1)
-    assert metrics["num_joints"] == count_scored([p.joints_vis for p in make_persons(12)])
+    assert (metrics["num_persons"], metrics["num_invalid"]) == (12, 1)
+    assert metrics["num_joints"] == count_scored([p.keypoints_visible for p in make_persons(12)])
     for text in (done.stdout, (folder / "reports" / "pckh.md").read_text()):
         assert (
-            "1 of the persons was left out and counts as wrong: `data/annotations/rejects.csv` and "
-            "`data/tfrecords/rejects.csv` say why." in text
+            "1 of the persons was left out and counts as wrong: `data/annotations/invalid.csv` and "
+            "`data/tfrecords/invalid.csv` say why." in text
         )
         assert "no labels can be read" not in text
 
@@ -200,7 +202,7 @@ def test_an_unread_picture_counts_and_is_said(evaluated):
 def test_metrics_have_the_promised_form(evaluated):
     metrics = read_json(evaluated[0] / "reports" / "metrics.json")
     assert list(metrics) == [
-        "pckh", "pckh_0.1", "auc", "num_persons", "num_joints", "num_left_out", "num_unreadable",
+        "pckh", "pckh_0.1", "auc", "num_persons", "num_joints", "num_invalid", "num_unreadable",
     ]  # fmt: skip
     assert list(metrics["pckh"]) == [
         "total", "unweighted", "head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle",
@@ -220,7 +222,7 @@ def test_metrics_are_read_as_they_were_written(evaluated):
         lambda m: m.pop("auc"), lambda m: m.update(more=1), lambda m: m["pckh"].pop("hip"),
         lambda m: m.update(pckh=50.0), lambda m: m.update(auc="50"), lambda m: m.update(auc=-0.1),
         lambda m: m.update(auc=float("nan")), lambda m: m.update(num_joints=None),
-        lambda m: m.update(num_joints=1.5), lambda m: m.update(num_left_out=-1),
+        lambda m: m.update(num_joints=1.5), lambda m: m.update(num_invalid=-1),
         lambda m: m.update(num_persons=True), lambda m: m["pckh"].update(total=[1]),
     ],
 )  # fmt: skip
@@ -280,8 +282,8 @@ def test_two_runs_write_the_same_bytes(evaluated):
 def test_a_group_without_labels_is_null_and_an_empty_cell(tmp_path):
     persons = make_persons(3)
     for person in persons:
-        person.joints_vis[[10, 15]] = False
-        person.joints_vis[9] = True
+        person.keypoints_visible[[10, 15]] = False
+        person.keypoints_visible[9] = True
     write_inputs(tmp_path, persons, perturb(persons))
     done = run_evaluate(tmp_path)
     assert done.returncode == 0, done.stderr

@@ -55,9 +55,9 @@ def draw_pictures(folder):
 
     from PIL import Image
 
-    from hourglass.params import SyntheticParams
-    from hourglass.raw.archives import open_images
-    from hourglass.synthetic.pictures import write_dataset
+    from hourglass.config import SyntheticParams
+    from hourglass.data.archives import open_images
+    from hourglass.data.synthetic.pictures import write_dataset
 
     write_dataset(folder, SyntheticParams(num_train=6, num_val=1, seed=5))
     with open_images(folder / "images.zip") as images:
@@ -92,11 +92,11 @@ class MutatedPictures:
 
 def run_pictures(count, folder, real):
     """Every mutated picture through the writer of shards, half as crops and half whole."""
-    from hourglass.annotations.checks import check_records
-    from hourglass.frameworks import tf
-    from hourglass.params import load_params
-    from hourglass.records.schema import parse_record
-    from hourglass.records.stretches import write_records
+    from hourglass.config import load_params
+    from hourglass.data.tfrecords.schema import parse_record
+    from hourglass.data.tfrecords.writer import write_chunk
+    from hourglass.data.validation import check_records
+    from hourglass.utils.backend import tf
 
     originals = draw_pictures(folder)
     originals += [path.read_bytes() for path in sorted(real.glob("*.jpg"))[:10]]
@@ -110,7 +110,7 @@ def run_pictures(count, folder, real):
         last = count // 2 if first == 0 else count
         path = folder / "mutated.tfrecords"
         params = shard.model_copy(update={"crop_size": crop_size})
-        results = write_records(path, range(first, last), persons[first:last], images, params)
+        results = write_chunk(path, range(first, last), persons[first:last], images, params)
         reasons += [result for result in results if isinstance(result, str)]
         for raw in tf.data.TFRecordDataset(str(path)):
             signal.alarm(LIMIT_SECONDS)
@@ -155,12 +155,12 @@ def run_annotations(count, folder, _):
     A file that is refused as a whole is rejected; of one that is read, its records must add up.
     Two in three have odd values, the others changed bytes.
     """
-    from hourglass.annotations.parsing import parse_dataset
-    from hourglass.annotations.persons import load_persons, save_persons
-    from hourglass.errors import UserError
-    from hourglass.params import SyntheticParams
-    from hourglass.rejects import read_rejects, write_rejects
-    from hourglass.synthetic.pictures import write_dataset
+    from hourglass.config import SyntheticParams
+    from hourglass.data.invalid import read_invalid, write_invalid
+    from hourglass.data.parse import parse_dataset
+    from hourglass.data.person import load_persons, save_persons
+    from hourglass.data.synthetic.pictures import write_dataset
+    from hourglass.utils.errors import UserError
 
     write_dataset(folder, SyntheticParams(num_train=4, num_val=2, seed=5))
     records = json.loads((folder / "train.json").read_text())
@@ -173,18 +173,18 @@ def run_annotations(count, folder, _):
         data = mutate_records(good, rng) if number % 3 else mutate(good, rng, donor)
         (folder / "train.json").write_bytes(data)
         try:
-            splits, rejects, _ = parse_dataset(folder, "folder")
+            splits, invalid, _ = parse_dataset(folder, "folder")
         except UserError as error:
             reasons.append(str(error))
             continue
         num_records = len(json.loads(data.decode("utf-8-sig"), parse_int=float))
-        assert len(splits["train"]) + len(rejects) == num_records, number
-        write_rejects(folder / "rejects.csv", rejects)
-        assert read_rejects(folder / "rejects.csv", "") == rejects, number
+        assert len(splits["train"]) + len(invalid) == num_records, number
+        write_invalid(folder / "invalid.csv", invalid)
+        assert read_invalid(folder / "invalid.csv", "") == invalid, number
         save_persons(folder / "persons.json", splits["train"])
         assert len(load_persons(folder / "persons.json")) == len(splits["train"]), number
         num_read += 1
-        record_reasons.update(reject.reason for reject in rejects)
+        record_reasons.update(reject.reason for reject in invalid)
     assert len(record_reasons) > 10, record_reasons
     return num_read, reasons
 

@@ -23,14 +23,14 @@ from helpers.annotations import (
     struct_array,
 )
 from helpers.paths import ROOT
-from hourglass import files
-from hourglass.annotations.checks import check_records
-from hourglass.annotations.lspet import read_lspet
-from hourglass.annotations.mpii import read_mpii_json, read_mpii_mat
-from hourglass.annotations.persons import RAW_KEYS, load_persons
-from hourglass.errors import UserError
-from hourglass.raw.datasets import DATASETS
-from hourglass.raw.own_annotations import COCO_KEYPOINTS
+from hourglass.data.datasets.base import DATASETS
+from hourglass.data.datasets.coco import COCO_KEYPOINTS
+from hourglass.data.datasets.lspet import read_lspet
+from hourglass.data.datasets.mpii import read_mpii_json, read_mpii_mat
+from hourglass.data.person import RAW_KEYS, load_persons
+from hourglass.data.validation import check_records
+from hourglass.utils import files
+from hourglass.utils.errors import UserError
 
 RECIPE = (ROOT / "params.yaml").read_text().replace("own/README.md", "own")
 NUM_GOOD = 200
@@ -67,15 +67,15 @@ def parse(run_stage, tmp_path):
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 (raw / f"{name}.json").write_bytes(data)
         text = RECIPE.replace("dataset: mpii", "dataset: folder")
-        text = text.replace("left_out: []", f"left_out: {left_out}")
+        text = text.replace("excluded: []", f"left_out: {left_out}")
         (tmp_path / "params.yaml").write_text(text)
         return run_stage("parse")
 
     return run
 
 
-def read_rejects(folder):
-    with open(folder / "data/annotations/rejects.csv", newline="", encoding="utf-8") as file:
+def read_invalid(folder):
+    with open(folder / "data/annotations/invalid.csv", newline="", encoding="utf-8") as file:
         return [tuple(row.values()) for row in csv.DictReader(file)]
 
 
@@ -188,12 +188,12 @@ FAULTS = {
     "a joint NaN": (with_joint(5, [float("nan"), 1.0]), f"a labelled joint {IN_REACH}"),
     "a joint 1e400": (with_joint(5, [1.0, 7e77]), f"a labelled joint {IN_REACH}"),
     "a joint of 5,000 digits": (with_joint(5, [1.0, -7e77]), f"a labelled joint {IN_REACH}"),
-    "15 flags": (make_record(joints_vis=[1] * 15), NO_FLAGS),
-    "17 flags": (make_record(joints_vis=[1] * 17), NO_FLAGS),
-    "flags of 2": (make_record(joints_vis=[2] * 16), NO_FLAGS),
-    "flags of strings": (make_record(joints_vis=["1"] * 16), NO_FLAGS),
-    "flags NaN": (make_record(joints_vis=[float("nan")] * 16), NO_FLAGS),
-    "no labelled joint": (make_record(joints_vis=[0] * 16), "no labelled joint"),
+    "15 flags": (make_record(keypoints_visible=[1] * 15), NO_FLAGS),
+    "17 flags": (make_record(keypoints_visible=[1] * 17), NO_FLAGS),
+    "flags of 2": (make_record(keypoints_visible=[2] * 16), NO_FLAGS),
+    "flags of strings": (make_record(keypoints_visible=["1"] * 16), NO_FLAGS),
+    "flags NaN": (make_record(keypoints_visible=[float("nan")] * 16), NO_FLAGS),
+    "no labelled joint": (make_record(keypoints_visible=[0] * 16), "no labelled joint"),
     "scale 0": (make_record(scale=0), NO_SCALE),
     "scale negative": (make_record(scale=-1.5), NO_SCALE),
     "scale a string": (make_record(scale="1.5"), NO_SCALE),
@@ -231,7 +231,7 @@ def test_a_record_with_a_fault_is_set_aside_with_its_reason(parse, tmp_path, rec
     code, out, err = parse(text.encode())
     assert (code, err) == (0, "")
     assert out.startswith(f"train: {NUM_GOOD + 1} records = {NUM_GOOD} kept + 1 rejected;")
-    (reject,) = read_rejects(tmp_path)
+    (reject,) = read_invalid(tmp_path)
     assert (reject[0], reject[1], reject[3]) == ("train", str(NUM_GOOD), reason)
     image = (record.get("image") or "") if isinstance(record, dict) else ""
     assert reject[2].isprintable() and (reject[2] == image or not image.isprintable())
@@ -251,7 +251,7 @@ def test_a_record_with_a_fault_is_set_aside_with_its_reason(parse, tmp_path, rec
 )
 def test_an_odd_record_that_is_no_fault_is_kept(parse, tmp_path, changes, joint):
     assert parse([*GOOD, make_record(**changes)])[0] == 0
-    assert read_rejects(tmp_path) == []
+    assert read_invalid(tmp_path) == []
     person = load_persons(tmp_path / "data/annotations/train.json")[-1]
     assert person.joints[0, 0] == joint
 
@@ -262,10 +262,10 @@ def test_too_many_bad_records_stop_the_stage(parse, tmp_path):
     assert code == 1 and out.startswith("train: 200 records = 197 kept + 3 rejected;")
     assert err == (
         f"error: train: 3 of 200 records rejected, 3 of them because: {NO_SCALE}; the first is "
-        "record 0, counted from 0, 0.jpg (all in data/annotations/rejects.csv); fix "
-        "data/own/train.json, or raise parse.max_reject_fraction from 0.01\n"
+        "record 0, counted from 0, 0.jpg (all in data/annotations/invalid.csv); fix "
+        "data/own/train.json, or raise parse.max_invalid_fraction from 0.01\n"
     )
-    assert [reject[:2] for reject in read_rejects(tmp_path)] == [
+    assert [reject[:2] for reject in read_invalid(tmp_path)] == [
         ("train", str(k)) for k in range(3)
     ]
     assert not (tmp_path / "data/annotations/train.json").exists()
@@ -278,7 +278,7 @@ def test_leaving_out_a_whole_split_is_one_line_and_keeps_what_is_there(parse, tm
     first, last = ("0", "9z") if split == "train" else ("v", "w")
     code, out, err = parse(GOOD, left_out=f"[['{first}', '{last}']]")
     assert (code, out) == (1, "")
-    assert err == f"error: params.yaml: parse.left_out: leaves no record in {split}; shorten it\n"
+    assert err == f"error: params.yaml: parse.excluded: leaves no record in {split}; shorten it\n"
     assert (tmp_path / "data/annotations/train.json").read_text() == "earlier"
 
 
@@ -379,7 +379,7 @@ def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
 ):
     out = parse_one_of_many(parse, make_annotation(NUM_GOOD, **changes), file_name)
     assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 rejected;")
-    (reject,) = read_rejects(tmp_path)
+    (reject,) = read_invalid(tmp_path)
     assert reject[:3] == ("train", str(NUM_GOOD), file_name) and reject[3].startswith(reason)
 
 
@@ -396,7 +396,7 @@ def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
 def test_a_coco_annotation_of_no_picture_is_set_aside(parse, tmp_path, annotation, reason):
     out = parse_one_of_many(parse, annotation, "a.jpg")
     assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 rejected;")
-    assert read_rejects(tmp_path) == [("train", str(NUM_GOOD), "", reason, "")]
+    assert read_invalid(tmp_path) == [("train", str(NUM_GOOD), "", reason, "")]
 
 
 def test_a_broken_coco_file_is_found_before_anything_is_packed(run_stage, tmp_path):
@@ -433,8 +433,8 @@ IS_VISIBLE = {
 def test_mat_point_that_is_there_is_labelled_whatever_is_visible_says(visible):
     points = struct_array([make_point(3, 4, 5, **visible), make_point(9, 50.25, -3.0)])
     train, _ = read_mpii_mat(make_mat([("a.jpg", make_rect(points))]), [])
-    (person,), rejects = check_records(train, {"a.jpg"})
-    assert not rejects and np.flatnonzero(person.joints_vis).tolist() == [3, 9]
+    (person,), invalid = check_records(train, {"a.jpg"})
+    assert not invalid and np.flatnonzero(person.keypoints_visible).tolist() == [3, 9]
     assert person.joints[[3, 9]].tolist() == [[3, 4], [49.25, -4]]
 
 
@@ -501,9 +501,9 @@ def test_lspet_pictures_without_a_label_are_rejected_by_name():
     names = {"im00001.jpg", "im00002.jpg", "im00004.jpg", "im00000.jpg", "other.jpg"}
     train, validation = read_lspet(mat_of(joints=joints), names)
     records = train + validation
-    persons, rejects = check_records(records, names)
+    persons, invalid = check_records(records, names)
     assert not persons
-    assert {reject.image: reject.reason for reject in rejects} == {
+    assert {reject.image: reject.reason for reject in invalid} == {
         "im00000.jpg": "no 'joints'",
         "im00001.jpg": "no labelled joint",
         "im00002.jpg": "joints_vis is not 16 of 0 or 1",

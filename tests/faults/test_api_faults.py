@@ -7,7 +7,7 @@ import pytest
 
 import hourglass
 from hourglass import shipped
-from hourglass.errors import UserError
+from hourglass.utils.errors import UserError
 
 PICTURE = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
 BOX = (10, 20, 30, 40)

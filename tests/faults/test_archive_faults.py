@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from helpers.archives import index_tar, md5, names_in, random_bytes, tar_info, write_tar, zip_bytes
-from hourglass.errors import UserError
-from hourglass.raw import archives, blocks, downloads, tar_index
-from hourglass.raw.archives import open_images, read_member
-from hourglass.raw.datasets import RemoteFile
-from hourglass.raw.packing import pack_folder
-from hourglass.raw.tar_index import index_archive
+from hourglass.data import archives, block_reader, download, tar_index
+from hourglass.data.archives import open_images, read_member
+from hourglass.data.datasets.base import RemoteFile
+from hourglass.data.datasets.folder import pack_folder
+from hourglass.data.tar_index import index_archive
+from hourglass.utils.errors import UserError
 
 GOOD = ("x/images/a.jpg", b"a picture")
 HUNDRED_GB = 100 * 10**9
@@ -157,7 +157,7 @@ def test_a_zip_member_that_claims_4_gb_is_not_inflated():
 def test_a_downloaded_zip_with_too_large_a_member_is_not_even_checked(monkeypatch):
     monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda _: pytest.fail("inflated"))
     Path("a.zip").write_bytes(claim_size(zip_of_zeros(1_000), 2**32 - 2))
-    fault = downloads.find_fault(RemoteFile("a.zip", "url"), Path("a.zip"))
+    fault = download.find_fault(RemoteFile("a.zip", "url"), Path("a.zip"))
     assert fault == "holds 'images/b.jpg' of 4,294,967,294 bytes, more than 500,000,000"
 
 
@@ -338,7 +338,7 @@ def flip_bits(data, place):
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.7])
 def test_damage_inside_a_tar_costs_the_pictures_it_touches(monkeypatch, damage, part):
     monkeypatch.setattr(tar_index, "SEEK_SPACING_BYTES", 1 << 16)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 200_000)
+    monkeypatch.setattr(block_reader, "BLOCK_BYTES", 200_000)
     # Half of each cannot be compressed, as in a JPEG; half can.
     members = {f"{k:02}.jpg": random_bytes(9_000, k) + b"%d, " % k * 3_000 for k in range(60)}
     path = index_tar(Path("a.tar.gz"), [(f"images/{n}", data) for n, data in members.items()])

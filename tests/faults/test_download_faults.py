@@ -19,12 +19,12 @@ from helpers.archives import md5, names_in, random_bytes, zip_bytes
 from helpers.paths import ROOT
 from helpers.processes import environment
 from helpers.server import BIG, RECORDS, data_params
-from hourglass.errors import UserError
-from hourglass.files import exclusive_lock
-from hourglass.raw import transfer
-from hourglass.raw.datasets import RemoteFile
-from hourglass.raw.downloads import fetch_dataset
-from hourglass.raw.transfer import DownloadError, download_file
+from hourglass.data import http
+from hourglass.data.datasets.base import RemoteFile
+from hourglass.data.download import fetch_dataset
+from hourglass.data.http import DownloadError, download_file
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import exclusive_lock
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 DOWN = [{"status": 503}] * 9  # longer than anyone asks
@@ -86,7 +86,7 @@ def test_dropped_connection_resumes_with_the_remainder_only(site, tmp_path):
     first, second, third = (request[1] for request in site.requests)
     assert first is None
     kept = int(second.removeprefix("bytes=").rstrip("-"))
-    assert 2_000_000 - transfer.CHUNK_BYTES <= kept <= 2_000_000
+    assert 2_000_000 - http.CHUNK_BYTES <= kept <= 2_000_000
     last = int(third.removeprefix("bytes=").rstrip("-"))
     assert kept < last
     assert site.sent[2] == len(BIG) - last
@@ -214,9 +214,9 @@ def test_part_longer_than_the_file_starts_anew(site, tmp_path):
 )
 def test_retry_after_is_honoured_up_to_a_cap(site, tmp_path, monkeypatch, asked, waited):
     waits = []
-    monkeypatch.setattr(transfer.time, "sleep", waits.append)
-    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.5)
-    monkeypatch.setattr(transfer, "MAX_WAIT_SECONDS", 60)
+    monkeypatch.setattr(http.time, "sleep", waits.append)
+    monkeypatch.setattr(http, "BACKOFF_SECONDS", 0.5)
+    monkeypatch.setattr(http, "MAX_WAIT_SECONDS", 60)
     remote = site.remote("a.bin", BIG)
     site.faults = [{"status": 503, "headers": {"Retry-After": asked} if asked else {}}]
     download_file(remote, tmp_path)
@@ -224,7 +224,7 @@ def test_retry_after_is_honoured_up_to_a_cap(site, tmp_path, monkeypatch, asked,
 
 
 def test_server_that_stalls_in_the_middle_is_resumed(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", (2, 0.2))
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", (2, 0.2))
     site.faults = [{"stall": 2_000_000}]
     download_file(site.remote("a.bin", BIG), tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == BIG
@@ -294,7 +294,7 @@ def test_server_that_always_breaks_off_and_never_resumes_ends(site, tmp_path):
     site.always = {"cut": 2_000_000, "no_range": True}
     with pytest.raises(DownloadError, match=f"{site.url}/a.bin: "):
         download_file(remote, tmp_path)
-    assert len(site.requests) == transfer.MAX_FAILURES + 1
+    assert len(site.requests) == http.MAX_FAILURES + 1
 
 
 def test_reaching_an_old_point_again_is_no_progress(site, tmp_path):
@@ -302,14 +302,14 @@ def test_reaching_an_old_point_again_is_no_progress(site, tmp_path):
     site.faults = [{"cut": cut, "no_range": True} for cut in (2_000_000, 1_000_000)] * 5
     with pytest.raises(DownloadError):
         download_file(remote, tmp_path)
-    assert len(site.requests) == transfer.MAX_FAILURES + 1
+    assert len(site.requests) == http.MAX_FAILURES + 1
 
 
 def test_backoff_doubles(site, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr(transfer.time, "sleep", waits.append)
-    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 1)
-    monkeypatch.setattr(transfer, "MAX_WAIT_SECONDS", 5)
+    monkeypatch.setattr(http.time, "sleep", waits.append)
+    monkeypatch.setattr(http, "BACKOFF_SECONDS", 1)
+    monkeypatch.setattr(http, "MAX_WAIT_SECONDS", 5)
     site.always = {"status": 429}
     with pytest.raises(DownloadError, match="429"):
         download_file(site.remote("a.bin", BIG), tmp_path)
@@ -328,7 +328,7 @@ def test_a_server_that_is_not_there(tmp_path):
 
 
 def test_a_server_that_never_answers(tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", (0.05, 0.05))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.bin"
         assert "timed out" in refusal(download_file, RemoteFile("a.bin", url), tmp_path)
@@ -449,10 +449,10 @@ def fail(*_):
 @pytest.mark.parametrize(
     ("place", "fault"),
     [
-        ((transfer, "open"), FullDisk),
+        ((http, "open"), FullDisk),
         ((os, "fsync"), fail),
         ((os, "replace"), fail),
-        ((transfer, "write_json"), fail),
+        ((http, "write_json"), fail),
     ],
     ids=["half-way", "at the last sync", "at the renaming", "at the first byte"],
 )
@@ -460,7 +460,7 @@ def test_disk_that_fills_up_is_one_line_and_the_next_run_goes_on(
     site, tmp_path, monkeypatch, place, fault
 ):
     site.files["lspet.zip"] = LSPET
-    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(http, "CHUNK_BYTES", 1_000)
     with monkeypatch.context() as full:
         full.setattr(*place, fault, raising=False)
         line = refusal(fetch_dataset, data_params("lspet", site.url), tmp_path)
@@ -507,7 +507,7 @@ def test_killed_half_way_the_next_run_goes_on(site, start_stage, tmp_path, place
     stage = start_stage()
     wait_until(lambda: len(site.sent) == 1)
     # What is less than a piece may still be on its way.
-    wait_until(lambda: part.exists() and part.stat().st_size >= place - transfer.CHUNK_BYTES)
+    wait_until(lambda: part.exists() and part.stat().st_size >= place - http.CHUNK_BYTES)
     stage.kill()
     assert stage.wait() == -signal.SIGKILL
     assert names_in(part.parent) == [".lock", "lspet.zip.part", "lspet.zip.part.json"]

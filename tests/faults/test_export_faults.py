@@ -12,16 +12,16 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import hourglass
-from hourglass.errors import UserError
-from hourglass.exports import exporting, graph, onnx_format
-from hourglass.prediction import finders
-from hourglass.prediction.onnx_finder import NO_DIGEST, SEAL, seal
+from hourglass.export import exporter, onnx_format, tensorflow_formats
+from hourglass.inference import backends
+from hourglass.inference.onnx_backend import NO_DIGEST, SEAL, seal
+from hourglass.utils.errors import UserError
 
 
 @pytest.fixture
 def run(run_command, monkeypatch):
     """Run the command in a folder of one photograph: exit code, lines of stdout and stderr."""
-    monkeypatch.setattr(finders, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(backends, "has_nvidia_driver", lambda: False)
     Image.fromarray(np.full((80, 60, 3), 128, np.uint8)).save("photo.jpg")
     return run_command
 
@@ -135,13 +135,13 @@ def other_joints(monkeypatch):
     def find_joints(find):
         return lambda views: (find(views)[0] + np.float32(0.02), find(views)[1])
 
-    opened = exporting.OnnxFinder
-    monkeypatch.setattr(exporting, "OnnxFinder", lambda path: find_joints(opened(path)))
+    opened = exporter.OnnxBackend
+    monkeypatch.setattr(exporter, "OnnxBackend", lambda path: find_joints(opened(path)))
 
 
 def lost_weights(monkeypatch):
     # What LiteRT's converter makes of Keras' variables.
-    monkeypatch.setattr("hourglass.exports.tensorflow_formats.freeze_graph", lambda module: module)
+    monkeypatch.setattr("hourglass.export.tensorflow_formats.freeze_graph", lambda module: module)
 
 
 def failing_converter(monkeypatch):
@@ -153,7 +153,7 @@ def failing_converter(monkeypatch):
 
 def one_view_alone(monkeypatch):
     # N is fixed, as converters like to have it.
-    build = graph.build_graph
+    build = tensorflow_formats.build_graph
 
     def build_for_one(predictor):
         import tensorflow as tf
@@ -164,7 +164,7 @@ def one_view_alone(monkeypatch):
         module.find_joints = tf.function(find, input_signature=[spec], autograph=False)
         return module
 
-    monkeypatch.setattr(exporting, "build_graph", build_for_one)
+    monkeypatch.setattr(exporter, "build_graph", build_for_one)
 
 
 FAILURES = {
@@ -248,7 +248,7 @@ def test_a_full_disk_is_one_line(run, model_file):
 
 
 def test_without_what_writes_onnx_it_is_one_line(run, model_file, monkeypatch):
-    monkeypatch.delitem(sys.modules, "hourglass.exports.onnx_format", raising=False)
+    monkeypatch.delitem(sys.modules, "hourglass.export.onnx_format", raising=False)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     result = run("export", "--model", model_file, "--out", "net.onnx")
     assert_one_line(result, "tf2onnx", "`pip install onnx tf2onnx`")

@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw, PngImagePlugin
 
 from helpers.annotations import make_record
 from helpers.pictures import STORED_AS, file_of, jpeg_of, png_of
-from hourglass.annotations.checks import check_records
-from hourglass.frameworks import tf
-from hourglass.raw.archives import open_images
-from hourglass.records.images import OUTSIDE, BadImageError, decode_image
-from hourglass.records.schema import parse_record
-from hourglass.records.stretches import write_records
+from hourglass.data.archives import open_images
+from hourglass.data.tfrecords.schema import parse_record
+from hourglass.data.tfrecords.writer import write_chunk
+from hourglass.data.validation import check_records
+from hourglass.utils.backend import tf
+from hourglass.utils.images import OUTSIDE, BadImageError, decode_image
 
 BODY, GROUND = (220, 40, 40), (60, 160, 200)
 JOINT, BESIDE = (82, 37), [(40, 37), (82, 70)]  # 0-based px of the picture
@@ -44,7 +44,7 @@ def make_person(name, **changes):
 def store(tmp_path, tiny_params):
     """A function that writes one picture's person to a shard, as a crop and as a whole picture.
 
-    Gives the rejects and what was stored, of both.
+    Gives the invalid and what was stored, of both.
     """
 
     def write(data, name="a.jpg", person=None):
@@ -55,11 +55,11 @@ def store(tmp_path, tiny_params):
         for crop_size in (64, 0):
             params = tiny_params.shard.model_copy(update={"crop_size": crop_size})
             with open_images(tmp_path / "images.zip") as images:
-                results = write_records(path, [7], [person], images, params)
-            rejects = [result for result in results if isinstance(result, str)]
+                results = write_chunk(path, [7], [person], images, params)
+            invalid = [result for result in results if isinstance(result, str)]
             records = [parse_record(raw) for raw in tf.data.TFRecordDataset(str(path))]
-            assert len(records) + len(rejects) == 1
-            yield rejects, records
+            assert len(records) + len(invalid) == 1
+            yield invalid, records
 
     return write
 
@@ -128,8 +128,8 @@ HANDLED = {
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize(("data", "colours"), HANDLED.values(), ids=HANDLED)
 def test_a_picture_of_any_kind_is_stored_right(store, data, colours):
-    for rejects, (record,) in store(data):
-        assert rejects == []
+    for invalid, (record,) in store(data):
+        assert invalid == []
         body, *ground = stored_colours(record)
         np.testing.assert_allclose(body.astype(int), colours[0], atol=16)
         np.testing.assert_allclose(ground, [colours[1]] * 2, atol=16)
@@ -140,8 +140,8 @@ def test_a_picture_of_any_kind_is_stored_right(store, data, colours):
              "no ending", "a.png", "%2e%2e.jpg", "-rf.jpg", "a;b&c$(d).jpg"]
 )  # fmt: skip
 def test_a_picture_of_any_name_is_stored_under_it(store, name):
-    for rejects, (record,) in store(jpeg_of(PIXELS), name):
-        assert rejects == [] and record["filename"].numpy().decode() == name
+    for invalid, (record,) in store(jpeg_of(PIXELS), name):
+        assert invalid == [] and record["filename"].numpy().decode() == name
 
 
 def png_bomb():
@@ -220,8 +220,8 @@ def test_a_person_outside_of_the_picture_is_set_aside(store, x, y):
 @pytest.mark.parametrize("scale", [0.001, 0.01, 0.4, 1000.0])
 def test_a_picture_of_one_pixel_is_stored_or_set_aside(store, scale):
     person = dataclasses.replace(make_person("a.jpg"), center=np.zeros(2), scale=scale)
-    for rejects, records in store(file_of(np.uint8([[BODY]]), "PNG"), person=person):
-        assert not rejects or rejects[0] == OUTSIDE
+    for invalid, records in store(file_of(np.uint8([[BODY]]), "PNG"), person=person):
+        assert not invalid or invalid[0] == OUTSIDE
         for record in records:
             assert tf.io.decode_jpeg(record["encoded"]).shape[2] == 3
 
@@ -248,6 +248,6 @@ def find_forgiven(data):
 
 
 def test_a_jpeg_that_pillow_forgives_and_the_reader_does_not_is_encoded_anew(store):
-    for rejects, (record,) in store(find_forgiven(jpeg_of(PIXELS))):
-        assert rejects == []
+    for invalid, (record,) in store(find_forgiven(jpeg_of(PIXELS))):
+        assert invalid == []
         assert not is_refused_by_the_reader(record["encoded"])

@@ -17,11 +17,10 @@ from helpers.paths import DATA, ROOT, needs_data
 from helpers.processes import environment, find_processes
 from helpers.shards import write_shards
 from helpers.stages import assert_one_line, files_below, write_project
-from hourglass.annotations.checks import check_records
-from hourglass.raw.archives import locate_pictures
-from hourglass.records.index import write_index
-from hourglass.records.shards import plan_splits
-from hourglass.records.stretches import plan_stretches
+from hourglass.data.archives import locate_pictures
+from hourglass.data.tfrecords.index import write_index
+from hourglass.data.tfrecords.writer import plan_archive_chunks, plan_splits
+from hourglass.data.validation import check_records
 
 pytest.importorskip("ray", reason="the shard stage runs on Ray")
 from helpers.clusters import NODE, two_node_cluster
@@ -53,9 +52,9 @@ def assert_ends_with(process, project, expected):
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     found = files_below(project / "data" / "tfrecords")
-    found.pop("rejects.csv")
+    found.pop("invalid.csv")
     assert found == files_below(expected)
-    assert not (project / "data" / ".stretches").exists()
+    assert not (project / "data" / ".chunks").exists()
 
 
 def test_the_shards_are_the_same_and_the_package_is_ours(
@@ -92,8 +91,8 @@ def photographs(tmp_path_factory, tiny_params):
     write_project(folder / "project", folder / "raw", persons, params)
     shards, expected = plan_splits(persons, params.shard), folder / "expected"
     archive = folder / "raw" / "images.zip"
-    stretches = plan_stretches(persons, locate_pictures(archive))
-    results = write_shards(expected, shards, stretches, persons, archive, params.shard)
+    chunks = plan_archive_chunks(persons, locate_pictures(archive))
+    results = write_shards(expected, shards, chunks, persons, archive, params.shard)
     counts = {split: len(people) for split, people in persons.items()}
     write_index(expected, shards, results, counts, params.shard)
     return folder / "project", expected
@@ -108,20 +107,20 @@ def kill_worker(cluster, tasks):
 
 
 def find_tasks(cluster):
-    """The processes that are at a stretch."""
+    """The processes that are at a chunk."""
     found = []
     for number in find_processes(cluster.mark):
         with contextlib.suppress(OSError):  # it has just ended
             # Linux keeps the first 15 characters of a process's name.
-            if Path("/proc", number, "comm").read_text().strip() == "ray::stretch_ta":
+            if Path("/proc", number, "comm").read_text().strip() == "ray::chunk_ta":
                 found.append(int(number))
     return found
 
 
 def wait_for_tasks(cluster, process, project, num_busy):
-    """The processes that are at a stretch, once they are so many and a stretch is written."""
+    """The processes that are at a chunk, once they are so many and a chunk is written."""
     tasks = []
-    while len(tasks) < num_busy or not list(project.glob("data/.stretches/*/stretch_*")):
+    while len(tasks) < num_busy or not list(project.glob("data/.chunks/*/chunk_*")):
         assert process.poll() is None
         time.sleep(0.01)
         tasks = find_tasks(cluster)

@@ -12,8 +12,8 @@ from helpers.archives import write_tar
 from helpers.browser import serve_folder
 from helpers.paths import ROOT
 from helpers.pictures import file_of
-from hourglass.page import building
-from hourglass.page.runtime import FILES, PACKAGE
+from hourglass.apps.page import building
+from hourglass.apps.page.runtime import FILES, PACKAGE
 from hourglass.shipped import shipped_network
 
 WASM = "ort-wasm-simd-threaded.wasm"

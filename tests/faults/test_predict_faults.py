@@ -19,7 +19,7 @@ from PIL import Image
 
 from helpers.processes import environment
 from hourglass import shipped
-from hourglass.prediction import photos
+from hourglass.inference import runner
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
 
@@ -186,13 +186,13 @@ def test_a_folder_that_changes_while_it_is_read(hourglass, monkeypatch):
     Path("photos").mkdir()
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         Path("photos", name).write_bytes(encode())
-    read_photo = photos.read_photo
+    read_photo = runner.read_photo
 
     def remove_and_read(file, **options):
         Path("photos/b.jpg").unlink(missing_ok=True)
         return read_photo(file, **options)
 
-    monkeypatch.setattr(photos, "read_photo", remove_and_read)
+    monkeypatch.setattr(runner, "read_photo", remove_and_read)
     code, out, err = hourglass("photos")
     assert (code, len(out)) == (1, 2)
     assert err[0] == "error: photos/b.jpg: cannot be read: No such file or directory"
@@ -393,7 +393,7 @@ def test_an_interrupt_leaves_whole_files_alone(tmp_path, model_file):
     arguments = ["predict", "photos", "--model", model_file]
     # Where tests run in the background it may be ignored.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += "from hourglass.cli import main; main()"
+    code += "from hourglass.cli.main import main; main()"
     command = [sys.executable, "-c", code, *arguments]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), text=True, bufsize=1,

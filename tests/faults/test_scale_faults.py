@@ -14,23 +14,23 @@ import pytest
 from PIL import Image
 
 from helpers.bulk_runs import save_dot, save_dots
-from helpers.fake_finders import BrightestFinder
+from helpers.fake_backends import BrightestFinder
 from helpers.paths import ROOT
 from helpers.processes import environment, run_python
 from helpers.stages import files_below
-from hourglass import files
-from hourglass.bulk import parts, plans
-from hourglass.commands import models, records
+from hourglass.apps.batch import chunks, plan
+from hourglass.cli import batch, models
+from hourglass.utils import files
 
-RESULTS = ["pictures.txt", "plan.json", "poses.jsonl", "rejects.csv"]
+RESULTS = ["pictures.txt", "plan.json", "poses.jsonl", "invalid.csv"]
 
 
 @pytest.fixture
 def predict(run_command, monkeypatch):
     """Run `hourglass predict --records` with a fake network, in parts of four pictures."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(plans, "PART_SIZE", 4)
-    monkeypatch.setattr(models, "open_finder", lambda *_: BrightestFinder())
+    monkeypatch.setattr(plan, "CHUNK_SIZE", 4)
+    monkeypatch.setattr(models, "open_backend", lambda *_: BrightestFinder())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
     Path("net.keras").write_text("a network")
     save_dots(Path("in"), 6)
@@ -44,11 +44,11 @@ def predict(run_command, monkeypatch):
 def assert_one_line(result, *parts):
     code, out, err = result
     assert (code, out, len(err)) == (1, [], 1), result
-    assert err[0].startswith("error: ") and all(part in err[0] for part in parts), err
+    assert err[0].startswith("error: ") and all(part in err[0] for part in chunks), err
 
 
-def read_rejects(folder="poses"):
-    with open(Path(folder, "rejects.csv"), newline="") as file:
+def read_invalid(folder="poses"):
+    with open(Path(folder, "invalid.csv"), newline="") as file:
         return list(csv.reader(file))[1:]
 
 
@@ -85,7 +85,7 @@ def test_a_full_disk_is_one_line_and_costs_a_part(predict, monkeypatch):
     assert_one_line(predict("in"), "000001.jsonl: No space left on device; fix it, or")
     assert sorted(files_below("poses")) == ["parts/000000.jsonl", *RESULTS[:2]]
     left[0] = 2  # the same plan is not written again: the list and the other part
-    assert_one_line(predict("in"), "rejects.csv: No space left on device; fix it, or")
+    assert_one_line(predict("in"), "invalid.csv: No space left on device; fix it, or")
     left[0] = -1
     assert (predict("in")[0], files_below("poses")) == whole
 
@@ -120,22 +120,22 @@ def test_two_runs_in_one_folder_are_one_line(predict):
 
 
 def test_pictures_that_go_away_meanwhile_have_their_reason(predict, monkeypatch):
-    usual = records.predict_part
+    usual = batch.predict_chunk
 
     def remove_and_predict(*arguments, **settings):
         Path("in/004.png").unlink(missing_ok=True)
         usual(*arguments, **settings)
 
-    monkeypatch.setattr(records, "predict_part", remove_and_predict)
+    monkeypatch.setattr(batch, "predict_chunk", remove_and_predict)
     assert predict("in")[0] == 0
-    assert read_rejects() == [["in/004.png", "cannot be read: No such file or directory"]]
+    assert read_invalid() == [["in/004.png", "cannot be read: No such file or directory"]]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]\n", bytes(500)])
 def test_a_damaged_part_is_one_line_and_made_again(predict, damage):
     predict("in", "--out", "whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "gather_parts", lambda *_: sys.exit(130))
+        patch.setattr(batch, "gather_chunks", lambda *_: sys.exit(130))
         predict("in")
     part = Path("poses/parts/000001.jsonl")
     part.write_bytes(damage)
@@ -181,14 +181,14 @@ def test_missing_files_of_a_list_have_their_reason(predict):
         "cannot be read: No such file or directory",
         "is a folder, a device or a pipe, not a file",
     ]
-    assert read_rejects() == [["gone.png", reasons[0]], ["in", reasons[1]]]
+    assert read_invalid() == [["gone.png", reasons[0]], ["in", reasons[1]]]
 
 
 def test_files_of_which_none_can_be_used_are_one_line(predict):
     Path("list").write_text("gone.png\nfar.png\n")
     line = "none of 2 files could be used, the first, gone.png: cannot be read: No such file"
-    assert_one_line(predict("--list", "list"), line, "poses/rejects.csv); fix that")
-    assert len(read_rejects()) == 2
+    assert_one_line(predict("--list", "list"), line, "poses/invalid.csv); fix that")
+    assert len(read_invalid()) == 2
 
 
 def test_a_picture_named_twice_counts_once(predict):
@@ -220,7 +220,7 @@ def test_names_of_any_bytes_are_kept(predict, name):
         assert predict("odd")[0] == 0
     _, line = Path("poses/poses.jsonl").read_text().splitlines()
     assert json.loads(line)["image"] == str(path)
-    ((image, _),) = read_rejects()
+    ((image, _),) = read_invalid()
     assert image == str(path.with_name("x" + path.name)).encode(
         "utf-8", "backslashreplace"
     ).decode()  # fmt: skip
@@ -230,7 +230,7 @@ def test_a_pipe_and_an_endless_device_have_their_reason(predict):
     os.mkfifo("in/pipe")
     code, *_ = predict("in", "/dev/zero")
     assert code == 0
-    assert [image for image, _ in read_rejects()] == ["in/pipe", "/dev/zero"]
+    assert [image for image, _ in read_invalid()] == ["in/pipe", "/dev/zero"]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_damaged_plan_is_one_line(predict, text):
     assert_one_line(predict("in"), "poses/plan.json: ", "choose another --out, or remove this one")
 
 
-@pytest.mark.parametrize("name", ["poses.jsonl", "rejects.csv"])
+@pytest.mark.parametrize("name", ["poses.jsonl", "invalid.csv"])
 def test_results_that_were_cut_are_one_line(predict, name):
     Path("in/junk.jpg").write_text("junk")
     predict("in")
@@ -338,8 +338,8 @@ def cluster():
 @pytest.fixture
 def start(tmp_path):
     """A function (out, address) that starts the command in `tmp_path`, with the shipped network."""
-    code = "from hourglass.bulk import plans; plans.PART_SIZE = 10\n"
-    code += "from hourglass.cli import main; main()"
+    code = "from hourglass.bulk import plans; plans.CHUNK_SIZE = 10\n"
+    code += "from hourglass.cli.main import main; main()"
 
     def run(out, address):
         return subprocess.Popen(
@@ -387,7 +387,7 @@ def test_on_a_cluster_the_bytes_are_those_of_one_machine(start, cluster, tmp_pat
 
 def wait_for_parts(process, out):
     """Wait until two parts are done and others are not."""
-    while len(list(out.glob(f"{parts.PARTS}/*.jsonl"))) < 2:
+    while len(list(out.glob(f"{chunks.CHUNKS}/*.jsonl"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     assert not (out / "poses.jsonl").exists()

@@ -24,19 +24,18 @@ from helpers.stages import (
     run_stage,
     write_project,
 )
-from hourglass.cluster import shard_tasks
-from hourglass.cluster.tasks import RETRIES
-from hourglass.errors import UserError
-from hourglass.raw.archives import open_images
-from hourglass.records.input_pipeline import eval_batches, train_batches
-from hourglass.records.shards import write_shard
-from hourglass.records.splits import name_damage, open_split, read_crops, read_truth
-from hourglass.records.stretches import write_records
+from hourglass.data.archives import open_images
+from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
+from hourglass.data.tfrecords.reader import name_damage, open_split, read_crops, read_truth
+from hourglass.data.tfrecords.writer import write_chunk, write_shard
+from hourglass.distributed import ray_shards
+from hourglass.distributed.ray_tasks import RETRIES
+from hourglass.utils.errors import UserError
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
 OUT = Path("data/tfrecords")
-SCRATCH = Path("data/.stretches")
+SCRATCH = Path("data/.chunks")
 VICTIM = "train_0002_of_0003.tfrecords"
 ALWAYS = 99
 
@@ -94,7 +93,7 @@ FAULTS = {
 
 # What a phase's task is called, which of its files is to fail, and what an error calls that.
 PHASES = {
-    "stretch": ("stretch_task", "stretch_00001", "images.zip, "),
+    "chunk": ("chunk_task", "chunk_00001", "images.zip, "),
     "shard": ("shard_task", VICTIM, f"{OUT / VICTIM}: "),
 }
 
@@ -112,9 +111,9 @@ class FaultyImages:
         return self.images.read(name)
 
 
-def write_stretch(fail, path, indices, persons, archive, params):
+def write_faulty_chunk(fail, path, indices, persons, archive, params):
     with open_images(archive) as images:
-        return write_records(path, indices, persons, FaultyImages(images, fail), params)
+        return write_chunk(path, indices, persons, FaultyImages(images, fail), params)
 
 
 def write_gathered(fail, path, folder, ranges):
@@ -128,7 +127,7 @@ def write_gathered(fail, path, folder, ranges):
 
 def make_task(phase, fault, times, tally, num_workers):
     """A Ray task that fails the first so many `times` at the victim of `phase`."""
-    write = {"stretch": write_stretch, "shard": write_gathered}[phase]
+    write = {"chunk": write_faulty_chunk, "shard": write_gathered}[phase]
 
     def task(path, *arguments):
         fails = False
@@ -145,7 +144,7 @@ def make_task(phase, fault, times, tally, num_workers):
         (scratch / f".{path.name}.full.tmp").symlink_to("/dev/full")
         with pytest.MonkeyPatch.context() as patch:
             name = SimpleNamespace(hex="full")
-            patch.setattr("hourglass.files.uuid", SimpleNamespace(uuid4=lambda: name))
+            patch.setattr("hourglass.utils.files.uuid", SimpleNamespace(uuid4=lambda: name))
             return write(lambda: None, path, *arguments)
 
     return ray.remote(num_cpus=4 / num_workers, **RETRIES)(task)
@@ -154,13 +153,13 @@ def make_task(phase, fault, times, tally, num_workers):
 @pytest.fixture
 def run_with_fault(shard_stage, project, monkeypatch, capsys):
     """A function that runs the shard stage with a faulty task; how often its victim was tried."""
-    monkeypatch.setattr("hourglass.records.stretches.STRETCH_WORK", 6 * 200 << 10)  # four stretches
+    monkeypatch.setattr("hourglass.data.tfrecords.writer.CHUNK_WORK", 6 * 200 << 10)  # four chunks
 
     def run(phase, fault, times, num_workers=2):
         tally = project / "tally"
         tally.write_bytes(b"")
         task = make_task(phase, fault, times, tally, num_workers)
-        monkeypatch.setattr(shard_tasks, PHASES[phase][0], task)
+        monkeypatch.setattr(ray_shards, PHASES[phase][0], task)
         result = run_stage(shard_stage, capsys), tally.stat().st_size
         assert not SCRATCH.exists()
         return result
@@ -170,7 +169,7 @@ def run_with_fault(shard_stage, project, monkeypatch, capsys):
 
 def assert_right_shards(shard_folder):
     found = files_below(OUT)
-    assert found.pop("rejects.csv") == b"split,index,image,reason,lost_joints\n"
+    assert found.pop("invalid.csv") == b"split,index,image,reason,lost_joints\n"
     assert found == files_below(shard_folder)
 
 
@@ -214,7 +213,7 @@ def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch,
 
     monkeypatch.setattr(stage, "start_ray", lambda _: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1})
-    monkeypatch.setattr(shard_tasks.stretch_task, "remote", lambda *arguments: object())
+    monkeypatch.setattr(ray_shards.archive_chunk_task, "remote", lambda *arguments: object())
     monkeypatch.setattr(ray, "wait", lambda tasks: (tasks[:1], tasks[1:]))
     monkeypatch.setattr(ray, "get", get)
     result = run_stage(stage, capsys)
@@ -249,21 +248,21 @@ def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, err
 def test_a_defect_keeps_its_traceback(run_with_fault, monkeypatch):
     monkeypatch.setitem(FAULTS, "defect", lambda: {}["defect"])
     with pytest.raises(ray.exceptions.RayTaskError, match="KeyError"):
-        run_with_fault("stretch", "defect", ALWAYS)
+        run_with_fault("chunk", "defect", ALWAYS)
     assert not SCRATCH.exists()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["index.json", "rejects.csv"])
+@pytest.mark.parametrize("name", ["index.json", "invalid.csv"])
 def test_a_disk_that_is_full_for_the_last_files_is_one_line(
     run_with_fault, shard_folder, name, project
 ):
     (OUT / f".{name}.tmp").parent.mkdir(parents=True)
     (OUT / f".{name}.tmp").symlink_to("/dev/full")
-    result, _ = run_with_fault("stretch", "none", 0)
+    result, _ = run_with_fault("chunk", "none", 0)
     assert_one_line(result, f"{name}: No space left on device; make room")
     assert not (OUT / name).exists()
-    assert run_with_fault("stretch", "none", 0)[0][0] == 0
+    assert run_with_fault("chunk", "none", 0)[0][0] == 0
     assert_right_shards(shard_folder)
 
 
@@ -285,7 +284,7 @@ def spoil_pictures(archive):
     [
         (Path.unlink, ("images.zip: not found; run `dvc repro download`",)),
         (cut_archive, ("images.zip: is not a whole zip archive (", "; delete it and run `dvc")),
-        (spoil_pictures, ("train: 14 of 14 records rejected", "not a picture", "rejects.csv")),
+        (spoil_pictures, ("train: 14 of 14 records rejected", "not a picture", "invalid.csv")),
     ],
     ids=["archive gone", "archive cut", "no picture in it"],
 )
@@ -298,8 +297,8 @@ def test_an_archive_of_no_use_is_one_line_and_no_index(project, damage, parts):
 
 KILLED_AT = {
     "before the archive is read": OUT.is_dir,
-    "while the archive is read": lambda: list(SCRATCH.glob("*/.stretch_*.tmp")),
-    "before the first shard": lambda: [*SCRATCH.glob("*/stretch_*"), *OUT.glob("*.tfrecords")],
+    "while the archive is read": lambda: list(SCRATCH.glob("*/.chunk_*.tmp")),
+    "before the first shard": lambda: [*SCRATCH.glob("*/chunk_*"), *OUT.glob("*.tfrecords")],
     "after the first": lambda: list(OUT.glob("*.tfrecords")),
     "after the third": lambda: len(list(OUT.glob("*.tfrecords"))) >= 3,
 }

@@ -21,10 +21,10 @@ from helpers.stages import (
     load_stage,
     run_stage,
 )
-from hourglass import files
-from hourglass.annotations.persons import load_persons, save_persons
-from hourglass.network.hourglass import build_hourglass
-from hourglass.network.storage import save_network
+from hourglass.data.person import load_persons, save_persons
+from hourglass.models.saving import save_network
+from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.utils import files
 
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
 # These take seconds to build their graphs; one case of each is enough for every day.
@@ -44,7 +44,7 @@ OUTS = {
 }
 RAW = Path("data/raw/synthetic")
 ANNOTATIONS = Path("data/annotations")
-REJECTS = ANNOTATIONS / "rejects.csv"
+REJECTS = ANNOTATIONS / "invalid.csv"
 SHARDS = Path("data/tfrecords")
 MODEL = Path("models/hourglass.keras")
 EXPORTED = Path("models/hourglass.onnx")
@@ -211,8 +211,8 @@ def test_what_a_killed_stage_left_is_overwritten(project, stage):
 
 DRAW = """
 from pathlib import Path
-from hourglass.params import SyntheticParams
-from hourglass.synthetic.pictures import write_dataset
+from hourglass.config import SyntheticParams
+from hourglass.data.synthetic.pictures import write_dataset
 if __name__ == "__main__":
     write_dataset(Path("raw"), SyntheticParams(num_train=20_000, num_val=1, seed=1))
 """
@@ -262,7 +262,7 @@ def test_a_second_copy_of_a_stage_says_who_is_at_it(project, stage):
 
 
 FULL = [
-    ("parse", ANNOTATIONS / "rejects.csv"),
+    ("parse", ANNOTATIONS / "invalid.csv"),
     ("parse", ANNOTATIONS / "train.json"),
     pytest.param("train", MODEL, marks=pytest.mark.slow),
     pytest.param("train", Path("reports/plots/history.csv"), marks=pytest.mark.slow),
@@ -395,35 +395,35 @@ HALF_WRITTEN = {
         lambda: edit_json(ANNOTATIONS / "validation.json", lambda v: v[2].pop("head_size")),
         "validation.json: record 2: no 'head_size'; run `dvc repro parse`",
     ),
-    ("evaluate", "no rejects.csv"): (
-        REJECTS.unlink, "rejects.csv: cannot be read: No such file or directory; run `dvc repro",
+    ("evaluate", "no invalid.csv"): (
+        REJECTS.unlink, "invalid.csv: cannot be read: No such file or directory; run `dvc repro",
     ),
-    ("evaluate", "rejects.csv empty"): (
-        lambda: REJECTS.write_text(""), "rejects.csv: the first line is not split,index,",
+    ("evaluate", "invalid.csv empty"): (
+        lambda: REJECTS.write_text(""), "invalid.csv: the first line is not split,index,",
     ),
-    ("evaluate", "rejects.csv without what is lost"): (
-        lambda: REJECTS.write_text("split,index,image,reason\n"), "rejects.csv: the first line is",
+    ("evaluate", "invalid.csv without what is lost"): (
+        lambda: REJECTS.write_text("split,index,image,reason\n"), "invalid.csv: the first line is",
     ),
-    ("evaluate", "rejects.csv cut in a row"): (
-        lambda: write_reject("0011001"), "rejects.csv: row 2 is no reject; run `dvc repro parse`",
+    ("evaluate", "invalid.csv cut in a row"): (
+        lambda: write_reject("0011001"), "invalid.csv: row 2 is no reject; run `dvc repro parse`",
     ),
-    ("evaluate", "rejects.csv with other flags"): (
-        lambda: write_reject("2" * 16), "rejects.csv: row 2 is no reject; run `dvc repro parse`",
+    ("evaluate", "invalid.csv with other flags"): (
+        lambda: write_reject("2" * 16), "invalid.csv: row 2 is no reject; run `dvc repro parse`",
     ),
-    ("evaluate", "rejects.csv with a column more"): (
-        lambda: write_reject("1" * 16 + ",7"), "rejects.csv: row 2 is no reject",
+    ("evaluate", "invalid.csv with a column more"): (
+        lambda: write_reject("1" * 16 + ",7"), "invalid.csv: row 2 is no reject",
     ),
-    ("evaluate", "rejects.csv without a number"): (
-        lambda: write_reject("1" * 16, index="one"), "rejects.csv: row 2 is no reject",
+    ("evaluate", "invalid.csv without a number"): (
+        lambda: write_reject("1" * 16, index="one"), "invalid.csv: row 2 is no reject",
     ),
-    ("evaluate", "rejects.csv of another split"): (
-        lambda: write_reject("1" * 16, split="val"), "rejects.csv: row 2 is no reject",
+    ("evaluate", "invalid.csv of another split"): (
+        lambda: write_reject("1" * 16, split="val"), "invalid.csv: row 2 is no reject",
     ),
-    ("evaluate", "rejects.csv of zeros"): (
-        lambda: REJECTS.write_bytes(b"\0" * 5_000), "rejects.csv: ",
+    ("evaluate", "invalid.csv of zeros"): (
+        lambda: REJECTS.write_bytes(b"\0" * 5_000), "invalid.csv: ",
     ),
-    ("evaluate", "rejects.csv with a cell without end"): (
-        lambda: write_reject("1" * 500_000), "rejects.csv: cannot be read: field larger than",
+    ("evaluate", "invalid.csv with a cell without end"): (
+        lambda: write_reject("1" * 500_000), "invalid.csv: cannot be read: field larger than",
     ),
     ("report", "metrics cut"): (lambda: cut(METRICS), "reports/metrics.json: not JSON at line"),
     ("report", "metrics of something else"): (
@@ -457,8 +457,8 @@ HALF_WRITTEN = {
         lambda: shutil.rmtree(FIGURES), "reports/figures: not found; run `dvc repro predict`",
     ),
     ("report", "a figure cut"): (cut_figure, ".jpg: damaged; run `dvc repro predict`"),
-    ("report", "no rejects of the shards"): (
-        (SHARDS / "rejects.csv").unlink, "data/tfrecords/rejects.csv: cannot be read: No such file",
+    ("report", "no invalid of the shards"): (
+        (SHARDS / "invalid.csv").unlink, "data/tfrecords/invalid.csv: cannot be read: No such file",
     ),
     ("report", "annotations cut"): (lambda: cut(ANNOTATIONS / "train.json"), "train.json"),
     ("report", "no network"): (MODEL.unlink, "hourglass.keras: no such network; train one ("),
@@ -513,7 +513,7 @@ PARAMS = {
     "missing key": lambda params: params["shard"].pop("seed"),
     "wrong type": lambda params: params["train"].update(epochs="many"),
     "a number as text": lambda params: params["shard"].update(num_train_shards="3"),
-    "out of range": lambda params: params["parse"].update(max_reject_fraction=1.5),
+    "out of range": lambda params: params["parse"].update(max_invalid_fraction=1.5),
     "not finite": lambda params: params["train"].update(lr=float("nan")),
     "null section": lambda params: params.update(model=None),
     "views beyond the crops": lambda params: params["train"]["augment"].update(rotation=90),

@@ -9,16 +9,16 @@ from PIL import Image
 
 from helpers.clips import bars, write_clip
 from helpers.people import StandingFinder
-from hourglass.commands import models
-from hourglass.stickers import encoding
+from hourglass.apps.stickers import encoding
+from hourglass.cli import models
 
 FIGURE = ("--whole", "--style", "figure")
 
 
 @pytest.fixture
 def make_stickers(run_command, monkeypatch):
-    """Run `hourglass sticker` with a finder that sees somebody in every white bar."""
-    monkeypatch.setattr(models, "open_finder", lambda *_: StandingFinder())
+    """Run `hourglass sticker` with a backend that sees somebody in every white bar."""
+    monkeypatch.setattr(models, "open_backend", lambda *_: StandingFinder())
     return lambda *arguments: run_command("sticker", *arguments, "--model", "any.keras")
 
 
@@ -140,10 +140,10 @@ def test_without_pyav_clips_are_one_line_before_anything_is_written(make_sticker
     write_clip("clip.mp4", [bars((160, 120), (60, 60))] * 2)
     save_photo()
     for name in [name for name in sys.modules if name.startswith("hourglass.video.")]:
-        if name != "hourglass.video.forms":
+        if name != "hourglass.apps.video.formats":
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.delattr("hourglass.video.clips", raising=False)
+    monkeypatch.delattr("hourglass.apps.video.clips", raising=False)
     code, out, err = make_stickers("a.png", "clip.mp4", *FIGURE)
     line = "error: clips and cameras need PyAV: `pip install av`, or name photographs alone"
     assert (code, out, err, outputs()) == (1, [], [line], [])
@@ -155,7 +155,7 @@ def test_somebody_outside_of_the_photograph_is_one_line(make_stickers, monkeypat
             keypoints, scores = super().__call__(views)
             return keypoints + 10_000, scores
 
-    monkeypatch.setattr(models, "open_finder", lambda *_: Astray())
+    monkeypatch.setattr(models, "open_backend", lambda *_: Astray())
     save_photo()
     code, out, (line,) = make_stickers("a.png", "--whole", "--style", "cutout")
     assert (code, out, outputs()) == (1, [], [])
@@ -178,7 +178,7 @@ def test_joints_all_in_one_place_make_a_sticker(make_stickers, monkeypatch):
             keypoints, scores = super().__call__(views)
             return np.full_like(keypoints, 30.0), scores * 0
 
-    monkeypatch.setattr(models, "open_finder", lambda *_: Point())
+    monkeypatch.setattr(models, "open_backend", lambda *_: Point())
     save_photo()
     code, out, err = make_stickers("a.png", "--whole")
     assert (code, len(out), err) == (0, 1, []) and len(outputs()) == 6

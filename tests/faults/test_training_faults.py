@@ -17,11 +17,11 @@ from helpers.clusters import two_node_cluster
 from helpers.lost_workers import MOMENTS, VICTIMS, train_with_loss
 from helpers.paths import ROOT
 from helpers.processes import environment, find_processes
-from hourglass.cluster.session import start_ray
-from hourglass.cluster.training import Plan, plan_workers, train_on_workers
-from hourglass.errors import UserError
-from hourglass.files import exclusive_lock
-from hourglass.training.runs import Run
+from hourglass.distributed.ray_session import start_ray
+from hourglass.distributed.ray_training import WorkerPlan, plan_workers, train_on_workers
+from hourglass.training.trainer import Run
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import exclusive_lock
 
 MARK = f"cluster-{os.getpid()}"
 LINES = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM, "kill -9": signal.SIGKILL}
@@ -80,7 +80,7 @@ def undisturbed(joined, tmp_path_factory, tiny_params, shard_folder):
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_loss_changes_no_byte(joined, undisturbed, project, capsys, victim, moment):
-    seconds = train_with_loss(joined, Plan(2, 0), project, victim, moment)
+    seconds = train_with_loss(joined, WorkerPlan(2, 0), project, victim, moment)
     assert read_outputs(project) == undisturbed
     out, err = capsys.readouterr()
     assert err.count(": all start again") == 1 and "going on after epoch" in out
@@ -89,7 +89,7 @@ def test_a_loss_changes_no_byte(joined, undisturbed, project, capsys, victim, mo
 
 @pytest.mark.slow
 def test_the_same_bytes_each_time(joined, undisturbed, project):
-    train(Plan(2, 0), project)
+    train(WorkerPlan(2, 0), project)
     assert read_outputs(project) == undisturbed
 
 
@@ -101,7 +101,7 @@ def test_a_mistake_of_the_users_is_not_tried_again(joined, project, capsys):
     )
     run = Run(params, project.shards, project.state, project.logs, project.network, project.history)
     with pytest.raises(UserError, match=r"train.lr: the loss is not finite in epoch \d"):
-        train(Plan(2, 0), run)
+        train(WorkerPlan(2, 0), run)
     assert "start again" not in capsys.readouterr().err
 
 
@@ -110,7 +110,7 @@ def test_a_folder_that_workers_do_not_see_is_one_line(joined, project):
     # As on a host that has files of this name, but not this one's: its lock is not there.
     missing = pytest.raises(UserError, match=r"models is not the folder of that name where")
     with exclusive_lock(project.locks[1], "training"), missing:
-        train_on_workers(Plan(2, 0), project)
+        train_on_workers(WorkerPlan(2, 0), project)
 
 
 @pytest.fixture

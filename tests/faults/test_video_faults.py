@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers.clips import bars, figures, read_clip, read_sound, write_clip, write_tone
 from helpers.processes import environment
-from hourglass.video import writing
+from hourglass.apps.video import writer
 
 FRAMES = figures(8)
 ANYBODY = ("--threshold", "0")  # a network of random weights is sure of nothing
@@ -275,8 +275,8 @@ def test_a_clip_without_anybody_says_so(hourglass):
 
 def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeypatch):
     """The frames are of one picture, 8 px wide, so that an hour of them is quickly read."""
-    from hourglass.video import clips
-    from hourglass.video.frames import Clip, Frame
+    from hourglass.apps.video import clips
+    from hourglass.apps.video.reader import Clip, Frame
 
     pixels = np.zeros((8, 8, 3), np.uint8)
     under_way, most = 0, 0
@@ -294,7 +294,7 @@ def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeyp
 
     monkeypatch.setattr(Clip, "read_frames", read_frames)
     monkeypatch.setattr(clips, "draw_people", draw_people)
-    monkeypatch.setattr(clips, "follow_people", lambda finder, follower, frames: (
+    monkeypatch.setattr(clips, "follow_people", lambda backend, follower, frames: (
         (frame, []) for frame in frames))  # fmt: skip
     write_clip("clip.mp4", [pixels] * 2)
     assert hourglass("clip.mp4")[0] == 0
@@ -310,7 +310,7 @@ def test_without_pyav_it_is_one_line_before_anything_is_written(hourglass, monke
         if name.rpartition(".")[2] not in ("command", "forms"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.delattr("hourglass.video.clips")
+    monkeypatch.delattr("hourglass.apps.video.clips")
     code, out, err = hourglass("photo.jpg", "clip.mp4")
     assert (code, out) == (1, [])
     assert err == [
@@ -392,7 +392,7 @@ def test_an_output_folder_that_may_not_be_written_is_one_line(hourglass):
 
 def test_an_encoder_that_fails_is_one_line_and_leaves_nothing(hourglass, monkeypatch):
     write_clip("clip.mp4", FRAMES)
-    monkeypatch.setattr(writing, "ENCODERS", {"libx264": {"preset": "no such one"}})
+    monkeypatch.setattr(writer, "ENCODERS", {"libx264": {"preset": "no such one"}})
     code, out, err = hourglass("clip.mp4", "--whole")
     assert (code, out, len(err)) == (1, [], 1)
     assert err[0].startswith("error: clip.mp4: its drawn clip cannot be written: ")
@@ -413,7 +413,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, model_file):
     arguments = ["predict", "first.mp4", "second.mp4", "--whole", "--model", model_file]
     # Where tests run in the background it may be ignored.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += "from hourglass.cli import main; main()"
+    code += "from hourglass.cli.main import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=tmp_path,
         env=environment(PYTHONUNBUFFERED=""), text=True, bufsize=1,
@@ -428,11 +428,11 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, model_file):
 
 
 def test_a_device_that_is_no_camera_is_one_line(hourglass, monkeypatch):
-    from hourglass.video import frames
+    from hourglass.apps.video import reader
 
     real = av.open
     monkeypatch.setattr(
-        frames.av, "open", lambda device, format=None, **options: real("/dev/null", format=format)
+        reader.av, "open", lambda device, format=None, **options: real("/dev/null", format=format)
     )
     code, out, (line,) = hourglass("--camera", "0")
     assert (code, out, outputs()) == (1, [], [])

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from scipy.io import savemat
 
-from hourglass.annotations.checks import check_records
-from hourglass.raw.own_annotations import COCO_KEYPOINTS
+from hourglass.data.datasets.coco import COCO_KEYPOINTS
+from hourglass.data.validation import check_records
 
 
 def make_record(**changes):
@@ -22,9 +22,9 @@ def with_joint(joint, place, **changes):
 
 
 def reason_of(record, image_names=None):
-    persons, rejects = check_records([record], image_names)
-    assert len(persons) + len(rejects) == 1
-    return rejects[0].reason if rejects else None
+    persons, invalid = check_records([record], image_names)
+    assert len(persons) + len(invalid) == 1
+    return invalid[0].reason if invalid else None
 
 
 def assert_same(person, other):

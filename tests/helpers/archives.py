@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 
-from hourglass.raw.tar_index import index_archive
+from hourglass.data.tar_index import index_archive
 
 
 def random_bytes(size, seed=0):

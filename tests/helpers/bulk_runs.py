@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from hourglass.bulk.plans import Plan, begin_run, split_parts
-from hourglass.prediction.photos import Request
+from hourglass.apps.batch.plan import BatchPlan, begin_run, split_chunks
+from hourglass.inference.runner import InferenceConfig
 
 
 def save_dot(path, dot=(20, 10), light=255):
@@ -25,9 +25,9 @@ def save_dots(folder, number):
 
 
 def make_plan(base, out="out", request=None, draw=False, network="abc"):
-    request = request or Request("whole", threshold=0.5)
+    request = request or InferenceConfig("whole", threshold=0.5)
     (base / out).mkdir(exist_ok=True)
-    return Plan(base / out, base, network, flip_test=True, request=request, draw=draw)
+    return BatchPlan(base / out, base, network, flip_test=True, request=request, draw=draw)
 
 
 def begin_parts(plan, paths):
@@ -35,4 +35,4 @@ def begin_parts(plan, paths):
     scratch = plan.folder / ".unfinished"
     scratch.mkdir(exist_ok=True)
     begin_run(plan, iter(paths), scratch)
-    return split_parts(plan), scratch
+    return split_chunks(plan), scratch

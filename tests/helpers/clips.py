@@ -1,4 +1,4 @@
-"""Clips of all kinds, made with PyAV, and a joint finder that sees bars of light in them."""
+"""Clips of all kinds, made with PyAV, and a backend that sees bars of light in them."""
 
 import struct
 from fractions import Fraction
@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from hourglass.synthetic.pictures import draw_picture
+from hourglass.data.synthetic.pictures import draw_picture
 
-SIZE = 64  # px of the finder's views
+SIZE = 64  # px of the backend's views
 
 
 class BarFinder:

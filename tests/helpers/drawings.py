@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from hourglass.synthetic.canvas import Canvas
+from hourglass.data.synthetic.canvas import Canvas
 
 
 def draw_coverage(size, draw):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from hourglass.network.predictor import PosePredictor
+from hourglass.models.pose_estimator import PoseEstimator
 
 SIZE = 64  # px of the fake networks' input
 
@@ -28,5 +28,5 @@ def brightness(pictures):
     return ops.repeat(pooled / 255, 16, axis=3)
 
 
-def make_predictor(respond=brightness, flip_test=False, decode="taylor", num_looks=1):
-    return PosePredictor(FakeNetwork(respond), flip_test, decode, num_looks)
+def make_predictor(respond=brightness, flip_test=False, decode="dark", num_refinements=0):
+    return PoseEstimator(FakeNetwork(respond), flip_test, decode, num_refinements)

@@ -10,12 +10,12 @@ import shutil
 import signal
 import sys
 
-from helpers.fake_finders import BrightestFinder
-from hourglass import cli
-from hourglass.bulk import plans
-from hourglass.commands import models, records
+from helpers.fake_backends import BrightestFinder
+from hourglass.apps.batch import plan
+from hourglass.cli import batch, models
+from hourglass.cli.main import main as run_command
 
-plans.PART_SIZE = 4
+plan.CHUNK_SIZE = 4
 STEPS = ((os, "replace"), (os, "unlink"), (shutil, "rmtree"))  # what changes the folder's names
 
 
@@ -28,11 +28,11 @@ def run(out, kill_at=None, is_after=False):
     if not (child := os.fork()):
         if kill_at is not None:
             arm(itertools.count(), kill_at, is_after)
-        models.open_finder = lambda *_: BrightestFinder()
-        records.importlib.util.find_spec = lambda name: None  # no pyarrow
+        models.open_backend = lambda *_: BrightestFinder()
+        batch.importlib.util.find_spec = lambda name: None  # no pyarrow
         sys.argv = ["hourglass", "predict", "in", "--records", "--model", "net.keras", "--whole",
                     "--out", out]  # fmt: skip
-        cli.main()
+        run_command()
         sys.stdout.flush()
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -13,13 +13,12 @@ import ray
 from ray import cloudpickle
 
 from helpers.clusters import NODE
-from hourglass.cluster.training import train_on_workers
-from hourglass.files import exclusive_lock
-from hourglass.network.devices import find_share
-from hourglass.training.runs import Run
-from hourglass.training.states import TrainingState
-from hourglass.training.steps import TrainStep
-from hourglass.training.trainer import Trainer
+from hourglass.distributed.ray_training import train_on_workers
+from hourglass.training.checkpoint import Checkpoint
+from hourglass.training.train_step import TrainStep
+from hourglass.training.trainer import Run, Trainer
+from hourglass.utils.devices import find_share
+from hourglass.utils.files import exclusive_lock
 
 # The workers do not know the tests: what is here travels to them whole.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -78,7 +77,7 @@ def _arm(values, loss):
     owner, name, wrap = {
         "in an epoch": (TrainStep, "__call__", _lose_in_step),
         "in validation": (Trainer, "validate", _lose_in_validation),
-        "while saving": (TrainingState, "save", _lose_in_save),
+        "while saving": (Checkpoint, "save", _lose_in_save),
     }[loss.moment]
     setattr(owner, name, wrap(getattr(owner, name), loss))
     if loss.lost.exists():

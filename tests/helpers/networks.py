@@ -4,8 +4,8 @@ import zipfile
 
 import numpy as np
 
-from hourglass.network.origins import ABOUT_MEMBER, encode_origin
-from hourglass.params import ModelParams
+from hourglass.config import ModelParams
+from hourglass.models.metadata import METADATA_MEMBER, encode_metadata
 
 
 def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32):
@@ -25,4 +25,4 @@ def write_network_file(path, about=None):
     """What a `.keras` file tells without Keras: no network is in it."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.14.0"}')
-        archive.writestr(ABOUT_MEMBER, encode_origin("synthetic") if about is None else about)
+        archive.writestr(METADATA_MEMBER, encode_metadata("synthetic") if about is None else about)

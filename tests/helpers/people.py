@@ -3,9 +3,9 @@
 import numpy as np
 
 from helpers.clips import BarFinder
-from hourglass.prediction.people import Pose
-from hourglass.skeleton import JOINTS
-from hourglass.synthetic.cartoons import sample_figure
+from hourglass.data.synthetic.cartoons import sample_figure
+from hourglass.inference.person_search import Pose
+from hourglass.keypoints import JOINTS
 
 ALL = np.ones(16, bool)
 # Upright, face to face with the viewer, 200 px high: right side at smaller x.

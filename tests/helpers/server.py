@@ -5,8 +5,8 @@ import socket
 import threading
 
 from helpers.archives import md5, random_bytes
-from hourglass.params import DataParams, SyntheticParams
-from hourglass.raw.datasets import RemoteFile
+from hourglass.config import DataParams, SyntheticParams
+from hourglass.data.datasets.base import RemoteFile
 
 RECORDS = b'[{"image": "a.jpg"}]'
 BIG = random_bytes(3_000_000)

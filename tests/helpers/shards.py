@@ -1,19 +1,18 @@
 """Shards written without Ray."""
 
-from hourglass.files import scratch_folder
-from hourglass.raw.archives import open_images
-from hourglass.records.shards import list_rejects, write_shard
-from hourglass.records.stretches import write_records
+from hourglass.data.archives import open_images
+from hourglass.data.tfrecords.writer import list_invalid, write_chunk, write_shard
+from hourglass.utils.files import scratch_folder
 
 
-def write_shards(folder, shards, stretches, persons, archive, params):
-    """What `cluster.shard_tasks.write_shards` does, in this process and in one stretch."""
+def write_shards(folder, shards, chunks, persons, archive, params):
+    """What `distributed.ray_shards.write_shards` does, in this process and in one chunk."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open_images(archive) as images, scratch_folder(folder.parent / ".stretches") as scratch:
-        keys = [key for stretch in stretches for key in stretch]
+    with open_images(archive) as images, scratch_folder(folder.parent / ".chunks") as scratch:
+        keys = [key for chunk in chunks for key in chunk]
         people = [persons[split][index] for split, index in keys]
         indices = [index for _, index in keys]
-        results = write_records(scratch / "all", indices, people, images, params)
+        results = write_chunk(scratch / "all", indices, people, images, params)
         records = dict(zip(keys, results, strict=True))
         return [_write_shard(folder, shard, scratch, persons, records) for shard in shards]
 
@@ -23,4 +22,4 @@ def _write_shard(folder, shard, scratch, persons, records):
     ranges = [("all", *result) for result in results if not isinstance(result, str)]
     write_shard(folder / shard.name, scratch, ranges)
     people = [persons[shard.split][index] for index in shard.indices]
-    return list_rejects(shard.indices, people, results)
+    return list_invalid(shard.indices, people, results)

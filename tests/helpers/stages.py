@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 # Keras loads Matplotlib, which writes a cache: here, not in the folder that a test looks through.
-import hourglass.frameworks  # noqa: F401
+import hourglass.utils.backend  # noqa: F401
 from helpers.paths import ROOT
-from hourglass.annotations.persons import save_persons
+from hourglass.data.person import save_persons
 
 
 def load_stage(name):

@@ -6,13 +6,13 @@ import numpy as np
 from PIL import Image
 
 from helpers.paths import ROOT
-from hourglass import geometry
-from hourglass.annotations.persons import Person
-from hourglass.errors import UserError
-from hourglass.params import load_params
-from hourglass.records.crops import store_person
-from hourglass.records.images import Picture
-from hourglass.records.schema import parse_record, serialize_record
+from hourglass.config import load_params
+from hourglass.data.person import Person
+from hourglass.data.tfrecords.schema import parse_record, serialize_record
+from hourglass.data.tfrecords.writer import store_person
+from hourglass.utils import transforms
+from hourglass.utils.errors import UserError
+from hourglass.utils.images import Picture
 
 
 def shard_params(**changes):
@@ -34,9 +34,11 @@ def make_person(seed=0, scale=1.3, image="a.jpg"):
     rng = np.random.default_rng(seed)
     joints = rng.normal([320, 240], 60 * scale, (16, 2))
     joints[9] = 310.123, -4.567
-    joints_vis = np.ones(16, bool)
-    joints[3], joints_vis[3] = -1, False
-    return Person(image, joints, joints_vis, np.array([320.4, 238.7]), scale, 24.6 * scale, "given")
+    keypoints_visible = np.ones(16, bool)
+    joints[3], keypoints_visible[3] = -1, False
+    return Person(
+        image, joints, keypoints_visible, np.array([320.4, 238.7]), scale, 24.6 * scale, "given"
+    )
 
 
 def encode_record(person, index, data, params):
@@ -48,7 +50,7 @@ def read_record(serialized):
 
 
 def to_picture(record, points):
-    return geometry.apply_transform(record["transform"].astype(np.float64), points)
+    return transforms.apply_transform(record["transform"].astype(np.float64), points)
 
 
 class Folder:

@@ -8,12 +8,12 @@ from PIL import Image
 
 from helpers.networks import write_network_file
 from helpers.paths import ROOT
-from hourglass.annotations.persons import Person, save_persons
+from hourglass.config import load_params
+from hourglass.data.invalid import InvalidRecord, write_invalid
+from hourglass.data.person import Person, save_persons
 from hourglass.evaluation.reporting import write_reports
-from hourglass.files import write_text
-from hourglass.params import load_params
-from hourglass.rejects import Reject, write_rejects
 from hourglass.report.results import load_results
+from hourglass.utils.files import write_text
 
 HISTORY = """\
 epoch,lr,loss,val_pckh,val_pckh_0_1
@@ -24,11 +24,11 @@ epoch,lr,loss,val_pckh,val_pckh_0_1
 """
 REJECTS = {
     "annotations": [
-        Reject("validation", 2, "no.jpg", "picture is not among the images", "1" * 16),
-        Reject("train", 7, "", "not an object", ""),
-        Reject("train", 9, "", "not an object", ""),
+        InvalidRecord("validation", 2, "no.jpg", "picture is not among the images", "1" * 16),
+        InvalidRecord("train", 7, "", "not an object", ""),
+        InvalidRecord("train", 9, "", "not an object", ""),
     ],
-    "tfrecords": [Reject("train", 0, "a.jpg", "picture cannot be decoded", "1" * 16)],
+    "tfrecords": [InvalidRecord("train", 0, "a.jpg", "picture cannot be decoded", "1" * 16)],
 }
 
 
@@ -55,17 +55,17 @@ def finished(tmp_path_factory):
     """The folder of that project; not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     rng = np.random.default_rng(1)
-    errors, joints_vis = rng.gamma(1, 0.3, (20, 16)), rng.random((20, 16)) < 0.9
-    counts = {"num_left_out": 3, "num_unreadable": 2}
-    write_reports(folder / "reports", errors, joints_vis, counts, "as given")
+    errors, keypoints_visible = rng.gamma(1, 0.3, (20, 16)), rng.random((20, 16)) < 0.9
+    counts = {"num_invalid": 3, "num_unreadable": 2}
+    write_reports(folder / "reports", errors, keypoints_visible, counts, "as given")
     write_text(folder / "reports/plots/history.csv", HISTORY)
     names = [f"{k:02d}_best_b{k}.jpg" for k in range(1, 9)]
     names += [f"{k:02d}_middle_m{k}.jpg" for k in range(9, 100)]
     names += [f"{k:02d}_worst_w{k}.jpg" for k in range(100, 108)]
     write_figures(folder / "reports/figures", names)
     write_persons(folder / "data/annotations", {"train": 14, "validation": 5})
-    for name, rejects in REJECTS.items():
-        write_rejects(folder / f"data/{name}/rejects.csv", rejects)
+    for name, invalid in REJECTS.items():
+        write_invalid(folder / f"data/{name}/invalid.csv", invalid)
     (folder / "models").mkdir()
     write_network_file(folder / "models/hourglass.keras")
     return folder

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers.pages import Page
-from hourglass.rejects import Reject, write_rejects
+from hourglass.data.invalid import InvalidRecord, write_invalid
 from hourglass.report.page import write_page
 
 TILES = {
@@ -16,7 +16,7 @@ TILES = {
     "PCKh@0.5, mean of the joints": lambda m: m["pckh"]["unweighted"],
     "persons": lambda m: m["num_persons"],
     "labelled joints": lambda m: m["num_joints"],
-    "persons left out, counted as wrong": lambda m: m["num_left_out"],
+    "persons left out, counted as wrong": lambda m: m["num_invalid"],
     "records unreadable, not counted": lambda m: m["num_unreadable"],
 }
 SCORES = "PCKh by joint and threshold"
@@ -114,7 +114,7 @@ def test_what_the_data_say_stays_text(write, project):
     figures = project / "reports/figures"
     (figures / "01_best_b1.jpg").rename(figures / f"01_best_{HOSTILE}.jpg")
     reason = "</td></table><script>alert(1)</script>"
-    write_rejects("data/annotations/rejects.csv", [Reject("train", 1, HOSTILE, reason, "")])
+    write_invalid("data/annotations/invalid.csv", [InvalidRecord("train", 1, HOSTILE, reason, "")])
     page = write()
     assert page.named("script") == []
     assert page.named("img")[0]["alt"].startswith(f"{HOSTILE}: the labels")

@@ -8,12 +8,11 @@ from ruamel.yaml import YAML
 from helpers.networks import write_network_file
 from helpers.pages import Page
 from helpers.paths import ROOT
-from hourglass.network.origins import encode_origin
-from hourglass.params import load_params
-from hourglass.prediction.about import LICENCES
-from hourglass.raw.datasets import DATASETS
-from hourglass.rejects import write_rejects
-from hourglass.report.recipe import FOLDERS, format_params, show_recipe, show_rejects, show_setup
+from hourglass.config import load_params
+from hourglass.data.datasets.base import DATASETS
+from hourglass.data.invalid import write_invalid
+from hourglass.models.metadata import LICENCES, encode_metadata
+from hourglass.report.recipe import FOLDERS, format_params, show_invalid, show_recipe, show_setup
 from hourglass.report.sources import SOURCES
 
 
@@ -43,7 +42,7 @@ def test_every_dataset_is_known_by_name():
 
 
 def test_the_setup_says_what_was_trained_on_what(load, project):
-    about = encode_origin("lspet, synthetic")
+    about = encode_metadata("lspet, synthetic")
     write_network_file(project / "models/hourglass.keras", about)
     terms = {term: text for term, (text, _) in Page(show_setup(load())).terms.items()}
     assert terms["Data"].startswith("Drawn figures. Drawn by this program")
@@ -70,7 +69,7 @@ def test_a_network_of_unknown_data_is_called_so(load, project):
 
 
 def test_rejects_are_counted_by_reason(load):
-    page = Page(show_rejects(load()))
+    page = Page(show_invalid(load()))
     assert page.tables["Records left out, by reason"] == [
         ["reason", "missing in the", "train", "validation"],
         ["not an object", "annotations", "2", "0"],
@@ -81,8 +80,8 @@ def test_rejects_are_counted_by_reason(load):
 
 def test_no_rejects_are_a_sentence(load):
     for folder in ("annotations", "tfrecords"):
-        write_rejects(f"data/{folder}/rejects.csv", [])
-    page = Page(show_rejects(load()))
+        write_invalid(f"data/{folder}/invalid.csv", [])
+    page = Page(show_invalid(load()))
     assert "Nothing: every record and every person was used." in page.text
     assert page.tables == {}
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from helpers.paths import ROOT
-from hourglass.errors import UserError
 from hourglass.report.results import CURVES, HISTORY, read_columns
+from hourglass.utils.errors import UserError
 
 
 @pytest.mark.parametrize("folder", ["demo", "lspet"])
@@ -29,7 +29,7 @@ def test_the_results_are_those_of_all_stages(load):
     assert results.metrics["num_persons"] == 20
     assert results.best_epoch == 2  # epoch 3 is no better
     assert len(results.figures) == 107
-    assert {made: len(r) for made, r in results.rejects.items()} == {"annotations": 3, "shards": 1}
+    assert {made: len(r) for made, r in results.invalid.items()} == {"annotations": 3, "shards": 1}
     with open("reports/plots/pckh_curve.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     for name in CURVES:

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from helpers.pages import Page
-from hourglass.report.scores import STYLES, show_scores, show_training
-from hourglass.skeleton import PCKH_GROUPS
+from hourglass.keypoints import PCKH_GROUPS
+from hourglass.report.scores import LINE_STYLES, show_scores, show_training
 
 EPOCHS = "Loss and validation scores by epoch"
 
@@ -44,7 +44,9 @@ def test_a_start_and_an_epoch_of_no_loss_leave_gaps(load):
 
 
 def test_every_joint_has_a_line_of_its_own(load):
-    assert set(STYLES) == {"total", *PCKH_GROUPS} and len(set(STYLES.values())) == len(STYLES)
+    assert set(LINE_STYLES) == {"total", *PCKH_GROUPS} and len(set(LINE_STYLES.values())) == len(
+        LINE_STYLES
+    )
     page = Page(show_scores(load()))
     lines = [path for path in page.named("path") if path["d"].count("L") == 50]
     assert len(lines) == 8

@@ -11,17 +11,17 @@ import pytest
 
 from helpers.changes import change_train
 from helpers.processes import environment
-from hourglass.errors import UserError
-from hourglass.records.splits import open_split
+from hourglass.data.tfrecords.reader import open_split
 from hourglass.training import trainer
-from hourglass.training.devices import prepare_devices
+from hourglass.utils.devices import prepare_devices
+from hourglass.utils.errors import UserError
 
 # One process; it stands for a host, or for all where it is alone.
 HOST = """
 import json, os, pickle, sys
 from pathlib import Path
-from hourglass.records.splits import open_split
-from hourglass.training.devices import prepare_devices
+from hourglass.data.tfrecords.reader import open_split
+from hourglass.utils.devices import prepare_devices
 from hourglass.training.trainer import Trainer
 
 params, shards = pickle.loads(Path(sys.argv[1]).read_bytes())

@@ -4,9 +4,8 @@ import pytest
 import tensorflow as tf
 
 from helpers.changes import change_train
-from hourglass.network.hourglass import inner_kernels
-from hourglass.training.groups import MAX_SHIFT, MuonGroup
-from hourglass.training.optimizers import FIRST_SCALE, GOOD_STEPS, Optimizer
+from hourglass.models.stacked_hourglass import inner_kernels
+from hourglass.training.optimizers import FIRST_SCALE, GOOD_STEPS, MAX_SHIFT, MuonGroup, Optimizer
 
 KINDS = ("adamw", "muon")
 

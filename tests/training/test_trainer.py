@@ -11,15 +11,15 @@ import tensorflow as tf
 
 from helpers.changes import change_train
 from helpers.processes import run_python
-from hourglass.errors import UserError
-from hourglass.network.storage import save_network
-from hourglass.records.input_pipeline import eval_batches, train_batches
-from hourglass.records.splits import open_split
-from hourglass.training import tracking
-from hourglass.training.devices import prepare_devices
-from hourglass.training.states import TrainingState
-from hourglass.training.tracking import write_history
+from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
+from hourglass.data.tfrecords.reader import open_split
+from hourglass.models.saving import save_network
+from hourglass.training import loggers
+from hourglass.training.checkpoint import Checkpoint
+from hourglass.training.loggers import write_history
 from hourglass.training.trainer import Trainer
+from hourglass.utils.devices import prepare_devices
+from hourglass.utils.errors import UserError
 
 # In a process of its own: logical devices must be there before TensorFlow starts.
 TWO_DEVICES = """
@@ -29,9 +29,9 @@ import tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # sooner compiled
-from hourglass.records.splits import open_split
+from hourglass.data.tfrecords.reader import open_split
 from hourglass.training import trainer
-from hourglass.training.devices import prepare_devices
+from hourglass.utils.devices import prepare_devices
 
 class CheckedTrainer(trainer.Trainer):
     def validate(self):
@@ -124,13 +124,13 @@ def plain_run(tiny_params, splits, tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # Keras' about running out of data
         history = trainer.run()
-    return history, weights_of(trainer), TrainingState.load(path)
+    return history, weights_of(trainer), Checkpoint.load(path)
 
 
 def test_a_run_has_an_epoch_a_row(plain_run, tiny_params):
     history, _, _ = plain_run
     assert [row["epoch"] for row in history] == [1, 2, 3]
-    assert all(tuple(row) == tracking.HISTORY_COLUMNS for row in history)
+    assert all(tuple(row) == loggers.HISTORY_COLUMNS for row in history)
     # Three steps an epoch: a quarter, a half, three quarters of the rate while it warms up, then a
     # falling cosine.
     assert history[0]["lr"] == pytest.approx(tiny_params.train.lr / 2)
@@ -183,18 +183,18 @@ def interrupt():
 def test_an_interrupted_run_ends_with_the_same_bits(values, renew, monkeypatch, capsys):
     trainer = renew(**values)
     history = trainer.run()
-    expected, state = weights_of(trainer), TrainingState.load(trainer.state_path)
+    expected, state = weights_of(trainer), Checkpoint.load(trainer.state_path)
     trainer.state_path.unlink()
     if values.get("schedule") == "plateau":
         assert history[2]["lr"] < history[0]["lr"]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         before_step(patch, trainer, 5, interrupt)
         renew(**values).run()
-    assert len(TrainingState.load(trainer.state_path).history) == 1
+    assert len(Checkpoint.load(trainer.state_path).history) == 1
     assert renew(scrambled=True, **values).run() == history
     assert "going on after epoch 1\n" in capsys.readouterr().out
     assert weights_of(trainer) == expected
-    resumed = TrainingState.load(trainer.state_path)
+    resumed = Checkpoint.load(trainer.state_path)
     for name in ("weights", "optimizer", "best_weights"):
         for new, old in zip(getattr(resumed, name), getattr(state, name), strict=True):
             np.testing.assert_array_equal(new, old)
@@ -300,7 +300,7 @@ def test_a_loss_that_is_not_finite_names_where_and_keeps_the_last_epoch(
     look_every, step, renew, monkeypatch
 ):
     trainer = renew()
-    monkeypatch.setattr("hourglass.training.progress.LOOK_EVERY", look_every)
+    monkeypatch.setattr("hourglass.training.loggers.LOOK_EVERY", look_every)
     seen = []
     before_step(monkeypatch, trainer, 3 + step, lambda: poison(trainer))
     original = trainer.step
@@ -311,7 +311,7 @@ def test_a_loss_that_is_not_finite_names_where_and_keeps_the_last_epoch(
     text = str(caught.value)
     assert f"epoch 2, step {step + 1}, on train records {records};" in text
     assert len(text.splitlines()) == 1
-    state = TrainingState.load(trainer.state_path)
+    state = Checkpoint.load(trainer.state_path)
     assert len(state.history) == 1
     assert all(np.isfinite(weight).all() for weight in state.weights)
 
@@ -333,7 +333,7 @@ def test_averages_are_judged_and_kept_but_training_goes_on_without_them(renew, m
     plain.state_path.unlink()
     averaged = renew(epochs=2, ema=0.9)
     averaged.run()
-    state = TrainingState.load(averaged.state_path)
+    state = Checkpoint.load(averaged.state_path)
     assert [w.tobytes() for w in state.weights] == last
     assert weights_of(averaged) == judged[2] != best
 
@@ -351,7 +351,7 @@ def test_weights_that_break_in_the_last_step_are_not_saved(renew, monkeypatch):
     monkeypatch.setattr(trainer, "step", step)
     with pytest.raises(UserError, match=r"epoch 2, step 3, on train records \["):
         trainer.run()
-    assert len(TrainingState.load(trainer.state_path).history) == 1
+    assert len(Checkpoint.load(trainer.state_path).history) == 1
 
 
 def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatch):
@@ -365,15 +365,15 @@ def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatc
         UserError, match=r"train.max_batch_per_device: 4 pictures at a time .*; set it to 2 "
     ):
         trainer.run()
-    assert len(TrainingState.load(trainer.state_path).history) == 1
+    assert len(Checkpoint.load(trainer.state_path).history) == 1
 
 
 @pytest.mark.parametrize(("look_every", "number"), [(1, 2), (8, 3)])
 def test_the_time_is_told_once_after_a_few_steps(look_every, number, renew, monkeypatch):
     told = []
-    monkeypatch.setattr("hourglass.training.progress.LOOK_EVERY", look_every)
+    monkeypatch.setattr("hourglass.training.loggers.LOOK_EVERY", look_every)
     monkeypatch.setattr(
-        "hourglass.training.progress.report_time", lambda *arguments: told.append(arguments)
+        "hourglass.training.loggers.report_time", lambda *arguments: told.append(arguments)
     )
     trainer = renew()
     monkeypatch.setattr(trainer, "time_told", False)
@@ -438,17 +438,17 @@ def test_a_run_from_another_network_resumes_to_the_same_bits(
     trainer = renew()
     monkeypatch.setattr(trainer, "start", Path("start.keras"))
     history = trainer.run()
-    expected, state = weights_of(trainer), TrainingState.load(trainer.state_path)
+    expected, state = weights_of(trainer), Checkpoint.load(trainer.state_path)
     assert [row["epoch"] for row in history] == [0, 1, 2, 3]
     trainer.state_path.unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         before_step(patch, trainer, step, interrupt)
         renew().run()
-    assert [row["epoch"] for row in TrainingState.load(trainer.state_path).history][-1] == epoch
+    assert [row["epoch"] for row in Checkpoint.load(trainer.state_path).history][-1] == epoch
     assert renew(scrambled=True).run() == history
     assert f"going on after epoch {epoch}\n" in capsys.readouterr().out
     assert weights_of(trainer) == expected
-    resumed = TrainingState.load(trainer.state_path)
+    resumed = Checkpoint.load(trainer.state_path)
     for name in ("weights", "optimizer", "best_weights"):
         for new, old in zip(getattr(resumed, name), getattr(state, name), strict=True):
             np.testing.assert_array_equal(new, old)
@@ -458,7 +458,7 @@ def test_judging_the_start_changes_no_bit_of_the_epochs(plain_run, renew, monkey
     trainer = renew()
     monkeypatch.setattr(trainer, "start", Path("start.keras"))
     assert trainer.run()[1:] == plain_run[0]
-    state = TrainingState.load(trainer.state_path)
+    state = Checkpoint.load(trainer.state_path)
     for new, old in zip(state.weights, plain_run[2].weights, strict=True):
         np.testing.assert_array_equal(new, old)
 
@@ -469,7 +469,7 @@ def test_a_network_ends_and_starts_with_peaks_of_its_run(tiny_params, splits, tm
     batch = next(iter(train_batches(splits[0], 4, params.train.augment, 1, 1)))
     trainer.run()
     save_network(trainer.network, tmp_path / "trained.keras", "synthetic")
-    trainer.network.set_weights(TrainingState.load(tmp_path / "state.npz").best_weights)
+    trainer.network.set_weights(Checkpoint.load(tmp_path / "state.npz").best_weights)
     losses = [float(trainer.step.compute_loss(batch)) / 12**2]  # of the network as it was trained
     for target_peak in (1.0, 12.0):
         path = str(tmp_path / "trained.keras")

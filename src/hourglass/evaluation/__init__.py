@@ -1,1 +1,1 @@
-"""PCKh, and the reports made of it."""
+"""Predictions of a split, PCKh, reports and figures."""

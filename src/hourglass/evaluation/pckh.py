@@ -3,13 +3,13 @@
 Source: Andriluka et al., "2D Human Pose Estimation: New Benchmark and State of the Art Analysis",
 CVPR 2014, section 4; joint groups as in the official table of http://human-pose.mpi-inf.mpg.de.
 
-Shapes: N persons, K = 16 joints. `joints_vis` says which joints have ground truth, occluded ones
-included; what the arrays hold elsewhere is never looked at.
+Shapes: N persons, K = 16 joints. `keypoints_visible` says which joints have ground truth, occluded
+ones included; what the arrays hold elsewhere is never looked at.
 """
 
 import numpy as np
 
-from hourglass.skeleton import PCKH_GROUPS, SCORED_JOINTS
+from hourglass.keypoints import PCKH_GROUPS, SCORED_JOINTS
 
 # i / 100 is the double nearest to the threshold as written; sums of 0.01 are not.
 CURVE_THRESHOLDS = np.arange(51) / 100
@@ -21,7 +21,7 @@ def normalized_errors(keypoints, joints, head_sizes):
     Args:
         keypoints: predicted [N, K, 2], px of the original image.
         joints: ground truth [N, K, 2], same frame.
-        head_sizes: [N], px of the same frame (`annotations.heads`).
+        head_sizes: [N], px of the same frame (`data.head_size`).
 
     Returns:
         float64 [N, K]; infinity, hence wrong at every threshold, where a distance is not a number.
@@ -39,22 +39,22 @@ def score_persons(persons, keypoints):
     Keypoints of NaN are wrong: a person whom nothing was predicted of counts like any other.
 
     Returns:
-        errors float64 [N, K] as of `normalized_errors`, and joints_vis bool [N, K].
+        errors float64 [N, K] as of `normalized_errors`, and keypoints_visible bool [N, K].
     """
     joints = np.stack([person.joints for person in persons])  # (N, K, 2)
-    joints_vis = np.stack([person.joints_vis for person in persons])
+    keypoints_visible = np.stack([person.keypoints_visible for person in persons])
     head_sizes = np.array([person.head_size for person in persons])  # (N,)
-    return normalized_errors(keypoints, joints, head_sizes), joints_vis
+    return normalized_errors(keypoints, joints, head_sizes), keypoints_visible
 
 
-def compute_pckh(errors, joints_vis, threshold=0.5, joints=SCORED_JOINTS):
+def compute_pckh(errors, keypoints_visible, threshold=0.5, joints=SCORED_JOINTS):
     """Per cent of the labelled `joints` of all persons whose error is <= `threshold`.
 
     The default joints are the 14 of the official "Total": pelvis and thorax are not scored.
 
     Args:
         errors: [N, K], fractions of the head size.
-        joints_vis: bool [N, K].
+        keypoints_visible: bool [N, K].
         threshold: fraction of the head size.
         joints: the joints to pool.
 
@@ -63,44 +63,44 @@ def compute_pckh(errors, joints_vis, threshold=0.5, joints=SCORED_JOINTS):
     """
     joints = list(joints)
     # (labelled,): the joints of all persons in one heap.
-    scored = np.asarray(errors)[:, joints][np.asarray(joints_vis, bool)[:, joints]]
+    scored = np.asarray(errors)[:, joints][np.asarray(keypoints_visible, bool)[:, joints]]
     return 100 * float(np.mean(scored <= threshold)) if scored.size else None
 
 
-def mean_pckh(errors, joints_vis, threshold, joints):
+def mean_pckh(errors, keypoints_visible, threshold, joints):
     """The unweighted mean of the `joints`' own PCKh; None where none of them is labelled.
 
     So the official evaluation makes one column of a left and a right joint. A joint that is nowhere
     labelled is left out of the mean.
     """
-    values = [compute_pckh(errors, joints_vis, threshold, [joint]) for joint in joints]
+    values = [compute_pckh(errors, keypoints_visible, threshold, [joint]) for joint in joints]
     # Per joint first: a side with fewer labels weighs as much as the other.
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
-def pckh_curve(errors, joints_vis):
+def pckh_curve(errors, keypoints_visible):
     """PCKh at the thresholds 0, 0.01, ... 0.5, for the total and each joint group.
 
     Returns:
         thresholds float64 [51], and a dict from "total" and each group's name to a list of 51
         values, per cent or None as of `compute_pckh` and `mean_pckh`.
     """
-    curves = {"total": [compute_pckh(errors, joints_vis, t) for t in CURVE_THRESHOLDS]}
+    curves = {"total": [compute_pckh(errors, keypoints_visible, t) for t in CURVE_THRESHOLDS]}
     for name, joints in PCKH_GROUPS.items():
-        curves[name] = [mean_pckh(errors, joints_vis, t, joints) for t in CURVE_THRESHOLDS]
+        curves[name] = [mean_pckh(errors, keypoints_visible, t, joints) for t in CURVE_THRESHOLDS]
     return CURVE_THRESHOLDS, curves
 
 
-def area_under_curve(errors, joints_vis):
+def area_under_curve(errors, keypoints_visible):
     """Mean height of the total's curve over 0..0.5 (trapezoid), per cent; None without labels."""
-    total = [compute_pckh(errors, joints_vis, threshold) for threshold in CURVE_THRESHOLDS]
+    total = [compute_pckh(errors, keypoints_visible, threshold) for threshold in CURVE_THRESHOLDS]
     if None in total:
         return None
     return float(np.trapezoid(total, CURVE_THRESHOLDS) / CURVE_THRESHOLDS[-1])
 
 
-def summarize(errors, joints_vis):
+def summarize(errors, keypoints_visible):
     """All numbers of `metrics.json`, in per cent, rounded to 4 decimals.
 
     "total" pools the joints, so that each label weighs the same; "unweighted" is the mean over the
@@ -108,19 +108,22 @@ def summarize(errors, joints_vis):
 
     Returns:
         {"pckh": {"total", "unweighted", and each group, at 0.5}, "pckh_0.1": {"total"}, "auc",
-        "num_persons", "num_joints" (scored and joints_vis)}; None where nothing is labelled.
+        "num_persons", "num_joints" (scored and keypoints_visible)}; None where nothing is labelled.
     """
     at_half = {
-        "total": compute_pckh(errors, joints_vis, 0.5),
-        "unweighted": mean_pckh(errors, joints_vis, 0.5, SCORED_JOINTS),
-        **{name: mean_pckh(errors, joints_vis, 0.5, group) for name, group in PCKH_GROUPS.items()},
+        "total": compute_pckh(errors, keypoints_visible, 0.5),
+        "unweighted": mean_pckh(errors, keypoints_visible, 0.5, SCORED_JOINTS),
+        **{
+            name: mean_pckh(errors, keypoints_visible, 0.5, group)
+            for name, group in PCKH_GROUPS.items()
+        },
     }
     return {
         "pckh": {name: _rounded(value) for name, value in at_half.items()},
-        "pckh_0.1": {"total": _rounded(compute_pckh(errors, joints_vis, 0.1))},
-        "auc": _rounded(area_under_curve(errors, joints_vis)),
+        "pckh_0.1": {"total": _rounded(compute_pckh(errors, keypoints_visible, 0.1))},
+        "auc": _rounded(area_under_curve(errors, keypoints_visible)),
         "num_persons": len(errors),
-        "num_joints": int(np.count_nonzero(np.asarray(joints_vis)[:, list(SCORED_JOINTS)])),
+        "num_joints": int(np.count_nonzero(np.asarray(keypoints_visible)[:, list(SCORED_JOINTS)])),
     }
 
 

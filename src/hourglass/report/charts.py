@@ -94,14 +94,12 @@ class _Plot:
         yield _text(y_axis.label, 11, middle, "middle", transform=f"rotate(-90 11 {middle:g})")
 
     def draw_line(self, line):
-        stretches, open_ = [], False
+        chunks, open_ = [], False
         for x, y in line.points:
             if y is not None:
-                stretches.append(
-                    f"{'L' if open_ else 'M'}{'{:.2f} {:.2f}'.format(*self.place(x, y))}"
-                )
+                chunks.append(f"{'L' if open_ else 'M'}{'{:.2f} {:.2f}'.format(*self.place(x, y))}")
             open_ = y is not None
-        return _path("".join(stretches), line.style)
+        return _path("".join(chunks), line.style)
 
     def draw_ring(self, point):
         x, y = self.place(*point)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from hourglass.files import write_text
 from hourglass.report.markup import Markup, element, join, number
 from hourglass.report.persons import show_persons
-from hourglass.report.recipe import show_recipe, show_rejects, show_setup
+from hourglass.report.recipe import show_invalid, show_recipe, show_setup
 from hourglass.report.scores import show_scores, show_training
 from hourglass.report.sources import SOURCES
+from hourglass.utils.files import write_text
 
 # The browser holds the page to it: no script, and nothing from anywhere else.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -25,7 +25,7 @@ def write_page(path, results):
 def _build_page(results):
     title = f"Human pose estimation on {SOURCES[results.params.data.dataset].name}"
     sections = (
-        show_setup, show_scores, show_training, show_persons, show_rejects, show_recipe,
+        show_setup, show_scores, show_training, show_persons, show_invalid, show_recipe,
     )  # fmt: skip
     shown = [show(results) for show in sections]
     main = element("main", element("h1", title), _introduce(results.metrics), *shown)

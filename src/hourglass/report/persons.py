@@ -1,8 +1,76 @@
-"""The part of the report with pictures: persons found well, and persons found badly."""
+"""The figures of persons: which are shown, and how they become a part of the page.
+
+The part of the report with pictures: persons found well, and persons found badly.
+"""
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
 
 from hourglass.report.markup import element, join, section
-from hourglass.report.pictures import GROUPS, choose_figures, embed_picture
 from hourglass.report.sources import SOURCES
+from hourglass.utils.errors import UserError
+
+GROUPS = ("best", "middle", "worst")
+MAX_PICTURES = 6  # of each group: some 0.6 MB in all
+JPEG_QUALITY = 70
+_NAME = re.compile(rf"(\d+)_({'|'.join(GROUPS)})_(.*)\.jpg", re.DOTALL)
+_PREDICT_AGAIN = "run `dvc repro predict`"
+
+
+@dataclass(frozen=True)
+class PersonFigure:
+    """One of the files of `evaluation.figures.render_figures`."""
+
+    rank: int  # from 1, the best
+    group: str  # of `GROUPS`
+    picture: str  # the name of the person's picture
+    path: Path
+
+
+def list_figures(folder):
+    """The figures in a folder, the best person first; none where none were asked for.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: not found; {_PREDICT_AGAIN}")
+    matches = [(_NAME.fullmatch(path.name), path) for path in Path(folder).iterdir()]
+    figures = [PersonFigure(int(m[1]), m[2], m[3], path) for m, path in matches if m]
+    return sorted(figures, key=lambda figure: figure.rank)
+
+
+def choose_figures(figures, group):
+    """At most `MAX_PICTURES` of a group: the very best, the very worst, or an even spread."""
+    members = [figure for figure in figures if figure.group == group]
+    if group == "worst":
+        return members[-MAX_PICTURES:]
+    if group == "middle" and members:
+        step = max(1.0, len(members) / MAX_PICTURES)
+        members = [members[int(k * step)] for k in range(min(len(members), MAX_PICTURES))]
+    return members[:MAX_PICTURES]
+
+
+def embed_picture(path):
+    """A picture as a `data:` URL, made smaller by stronger compression, and its (width, height).
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    file = io.BytesIO()
+    try:
+        with Image.open(path) as picture:
+            size = picture.size
+            picture.convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise UserError(f"{path}: damaged; {_PREDICT_AGAIN}") from None
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", size
+
 
 _TITLES = {"best": "The best", "middle": "In between", "worst": "The worst"}
 
@@ -28,11 +96,11 @@ def _why_none(results):
         return "None were rendered (predict.num_figures)."
     where = "Whoever made this report finds them in reports/figures."
     if choice == "none":
-        return f"This report holds no pictures (report.pictures: none). {where}"
+        return f"This report holds no pictures (report.persons: none). {where}"
     if choice == "free" and not source.is_free:
         return (
             f"Not in this report, so that it can be passed on. {source.name} is by {source.terms}. "
-            f"{where} With report.pictures: all they are in it, for one’s own use."
+            f"{where} With report.persons: all they are in it, for one’s own use."
         )
     return None
 

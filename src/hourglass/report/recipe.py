@@ -6,8 +6,8 @@ from pathlib import PurePath
 
 from ruamel.yaml import YAML
 
-from hourglass.annotations.persons import SPLITS
-from hourglass.prediction.about import find_licence
+from hourglass.data.person import SPLITS
+from hourglass.models.metadata import find_licence
 from hourglass.report.markup import definitions, element, folded, join, number, section, table
 from hourglass.report.sources import SOURCES, name_sources
 
@@ -68,12 +68,12 @@ def _describe_file(file):
     return join([f"{version}, SHA-256 ", element("code", file.sha256)])
 
 
-def show_rejects(results):
+def show_invalid(results):
     """The section of what no stage could use: how many records, for which reason."""
     counts = collections.Counter(
         (made, reject.reason, reject.split)
-        for made, rejects in results.rejects.items()
-        for reject in rejects
+        for made, invalid in results.invalid.items()
+        for reject in invalid
     )
     title = "Left out"
     if not counts:
@@ -85,7 +85,7 @@ def show_rejects(results):
     ]
     about = (
         "What could not be used. Validation records among it count as wrong in each labelled joint "
-        "that is lost with them. rejects.csv, beside annotations and shards, names them all."
+        "that is lost with them. invalid.csv, beside annotations and shards, names them all."
     )
     header = ("reason", "missing in the", *SPLITS)
     return section(title, element("p", about), table("Records left out, by reason", header, rows))

@@ -6,17 +6,17 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from hourglass.annotations.heads import describe_heads
-from hourglass.annotations.persons import load_persons
-from hourglass.errors import UserError
+from hourglass.config import Params
+from hourglass.data.head_size import describe_head_sizes
+from hourglass.data.invalid import InvalidRecord, read_invalid
+from hourglass.data.person import load_persons
 from hourglass.evaluation.pckh import CURVE_THRESHOLDS
 from hourglass.evaluation.reporting import EVALUATE_AGAIN, read_metrics
-from hourglass.files import file_digest
-from hourglass.network.origins import read_keras_version, read_trained_on
-from hourglass.params import Params
-from hourglass.rejects import Reject, read_rejects
-from hourglass.report.pictures import Figure, list_figures
-from hourglass.skeleton import PCKH_GROUPS
+from hourglass.keypoints import PCKH_GROUPS
+from hourglass.models.metadata import read_keras_version, read_trained_on
+from hourglass.report.persons import PersonFigure, list_figures
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import file_digest
 
 CURVES = ("total", *PCKH_GROUPS)
 HISTORY = ("epoch", "loss", "val_pckh", "val_pckh_0_1")
@@ -42,7 +42,7 @@ class Results:
         history: {name of `HISTORY`: a number or None for each epoch}.
         num_train: persons in the train shards.
         head_sizes: where those of the validation persons are from, in words.
-        rejects: {what was made without them: list of `Reject`}.
+        invalid: {what was made without them: list of `InvalidRecord`}.
         figures: of `pictures.Figure`, the best person first.
     """
 
@@ -52,8 +52,8 @@ class Results:
     history: dict[str, list]
     num_train: int
     head_sizes: str
-    rejects: dict[str, list[Reject]]
-    figures: list[Figure]
+    invalid: dict[str, list[InvalidRecord]]
+    figures: list[PersonFigure]
     network: NetworkFile
 
     @property
@@ -69,19 +69,19 @@ def load_results(params):
     Raises:
         UserError: a file is missing or damaged; names the stage to run.
     """
-    rejects = {
-        "annotations": read_rejects("data/annotations/rejects.csv", "run `dvc repro parse`"),
-        "shards": read_rejects("data/tfrecords/rejects.csv", "run `dvc repro shard`"),
+    invalid = {
+        "annotations": read_invalid("data/annotations/invalid.csv", "run `dvc repro parse`"),
+        "shards": read_invalid("data/tfrecords/invalid.csv", "run `dvc repro shard`"),
     }
-    num_lost = sum(reject.split == "train" for reject in rejects["shards"])
+    num_lost = sum(reject.split == "train" for reject in invalid["shards"])
     return Results(
         params=params,
         metrics=read_metrics("reports/metrics.json"),
         curves=_read_curves("reports/plots/pckh_curve.csv"),
         history=_read_history("reports/plots/history.csv"),
         num_train=len(load_persons("data/annotations/train.json")) - num_lost,
-        head_sizes=describe_heads(load_persons("data/annotations/validation.json")),
-        rejects=rejects,
+        head_sizes=describe_head_sizes(load_persons("data/annotations/validation.json")),
+        invalid=invalid,
         figures=list_figures("reports/figures"),
         network=_read_network("models/hourglass.keras"),
     )

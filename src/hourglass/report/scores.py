@@ -1,9 +1,9 @@
 """The parts of the report with numbers: scores, by joint and threshold, and the epochs."""
 
+from hourglass.keypoints import PCKH_GROUPS
 from hourglass.report.charts import Axis, Line, Style, draw_chart, draw_swatch
 from hourglass.report.markup import definitions, element, folded, join, number, section, table
 from hourglass.report.results import CURVES
-from hourglass.skeleton import PCKH_GROUPS
 
 # Each of them is seen on white and on black; by its dashes also without colour.
 _TOTAL = Style(width=3)
@@ -11,7 +11,7 @@ _GROUP_STYLES = (
     Style("#4477AA"), Style("#118899", "7 3"), Style("#228833", "2 3"), Style("#998811", "7 3 2 3"),
     Style("#CC7711"), Style("#DD5566", "7 3"), Style("#B84488", "2 3"),
 )  # fmt: skip
-STYLES = {"total": _TOTAL, **dict(zip(PCKH_GROUPS, _GROUP_STYLES, strict=True))}
+LINE_STYLES = {"total": _TOTAL, **dict(zip(PCKH_GROUPS, _GROUP_STYLES, strict=True))}
 _FINE = Style("#4477AA", "7 3")
 SHOWN = (10, 20, 30, 40, 50)  # hundredths of the head size
 
@@ -26,7 +26,7 @@ def show_scores(results):
         ("PCKh@0.5, mean of the joints", number(metrics["pckh"]["unweighted"], 2)),
         ("persons", number(metrics["num_persons"])),
         ("labelled joints", number(metrics["num_joints"])),
-        ("persons left out, counted as wrong", number(metrics["num_left_out"])),
+        ("persons left out, counted as wrong", number(metrics["num_invalid"])),
         ("records unreadable, not counted", number(metrics["num_unreadable"])),
     )
     about = (
@@ -45,7 +45,8 @@ def show_scores(results):
 def _show_joints(results):
     thresholds = [f"@{hundredths / 100:g}" for hundredths in SHOWN]
     rows = [
-        (join([draw_swatch(STYLES[name]), name]), *_scores_of(results, name)) for name in CURVES
+        (join([draw_swatch(LINE_STYLES[name]), name]), *_scores_of(results, name))
+        for name in CURVES
     ]
     return table("PCKh by joint and threshold", ("joint", *thresholds), rows)
 
@@ -61,7 +62,7 @@ def _scores_of(results, name):
 
 def _draw_curves(curves):
     lines = [
-        Line(list(zip(curves["threshold"], curves[name], strict=True)), STYLES[name])
+        Line(list(zip(curves["threshold"], curves[name], strict=True)), LINE_STYLES[name])
         for name in (*PCKH_GROUPS, "total")  # the total lies on top
     ]
     x_axis, y_axis = Axis("threshold, fraction of the head size", 0.5), Axis("PCKh, %", 100)
@@ -92,7 +93,7 @@ def show_training(results):
 
 def _draw_loss(rows):
     losses = [loss for _, loss, *_ in rows if loss is not None]
-    line = Line([(epoch, loss) for epoch, loss, *_ in rows], STYLES["total"])
+    line = Line([(epoch, loss) for epoch, loss, *_ in rows], LINE_STYLES["total"])
     axes = _epoch_axis(rows), Axis("loss", 1.05 * max(losses, default=1.0))
     return _chart("Training loss", draw_chart("training loss by epoch", *axes, [line]))
 

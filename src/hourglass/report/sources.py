@@ -18,8 +18,8 @@ class Source:
     is_free: bool
 
 
-# Beside `raw.datasets.DATASETS`, which the first stages depend on: a word changed here makes no
-# shard again.
+# Beside `data.datasets.base.DATASETS`, which the first stages depend on: a word changed here makes
+# no shard again.
 SOURCES = {
     "mpii": Source(
         "MPII Human Pose",

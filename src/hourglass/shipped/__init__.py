@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from hourglass.errors import UserError
+from hourglass.utils.errors import UserError
 
 
 def shipped_network():
-    """The path of the shipped network, a `.keras` file as `network.storage` reads it.
+    """The path of the shipped network, a `.keras` file as `models.saving` reads it.
 
     Raises:
         UserError: this installation lacks it.

@@ -1,1 +1,1 @@
-"""A training run: the loop, loss, optimizers, schedules, saved state, progress."""
+"""The training loop and its parts: step, optimizer, schedule, checkpoint, loggers."""

@@ -1,9 +1,141 @@
-"""The optimizer: AdamW, or Muon for the inner kernels, with averaged weights as an option."""
+"""How a group of variables moves: AdamW's step and Muon's, from gradients to directions. keras.ops.
+
+A GPU waits for the number of operations more than for their size, and a network has hundreds of
+variables: a group's gradients are put into one tensor, from which a few operations make the steps
+of all its variables.
+
+The optimizer: AdamW, or Muon for the inner kernels, with averaged weights as an option.
+"""
 
 import itertools
+import math
 
-from hourglass.frameworks import tf
-from hourglass.training.groups import AdamWGroup, MuonGroup
+import numpy as np
+
+from hourglass.utils.backend import ops, tf
+
+# AdamW: the momentum of the mean and of the mean square, and what keeps their quotient finite.
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
+# A ReLU cuts nothing off a channel whose beta is that many gammas. What lies beyond moves the
+# channel's mean alone, which the norms that read it take off: its gradient is what rounding leaves,
+# of which Adam makes full steps, until the means hide, in bfloat16, what lies on them.
+MAX_SHIFT = 4.0
+# Muon: the momentum of Jordan et al.; the coefficients of the polynomial that takes singular values
+# near 1, and its number of rounds.
+MOMENTUM = 0.95
+NEWTON_SCHULZ, NUM_ROUNDS = (3.4445, -4.7750, 2.0315), 5
+
+
+class AdamWGroup:
+    """Variables of any shapes as one vector.
+
+    Source: Kingma and Ba, Adam, arXiv 1412.6980, algorithm 1, in the order of its section 2; the
+    decay is added by `Optimizer` (Loshchilov and Hutter, arXiv 1711.05101).
+    """
+
+    def __init__(self, variables, decays):
+        self.variables, self.decays = variables, decays
+        self.sizes = [math.prod(variable.shape) for variable in variables]
+        self.state_shapes = [(sum(self.sizes),)] * 2
+        self.is_beta, self.gammas = self._find_norms()
+
+    def _find_norms(self):
+        """Which of the vector's entries are norms' betas, and where the gamma of each is."""
+        ends = np.cumsum(self.sizes)
+        places = {
+            variable.path: np.arange(end - size, end)
+            for variable, size, end in zip(self.variables, self.sizes, ends, strict=True)
+        }
+        is_beta, gammas = np.zeros(ends[-1], bool), np.arange(ends[-1])
+        for path, place in places.items():
+            if path.endswith("/beta"):
+                is_beta[place] = True
+                gammas[place] = places[path.removesuffix("beta") + "gamma"]
+        return is_beta, gammas
+
+    def gather(self, tensors):
+        """One tensor for all variables, of a tensor of each."""
+        return ops.concatenate([_reshape(tensor, (-1,)) for tensor in tensors])
+
+    def scatter(self, vector):
+        """The inverse of `gather`."""
+        *parts, _ = ops.split(vector, np.cumsum(self.sizes))  # after the last one nothing is left
+        return [_reshape(p, v.shape) for p, v in zip(parts, self.variables, strict=True)]
+
+    def direction(self, gradient, state, number):
+        """The step for a learning rate of 1, and the new state; `number` counts steps from 0."""
+        mean, square = state
+        mean = mean + (1 - BETA1) * (gradient - mean)
+        square = square + (1 - BETA2) * (ops.square(gradient) - square)
+        # Both start at 0: what they lack after so few steps.
+        number = number + 1
+        factor = ops.sqrt(1 - BETA2**number) / (1 - BETA1**number)
+        return factor * mean / (ops.sqrt(square) + EPSILON), [mean, square]
+
+    def limit(self, step, values):
+        """The step from `values`, shorter where it takes a beta beyond `MAX_SHIFT` gammas."""
+        moved = values - step
+        excess = ops.maximum(moved - MAX_SHIFT * ops.abs(ops.take(moved, self.gammas)), 0)
+        return step + ops.where(self.is_beta, excess, 0.0)
+
+
+def _reshape(tensor, shape):
+    """The tensor in this shape, by no operation where vectors stay vectors: most variables are."""
+    return tensor if len(tensor.shape) == len(shape) == 1 else ops.reshape(tensor, shape)
+
+
+class MuonGroup:
+    """Kernels [h, w, in, out] of one shape, each taken as a matrix [h w in, out].
+
+    The step is the momentum made orthogonal, of the size of an AdamW step, so that one learning
+    rate serves both.
+    Source: Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/, 2024; the size: Liu et
+    al., Muon is Scalable for LLM Training, arXiv 2502.16982, equation 4.
+    """
+
+    decays = True
+
+    def __init__(self, variables):
+        self.variables = variables
+        *_, self.columns = variables[0].shape
+        self.rows = math.prod(variables[0].shape[:-1])
+        self.state_shapes = [(len(variables), self.rows, self.columns)]
+
+    def gather(self, tensors):
+        """Matrices [number of variables, rows, columns], of a tensor of each variable."""
+        return ops.reshape(ops.stack(tensors), (-1, self.rows, self.columns))
+
+    def scatter(self, matrices):
+        """The inverse of `gather`."""
+        return ops.unstack(ops.reshape(matrices, (-1, *self.variables[0].shape)))
+
+    def direction(self, gradient, state, number):
+        """The step for a learning rate of 1, and the new state."""
+        momentum = MOMENTUM * state[0] + gradient
+        ahead = gradient + MOMENTUM * momentum  # Nesterov's
+        # An orthogonal matrix has entries of about 1 / sqrt(longer side); AdamW's are about 0.2.
+        size = 0.2 * max(self.rows, self.columns) ** 0.5
+        return size * orthogonalize(ahead), [momentum]
+
+    def limit(self, step, _):
+        """The step: kernels have no limit."""
+        return step
+
+
+def orthogonalize(matrices):
+    """Matrices [N, rows, columns] with all their singular values brought near 1."""
+    # The smaller of the two products x x' and x' x.
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x = ops.transpose(matrices, (0, 2, 1)) if is_tall else matrices
+    # By the Frobenius norm, so that no singular value is above 1: far above, the rounds diverge.
+    x = x / (ops.sqrt(ops.sum(ops.square(x), axis=(1, 2), keepdims=True)) + 1e-7)
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(NUM_ROUNDS):
+        square = ops.matmul(x, ops.transpose(x, (0, 2, 1)))  # (N, shorter side, shorter side)
+        # a s + b s^3 + c s^5 on each singular value s, without ever computing one.
+        x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
+    return ops.transpose(x, (0, 2, 1)) if is_tall else x
+
 
 # Keras' names of the variables of norms and of biases.
 NEVER_DECAYED = ("gamma", "beta", "bias")
@@ -23,7 +155,7 @@ class Optimizer:
 
         Args:
             trained: the network's trainable variables.
-            inner_kernels: those of them that Muon moves (`network.hourglass.inner_kernels`).
+            inner_kernels: those of them that Muon moves (`models.stacked_hourglass.inner_kernels`).
         """
         self.params, self.trained = params, trained
         self.groups = group_variables(trained, inner_kernels if params.optimizer == "muon" else [])

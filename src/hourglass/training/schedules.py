@@ -41,7 +41,7 @@ def count_epochs(history):
     return history[-1]["epoch"] if history else 0
 
 
-def is_finished(params, history):
+def is_training_finished(params, history):
     """Whether a run has all its epochs, or waited `early_stopping` of them for a better score."""
     if count_epochs(history) >= params.epochs:
         return True

@@ -1,4 +1,6 @@
-"""A training run: epochs, validation, and a state that survives any kill.
+"""A run from shards to a network's file, in this process or as one of several hosts.
+
+A training run: epochs, validation, and a state that survives any kill.
 
 After each epoch all that the next one depends on is saved in one file: weights, optimizer, best
 weights, history. Everything else - order, augmentation, learning rate, early stopping - follows
@@ -8,30 +10,81 @@ A run that starts from another network judges that one first, as epoch 0: it end
 """
 
 import contextlib
+import dataclasses
 import functools
 import statistics
 from pathlib import Path
 
 import numpy as np
 
-from hourglass.errors import UserError
+from hourglass.config import Params
+from hourglass.data.tfrecords.pipeline import WHOLE, eval_batches, train_batches
+from hourglass.data.tfrecords.reader import name_damage, open_split, read_truth
 from hourglass.evaluation import pckh
-from hourglass.frameworks import tf
-from hourglass.network.devices import count_local_replicas, find_share
-from hourglass.network.hourglass import build_hourglass, inner_kernels, scale_heatmaps
-from hourglass.network.predictor import PosePredictor, predict_split
-from hourglass.network.storage import load_weights
-from hourglass.network.views import render_views
-from hourglass.records.input_pipeline import WHOLE, eval_batches, train_batches
-from hourglass.records.splits import read_truth
-from hourglass.training.devices import describe_devices, sum_over_hosts
+from hourglass.models.metadata import read_trained_on
+from hourglass.models.model_inputs import render_inputs
+from hourglass.models.pose_estimator import PoseEstimator, predict_split
+from hourglass.models.saving import load_weights, save_network
+from hourglass.models.stacked_hourglass import build_hourglass, inner_kernels, scale_heatmaps
+from hourglass.training.checkpoint import Checkpoint, find_best_epoch
+from hourglass.training.init_weights import find_init_weights
+from hourglass.training.loggers import NUM_SAMPLES, EpochProgress, RunLogger, write_history
 from hourglass.training.optimizers import Optimizer
-from hourglass.training.progress import EpochProgress
-from hourglass.training.schedules import count_epochs, is_finished, learning_rate
-from hourglass.training.starts import find_start
-from hourglass.training.states import TrainingState
-from hourglass.training.steps import TrainStep
-from hourglass.training.tracking import NUM_SAMPLES, Tracker
+from hourglass.training.schedules import count_epochs, is_training_finished, learning_rate
+from hourglass.training.train_step import TrainStep
+from hourglass.utils.backend import tf
+from hourglass.utils.devices import (
+    count_local_replicas,
+    describe_devices,
+    find_share,
+    sum_over_hosts,
+)
+from hourglass.utils.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run works on; paths in the project's folder, the same files for all hosts."""
+
+    params: Params
+    shards: Path
+    state: Path
+    logs: Path
+    network: Path
+    history: Path
+
+    @property
+    def locks(self):
+        """What is locked while it lasts: the project, and the state."""
+        return self.network.with_name(".train.lock"), self.state.with_suffix(".lock")
+
+
+def train_network(strategy, run):
+    """Train to the end, from the saved state where there is one, and write what comes of it.
+
+    Args:
+        strategy: of `utils.devices.prepare_devices`.
+
+    Raises:
+        UserError: the shards, the parameters or the memory do not suffice.
+    """
+    size = run.params.model.input_size
+    splits = [open_split(run.shards, split, size) for split in ("train", "validation")]
+    with name_damage(*splits):
+        trainer = Trainer(run.params, *splits, strategy, run.state, run.logs)
+        history = trainer.run()
+    if trainer.writes:
+        save_network(trainer.network, run.network, _name_data(run.params, history))
+        write_history(run.history, history)
+
+
+def _name_data(params, history):
+    """The datasets that the best weights were trained on, the start's first: "lspet, folder"."""
+    # Licences of data may hold for what is trained on it, however often it is trained again.
+    start = find_init_weights(params.train.init_weights)
+    before = (read_trained_on(start) or "unknown").split(", ") if start else []
+    datasets = [*before, params.data.dataset] if find_best_epoch(history)["epoch"] else before
+    return ", ".join(dict.fromkeys(datasets))
 
 
 class Trainer:
@@ -63,14 +116,14 @@ class Trainer:
     def _build(self, model_params):
         """The network, what moves it, and what judges it."""
         self.network = build_hourglass(model_params)
-        self.start = find_start(self.params.init_weights)
+        self.start = find_init_weights(self.params.init_weights)
         if self.start:
             load_weights(self.network, self.start)
             scale_heatmaps(self.network, self.params.target_peak)
         trained = self.network.trainable_variables
         self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
         self.step = TrainStep(self.network, self.optimizer, self.params, self.strategy)
-        self.predictor = PosePredictor(self.step.network, flip_test=False, decode="taylor")
+        self.predictor = PoseEstimator(self.step.network, flip_test=False, decode="dark")
 
     def run(self):
         """Train to the end, or to early stopping.
@@ -85,12 +138,12 @@ class Trainer:
             UserError: the loss is not finite, or the memory does not suffice.
         """
         state = self._restore()
-        tracker = Tracker(self.log_folder, state.history) if self.log_folder else None
+        tracker = RunLogger(self.log_folder, state.history) if self.log_folder else None
         self._announce()
         if self.start and not state.history:
             state = self._judge_start()
             self._keep(state, tracker)
-        while not is_finished(self.params, state.history):
+        while not is_training_finished(self.params, state.history):
             state = self._run_epoch(state)
             self._keep(state, tracker)
         if tracker:
@@ -108,9 +161,9 @@ class Trainer:
         )
 
     def _restore(self):
-        state = TrainingState([], [], [], [])
+        state = Checkpoint([], [], [], [])
         if self.state_path.is_file():
-            state = TrainingState.load(self.state_path)
+            state = Checkpoint.load(self.state_path)
             self.network.set_weights(state.weights)
             self.optimizer.set_values(state.optimizer)
             print(f"going on after epoch {count_epochs(state.history)}", flush=True)
@@ -127,7 +180,7 @@ class Trainer:
         with self._memory_errors():
             row = {"epoch": 0, "lr": None, "loss": None} | self.validate()
         weights = self.network.get_weights()
-        return TrainingState(weights, self.optimizer.get_values(), weights, [row])
+        return Checkpoint(weights, self.optimizer.get_values(), weights, [row])
 
     def _run_epoch(self, state):
         """The state after one more epoch."""
@@ -147,7 +200,7 @@ class Trainer:
             self.network.set_weights(weights)
         # `>`: of equal epochs the first one stays.
         is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
-        return TrainingState(
+        return Checkpoint(
             weights=weights,
             optimizer=self.optimizer.get_values(),
             best_weights=judged if is_best else state.best_weights,
@@ -211,8 +264,8 @@ class Trainer:
         errors = pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"])
         return {
             # None where no scored joint is labelled at all.
-            "val_pckh": pckh.compute_pckh(errors, truth["joints_vis"], 0.5) or 0.0,
-            "val_pckh_0_1": pckh.compute_pckh(errors, truth["joints_vis"], 0.1) or 0.0,
+            "val_pckh": pckh.compute_pckh(errors, truth["keypoints_visible"], 0.5) or 0.0,
+            "val_pckh_0_1": pckh.compute_pckh(errors, truth["keypoints_visible"], 0.1) or 0.0,
         }
 
     def _keep(self, state, tracker):
@@ -239,4 +292,4 @@ class Trainer:
     def samples(self):
         """The first validation persons as the network sees them, [N, S, S, 3]."""
         batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
-        return render_views(batch, self.network.input_shape[1])
+        return render_inputs(batch, self.network.input_shape[1])

@@ -1,1 +1,0 @@
-"""Annotations of every form as one checked record, `persons.Person`."""

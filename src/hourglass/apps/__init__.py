@@ -1,0 +1,1 @@
+"""Programs built on inference: clips, batches of photographs, stickers, a web page."""

@@ -1,0 +1,1 @@
+"""Batch inference: very many photographs in chunks, resumed after a kill."""

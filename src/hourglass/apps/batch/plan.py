@@ -1,0 +1,139 @@
+"""What a run over very many photographs is made of: its pictures, its parts, and the plan's file.
+
+A run's folder holds, while it is under way:
+
+    plan.json      what the run is made of: another one in the same folder is refused
+    pictures.txt   the paths of its pictures, each with a NUL after it
+    parts/         what was found so far (`parts.py`)
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from hourglass.apps.batch.lists import read_paths, write_paths
+from hourglass.inference.runner import InferenceConfig
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import atomic_path, file_digest, read_json, write_json
+
+PLAN, PICTURES = "plan.json", "pictures.txt"
+# Pictures of a part: what a kill costs at most, on each worker. Fewer, and the last batches of the
+# parts, which are not full, would count.
+CHUNK_SIZE = 500
+ANEW = "choose another --out, or remove this one"
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a run does with every picture.
+
+    Attributes:
+        folder: absolute, gets the results. base: absolute, what the paths are relative to.
+        network: the SHA-256 of its file. flip_test: as of `backends.open_backend`.
+        request: `photos.Request`.
+        draw: draw the people on the pictures, too.
+    """
+
+    folder: Path
+    base: Path
+    network: str
+    flip_test: bool
+    request: InferenceConfig
+    draw: bool
+
+    def describe(self):
+        """The plan for JSON, without its pictures."""
+        return {
+            "base": str(self.base),
+            "network": self.network,
+            "options": {
+                **dataclasses.asdict(self.request),
+                "flip_test": self.flip_test,
+                "draw": self.draw,
+                "part_size": CHUNK_SIZE,
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Pictures that follow one another in the list.
+
+    Attributes:
+        number: from 0.
+        offset, length: the bytes of the list that hold their paths.
+        num_pictures: CHUNK_SIZE, or fewer in the last part.
+    """
+
+    number: int
+    offset: int
+    length: int
+    num_pictures: int
+
+
+def check_work_dir(folder):
+    """Refuse a folder that is neither a run's nor empty, hidden files aside.
+
+    Raises:
+        UserError: names it.
+    """
+    if not folder.is_dir() or (folder / PLAN).exists():
+        return
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UserError(f"{folder}: holds other files; choose another --out")
+
+
+def begin_run(plan, paths, scratch):
+    """Write the list and the plan of a run, or see that they are those of the run in the folder.
+
+    Args:
+        paths: an iterator of its pictures' paths. scratch: a folder on the same disk.
+
+    Returns:
+        How many paths named a picture again, and were left out.
+
+    Raises:
+        UserError: there are none; or the folder holds another run.
+    """
+    with atomic_path(plan.folder / PICTURES, scratch) as temporary:
+        number, num_again = write_paths(temporary, paths, plan.base)
+        if not number:
+            raise UserError("no pictures in what is named; name others")
+        pictures = {"number": number, "list": file_digest(temporary)}
+        _compare_plan(plan.folder, plan.describe() | {"pictures": pictures})
+    return num_again
+
+
+def _compare_plan(folder, about):
+    file = folder / PLAN
+    about = json.loads(json.dumps(about))  # lists for tuples
+    if not file.exists():
+        write_json(file, about)
+        return
+    before = read_json(file, ANEW)
+    if not isinstance(before, dict) or before.keys() != about.keys():
+        raise UserError(f"{file}: was not written by this; {ANEW}")
+    reasons = {
+        "base": f"was begun in the folder {before['base']}; repeat it there, or {ANEW}",
+        "network": f"is of another network; repeat it with that, or {ANEW}",
+        "options": f"was begun with other options; repeat it with those, or {ANEW}",
+        "pictures": f"is of other pictures: to go on with those, `--list {folder / PICTURES}` "
+        f"alone; else {ANEW}",
+    }
+    for key, reason in reasons.items():
+        if before[key] != about[key]:
+            raise UserError(f"{folder}: holds a run that {reason}")
+
+
+def split_chunks(plan):
+    """The parts of a run, a list, in order; only these are kept in memory, not the paths."""
+    parts, offset, length, number = [], 0, 0, 0
+    for path in read_paths(plan.folder / PICTURES):
+        length, number = length + len(bytes(path)) + 1, number + 1
+        if number == CHUNK_SIZE:
+            parts.append(Chunk(len(parts), offset, length, number))
+            offset, length, number = offset + length, 0, 0
+    if number:
+        parts.append(Chunk(len(parts), offset, length, number))
+    return parts

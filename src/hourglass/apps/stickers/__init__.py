@@ -1,0 +1,1 @@
+"""Stickers for chats, drawn or cut out of photographs and clips."""

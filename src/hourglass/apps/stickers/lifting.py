@@ -1,0 +1,178 @@
+"""A body in three dimensions, as `data/synthetic/bodies.py` has it, out of the joints of a picture.
+
+One picture does not tell depth. It is read from what people's joints can do: knees close to the
+back and elbows to the front, shoulders that lie close together are seen from the side, and a limb
+that looks too short points to the viewer or away.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from hourglass.data.synthetic.bodies import LENGTHS, Body
+from hourglass.keypoints import JOINTS
+
+LIMBS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
+SEGMENTS = {"arm": ("upper_arm", "forearm"), "leg": ("thigh", "shank")}
+OUTWARD = {"r": -1, "l": 1}  # the sign of x on a side of the body
+# A segment is never longer than it is, but often looks shorter: of the heights that all of them
+# tell, this quantile is the person's.
+TOLD_BY = 0.75
+# A segment so much shorter than it should be is still taken to lie in the picture's plane.
+PLANE = 0.85
+FACE = 0.55  # how far a face is turned to the viewer, at least
+
+
+class Build(NamedTuple):
+    """What is told of a body as a whole; of frames that follow one another it can be smoothed.
+
+    Attributes:
+        height: px if they stood upright.
+        front: how far they face the viewer, from -1, seen from behind, to 1.
+        bend: px, where their knees and elbows point to; upright, to the right of the picture.
+    """
+
+    height: float
+    front: float
+    bend: float
+
+
+def lift_body(keypoints, seen, build=None):
+    """The body of somebody who is seen on a picture.
+
+    Args:
+        keypoints: [16, 2], px of the picture.
+        seen: bool [16], the joints to go by. Limbs that are not seen hang as those before them
+            point; pelvis, thorax, neck and head are needed, and taken as they are.
+        build: theirs; None: as `estimate_build` has it. Smoothed ones may go a little too far.
+
+    Returns:
+        `bodies.Body`, its joints where the keypoints are, z toward the viewer from the pelvis on.
+    """
+    height, front, bend = build or estimate_build(keypoints, seen)
+    height, front = max(1.0, height), float(np.clip(front, -1, 1))
+    side = 1 if bend >= 0 else -1
+    joints = _complete(_name_joints(keypoints), seen, height)
+    axes = _make_axes(joints["pelvis"] - joints["thorax"], front, side)
+    points = _lift_trunk(joints, axes[:, 2] * height)
+    for part in OUTWARD:
+        points |= _lift_limb(joints, "arm", part, axes, height)
+        points |= _lift_limb(joints, "leg", part, axes, height)
+    # A face is worth more than a profile: who is not seen from behind turns it to the viewer.
+    head_front = front if front < -0.5 else max(front, FACE)
+    head_axes = _make_axes(joints["upper_neck"] - joints["head_top"], head_front, side)
+    return Body(points, head_axes, height, "photograph")
+
+
+def estimate_build(keypoints, seen):
+    """The `Build` that the joints of one picture tell; keypoints [16, 2], px, seen bool [16]."""
+    height = estimate_height(keypoints, seen)
+    joints = _complete(_name_joints(keypoints), seen, height)
+    across = _turn(_unit(joints["pelvis"] - joints["thorax"]))
+    span = sum((joints[f"l_{name}"] - joints[f"r_{name}"]) @ across for name in ("shoulder", "hip"))
+    front = span / (2 * height * (LENGTHS["shoulder"] + LENGTHS["hip"]))
+    bend = 0.0
+    for kind, sign in (("leg", 1), ("arm", -1)):
+        for side in OUTWARD:
+            root, middle, tip = (joints[f"{side}_{name}"] for name in LIMBS[kind])
+            along = _unit(tip - root)
+            aside = (middle - root) - along * ((middle - root) @ along)
+            bend += sign * float(aside @ across)
+    return Build(height, float(np.clip(front, -1, 1)), bend)
+
+
+def estimate_height(keypoints, seen):
+    """The height, px, of somebody as if they stood upright; at least 1.
+
+    Args:
+        keypoints: [16, 2], px. seen: bool [16], the joints to go by; all where no bone has two.
+    """
+    bones = [("upper_neck", "head_top", "head"), ("pelvis", "thorax", "spine")]
+    for kind, names in LIMBS.items():
+        for (first, second), segment in zip(itertools.pairwise(names), SEGMENTS[kind], strict=True):
+            bones += [(f"{side}_{first}", f"{side}_{second}", segment) for side in "rl"]
+    ends = np.array([[JOINTS.index(name) for name in bone[:2]] for bone in bones])
+    lengths = np.array([LENGTHS[segment] for *_, segment in bones])
+    told = np.linalg.norm(np.diff(np.asarray(keypoints)[ends], axis=1)[:, 0], axis=1) / lengths
+    is_seen = np.asarray(seen)[ends].all(axis=1)
+    return max(1.0, float(np.quantile(told[is_seen] if is_seen.any() else told, TOLD_BY)))
+
+
+def _name_joints(keypoints):
+    return dict(zip(JOINTS, np.asarray(keypoints, float), strict=True))
+
+
+def _complete(joints, seen, height):
+    """The joints, those of limbs that are not seen in a line with the ones before."""
+    seen = dict(zip(JOINTS, seen, strict=True))
+    down = _unit(joints["pelvis"] - joints["thorax"])
+    for kind, names in LIMBS.items():
+        for side in "rl":
+            root, middle, tip = (f"{side}_{name}" for name in names)
+            upper, lower = (LENGTHS[segment] * height for segment in SEGMENTS[kind])
+            if not seen[middle]:
+                joints[middle] = joints[root] + down * upper
+            if not (seen[middle] and seen[tip]):
+                along = _unit(joints[middle] - joints[root])
+                joints[tip] = joints[middle] + along * lower
+    return joints
+
+
+def _make_axes(down, front, side):
+    """Axes [3, 3], columns the person's left, down, forward, of a part that points `down` [2]."""
+    down = _unit(down)
+    across, toward = np.append(_turn(down), 0.0), np.array((0.0, 0.0, 1.0))
+    aside = side * np.sqrt(1 - front**2)
+    left = front * across - aside * toward
+    return np.stack([left, np.append(down, 0.0), aside * across + front * toward], axis=1)
+
+
+def _lift_trunk(joints, forward):
+    """Points from the pelvis to the head's top; `forward` [3] is one height long."""
+    names = ("pelvis", "thorax", "upper_neck", "head_top")
+    points = {name: np.append(joints[name], 0.0) for name in names}
+    points["waist"] = 0.55 * points["pelvis"] + 0.45 * points["thorax"]
+    points["buckle"] = 0.5 * (points["pelvis"] + points["waist"]) + 0.04 * forward
+    points["collar"] = points["thorax"] + 0.04 * forward
+    return points
+
+
+def _lift_limb(joints, kind, side, axes, height):
+    """Named points of an arm or a leg, with its hand or foot."""
+    names = [f"{side}_{name}" for name in LIMBS[kind]]
+    half_width = LENGTHS["shoulder" if kind == "arm" else "hip"] * height
+    z = OUTWARD[side] * half_width * axes[2, 0]
+    points = {names[0]: np.append(joints[names[0]], z)}
+    # Thighs and arms point forward; a shank goes back from where the thigh has come to.
+    signs = (1, 1) if kind == "arm" else (1, -1)
+    steps = zip(itertools.pairwise(names), SEGMENTS[kind], signs, strict=True)
+    for (start, end), segment, sign in steps:
+        seen = np.linalg.norm(joints[end] - joints[start])
+        hidden = np.sqrt(max(0.0, (PLANE * LENGTHS[segment] * height) ** 2 - seen**2))
+        z += sign * axes[2, 2] * hidden
+        points[end] = np.append(joints[end], z)
+    along = _unit(points[names[2]] - points[names[1]])
+    make_end = _add_hand if kind == "arm" else _add_foot
+    return points | make_end(points[names[2]], side, along, axes[:, 2], height)
+
+
+def _add_hand(wrist, side, along, _, height):
+    hand = along * LENGTHS["hand"] * height
+    return {f"{side}_palm": wrist + 0.5 * hand, f"{side}_hand": wrist + hand}
+
+
+def _add_foot(ankle, side, along, forward, height):
+    forward = _unit(forward - along * (along @ forward)) * height
+    down = along * LENGTHS["foot"] * height
+    heel = ankle + 0.6 * down - 0.01 * forward
+    return {f"{side}_heel": heel, f"{side}_toe": ankle + 0.7 * down + 0.085 * forward}
+
+
+def _unit(vector):
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)
+
+
+def _turn(down):
+    """A quarter turn in the picture's plane: from a person's down to their left, face to face."""
+    return np.array((down[1], -down[0]))

@@ -1,0 +1,1 @@
+"""Clips and cameras: frames, tracking, smoothing, sound, what is written."""

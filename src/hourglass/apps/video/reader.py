@@ -1,0 +1,188 @@
+"""The frames of a clip or a camera: upright RGB pixels and their times. PyAV."""
+
+import contextlib
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+from hourglass.utils.errors import UserError, one_line
+from hourglass.utils.images import MAX_PIXELS
+
+# Containers that hold what they show. FFmpeg would also take a text for a drawing, or for a list of
+# files and addresses to fetch.
+FORMATS = "mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,ivf,mxf,gif"
+USUAL_RATE = 25  # frames/s, where a clip does not say
+LEAST_STEP = 1e-4  # s from a frame to the next
+HIGH = 720  # px; clips as high, that do not say how they keep colours, do it as HDTV does
+
+
+class Frame(NamedTuple):
+    """One frame.
+
+    Attributes:
+        number: from 0 on.
+        time: s from the clip's beginning.
+        pixels: uint8 [H, W, 3], RGB, upright, its pixels square.
+    """
+
+    number: int
+    time: float
+    pixels: np.ndarray
+
+
+class Clip:
+    """An opened clip or camera, whose frames are read once.
+
+    Attributes:
+        num_frames: about how many there are; None where the container does not know.
+        rate: frames/s, about, a Fraction.
+        origin: s, the time of the clip's beginning, as its container counts.
+        num_damaged: packets that could not be decoded, so far.
+    """
+
+    def __init__(self, container, stream):
+        self._container, self._stream = container, stream
+        rate = stream.average_rate or stream.guessed_rate
+        self.rate = Fraction(rate) if rate and 0 < rate <= 1000 else Fraction(USUAL_RATE)
+        start = container.start_time
+        self.origin = None if start is None else start / av.time_base
+        self.num_frames = self._count_frames()
+        self.num_damaged = 0
+
+    def _count_frames(self):
+        duration = self._container.duration or 0
+        return self._stream.frames or round(duration / av.time_base * self.rate) or None
+
+    def read_frames(self, is_stopped=lambda: False):
+        """Every frame that can be decoded, in order, until `is_stopped()`.
+
+        Times rise: where a clip's own do not, they go on at its rate. All frames get the first
+        one's size.
+
+        Raises:
+            UserError: not one can be decoded.
+        """
+        size, last = None, None
+        for number, frame in enumerate(self._decode()):
+            size = size or _upright_size(frame, self._stream)
+            time = last = self._time_of(frame, last)
+            yield Frame(number, time, _to_pixels(frame, *size))
+            if is_stopped():
+                return
+        if size is None:
+            raise UserError("cannot be decoded: no frame of its video is whole")
+
+    def _decode(self):
+        packets = self._container.demux(self._stream)
+        try:
+            for packet in packets:
+                try:
+                    yield from packet.decode()
+                except av.error.FFmpegError:
+                    self.num_damaged += 1
+        except av.error.FFmpegError:
+            self.num_damaged += 1  # of the container itself: nothing comes after it
+
+    def _time_of(self, frame, last):
+        if self.origin is None and frame.time is not None:
+            self.origin = frame.time
+        after = 0.0 if last is None else last + float(1 / self.rate)
+        if frame.time is None:
+            return after
+        time = frame.time - self.origin
+        return time if last is None or time >= last + LEAST_STEP else after
+
+
+def open_container(path):
+    """PyAV's container of a clip's file, opened to be read.
+
+    Raises:
+        UserError: FFmpeg cannot read it.
+    """
+    limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        # Without the protocol's name a colon in the file's name would be read as one's.
+        return av.open(f"file:{path}", container_options=limits)
+    except (av.error.FFmpegError, UnicodeError) as error:
+        raise UserError(f"cannot be decoded: {describe_error(error)}") from None
+
+
+@contextlib.contextmanager
+def open_clip(path):
+    """The `Clip` in a file.
+
+    Raises:
+        UserError: it cannot be read, or holds no video.
+    """
+    with open_container(path) as container:
+        yield Clip(container, _choose_stream(container))
+
+
+@contextlib.contextmanager
+def open_camera(device):
+    """The `Clip` that a camera films, whose first frame is at 0 s; Linux.
+
+    Raises:
+        UserError: there is no such camera, or another program uses it.
+    """
+    try:
+        container = av.open(str(device), format="v4l2")
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = f"{describe_error(error)}; connect it, name another, or end who uses it"
+        raise UserError(f"no camera to be opened: {reason}") from None
+    with container:
+        clip = Clip(container, container.streams.video[0])
+        clip.origin = clip.num_frames = None
+        yield clip
+
+
+def describe_error(error):
+    """What FFmpeg says is wrong, without what it was called with."""
+    return getattr(error, "strerror", None) or one_line(error)
+
+
+def _choose_stream(container):
+    streams = [
+        stream for stream in container.streams.video
+        # Neither of an unknown codec nor a song's cover.
+        if stream.codec_context and not stream.disposition & Disposition.attached_pic
+    ]  # fmt: skip
+    if not streams:
+        raise UserError("no video in it, or none that can be decoded; name another file")
+    width, height = streams[0].codec_context.width, streams[0].codec_context.height
+    if width * height > MAX_PIXELS:
+        raise UserError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
+    streams[0].thread_type = "AUTO"
+    return streams[0]
+
+
+def _upright_size(frame, stream):
+    """Width and height of a frame as it is stored, its pixels square; quarter turns to the left."""
+    aspect = stream.sample_aspect_ratio or 1
+    width = max(1, round(frame.width * aspect)) if 0.1 < aspect < 10 else frame.width
+    return width, frame.height, round(frame.rotation / 90)
+
+
+def _to_pixels(frame, width, height, turns):
+    matrix = _find_matrix(frame)
+    if any(component.is_alpha for component in frame.format.components):
+        rgba = frame.reformat(width, height, "rgba", src_colorspace=matrix).to_ndarray()
+        pixels = _lay_on_white(rgba)
+    else:
+        pixels = frame.reformat(width, height, "rgb24", src_colorspace=matrix).to_ndarray()
+    return np.ascontiguousarray(np.rot90(pixels, turns))
+
+
+def _find_matrix(frame):
+    """By which matrix a frame's colours were made; FFmpeg alone would take HDTV's for the old."""
+    is_unsaid = frame.colorspace in (0, 2)  # RGB, or unspecified (ITU-T H.273, table 4)
+    return "ITU709" if is_unsaid and frame.height >= HIGH else None
+
+
+def _lay_on_white(rgba):
+    alpha = rgba[..., 3:].astype(np.uint16)
+    levels = rgba[..., :3] * alpha + 255 * (255 - alpha)
+    return ((levels + 127) // 255).astype(np.uint8)

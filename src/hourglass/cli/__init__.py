@@ -1,0 +1,1 @@
+"""The `hourglass` command: options, files, messages, one module a subcommand."""

@@ -1,1 +1,0 @@
-"""What `hourglass predict`, `sticker`, `page` and `export` do: options, files, messages."""

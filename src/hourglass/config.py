@@ -1,0 +1,251 @@
+"""Typed, checked sections of `params.yaml`; anything wrong in it is one clear line."""
+
+import reprlib
+import textwrap
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import AliasEvent
+
+from hourglass.keypoints import HEATMAP_STRIDE
+from hourglass.utils.errors import UserError, one_line
+
+Count = Annotated[int, Field(ge=1, lt=2**31)]  # fits an int32
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+MIN_CROP_SIZE = 32  # px; the smallest network input
+
+
+class Section(BaseModel):
+    # Strict, as pydantic would else take "8" and true for numbers. No key has a default: with one,
+    # a missing key would pass unseen.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SyntheticParams(Section):
+    num_train: Count
+    num_val: Count
+    seed: Seed
+
+
+class DataParams(Section):
+    dataset: Literal["mpii", "lspet", "synthetic", "folder"]
+    mirror: str
+    folder: Annotated[str, Field(min_length=1)]
+    synthetic: SyntheticParams
+
+
+class ParseParams(Section):
+    excluded: list[list[str]]
+    max_invalid_fraction: Fraction
+
+    @field_validator("excluded")
+    @classmethod
+    def check_excluded(cls, ranges):
+        if any(len(names) != 2 or names[0] > names[1] for names in ranges):
+            raise ValueError("must hold pairs [first, last] of names, in the order of characters")
+        return ranges
+
+
+class ShardParams(Section):
+    num_train_shards: Annotated[int, Field(ge=1, le=9999)]  # four digits in a file's name
+    num_val_shards: Annotated[int, Field(ge=1, le=9999)]
+    crop_size: Annotated[int, Field(ge=0, le=4096)]
+    scale_range: Annotated[float, Field(ge=0, lt=1)]  # at 1 a view would shrink to nothing
+    rotation_range: Annotated[float, Field(ge=0, le=180)]
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    seed: Seed
+    max_invalid_fraction: Fraction
+
+    @field_validator("crop_size")
+    @classmethod
+    def check_crop_size(cls, size):
+        if 0 < size < MIN_CROP_SIZE:
+            raise ValueError(f"must be 0, for whole pictures, or at least {MIN_CROP_SIZE}")
+        return size
+
+
+class ModelParams(Section):
+    num_stacks: Annotated[int, Field(ge=1, le=16)]
+    num_channels: Annotated[int, Field(ge=4, multiple_of=4)]  # the stem starts with a quarter
+    num_levels: Annotated[int, Field(ge=1, le=6)]
+    input_size: Annotated[int, Field(ge=32, le=2048)]
+
+    @model_validator(mode="after")
+    def check_input_size(self):
+        # The heatmaps are halved once more at each level.
+        step = HEATMAP_STRIDE * 2**self.num_levels
+        if self.input_size % step:
+            raise ValueError(
+                f"input_size {self.input_size} must be a multiple of {step} "
+                f"for num_levels {self.num_levels}"
+            )
+        return self
+
+
+class AugmentParams(Section):
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    flip: bool
+    colour: Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainParams(Section):
+    epochs: Annotated[int, Field(ge=0, lt=2**31)]
+    batch_size: Count
+    max_batch_per_device: Annotated[int, Field(ge=0, lt=2**31)]
+    optimizer: Literal["adamw", "muon"]
+    lr: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine", "steps", "plateau"]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    decay_epochs: list[Count]
+    decay_factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Count
+    early_stopping: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(ge=0)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    sigma: Annotated[float, Field(gt=0)]  # heatmap px
+    target_peak: Annotated[float, Field(gt=0)]
+    foreground: Literal["value", "support"]
+    foreground_weight: Annotated[float, Field(ge=0)]
+    augment: AugmentParams
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    deterministic: bool
+    xla: bool
+    init_weights: str
+    seed: Seed
+
+    @model_validator(mode="after")
+    def check_start(self):
+        if not self.epochs and not self.init_weights:
+            raise ValueError(
+                "epochs 0 scores the network that init_weights names: name one, or raise epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_determinism(self):
+        if self.xla and self.deterministic:
+            raise ValueError(
+                "xla has no deterministic max pooling on GPUs: set xla or deterministic to false"
+            )
+        return self
+
+
+class PredictParams(Section):
+    batch_size: Count
+    flip_test: bool
+    num_refinements: Annotated[int, Field(ge=0, le=15)]
+    decode: Literal["argmax", "shift", "dark"]
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    num_figures: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class ReportParams(Section):
+    pictures: Literal["free", "all", "none"]
+
+
+class ClusterParams(Section):
+    num_workers: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Params(Section):
+    """All of `params.yaml`: one attribute a section, units in the file's own comments."""
+
+    data: DataParams
+    parse: ParseParams
+    shard: ShardParams
+    model: ModelParams
+    train: TrainParams
+    predict: PredictParams
+    report: ReportParams
+    cluster: ClusterParams
+
+    @model_validator(mode="after")
+    def check_crop_covers_augmentation(self):
+        # Whole pictures too carry a square of this size, which is what their reader cuts out.
+        for name, needed in (("scale", "scale_range"), ("rotation", "rotation_range")):
+            asked, stored = getattr(self.train.augment, name), getattr(self.shard, needed)
+            if asked > stored:
+                raise ValueError(
+                    f"train.augment.{name} {asked:g} asks for pixels that the shards do not hold: "
+                    f"lower it, or raise shard.{needed} from {stored:g} and shard again"
+                )
+        return self
+
+
+def load_params(path="params.yaml"):
+    """Read and check `path`.
+
+    Raises:
+        UserError: the file is missing or not YAML, or a key is unknown, missing, of a wrong type
+            or out of range; one line with the key's full name.
+    """
+    path = Path(path)
+    try:
+        values = _parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
+    except Exception as error:  # odd tags, `!!bool 7`, get KeyError and more out of the library
+        raise UserError(f"{path}: cannot be read: {_describe_fault(error)}; fix it") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(_describe(error))}") from None
+
+
+def _parse(text):
+    """The values, read as DVC reads them: each means to a stage what it means to `dvc repro`.
+
+    Aliases alone are refused: with merges (`<<`), ten lines of them fill the memory.
+    """
+    # As events first: they are made one by one, without following any alias.
+    for event in YAML(typ="safe").parse(text):
+        if isinstance(event, AliasEvent):
+            problem = "an alias is not allowed"
+            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+    return YAML(typ="safe").load(text)
+
+
+def _describe_fault(error):
+    """What is wrong with a file that is no YAML, in one line, with the place."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    if isinstance(error, OSError):
+        return error.strerror
+    # Lines and columns count from 0 in a mark.
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if not mark:
+        return one_line(error)
+    what = (error.context, error.problem)
+    text = textwrap.shorten(", ".join(filter(None, what)), 160, placeholder=" ...")
+    return f"line {mark.line + 1} column {mark.column + 1}: {text}"
+
+
+def _describe(error):
+    """The first fault as 'key: what is wrong (got value)', and how many more there are."""
+    faults = error.errors()
+    first = faults[0]
+    key = ".".join(str(part) for part in first["loc"])
+    text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "model_type" and not key:
+        return "holds no sections; add them (the root's params.yaml shows every key)"
+    if first["type"] == "model_type":
+        text = f"must hold keys (got {_show(first['input'])})"
+    elif first["type"] == "extra_forbidden":
+        text = "unknown key; remove it or fix its spelling"
+    elif first["type"] == "missing":
+        text = "missing; add it (the root's params.yaml shows every key)"
+    # A fault between two keys has their whole section for its input: too long to show.
+    elif not isinstance(first["input"], dict | Section):
+        text = f"{text} (got {_show(first['input'])})"
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{key}: {text}{more}" if key else f"{text}{more}"
+
+
+def _show(value):
+    return textwrap.shorten(reprlib.repr(value), 80, placeholder=" ...")

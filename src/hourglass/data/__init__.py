@@ -1,0 +1,1 @@
+"""From a dataset's raw files to checked records of persons."""

@@ -1,0 +1,249 @@
+"""Archives of pictures, packed, indexed, and read without unpacking.
+
+A picture's name is its member's path after the first `images/`: `lsp-8fab/images/im00001.jpg` is
+`im00001.jpg`. Names and sizes inside an archive are not trusted.
+"""
+
+import contextlib
+import errno
+import json
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import indexed_gzip
+
+from hourglass.data.block_reader import BlockReader
+from hourglass.utils.errors import UserError, one_line
+
+# A header may claim any size; what it claims is refused before it is inflated into memory.
+MAX_IMAGE_BYTES = 100_000_000
+MAX_MEMBER_BYTES = 500_000_000
+FETCH = "run `dvc repro download`"
+FETCH_AGAIN = f"delete it and {FETCH}"
+DOWNLOAD_AGAIN = "fix it or download it again"
+
+# What the archive modules raise on damaged members; RuntimeError: encrypted ones.
+READ_ERRORS = (
+    OSError, EOFError, ValueError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error,
+)  # fmt: skip
+
+
+def picture_name(member):
+    """The path after the first `images/` of a member's path; None where there is none.
+
+    Also None: absolute paths, `..`, backslashes, and what is not text.
+    """
+    parts = [part for part in member.split("/") if part not in ("", ".")]
+    # A name that a file system would read otherwise than meant, or out of the folder.
+    unsafe = member.startswith("/") or ".." in parts or re.search(r"[\\\0\ud800-\udfff]", member)
+    if unsafe or "images" not in parts[:-1]:
+        return None
+    return "/".join(parts[parts.index("images") + 1 :])
+
+
+def open_images(archive):
+    """Open a `.zip`, or an indexed `.tar.gz`, of pictures: an `ImageArchive`.
+
+    Only regular files are listed: no links, devices, or paths that leave the archive.
+
+    Raises:
+        UserError: the archive is missing, damaged, not indexed, or two pictures have one name.
+    """
+    archive = Path(archive)
+    return _open_tar_images(archive) if archive.suffix == ".gz" else _open_zip_images(archive)
+
+
+def locate_pictures(archive):
+    """{name: (offset, size)} of an archive's pictures, bytes of the zip or of the inflated tar.
+
+    Raises:
+        UserError: as `open_images`; but of a `.tar.gz` the list of members alone is looked at.
+    """
+    archive = Path(archive)
+    if archive.suffix == ".gz":
+        return _read_tar_members(archive)
+    with open_zip(archive) as file:
+        pictures = name_pictures(archive, _zip_members(file))
+    return {name: (info.header_offset, size) for name, (info, size) in pictures.items()}
+
+
+def find_zip_fault(path):
+    """What makes the file at `path` no whole zip archive of bounded members; else None."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # Before anything is inflated: `testzip` would inflate a bomb to its end.
+            for info in archive.infolist():
+                if info.file_size > MAX_MEMBER_BYTES:
+                    return (
+                        f"holds {info.filename!r} of {info.file_size:,} bytes,"
+                        f" more than {MAX_MEMBER_BYTES:,}"
+                    )
+            damaged = archive.testzip()
+    except READ_ERRORS as error:
+        return f"is not a whole zip archive ({one_line(error)})"
+    return f"is a zip archive with a damaged member {damaged!r}" if damaged else None
+
+
+class ImageArchive(contextlib.AbstractContextManager):
+    """Pictures by name, read at any place; closed on exit.
+
+    Args:
+        file: the open archive.
+        members: dict of picture name -> (place, size in bytes).
+        read: function of place and size that gives a member's bytes.
+        announce: function of the (place, size) that will be read next.
+    """
+
+    # The place is a ZipInfo, or an offset in the inflated tar.
+    def __init__(self, path, file, members, read, announce=lambda spans: None):
+        self.path = path
+        self._file = file
+        self._members = members
+        self._read = read
+        self._announce = announce
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def names(self):
+        """The names of all pictures, a frozenset."""
+        return frozenset(self._members)
+
+    def announce(self, names):
+        """Say which pictures `read` will be asked for, in the order of `locate_pictures`.
+
+        Those of a tar are then inflated many at a time.
+        """
+        places = (self._members[name] for name in names if name in self._members)
+        self._announce(place for place in places if place[1] <= MAX_IMAGE_BYTES)
+
+    def read(self, name):
+        """The bytes of one picture file.
+
+        Raises:
+            UserError: no such picture, above `MAX_IMAGE_BYTES`, or damaged.
+            OSError: the disk or the network fails, as far as that can be told from damage.
+        """
+        if name not in self._members:
+            raise UserError(f"not in {self.path.name}")
+        place, size = self._members[name]
+        with _member_errors(self.path, size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
+            picture = self._read(place, size)
+            # `pread` gives less at the end of a cut archive, without a word.
+            if len(picture) != size:
+                raise EOFError(f"{len(picture):,} of {size:,} bytes")
+        return picture
+
+
+def read_member(archive, name):
+    """The bytes of the one member of a zip archive whose path is, or ends in "/" and, `name`.
+
+    Raises:
+        UserError: no such member, several, above `MAX_MEMBER_BYTES`, or damaged.
+    """
+    with open_zip(archive) as file:
+        # A slash before both, so that `a_joints.mat` does not end in `joints.mat`.
+        found = [entry for path, entry in _zip_members(file) if f"/{path}".endswith(f"/{name}")]
+        if len(found) != 1:
+            number = f"{len(found)} files" if found else "no file"
+            raise UserError(f"{archive}: holds {number} {name}, one was expected; {FETCH_AGAIN}")
+        info, size = found[0]
+        before, after = f"{archive}: {name}: ", f"; {FETCH_AGAIN}"
+        with _member_errors(archive, size, MAX_MEMBER_BYTES, before, after):
+            return file.read(info)
+
+
+@contextlib.contextmanager
+def _member_errors(archive, size, limit, before="", after=""):
+    """Refuse a member above `limit` bytes; what fails inside becomes a UserError."""
+    if size > limit:
+        raise UserError(f"{before}{size:,} bytes, more than {limit:,}{after}")
+    try:
+        yield
+    except READ_ERRORS as error:
+        # The disk or the network, not the archive: tried again. indexed_gzip's have no number.
+        if getattr(error, "errno", None) in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
+            error.filename = str(archive)
+            raise
+        raise UserError(f"{before}damaged ({one_line(error)}){after}") from None
+
+
+def _open_zip_images(path):
+    file = open_zip(path)
+    members = name_pictures(path, _zip_members(file))
+    return ImageArchive(path, file, members, lambda info, _: file.read(info))
+
+
+def _open_tar_images(path):
+    members = _read_tar_members(path)
+    _, seek_path = index_paths(path)
+    with _index_errors(path):
+        # A larger buffer splits what is asked for, and each part inflates from a seek point anew.
+        file = indexed_gzip.IndexedGzipFile(str(path), index_file=str(seek_path), buffer_size=1)
+    reader = BlockReader(file, READ_ERRORS)
+    return ImageArchive(path, file, members, reader.read, reader.announce)
+
+
+def _read_tar_members(path):
+    """Picture name -> (offset, size), as `tar_index.index_archive` wrote them."""
+    members_path, _ = index_paths(path)
+    with _index_errors(path):
+        index = json.loads(members_path.read_bytes())
+        # The size stands for the content: hashing 12.9 GB would take longer than most reads.
+        if index["archive"]["size"] != path.stat().st_size:
+            raise ValueError("made for another archive")
+        return index["members"]
+
+
+@contextlib.contextmanager
+def _index_errors(path):
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{index_paths(path)[0]}: cannot be used ({one_line(error)}); {FETCH_AGAIN}"
+        ) from None
+
+
+def open_zip(path):
+    """A `zipfile.ZipFile`; raises `UserError` where there is none."""
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; {FETCH}") from None
+    except READ_ERRORS as error:
+        raise UserError(
+            f"{path}: is not a whole zip archive ({one_line(error)}); {FETCH_AGAIN}"
+        ) from None
+
+
+def _zip_members(archive):
+    """(path, (ZipInfo, size)) of each regular file, as one without a Unix type is too."""
+    for info in archive.infolist():
+        # The upper half of external_attr is the Unix mode; a link would pass off its target's path
+        # as a picture.
+        if not info.is_dir() and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG):
+            yield info.filename, (info, info.file_size)
+
+
+def name_pictures(archive, members):
+    """Picture name -> entry, from pairs of member path and entry; other members are left out."""
+    pictures = {}
+    for path, entry in members:
+        name = picture_name(path)
+        # One of the two would silently take the other's annotations.
+        if name in pictures:
+            raise UserError(f"{archive}: holds two pictures {name}; {FETCH_AGAIN}")
+        if name is not None:
+            pictures[name] = entry
+    return pictures
+
+
+def index_paths(archive):
+    """Where a `.tar.gz` has its list of members and its seek points."""
+    return [archive.with_name(f"{archive.name}.{kind}") for kind in ("members.json", "gzidx")]

@@ -1,0 +1,1 @@
+"""One class a dataset: its files, licence, reader and head size."""

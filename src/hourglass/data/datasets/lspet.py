@@ -1,0 +1,134 @@
+"""Reader of the Leeds Sports Pose Extended annotations, and the roughness they lack.
+
+The set has joints alone, so a person's center and scale come of the labels that are to be found: to
+the pixel they would tell where the outermost joints lie. `roughen_person` moves them as far as
+MPII's, a center by hand and a scale made of the head's box, lie off the same box. What is left of
+the leak: the box still is the truth's, with MPII's noise on it; and a person whose joints would
+leave the view is drawn again, so that every label is in view, which a box that is given by hand or
+by a detector does not promise.
+"""
+
+import dataclasses
+import re
+
+import numpy as np
+
+from hourglass.data.archives import DOWNLOAD_AGAIN
+from hourglass.data.datasets.base import fill_midpoints, load_mat
+from hourglass.data.person import MAX_COORDINATE, MAX_SCALE, MIN_SCALE
+from hourglass.keypoints import JOINTS, NUM_JOINTS, PERSON_HEIGHT
+from hourglass.utils import transforms
+from hourglass.utils.errors import UserError
+
+LSPET_MAT = "joints.mat"
+LSPET_JOINTS = (
+    "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle",
+    "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist",
+    "upper_neck", "head_top",
+)  # fmt: skip
+LSPET_MARGIN = 1.1  # person height over the longer side of the box around the labelled joints
+
+ROUGHNESS_SEED = 1
+# Measured on the 2,017 of MPII's 2,958 validation persons with all 16 joints labelled: how far the
+# center lies from the middle of the joints' box, in heights (200 px * scale), and the logarithm of
+# the scale to the box's. Its long tail is bent persons, whose height the box does not show.
+ROUGHNESS_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+ROUGHNESS = {
+    "center x": (-0.127, -0.088, -0.038, 0.004, 0.043, 0.090, 0.126),
+    "center y": (-0.183, -0.131, -0.078, -0.032, 0.014, 0.073, 0.124),
+    "log scale": (-0.345, -0.241, -0.095, 0.040, 0.255, 0.623, 0.848),
+}
+MAX_DRAWS = 100  # one in nine is drawn again
+
+
+def read_lspet(content, image_names):
+    """Raw records of the Leeds Sports Pose Extended set, unchecked: (train, validation).
+
+    The records are the pictures `imNNNNN.jpg` of `image_names`, in name order; the last tenth, at
+    least one, is validation: a block, since neighbours often come from one photographer.
+    Pelvis and thorax are the midpoints of hips and shoulders, labelled where both are. The set
+    has no center or scale: they are the center, and 1.1 x the longer side / 200, of the box
+    around the labelled joints. Pixels are taken as 1-based, as MATLAB writes them.
+
+    Args:
+        content: bytes of `joints.mat`, `joints` [14, 3, N] = x, y, labelled.
+
+    Raises:
+        UserError: not a MATLAB file with such an array.
+
+    Source: Johnson and Everingham, CVPR 2011; http://sam.johnson.io/research/lspet.html.
+    """
+    array = np.asarray(load_mat(content, LSPET_MAT, "joints"))
+    if (
+        array.ndim != 3
+        or array.shape[:2] != (len(LSPET_JOINTS), 3)
+        or array.dtype.kind not in "fiu"
+    ):
+        raise UserError(
+            f"{LSPET_MAT}: joints is {list(array.shape)} {array.dtype},"
+            f" [{len(LSPET_JOINTS)}, 3, N] numbers were expected; {DOWNLOAD_AGAIN}"
+        )
+    # (14, 3, N) to (N, 14, 3).
+    columns = _mpii_order(array.transpose(2, 0, 1).astype(np.float64))
+    records = [_lspet_record(name, columns) for name in sorted(image_names)]
+    num_train = len(records) - max(1, len(records) // 10)
+    return records[:num_train], records[num_train:]
+
+
+def roughen_person(person):
+    """The person with center and scale as far off the labels' box as MPII's are.
+
+    Drawn by the picture's name alone from MPII's own quantiles, each of the three for itself (their
+    correlations are below 0.25), until the labelled joints are all in view. The head size stays:
+    where it is 25 x `scale`, that is the box's.
+
+    Args:
+        person: `persons.Person` whose center and scale are those of the box.
+    """
+    rng = np.random.default_rng((ROUGHNESS_SEED, *person.image.encode()))
+    for _ in range(MAX_DRAWS):
+        draws = rng.random(len(ROUGHNESS))
+        x, y, log_scale = (
+            np.interp(draw, ROUGHNESS_QUANTILES, values)
+            for draw, values in zip(draws, ROUGHNESS.values(), strict=True)
+        )
+        scale = person.scale * float(np.exp(log_scale))
+        center = person.center + PERSON_HEIGHT * scale * np.array([x, y])
+        if MIN_SCALE <= scale <= MAX_SCALE and np.abs(center).max() <= MAX_COORDINATE:
+            rough = dataclasses.replace(person, center=center, scale=scale)
+            if _is_in_view(rough):
+                return rough
+    return person
+
+
+def _is_in_view(person):
+    center, side = transforms.person_crop(person.center, person.scale)
+    return bool((np.abs(person.joints[person.keypoints_visible] - center) <= side / 2).all())
+
+
+def _mpii_order(lspet):
+    """[N, 14, 3] = x, y, labelled to [N, 16, 3] in the order of MPII."""
+    columns = np.zeros((len(lspet), NUM_JOINTS, 3))
+    columns[:, [JOINTS.index(name) for name in LSPET_JOINTS]] = lspet
+    return fill_midpoints(columns)
+
+
+def _lspet_record(name, columns):
+    number = re.fullmatch(r"im(\d{5})\.jpg", name)
+    if not number or not 1 <= int(number[1]) <= len(columns):
+        return {"image": name}  # the checker invalid it: no joints
+    # im00001.jpg is the first entry of the .mat.
+    joints, keypoints_visible = (
+        columns[int(number[1]) - 1, :, :2],
+        columns[int(number[1]) - 1, :, 2],
+    )
+    # Where nothing is labelled the checker says so; here it only must not fail.
+    around = joints[keypoints_visible == 1] if (keypoints_visible == 1).any() else joints
+    low, high = around.min(axis=0), around.max(axis=0)  # (2,) each, px
+    return {
+        "image": name,
+        "joints": joints.tolist(),
+        "joints_vis": keypoints_visible.tolist(),
+        "center": ((low + high) / 2).tolist(),
+        "scale": float((high - low).max()) * LSPET_MARGIN / PERSON_HEIGHT,
+    }

@@ -1,0 +1,226 @@
+"""The checked record of one person: its form, and the files that hold a split of them.
+
+A record that is off as a whole - a scale in pixels, joints of another picture - is found by its
+proportions: over MPII's 2,958 validation persons the joints span 0.22 to 2.9 person heights, and
+none lies farther than 2.4 of them from the center.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from hourglass.data.head_size import GIVEN, MAX_HEAD, MIN_HEAD, SOURCES
+from hourglass.keypoints import NUM_JOINTS, PERSON_HEIGHT
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import atomic_path, read_json_list
+
+SPLITS = ("train", "validation")
+RAW_KEYS = ("image", "joints", "joints_vis", "center", "scale")
+KEYS = (*RAW_KEYS, "head_size", "head_source")
+MAX_COORDINATE = 1e5  # px; no camera makes such a picture
+
+# A person of 0.2 px leaves no crop to cut, one of 200,000 px fits no picture.
+MIN_SCALE, MAX_SCALE = 1e-3, 1e3
+# Person heights. A scale in pixels is 200 times too large; where three joints or more are labelled,
+# they do not all lie in one place.
+MIN_SPAN, MAX_DISTANCE = 0.02, 10
+UNLABELLED = (-1.0, -1.0)
+
+# Absolute, on a drive, climbing out of the folder, or with what no file name should hold.
+_UNSAFE_NAME = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One labelled person of one picture."""
+
+    image: str  # the picture's name
+    joints: np.ndarray  # float64 [16, 2], 0-based px of the original picture; (-1, -1) unlabelled
+    keypoints_visible: (
+        np.ndarray
+    )  # bool [16], labelled (occluded joints too); never test coordinates
+    center: np.ndarray  # float64 [2], 0-based px
+    scale: float  # person height / 200 px
+    head_size: float  # px of the original picture, what PCKh measures errors by
+    head_source: str  # one of heads.SOURCES
+
+
+class RecordFault(Exception):
+    """Why a record is rejected; the same words for the same fault, so that they can be counted."""
+
+
+def load_persons(path):
+    """Read the checked records that `save_persons` wrote.
+
+    Returns:
+        list of `Person`, 0-based.
+
+    Raises:
+        UserError: the file is missing or damaged, with the place.
+    """
+    advice = "run `dvc repro parse`"
+    persons = []
+    for index, record in enumerate(read_json_list(path, advice)):
+        try:
+            persons.append(person_from_record(record, origin=0))
+        except RecordFault as fault:
+            raise UserError(f"{path}: record {index}: {fault}; {advice}") from None
+    return persons
+
+
+def save_persons(path, persons):
+    """Write `persons` as JSON, one compact record a line, atomically; every float round-trips."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write("[")
+        for index, person in enumerate(persons):
+            line = json.dumps(_as_record(person), separators=(",", ":"))
+            file.write(f",\n{line}" if index else f"\n{line}")
+        file.write("\n]\n")
+
+
+def _as_record(person):
+    return {
+        "image": person.image,
+        "joints": person.joints.tolist(),
+        "joints_vis": person.keypoints_visible.astype(int).tolist(),
+        "center": person.center.tolist(),
+        "scale": person.scale,
+        "head_size": person.head_size,
+        "head_source": person.head_source,
+    }
+
+
+def person_from_record(record, origin, measure_head_size=None):
+    """A `Person` of anything that JSON can hold, its first pixel at `origin`.
+
+    Args:
+        measure_head_size: of a raw record, which may lack `head_size` and has no `head_source`:
+            `head_size_from_scale` or `head_size_from_labels`. None: a record of `save_persons`.
+
+    Raises:
+        RecordFault: it is no record of a person.
+    """
+    # The proportions come last: they need all of the others.
+    if not isinstance(record, dict):
+        raise RecordFault("not an object")
+    for key in RAW_KEYS if measure_head_size else KEYS:
+        if key not in record:
+            raise RecordFault(f"no '{key}'")
+    image = _check_image(record["image"])
+    keypoints_visible = _check_joints_vis(record["joints_vis"])
+    joints = _check_joints(record["joints"], keypoints_visible, origin)
+    center = _check_center(record["center"], origin)
+    scale = _check_scale(record["scale"])
+    _check_proportions(joints[keypoints_visible], center, PERSON_HEIGHT * scale)
+    if measure_head_size and "head_size" not in record:
+        head = measure_head_size(joints, keypoints_visible, scale)
+    else:
+        source = GIVEN if measure_head_size else _check_head_source(record["head_source"])
+        head = _check_head_size(record["head_size"], PERSON_HEIGHT * scale), source
+    return Person(image, joints, keypoints_visible, center, scale, *head)
+
+
+def _check_image(image):
+    if not isinstance(image, str) or not image:
+        raise RecordFault("image is not a name")
+    if _UNSAFE_NAME.search(image):
+        raise RecordFault("image is not a plain relative name")
+    return image
+
+
+def read_joints_vis(record):
+    """Which joints a record labels, bool [16], or None: what can be read of one with any fault."""
+    try:
+        return _check_joints_vis(record["joints_vis"])
+    except (RecordFault, TypeError, LookupError):
+        return None
+
+
+def _check_joints_vis(flags):
+    if not _is_list_of(flags, NUM_JOINTS) or not all(flag in (0, 1) for flag in flags):
+        raise RecordFault(f"joints_vis is not {NUM_JOINTS} of 0 or 1")
+    return np.array(flags, bool)
+
+
+def _check_joints(pairs, keypoints_visible, origin):
+    is_pairs = _is_list_of(pairs, NUM_JOINTS) and all(_is_list_of(pair, 2) for pair in pairs)
+    joints = _as_floats([number for pair in pairs for number in pair]) if is_pairs else None
+    if joints is None:
+        raise RecordFault(f"joints is not {NUM_JOINTS} pairs of numbers")
+    if not keypoints_visible.any():
+        raise RecordFault("no labelled joint")
+    joints = joints.reshape(NUM_JOINTS, 2) - origin
+    joints[~keypoints_visible] = UNLABELLED  # whatever stood there, NaN too
+    if not _is_in_reach(joints):
+        raise RecordFault(f"a labelled joint is not within {MAX_COORDINATE:,.0f} px")
+    return joints
+
+
+def _check_center(pair, origin):
+    center = _as_floats(pair) if _is_list_of(pair, 2) else None
+    if center is None:
+        raise RecordFault("center is not a pair of numbers")
+    center = center - origin  # 0-based from here on
+    if not _is_in_reach(center):
+        raise RecordFault(f"center is not within {MAX_COORDINATE:,.0f} px")
+    return center
+
+
+def _check_scale(number):
+    scale = _as_floats([number])
+    if scale is None or not MIN_SCALE <= scale[0] <= MAX_SCALE:
+        raise RecordFault(f"scale is not a number from {MIN_SCALE:g} to {MAX_SCALE:g}")
+    return float(scale[0])
+
+
+def _check_head_size(number, person_height):
+    head_size = _as_floats([number])
+    if head_size is None or not MIN_HEAD <= head_size[0] / person_height <= MAX_HEAD:
+        raise RecordFault(
+            f"head_size is not a number from {MIN_HEAD:g} to {MAX_HEAD:g} person heights (200 px *"
+            " scale); it is in px"
+        )
+    return float(head_size[0])
+
+
+def _check_head_source(source):
+    if source not in SOURCES:
+        raise RecordFault(f"head_source is not one of {', '.join(SOURCES)}")
+    return source
+
+
+def _check_proportions(joints, center, person_height):
+    # Person heights, not picture sizes: the picture is not at hand, and labels may lie outside of
+    # it.
+    if np.abs(joints - center).max() > MAX_DISTANCE * person_height:
+        raise RecordFault(
+            f"a labelled joint is over {MAX_DISTANCE} person heights (200 px * scale) off center"
+        )
+    if len(joints) > 2 and np.ptp(joints, axis=0).max() < MIN_SPAN * person_height:
+        raise RecordFault(
+            f"the joints span less than {MIN_SPAN} person heights: is scale in pixels? it is the "
+            "person's height / 200 px"
+        )
+
+
+def _is_list_of(values, length):
+    return isinstance(values, list) and len(values) == length
+
+
+def _as_floats(numbers):
+    """float64 array, or None: numpy alone would take strings and booleans for numbers."""
+    # `type`, as a bool is an instance of int.
+    if not {type(number) for number in numbers} <= {int, float}:
+        return None
+    try:
+        return np.array(numbers, np.float64)
+    except OverflowError:  # an int of hundreds of digits
+        return None
+
+
+def _is_in_reach(coordinates):
+    """False for NaN too."""
+    # Not `(... > MAX).any()`: every comparison with NaN is false.
+    return bool((np.abs(coordinates) <= MAX_COORDINATE).all())

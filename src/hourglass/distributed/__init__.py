@@ -1,0 +1,1 @@
+"""All that runs on Ray: shards, batch inference, training on several hosts."""

@@ -1,0 +1,119 @@
+"""The shards of a dataset on Ray: first one task a chunk of the archive, then one a shard."""
+
+import functools
+import os
+
+import ray
+
+from hourglass.data.archives import open_images
+from hourglass.data.tfrecords.writer import list_invalid, write_chunk, write_shard
+from hourglass.distributed.ray_tasks import RETRIES, Job, check_shared, run_tasks
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import scratch_folder
+
+FEWER_WORKERS = (
+    "if memory is short, run stages/shard.py with fewer --workers"
+    " (on a cluster: start its machines with fewer --num-cpus)"
+)
+
+
+@ray.remote(**RETRIES)
+def archive_chunk_task(path, indices, persons, archive, params):
+    """Write the records of a chunk to a file, on a worker."""
+    check_shared("data/", archive, path.parent)
+    # Opened on the worker: an open file cannot be sent to it.
+    images = open_once(archive)
+    images.announce(dict.fromkeys(person.image for person in persons))
+    return write_chunk(path, indices, persons, images, params)
+
+
+@ray.remote(**RETRIES)
+def shard_task(path, folder, ranges):
+    """Write one shard, on a worker."""
+    check_shared("data/", folder)
+    return write_shard(path, folder, ranges)
+
+
+@functools.lru_cache(maxsize=1)
+def open_once(archive):
+    """`open_images` once a worker and not once a task: MPII's seek points are 98 MB."""
+    return open_images(archive)
+
+
+def write_shards(folder, shards, chunks, persons, archive, params):
+    """Read the archive once, in order, into records; gather these into shards.
+
+    The records lie in files beside `folder` meanwhile, not in Ray's object store: what a machine
+    that died has made is still there, and none of it is in memory.
+
+    Args:
+        folder: gets the shards. shards: list of Shard.
+        chunks: of all persons, as of `data.tfrecords.writer.plan_chunks`.
+        persons: {split: list of Person}. archive: path of the pictures. params: ShardParams.
+
+    Returns:
+        What `data.tfrecords.writer.list_invalid` gives, one a shard.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(folder.parent / ".chunks") as scratch:
+        check_one_disk(folder, scratch.parent)
+        # Absolute: a worker may run in another folder.
+        records = write_archive_chunks(scratch.resolve(), chunks, persons, archive, params)
+        gather_shards(folder, shards, scratch.resolve(), records)
+    return [
+        list_invalid(
+            shard.indices,
+            [persons[shard.split][index] for index in shard.indices],
+            [records[shard.split, index] for index in shard.indices],
+        )
+        for shard in shards
+    ]
+
+
+def check_one_disk(*folders):
+    """Raise `UserError` where a file cannot be renamed from one of the folders to another."""
+    if len({os.stat(folder).st_dev for folder in folders}) > 1:
+        raise UserError(
+            f"{' and '.join(map(str, folders))}: not on one disk; neither may be a link to another "
+            "one, the whole of data/ may"
+        )
+
+
+def write_archive_chunks(folder, chunks, persons, archive, params):
+    """Run one task a chunk; each writes a file of records into `folder`.
+
+    Returns:
+        {(split, index): (file's name, offset, length) of the person's record, or the reason why
+        there is none}.
+    """
+    paths = [folder / f"chunk_{number:05d}" for number in range(len(chunks))]
+    jobs = [
+        make_archive_job(path, keys, persons, archive, params)
+        for path, keys in zip(paths, chunks, strict=True)
+    ]
+    results = run_tasks(archive_chunk_task, jobs, "cut crops", "picture", FEWER_WORKERS)
+    return {
+        key: place if isinstance(place, str) else (path.name, *place)
+        for path, keys, places in zip(paths, chunks, results, strict=True)
+        for key, place in zip(keys, places, strict=True)
+    }
+
+
+def make_archive_job(path, keys, persons, archive, params):
+    """The `Job` of the persons `keys`, (split, index): they alone are sent to the worker."""
+    people = [persons[split][index] for split, index in keys]
+    num_pictures = len({person.image for person in people})
+    name = f"{archive.name}, {people[0].image} to {people[-1].image}"
+    arguments = (path, [index for _, index in keys], people, archive, params)
+    return Job(name, num_pictures, arguments)
+
+
+def gather_shards(folder, shards, scratch, records):
+    """Run one task a shard, on what `write_chunks` has left in `scratch`."""
+    jobs = []
+    for shard in shards:
+        places = [records[shard.split, index] for index in shard.indices]
+        ranges = [place for place in places if not isinstance(place, str)]
+        path = folder / shard.name
+        jobs.append(Job(path, len(ranges), (path.resolve(), scratch, ranges)))
+    run_tasks(shard_task, jobs, "write shards", "record", FEWER_WORKERS)

@@ -1,0 +1,103 @@
+"""A trained network written for another runtime, and held against Keras before it has its name."""
+
+import contextlib
+import zipfile
+from pathlib import Path
+
+from hourglass.export.tensorflow_formats import (
+    build_graph,
+    open_litert,
+    open_saved_model,
+    write_litert,
+    write_saved_model,
+)
+from hourglass.export.verification import FLOAT16, FLOAT32, compare_with_keras
+from hourglass.inference.keras_backend import load_predictor
+from hourglass.inference.onnx_backend import OnnxBackend, is_sealed
+from hourglass.models.metadata import NAME, export_metadata, read_trained_on
+from hourglass.utils.backend import tf
+from hourglass.utils.errors import UserError, one_line
+from hourglass.utils.files import atomic_folder, atomic_path, file_digest
+
+
+def export_network(path, target, kind="onnx", half=False, flip_test=True):
+    """Write all that lies between pixels of a square and keypoints as one file.
+
+    That is the network with its norms folded, the flip test, and the decoding ("dark").
+
+    Args:
+        path: the network's `.keras` file.
+        target: pathlib.Path to write: a file, or, of "saved_model", a folder that is not there yet.
+        kind: "onnx", "litert" or "saved_model".
+        half: keep the kernels as float16: half the bytes, up to 0.1 px off.
+        flip_test: look at each picture in a mirror too.
+
+    Returns:
+        A `proof.Proof`.
+
+    Raises:
+        UserError: `target` is another program's file, or a folder; the network cannot be loaded; or
+            what was written does not find the joints that Keras finds. Nothing is left of it then.
+    """
+    if Path(path).suffix == ".onnx":
+        raise UserError(f"{path}: is an export itself; name the .keras file")
+    write, open_file = _find_format(kind, half)
+    _check_kept(target)
+    _leave_gpus()
+    make_whole = atomic_folder if kind == "saved_model" else atomic_path
+    predictor = load_predictor(path, flip_test)
+    about = export_metadata(
+        predictor.size, flip_test, half, read_trained_on(path), file_digest(path)
+    )
+    with make_whole(target) as temporary:
+        try:
+            write(build_graph(predictor), about, half, temporary)
+            find_joints = open_file(temporary)
+            return compare_with_keras(find_joints, predictor, FLOAT16 if half else FLOAT32)
+        except OSError:
+            raise  # the disk's, who knows its file
+        except Exception as error:  # whatever a converter or a runtime makes of what it cannot do
+            reason = one_line(error).removeprefix(f"{temporary}: ")[:300]
+            raise UserError(
+                f"{target}: not written, since it does not work: {reason}; try another --format"
+            ) from error
+
+
+def _leave_gpus():
+    """Have Keras compute on the CPU, as those who run the file do: TF32 would pass for a fault."""
+    with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, on what it has
+        tf.config.set_visible_devices([], "GPU")
+
+
+def _find_format(kind, half):
+    """The format's writer, and what opens a file of it as a backend."""
+    if kind == "litert":
+        return write_litert, open_litert
+    if kind == "saved_model":
+        if half:
+            raise UserError(
+                "--half is for onnx and litert: a SavedModel keeps its weights as they are"
+            )
+        return write_saved_model, open_saved_model
+    try:
+        from hourglass.export.onnx_format import write_onnx
+    except ImportError as error:
+        raise UserError(
+            f"no module {error.name}, which writes ONNX: `pip install onnx tf2onnx`"
+        ) from None
+    return write_onnx, OnnxBackend
+
+
+def _check_kept(target):
+    if not target.exists():
+        return
+    if target.is_dir():
+        raise UserError(f"{target}: is there already; remove it, or choose another --out")
+    is_ours = is_sealed(target) or (zipfile.is_zipfile(target) and _has_about(target))
+    if not is_ours:
+        raise UserError(f"{target}: was not written by this; choose another --out")
+
+
+def _has_about(path):
+    with zipfile.ZipFile(path) as archive:
+        return NAME in archive.namelist()

@@ -1,0 +1,113 @@
+"""ONNX: converted by tf2onnx, and fixed; the same network gives the same bytes."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnx
+import tf2onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from hourglass.inference.onnx_backend import NO_DIGEST, SEAL, seal
+from hourglass.models.metadata import NAME
+
+OPSET = 18  # of those that tf2onnx 1.17 takes the last
+
+
+def write_onnx(module, about, half, path):
+    """Write `build_graph`'s module as ONNX.
+
+    Args:
+        about: the text of `about.export_metadata`, kept among the file's metadata.
+        half: keep the kernels as float16.
+    """
+    model = _convert(module)
+    graph = model.graph
+    _cast_booleans(graph)
+    if half:
+        _halve_kernels(graph)
+    _sort_nodes(graph)
+    _rename(graph)
+    for tensor in (*graph.input, *graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "N"
+    graph.name, graph.doc_string = "hourglass", ""
+    helper.set_model_props(model, {NAME: about, SEAL: NO_DIGEST})
+    Path(path).write_bytes(seal(model.SerializeToString(deterministic=True)))
+
+
+def _convert(module):
+    function = module.find_joints
+    # It reports what it cannot convert and goes on: the proof finds that out.
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+    model, _ = tf2onnx.convert.from_function(
+        function, input_signature=function.input_signature, opset=OPSET
+    )
+    return model
+
+
+def _cast_booleans(graph):
+    """Cast to numbers what ArgMax is given as booleans, which ONNX's does not take."""
+    for node in [node for node in graph.node if node.op_type == "ArgMax"]:
+        name = f"{node.output[0]}_numbers"
+        graph.node.append(helper.make_node("Cast", [node.input[0]], [name], to=TensorProto.UINT8))
+        node.input[0] = name
+
+
+def _halve_kernels(graph):
+    """Keep kernels as float16, to be cast to float32 when the file is loaded.
+
+    What has less than two axes, a bias or a norm's factors, is small and stays as it is.
+    """
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
+            name = f"{tensor.name}_half"
+            cast = helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT)
+            graph.node.append(cast)
+            kernel = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(kernel, name))
+
+
+def _sort_nodes(graph):
+    """Each node after those it takes from, in an order that their connections alone decide.
+
+    tf2onnx's differs from run to run, as do its names.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    done, ordered = set(), []
+    waiting = [makers[tensor.name] for tensor in reversed(graph.output)]
+    while waiting:
+        node = waiting[-1]
+        sources = [makers[name] for name in node.input if name in makers]
+        missing = [source for source in sources if source.output[0] not in done]
+        if missing:
+            waiting.append(missing[0])
+            continue
+        waiting.pop()
+        if node.output[0] not in done:
+            done.add(node.output[0])
+            ordered.append(onnx.NodeProto.FromString(node.SerializeToString()))
+    del graph.node[:]
+    graph.node.extend(ordered)
+
+
+def _rename(graph):
+    """Number tensors and nodes as they come; those that go in and out keep their names."""
+    names = {tensor.name: tensor.name for tensor in (*graph.input, *graph.output)}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    used = []  # constants, in the order of their first use
+    for number, node in enumerate(graph.node):
+        for name in node.input:
+            if name in constants and name not in names:
+                names[name] = f"constant_{len(used)}"
+                used.append(constants[name])
+        node.name = f"{node.op_type}_{number}"
+        for k, name in enumerate(node.output):
+            names.setdefault(name, f"{node.name}:{k}")
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in used:
+        tensor.name = names[tensor.name]
+    kept = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.value_info[:]

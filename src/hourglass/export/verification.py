@@ -1,0 +1,106 @@
+"""Whether an exported file finds the joints that Keras finds, on drawn figures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hourglass.data.synthetic.pictures import draw_picture
+from hourglass.inference.keras_backend import KerasBackend
+from hourglass.inference.person_search import person_crop
+from hourglass.models.codec import decode_heatmaps
+from hourglass.utils.errors import UserError
+from hourglass.utils.images import crop_square
+
+SEED = 14
+CALLS = (1, 4, 7)  # views of each; one alone is a case of its own to some runtimes
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What rounding may change.
+
+    Attributes:
+        keypoints: px of the views, of joints whose peak is firm.
+        scores: of all joints; a peak is firm where noise of this height leaves it in its place, to
+            `FIRM` heatmap px. Elsewhere two places are as good, and rounding chooses.
+    """
+
+    keypoints: float
+    scores: float
+
+
+FLOAT32 = Tolerance(0.01, 1e-4)
+FLOAT16 = Tolerance(0.1, 5e-3)  # of the kernels alone
+FIRM = 0.05
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How far a file's joints lie from those of Keras.
+
+    Attributes:
+        distance: px of the views, of the `num_firm` joints whose peak is firm. num_joints: all.
+        score_difference: of all.
+    """
+
+    distance: float
+    score_difference: float
+    num_firm: int
+    num_joints: int
+
+
+def compare_with_keras(find_joints, predictor, tolerance):
+    """Hold a file against the predictor that it was made from.
+
+    Args:
+        find_joints: the file at work, called as a backend.
+
+    Returns:
+        A `Proof`.
+
+    Raises:
+        UserError: they differ by more than the tolerance.
+    """
+    views = draw_figures(predictor.size, sum(CALLS))
+    ends = np.cumsum(CALLS)
+    found = [find_joints(part) for part in np.split(views, ends[:-1])]
+    keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    expected, expected_scores = KerasBackend(predictor, None)(views)
+    is_firm = find_firm_joints(predictor, views, tolerance.scores)
+    distances = np.linalg.norm(keypoints - expected, axis=-1)  # (n, 16)
+    proof = Proof(
+        float(np.max(distances[is_firm | np.isnan(distances)], initial=0)),
+        float(np.abs(scores - expected_scores).max()),
+        int(is_firm.sum()),
+        is_firm.size,
+    )
+    # So asked, NaN is a difference too.
+    if not (proof.distance <= tolerance.keypoints and proof.score_difference <= tolerance.scores):
+        raise UserError(
+            f"its joints lie up to {proof.distance:.2g} px from those of Keras, its scores "
+            f"{proof.score_difference:.2g}; {tolerance.keypoints:g} px and {tolerance.scores:g} "
+            "are allowed"
+        )
+    return proof
+
+
+def draw_figures(size, number, seed=SEED):
+    """Drawn figures, uint8 [n, S, S, 3], each in the square that a person is seen in."""
+    views = []
+    for index in range(number):
+        picture, (person, *_) = draw_picture(seed, index)
+        center = np.array(person["center"]) - 1  # 0-based
+        square = person_crop(center, person["scale"])
+        views.append(np.asarray(crop_square(picture, 1, square, size)))
+    return np.stack(views)
+
+
+def find_firm_joints(predictor, views, noise):
+    """Whether [n, 16] a joint's peak stays in its place where noise of this height is added."""
+    heatmaps = np.asarray(predictor.predict_heatmaps(views.astype(np.float32)))
+    added = np.random.default_rng(SEED).uniform(-noise, noise, heatmaps.shape).astype(np.float32)
+    peaks, moved = (
+        np.asarray(decode_heatmaps(values, predictor.decode)[0])
+        for values in (heatmaps, heatmaps + added)
+    )
+    return np.linalg.norm(moved - peaks, axis=-1) <= FIRM

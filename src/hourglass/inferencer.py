@@ -1,0 +1,125 @@
+"""Poses in a program of one's own: load a network, find people on an array, draw them.
+
+What can be fixed by the caller is an `errors.UserError` of one line.
+"""
+
+import numpy as np
+from PIL import Image
+
+from hourglass.inference.backends import open_backend
+from hourglass.inference.crops import Search, run_searches
+from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, is_bbox
+from hourglass.inference.runner import InferenceConfig
+from hourglass.keypoints import JOINTS
+from hourglass.shipped import shipped_network
+from hourglass.utils.drawing import paint_pose
+from hourglass.utils.errors import UserError
+
+__all__ = ["JOINTS", "Network", "draw", "load"]
+
+
+def load(path=None, flip_test=True):
+    """A trained network, ready for pictures.
+
+    Args:
+        path: its `.keras` file, or what `hourglass export` made of it, `.onnx`. None: the network
+            that comes with the package, trained on photographs of sports, for research use alone
+            (`shipped/MODEL_CARD.md`).
+        flip_test: look at each picture in a mirror too: twice the time, more exact.
+
+    Raises:
+        UserError: the file is missing or damaged, holds another kind of network, or was exported
+            for another `flip_test`.
+    """
+    return Network(open_backend(path or shipped_network(), flip_test))
+
+
+class Network:
+    """A trained network; `load` makes one."""
+
+    def __init__(self, backend):
+        self._backend = backend
+
+    def predict(self, picture, box=None, people=1, threshold=None):
+        """Find people on a picture, as `hourglass predict` does.
+
+        Args:
+            picture: uint8 [H, W, 3], RGB, upright.
+            box: x, y, width, height, px, of the one person who is there. None: whoever is there is
+                searched for.
+            people: how many to find, at most.
+            threshold: the least score, 0 to 1, of what a search takes for a person; None: that of
+                `hourglass predict`.
+
+        Returns:
+            list of `people.Pose`, the surest first: `keypoints` [16, 2] (x, y), px of the picture,
+            pixel centres at integers, joints in the order of `JOINTS`; `scores` [16] of the joints;
+            `score`, how sure the whole pose is. Empty where nobody is found.
+
+        Raises:
+            UserError: not such a picture, box or number, or nothing of the picture is in the box.
+        """
+        image = _read_picture(picture)
+        request = _make_request(box, people, threshold)
+        search = Search(request.start(image.size), lambda _: (image, 1))
+        if not search.cut_crops(self._backend.size):
+            raise UserError(request.describe_unseen(image.size))
+        run_searches([search], self._backend)
+        return request.choose_people(search.poses)
+
+
+def draw(picture, poses):
+    """A copy of a picture with the skeletons of `Network.predict` on it.
+
+    Args:
+        picture: uint8 [H, W, 3], RGB.
+        poses: list of `people.Pose`, the surest first, which is drawn on top.
+
+    Returns:
+        uint8 [H, W, 3].
+
+    Raises:
+        UserError: not such a picture.
+    """
+    pixels = np.array(_read_picture(picture))
+    for pose in reversed(poses):
+        paint_pose(pixels, pose.keypoints)
+    return pixels
+
+
+def _read_picture(picture):
+    array = np.asarray(picture)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise UserError(
+            f"the picture is {array.dtype} {list(array.shape)}; uint8 [H, W, 3], RGB, was expected"
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _make_request(box, people, threshold):
+    if not isinstance(people, int | np.integer) or people < 1:
+        raise UserError(f"people is {people!r}; a whole number, 1 or more, was expected")
+    if box is None:
+        return InferenceConfig(num_people=int(people), threshold=_read_threshold(threshold))
+    if people > 1 or threshold is not None:
+        raise UserError("a box says where the one person is; leave out people and threshold, or it")
+    return InferenceConfig("box", _read_box(box), threshold=None)
+
+
+def _read_threshold(threshold):
+    if threshold is None:
+        return THRESHOLD
+    if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
+        raise UserError(f"threshold is {threshold!r}; a number from 0 to 1 was expected")
+    return float(threshold)
+
+
+def _read_box(box):
+    """Four floats."""
+    try:
+        numbers = np.array(box, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if numbers.shape != (4,) or not is_bbox(numbers):
+        raise UserError(f"box is {box!r}; x, y, width, height in pixels were expected: {BBOX_RULE}")
+    return tuple(numbers.tolist())

@@ -1,0 +1,1 @@
+"""The networks, their inputs, codec, metadata and files."""

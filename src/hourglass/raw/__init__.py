@@ -1,1 +1,0 @@
-"""The raw files of every dataset: fetched or packed, verified, and read."""

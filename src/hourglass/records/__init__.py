@@ -1,1 +1,0 @@
-"""TFRecords: their schema, the shards that hold them, and the batches read out of them."""

@@ -1,0 +1,1 @@
+"""Errors, files, pictures, transforms, threads, drawing, devices: what every folder may use."""

@@ -1,0 +1,178 @@
+"""Any picture file to upright RGB pixels, square crops of it, and JPEG bytes. Pillow."""
+
+import contextlib
+import io
+import math
+import struct
+import zlib
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from hourglass.utils.errors import UserError
+
+# Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
+MAX_PIXELS = 100_000_000
+OUTSIDE = "the person lies outside the picture: fix center or scale"
+# What Pillow's decoders raise on files that are not what they claim to be.
+_DECODE_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+class BadImageError(UserError):
+    """A picture that cannot be used; the text says why, without the file's name."""
+
+
+class Picture:
+    """A picture file of any kind Pillow knows; decoded once at each size that is asked for.
+
+    Args:
+        data: the file's bytes.
+    """
+
+    def __init__(self, data):
+        self.data = data
+        self._decoded = {}  # factor -> image
+
+    def decode(self, reduction=1.0):
+        """The picture's pixels.
+
+        Args:
+            reduction: the picture will be shrunk by this factor; a JPEG is then decoded at 1/2, 1/4
+                or 1/8 of its size, whichever still has enough pixels, which is several times
+                faster.
+
+        Returns:
+            image: RGB, upright (EXIF orientation applied), transparency on white, the first frame;
+                not to be changed.
+            factor: the picture's true pixels to one of `image`: 1, 2, 4 or 8.
+
+        Raises:
+            BadImageError: not a picture, damaged, or too large.
+        """
+        with _decode_errors(self.data), Image.open(io.BytesIO(self.data)) as image:
+            factor = _draft(image, reduction)
+            if factor not in self._decoded:
+                self._decoded[factor] = _load_upright(image)
+            return self._decoded[factor], factor
+
+
+def decode_image(data, reduction=1.0):
+    """What `Picture.decode` gives of a file's bytes."""
+    return Picture(data).decode(reduction)
+
+
+@contextlib.contextmanager
+def _decode_errors(data):
+    try:
+        yield
+    except BadImageError:
+        raise
+    except _DECODE_ERRORS as error:
+        reason = " ".join(str(error).replace(repr(io.BytesIO), "").split()) or type(error).__name__
+        if "cannot identify image file" in reason:
+            reason = _explain_unknown(data)
+        raise BadImageError(f"cannot be decoded: {reason}") from None
+
+
+def _explain_unknown(data):
+    """Why Pillow knows no picture of these bytes."""
+    if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):  # HEIF's brands
+        return "HEIC, a camera's form that is not read here; save it as JPEG"
+    return "not a picture" if data else "empty file"
+
+
+def _draft(image, reduction):
+    """Check an opened picture's header, choose the size to decode it at: the factor."""
+    if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
+        raise BadImageError("is PostScript, a program and not a picture")
+    # Known from the header, before any pixel is decoded.
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
+    # A reduced JPEG's last column and row may stand for fewer pixels than the others;
+    # turned to the front they would shift the picture.
+    exact = _is_upright(image) or width % 8 == height % 8 == 0
+    if reduction >= 2 and image.format == "JPEG" and exact:
+        image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
+    # `draft` chooses the reduction itself and does not say which.
+    return next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
+
+
+def _load_upright(image):
+    image.load()  # before the file is closed; Pillow copies what needs no change
+    # Only where needed: it copies the pixels.
+    return _to_rgb(image if _is_upright(image) else ImageOps.exif_transpose(image))
+
+
+def is_plain_jpeg(data):
+    """Whether a decoder that knows neither EXIF nor colour spaces shows the picture as we do."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.format == "JPEG" and image.mode == "RGB" and _is_upright(image)
+
+
+def _is_upright(image):
+    return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+
+def _to_rgb(image):
+    if image.mode.startswith("I"):  # Pillow would clip 16 bits to 8, not scale them
+        levels = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        # Converted alone, transparent pixels show whatever colour they hold, often black.
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def crop_square(image, factor, square, size, resample=Image.Resampling.BICUBIC):
+    """Cut a square out of a picture and resize it; what lies outside the picture is black.
+
+    Args:
+        image: RGB, decoded at 1 / `factor` of the picture's size.
+        square: (x, y, side), px of the picture at full size; it may reach outside.
+        size: the side of the result, px.
+        resample: one of Pillow's filters; all smooth what they shrink.
+
+    Raises:
+        BadImageError: the square does not touch the picture.
+    """
+    x, y, side = square
+    ratio = side / size  # px of the picture to one of the result
+    # In px of the result: only those that the picture fills wholly, so that no border is mixed with
+    # black.
+    left, right = _inside(x, image.width * factor, side, size)
+    top, bottom = _inside(y, image.height * factor, side, size)
+    if right <= left or bottom <= top:
+        raise BadImageError(OUTSIDE)
+    # Rounding may carry the bounds a hair outside the picture, which Pillow refuses.
+    bounds = (
+        max((x + left * ratio) / factor, 0),
+        max((y + top * ratio) / factor, 0),
+        min((x + right * ratio) / factor, image.width),
+        min((y + bottom * ratio) / factor, image.height),
+    )
+    # `box` takes fractions: the part keeps its exact place, to less than a pixel.
+    part = image.resize((right - left, bottom - top), resample, box=bounds)
+    canvas = Image.new("RGB", (size, size))
+    canvas.paste(part, (left, top))
+    return canvas
+
+
+def _inside(start, length, side, size):
+    """First and last + 1 of the result's pixels that lie wholly in a picture of `length` px."""
+    # In whole numbers: a quotient a hair below its true value would lose a column.
+    # ceil(-start * size / side) and floor((length - start) * size / side).
+    return max(0, -(start * size // side)), min(size, (length - start) * size // side)
+
+
+def encode_jpeg(image, quality):
+    """The image as JPEG bytes; the same image gives the same bytes."""
+    with io.BytesIO() as buffer:
+        image.save(buffer, format="JPEG", quality=quality)
+        return buffer.getvalue()

@@ -1,0 +1,295 @@
+"""The page's scripts against the functions of Python that they repeat: in Node, no browser."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hourglass.apps.page.building import MARK, STATIC, write_settings
+from hourglass.apps.video.tracker import Tracker
+from hourglass.inference import person_search
+from hourglass.inference.runner import InferenceConfig
+from hourglass.utils.images import BadImageError, crop_square
+
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="no node here, which runs JavaScript")
+ABOUT = {"input_size": 128, "trained_on": "lspet", "licence": "for research"}
+SIZES = [(60, 40), (1, 300), (497, 512), (1280, 720), (333, 1000), (4000, 3000), (15, 15), (17, 9)]
+
+MAIN = """
+import fs from "node:fs";
+const input = JSON.parse(fs.readFileSync("input.json", "utf8"));
+fs.writeFileSync("output.json", JSON.stringify(await main(input)));
+"""
+# Replays what Python's searches were shown, and tells what JavaScript's asked for and found.
+REPLAY = """
+function replay(search, rounds) {
+  const squares = [];
+  let step = search.next();
+  for (const seen of rounds) {
+    if (step.done) break;
+    squares.push(step.value);
+    step = search.next(seen);
+  }
+  return { squares, done: step.done, value: step.value };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def run_script(tmp_path_factory):
+    """A function that runs a script beside the page's, with `input` an object: what it returns."""
+    folder = tmp_path_factory.mktemp("scripts")
+    for path in STATIC.glob("*.js"):
+        shutil.copy(path, folder)
+    (folder / "settings.js").write_text(write_settings(ABOUT))
+    (folder / "package.json").write_text('{"type": "module"}')
+
+    def run(script, value):
+        (folder / "input.json").write_text(json.dumps(value))
+        (folder / "main.js").write_text(f"{script}\n{MAIN}")
+        done = subprocess.run(
+            [NODE, "main.js"], check=False, cwd=folder, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads((folder / "output.json").read_text())
+
+    return run
+
+
+def test_the_settings_are_pythons():
+    lines = write_settings(ABOUT).splitlines()
+    assert lines[0] == MARK
+    values = {}
+    for line in lines[1:]:
+        name, _, value = line.removeprefix("export const ").partition(" = ")
+        values[name] = json.loads(value.removesuffix(";"))
+    assert values["THRESHOLD"] == person_search.THRESHOLD
+    assert values["PLAN"] == vars(person_search.PLAN)
+    assert (values["INPUT_SIZE"], values["LICENCE"]) == (128, "for research")
+    used = "".join(path.read_text() for path in STATIC.glob("*.js"))
+    assert all(used.count(name) > 1 for name in values), "imported and used"
+
+
+# Pictures
+
+
+def random_picture(width, height, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def as_input(pixels):
+    height, width, _ = pixels.shape
+    return {"width": width, "height": height, "pixels": pixels.ravel().tolist()}
+
+
+@needs_node
+@pytest.mark.parametrize("size", [(50, 37), (31, 64), (1, 90), (7, 5)])
+@pytest.mark.parametrize("factor", [2, 3, 5, 8])
+def test_a_picture_is_reduced_as_pillow_does_it(run_script, size, factor):
+    pixels = random_picture(*size)
+    script = """import { reducePicture } from "./pictures.js";
+    const main = ({ picture, factor }) => {
+      const { width, height, pixels } = reducePicture(picture, factor);
+      return [width, height, Array.from(pixels)];
+    };"""
+    width, height, reduced = run_script(script, {"picture": as_input(pixels), "factor": factor})
+    expected = np.array(Image.fromarray(pixels).reduce(factor))
+    np.testing.assert_array_equal(np.reshape(reduced, (height, width, 3)), expected)
+
+
+@needs_node
+@pytest.mark.parametrize("factor", [1, 3])
+def test_a_crop_is_pythons_to_the_byte(run_script, factor):
+    pixels, size = random_picture(90, 70), 32
+    rng = np.random.default_rng(1)
+    squares = [[0, 0, 32], [5, 3, 60], [0, 0, 90], [-40, -30, 150], [60, 50, 7], [20, 20, 1]]
+    squares += [[95 * factor, 0, 40], [-40, 10, 40]]  # beside the picture
+    spans = (-60, 90), (-60, 70), (2, 300)
+    squares += np.stack([rng.integers(*span, 30) for span in spans], axis=1).tolist()
+    script = """import { cropSquare } from "./pictures.js";
+    const main = ({ picture, factor, squares, size }) => squares.map((square) => {
+      const view = cropSquare(picture, factor, square, size);
+      return view && Array.from(view);
+    });"""
+    value = {"picture": as_input(pixels), "factor": factor, "squares": squares, "size": size}
+    views = run_script(script, value)
+    image, num_seen = Image.fromarray(pixels), 0
+    for view, square in zip(views, squares, strict=True):
+        try:
+            expected = np.array(crop_square(image, factor, square, size))
+        except BadImageError:
+            assert view is None, square
+            continue
+        num_seen += 1
+        np.testing.assert_array_equal(np.reshape(view, (size, size, 3)), expected, str(square))
+    assert 20 < num_seen < len(squares)
+
+
+# Searches
+
+
+@needs_node
+def test_squares_are_pythons(run_script):
+    rng = np.random.default_rng(2)
+    boxes = np.concatenate([rng.uniform(-50, 500, (40, 2)), rng.uniform(1, 400, (40, 2))], axis=1)
+    boxes = [*boxes.tolist(), *np.round(boxes).tolist(), *(np.round(2 * boxes) / 2).tolist()]
+    script = """import { boxSquare, coverPicture, wholeSquare } from "./people.js";
+    const main = ({ sizes, boxes }) => [
+      sizes.map((size) => coverPicture(size)), sizes.map(wholeSquare), boxes.map(boxSquare)];"""
+    covers, wholes, squares = run_script(script, {"sizes": SIZES, "boxes": boxes})
+    for size, cover, whole in zip(SIZES, covers, wholes, strict=True):
+        assert list(map(tuple, cover)) == person_search.tile_picture(size)
+        assert tuple(whole) == person_search.whole_picture_crop(size)
+    assert list(map(tuple, squares)) == list(map(person_search.bbox_crop, boxes))
+
+
+class Recorder:
+    """Shows a search what a made-up network sees, and keeps it.
+
+    People are where `joints` says; what a square does not hold, or what is not clear, is at random.
+    """
+
+    def __init__(self, joints, seed):
+        self.joints = joints
+        self.rng = np.random.default_rng(seed)
+        self.squares, self.rounds = [], []
+
+    def run(self, search):
+        try:
+            squares = next(search)
+            while True:
+                looks = [self.see(np.array(square)) for square in squares]
+                self.squares.append([list(map(int, square)) for square in squares])
+                self.rounds.append(
+                    [{"keypoints": k.tolist(), "scores": s.tolist()} for k, s in looks]
+                )
+                squares = search.send(tuple(map(np.array, zip(*looks, strict=True))))
+        except StopIteration as end:
+            return end.value
+
+    def see(self, square):
+        corner, side = square[:2], square[2]
+        keypoints = corner + side * self.rng.uniform(0.1, 0.9, (16, 2))
+        scores = self.rng.uniform(0, 0.4, 16)
+        for joints in self.joints:
+            inside = ((joints > corner) & (joints < corner + side)).all(axis=1)
+            clear = inside & (np.ptp(joints, axis=0).max() > 0.2 * side)
+            noise = self.rng.normal(0, 0.01 * side, (16, 2))
+            keypoints[clear] = (joints + noise)[clear]
+            scores[clear] = self.rng.uniform(0.4, 0.9, clear.sum())
+        return keypoints, scores
+
+
+def make_person(middle, height, seed=5):
+    place = np.random.default_rng(seed).uniform(-0.5, 0.5, (16, 2))
+    return np.array(middle) + height * place * (0.5, 1)
+
+
+def assert_same_poses(found, expected):
+    assert len(found) == len(expected)
+    for pose, other in zip(found, expected, strict=True):
+        assert tuple(pose["square"]) == tuple(other.square)
+        np.testing.assert_allclose(pose["keypoints"], other.keypoints, rtol=0, atol=1e-9)
+        assert pose["score"] == pytest.approx(other.score, abs=1e-12)
+
+
+@needs_node
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_asks_and_finds_as_pythons(run_script, number, seed):
+    size = SIZES[2 + seed % 2]
+    recorder = Recorder([make_person((150, 200), 250), make_person((330, 260), 180, 6)], seed)
+    expected = recorder.run(person_search.find_people(size, number))
+    script = (
+        'import { findPeople } from "./people.js";'
+        + REPLAY
+        + "const main = ({ size, number, rounds }) => replay(findPeople(size, number), rounds);"
+    )
+    done = run_script(script, {"size": size, "number": number, "rounds": recorder.rounds})
+    assert done["squares"] == recorder.squares and len(recorder.squares) == 2
+    assert_same_poses(done["value"], expected)
+    assert expected[0].score > person_search.THRESHOLD
+
+
+@needs_node
+def test_a_box_is_looked_at_twice_as_pythons(run_script):
+    recorder = Recorder([make_person((150, 200), 250)], 0)
+    box = (80, 60, 140, 280)
+    expected = recorder.run(person_search.estimate_pose(person_search.bbox_crop(box)))
+    script = (
+        'import { boxSquare, estimatePose } from "./people.js";'
+        + REPLAY
+        + "const main = ({ box, rounds }) => replay(estimatePose(boxSquare(box)), rounds);"
+    )
+    done = run_script(script, {"box": box, "rounds": recorder.rounds})
+    assert done["squares"] == recorder.squares and len(recorder.squares) == 2
+    assert_same_poses(done["value"], expected)
+
+
+@needs_node
+def test_somebody_is_followed_lost_and_found_again_as_pythons(run_script):
+    size, request = (497, 512), InferenceConfig()
+    follower, recorder = Tracker(request, size, is_smooth=False), Recorder([], 0)
+    expected, rounds = [], []
+    for frame in range(70):
+        # There for a while, gone, and back elsewhere.
+        gone, back = 20 <= frame < 40, frame >= 40
+        person = make_person((320, 240) if back else (150 + 2 * frame, 220), 260)
+        recorder.joints = [] if gone else [person]
+        recorder.squares, recorder.rounds = [], []
+        found = recorder.run(follower.follow(frame / 30))
+        expected.append((recorder.squares, [person.pose for person in found]))
+        rounds.append(recorder.rounds)
+    script = (
+        'import { Follower } from "./following.js";'
+        + REPLAY
+        + """const main = ({ size, frames }) => {
+          const follower = new Follower();
+          return frames.map((rounds) => replay(follower.follow(size), rounds));
+        };"""
+    )
+    frames = run_script(script, {"size": size, "frames": rounds})
+    seen = []
+    for done, (squares, poses) in zip(frames, expected, strict=True):
+        assert done["done"] and done["squares"] == squares
+        assert_same_poses([done["value"]] if done["value"] else [], poses)
+        seen.append(bool(poses))
+    assert seen[0] and not any(seen[35:40]) and seen[69]
+
+
+@needs_node
+def test_who_is_followed_out_of_the_picture_is_lost_and_searched_for_again(run_script):
+    script = """
+      import { Follower } from "./following.js";
+      import { runSearch } from "./looks.js";
+      import { INPUT_SIZE } from "./settings.js";
+      /** A picture that is white, where somebody is, from x and y on. */
+      function paint(width, height, x, y) {
+        const pixels = new Uint8Array(3 * width * height);
+        for (let row = y; row < height; row++) {
+          pixels.fill(255, 3 * (width * row + x), 3 * width * (row + 1));
+        }
+        return { width, height, pixels };
+      }
+      async function findJoints(view) {
+        const isWhite = view.reduce((sum, value) => sum + value, 0) > 40 * view.length;
+        const line = Array.from({ length: 16 }, (_, k) => (0.25 + k / 32) * INPUT_SIZE);
+        return { keypoints: line.map((x) => [x, x]), scores: line.map(() => (isWhite ? 0.9 : 0)) };
+      }
+      async function main() {
+        const follower = new Follower();
+        const seen = [];
+        for (let frame = 0; frame < 80; frame++) {
+          const picture = frame < 20 ? paint(640, 480, 400, 240) : paint(100, 100, 0, 0);
+          const search = follower.follow([picture.width, picture.height]);
+          seen.push((await runSearch(search, picture, findJoints)) !== null);
+        }
+        return seen;
+      }
+    """
+    seen = run_script(script, {})
+    assert seen[19] and not seen[20] and seen[79]

@@ -1,0 +1,70 @@
+import json
+import os
+import zipfile
+
+import pytest
+
+from helpers.annotations import make_annotation, make_coco
+from helpers.archives import names_in
+from hourglass.data.archives import open_images
+from hourglass.data.datasets.folder import pack_folder
+
+
+@pytest.fixture
+def own(tmp_path):
+    source = tmp_path / "own"
+    (source / "images" / "deep").mkdir(parents=True)
+    (source / "images" / "a.jpg").write_bytes(b"a")
+    (source / "images" / "deep" / "b.jpg").write_bytes(b"bb")
+    (source / "images" / "unused.jpg").write_bytes(b"unused")
+    (source / "train.json").write_text('[{"image": "a.jpg"}, {"image": ["?"]}, {}]')
+    (source / "validation.json").write_text('[{"image": "deep/b.jpg"}, {"image": "gone.jpg"}]')
+    return source
+
+
+def packed_names(folder):
+    with zipfile.ZipFile(folder / "images.zip") as archive:
+        return archive.namelist()
+
+
+def test_packs_what_the_json_names(own, tmp_path):
+    folder = tmp_path / "raw"
+    pack_folder(own, folder)
+    assert names_in(folder) == ["images.zip", "train.json", "validation.json"]
+    assert packed_names(folder) == ["images/a.jpg", "images/deep/b.jpg"]
+    for name in ("train.json", "validation.json"):
+        assert (folder / name).read_bytes() == (own / name).read_bytes()
+    with open_images(folder / "images.zip") as images:
+        assert images.names() == {"a.jpg", "deep/b.jpg"} and images.read("deep/b.jpg") == b"bb"
+
+
+def test_packed_bytes_depend_on_content_alone(own, tmp_path):
+    pack_folder(own, tmp_path / "one")
+    twin = tmp_path / "twin"
+    for name in ("images/deep/b.jpg", "images/a.jpg", "validation.json", "train.json"):
+        (twin / name).parent.mkdir(parents=True, exist_ok=True)
+        (twin / name).write_bytes((own / name).read_bytes())
+        (twin / name).chmod(0o600)
+        os.utime(twin / name, (10**9, 10**9))
+    pack_folder(twin, tmp_path / "two")
+    one, two = ((tmp_path / name / "images.zip").read_bytes() for name in ("one", "two"))
+    assert one == two
+    (twin / "images" / "a.jpg").write_bytes(b"A")
+    pack_folder(twin, tmp_path / "two")
+    assert (tmp_path / "two" / "images.zip").read_bytes() != one
+
+
+def test_of_a_coco_file_the_pictures_of_persons_alone_are_packed(own, tmp_path):
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        (own / "images" / name).write_bytes(b"c")
+    annotations = [make_annotation(1), make_annotation(2, num_keypoints=0)]
+    (own / "train.json").write_text(json.dumps(make_coco(annotations, 3)))
+    pack_folder(own, tmp_path / "raw")
+    assert packed_names(tmp_path / "raw") == ["images/1.jpg", "images/deep/b.jpg"]
+    assert (tmp_path / "raw/train.json").read_bytes() == (own / "train.json").read_bytes()
+
+
+def test_odd_records_are_left_to_the_parser(own, tmp_path):
+    (own / "train.json").write_text(f'[{{"image": "a.jpg", "scale": {"9" * 5000}}}, null, 7]')
+    pack_folder(own, tmp_path / "raw")
+    assert "images/a.jpg" in packed_names(tmp_path / "raw")

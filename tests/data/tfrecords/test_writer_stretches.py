@@ -1,0 +1,114 @@
+import itertools
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers.stored_persons import Folder, people, shard_params
+from hourglass.data.tfrecords import writer
+from hourglass.data.tfrecords.schema import parse_record
+from hourglass.data.tfrecords.writer import plan_archive_chunks, write_chunk
+from hourglass.utils import images as picture_files
+
+PLACES = {f"{k:02}.jpg": (1000 * (k * 7 % 20), 100) for k in range(20)}
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Of 500 bytes; a person is as much work as 50."""
+    monkeypatch.setattr(writer, "CHUNK_WORK", 500)
+    monkeypatch.setattr(writer, "PERSON_WORK", 50)
+
+
+def crowd(seed=1):
+    """Persons of two splits: some pictures have several, some none; two are not in the archive."""
+    names = random.Random(seed).choices([*PLACES, "gone.jpg", "lost.jpg"], k=50)
+    return {"train": people(*names[:40]), "validation": people(*names[40:])}
+
+
+def test_a_plan_goes_through_the_archive_once(small_chunks):
+    persons = crowd()
+    plan = plan_archive_chunks(persons, PLACES)
+    keys = list(itertools.chain(*plan))
+    assert sorted(keys) == [(s, i) for s in ("train", "validation") for i in range(len(persons[s]))]
+    names = [persons[split][index].image for split, index in keys]
+    offsets = [PLACES.get(name, (-1, 0))[0] for name in names]
+    assert offsets == sorted(offsets) and offsets[0] == -1
+    pictures = [name for name, _ in itertools.groupby(names)]
+    assert len(pictures) == len(set(pictures)), "the persons of one picture stay together"
+
+
+def test_chunks_are_about_the_same_work_and_cut_between_pictures(small_chunks):
+    persons = crowd()
+    plan = plan_archive_chunks(persons, PLACES)
+    of_chunk = [{persons[split][index].image for split, index in keys} for keys in plan]
+    assert sum(map(len, of_chunk)) == len(set.union(*of_chunk))
+    work = [100 * len(names & set(PLACES)) + 50 * len(keys)
+            for names, keys in zip(of_chunk, plan, strict=True)]  # fmt: skip
+    assert len(plan) > 4 and min(work[:-1]) >= 500 and max(work) < 500 + 100 + 50 * 10
+
+
+def test_a_plan_of_nobody_is_empty():
+    assert plan_archive_chunks({"train": [], "validation": []}, PLACES) == []
+
+
+def test_the_same_persons_give_the_same_bytes(tmp_path, pictures):
+    persons, path = people("a.jpg", "b.jpg", "a.jpg"), tmp_path / "two" / "s"
+    results = [
+        write_chunk(tmp_path / folder / "s", [4, 2, 9], persons, pictures, shard_params())
+        for folder in ("one", "two")
+    ]
+    assert results[0] == results[1] and (tmp_path / "one" / "s").read_bytes() == path.read_bytes()
+    assert [start for start, _ in results[0]] == [0, *np.cumsum([n for _, n in results[0]])[:-1]]
+    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
+    assert [int(record["index"]) for record in records] == [4, 2, 9]
+    assert [record["filename"].numpy() for record in records] == [b"a.jpg", b"b.jpg", b"a.jpg"]
+
+
+@pytest.mark.parametrize("crop_size", [384, 0])
+def test_a_picture_is_read_and_decoded_once_for_all_of_its_persons(
+    tmp_path, pictures, monkeypatch, crop_size
+):
+    persons, params = people(*["a.jpg"] * 3, *["b.jpg"] * 2), shard_params(crop_size=crop_size)
+    alone = [
+        write_chunk(tmp_path / f"{k}", [k], [person], pictures, params)
+        for k, person in enumerate(persons)
+    ]
+    read, decoded, decode = [], [], picture_files._load_upright
+    images = Folder(pictures.pictures)
+    monkeypatch.setattr(images, "read", lambda n: read.append(n) or pictures.read(n), raising=False)
+    monkeypatch.setattr(
+        picture_files, "_load_upright", lambda image: decoded.append(image) or decode(image)
+    )
+    results = write_chunk(tmp_path / "all", range(5), persons, images, params)
+    assert read == ["a.jpg", "b.jpg"] and len(decoded) == 2
+    data = (tmp_path / "all").read_bytes()
+    for k, (start, length) in enumerate(results):
+        assert data[start : start + length] == (tmp_path / f"{k}").read_bytes()
+        assert alone[k] == [(0, length)]
+
+
+def test_broken_pictures_are_set_aside_with_the_reason(tmp_path, pictures):
+    persons = people("a.jpg", "broken.jpg", "broken.jpg", "b.jpg", "text.jpg", "gone.jpg")
+    path = tmp_path / "s"
+    results = write_chunk(path, np.arange(10, 16), persons, pictures, shard_params())
+    reasons = [result for result in results if isinstance(result, str)]
+    assert [isinstance(result, str) for result in results] == [False, True, True, False, True, True]
+    assert "truncated" in reasons[0] and reasons[1] == reasons[0]
+    assert reasons[2:] == ["cannot be decoded: not a picture", "gone.jpg: not in the archive"]
+    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
+    assert [int(record["index"]) for record in records] == [10, 13]
+
+
+def test_what_is_interrupted_leaves_nothing(tmp_path, pictures):
+    class Interrupted(Folder):
+        def read(self, name):
+            if name == "b.jpg":
+                raise KeyboardInterrupt
+            return super().read(name)
+
+    persons, images = people("a.jpg", "b.jpg"), Interrupted(pictures.pictures)
+    with pytest.raises(KeyboardInterrupt):
+        write_chunk(tmp_path / "s", [0, 1], persons, images, shard_params())
+    assert list(tmp_path.iterdir()) == []

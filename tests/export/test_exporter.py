@@ -1,0 +1,88 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from helpers.networks import random_pictures
+from hourglass.export import exporter
+from hourglass.export.exporter import export_network
+from hourglass.export.tensorflow_formats import ASSETS, open_litert, open_saved_model
+from hourglass.inference.keras_backend import load_keras_backend
+from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.models.metadata import NAME, read_metadata
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import file_digest
+
+VIEWS = random_pictures(5).astype(np.uint8)
+
+
+def check_about(text, model_file, **changes):
+    about = read_metadata(text, "it")
+    expected = {"made_from": file_digest(model_file), "input_size": 32, "trained_on": "mpii",
+                "flip_test": True, "weights": "float32"} | changes  # fmt: skip
+    assert expected.items() <= about.items()
+
+
+def check_joints(find_joints, model_file, flip_test=True):
+    expected = load_keras_backend(model_file, flip_test)(VIEWS)
+    for part in (slice(0, 1), slice(1, 3), slice(0, 5)):  # N is free
+        for values, others in zip(find_joints(VIEWS[part]), expected, strict=True):
+            np.testing.assert_allclose(values, others[part], atol=0.01)
+
+
+def test_litert(tmp_path, model_file):
+    path = tmp_path / "net.tflite"
+    proof = export_network(model_file, path, "litert")
+    assert proof.distance <= 0.01 and proof.num_firm > 0
+    check_joints(open_litert(path), model_file)
+    with zipfile.ZipFile(path) as archive:
+        check_about(archive.read(NAME), model_file)
+    assert [p.name for p in tmp_path.iterdir()] == ["net.tflite"]
+
+
+def test_saved_model(tmp_path, model_file):
+    path = tmp_path / "net"
+    export_network(model_file, path, "saved_model")
+    check_joints(open_saved_model(path), model_file)
+    check_about((path / ASSETS / NAME).read_text(), model_file)
+    assert [p.name for p in tmp_path.iterdir()] == ["net"]
+
+
+def test_without_flip_test_the_file_is_another(tmp_path, model_file):
+    path = tmp_path / "net.onnx"
+    export_network(model_file, path, flip_test=False)
+    backend = OnnxBackend(path)
+    check_about(json.dumps(backend.about), model_file, flip_test=False)
+    check_joints(backend, model_file, flip_test=False)
+
+
+@pytest.mark.slow
+def test_litert_in_float16(tmp_path, model_file):
+    for half in (False, True):
+        export_network(model_file, tmp_path / f"{half}.tflite", "litert", half)
+    whole, halved = ((tmp_path / f"{half}.tflite").stat().st_size for half in (False, True))
+    assert halved < whole
+    with zipfile.ZipFile(tmp_path / "True.tflite") as archive:
+        check_about(archive.read(NAME), model_file, weights="float16")
+
+
+def test_a_saved_model_is_not_halved(tmp_path, model_file):
+    with pytest.raises(UserError, match="--half is for onnx and litert"):
+        export_network(model_file, tmp_path / "net", "saved_model", half=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_is_asked_before_it_is_named(tmp_path, model_file, monkeypatch):
+    # The file must not be there before it is proven, nor anything else be left.
+    path, seen = tmp_path / "net.onnx", []
+
+    def compare(find_joints, predictor, tolerance):
+        seen.extend([path.exists(), find_joints(VIEWS)[0].shape])
+        raise UserError("its joints lie up to 3 px from those of Keras")
+
+    monkeypatch.setattr(exporter, "compare_with_keras", compare)
+    with pytest.raises(UserError, match=r"net\.onnx: not written, .* its joints lie up to 3 px"):
+        export_network(model_file, path)
+    assert seen == [False, (5, 16, 2)]
+    assert not list(tmp_path.iterdir())

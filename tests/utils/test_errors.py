@@ -1,0 +1,52 @@
+import pytest
+
+from hourglass.utils.errors import UserError, exit_on_user_error
+
+
+def run(fault=None):
+    @exit_on_user_error
+    def main(answer):
+        if fault:
+            raise fault
+        return answer
+
+    return main("done")
+
+
+def test_success_passes_arguments_and_the_answer():
+    assert run() == "done"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "line"),
+    [
+        (UserError("a.json: record 3: no image; name one"), 1, "error: a.json: record 3: no image; name one"),  # noqa: E501
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)  # fmt: skip
+def test_what_the_user_can_mend_is_one_line_and_an_exit_code(capsys, fault, code, line):
+    with pytest.raises(SystemExit) as exit_:
+        run(fault)
+    out, err = capsys.readouterr()
+    assert exit_.value.code == code and out == "" and err == f"{line}\n"
+
+
+def test_subclasses_count_as_user_errors(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run(type("DownloadError", (UserError,), {})("gone"))
+    assert exit_.value.code == 1 and capsys.readouterr().err == "error: gone\n"
+
+
+@pytest.mark.parametrize("fault", [ValueError("a bug"), SystemExit(2)])
+def test_bugs_keep_their_traceback(fault):
+    with pytest.raises(type(fault)) as raised:
+        run(fault)
+    assert raised.value is fault
+
+
+def test_the_name_and_docstring_stay():
+    @exit_on_user_error
+    def main():
+        """What it does."""
+
+    assert (main.__name__, main.__doc__) == ("main", "What it does.")
