@@ -67,7 +67,7 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 
 clean: ## remove what runs have made, the downloads and DVC's cache excepted
 	rm -rf build page $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses stickers dvc_plots data/annotations \
-		data/tfrecords data/.stretches models/*.keras models/*.onnx reports/figures reports/predictions.json reports/index.html))
+		data/tfrecords data/.chunks models/*.keras models/*.onnx reports/figures reports/predictions.json reports/index.html))
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 LOCKED := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.10 \

@@ -113,7 +113,7 @@ def test_a_record_keeps_its_draw_wherever_it_lies(train_split, tiny_params):
 
 
 def views_of(folder, size):
-    """Pictures [5, S, S, 3], keypoints (heatmap px) and keypoints_visible of the plain views, in order."""
+    """Pictures [5, S, S, 3], keypoints (heatmap px) and keypoints_visible, not augmented."""
     split = open_split(folder, "validation", size)
     pictures = render_inputs(next(iter(eval_batches(split, 5))), size)
     still = AugmentParams(scale=0.0, rotation=0.0, flip=False, colour=0.0)

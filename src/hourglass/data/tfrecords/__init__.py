@@ -1,0 +1,1 @@
+"""TFRecords of person crops: schema, writer, reader, batches, augmentation."""

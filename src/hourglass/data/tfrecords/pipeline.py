@@ -1,0 +1,147 @@
+"""Shards to batches of decoded crops, ready for the device. tf.data, on the host.
+
+There is no warp here: on the host it costs 40 times what decoding does, on the device next to
+nothing (`models.model_inputs`). The order of an epoch follows from (seed, epoch) alone.
+"""
+
+import os
+
+import numpy as np
+
+from hourglass.data.tfrecords.augmentation import sample_augmentation
+from hourglass.data.tfrecords.reader import open_records, with_cardinality
+from hourglass.data.tfrecords.schema import parse_record
+from hourglass.utils.backend import tf
+from hourglass.utils.devices import Share
+
+SHUFFLE_RECORDS = 4096  # encoded crops of 30 kB; the persons were spread over the shards already
+INTERLEAVED_SHARDS = 8
+TRAIN_KEYS = ("crops", "keypoints", "keypoints_visible", "center", "side", "draws", "index")
+EVAL_KEYS = ("crops", "center", "side", "index", "transform")
+WHOLE = Share()
+_PARALLEL = {"num_parallel_calls": os.cpu_count(), "deterministic": True}
+
+
+def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
+    """One epoch of full batches in an order of its own, each record with its drawn view.
+
+    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `center` [N, 2] and
+    `side` [N], stored px; `keypoints_visible` bool [N, 16]; `draws` [N, NUM_PARAMETERS];
+    `index` [N] in the annotations.
+
+    Args:
+        batch_size: over all replicas. A last batch that would be smaller is left out; as the order
+            changes, so do the records left out.
+        share: which equal part of each batch to give, and to decode.
+    """
+    rng = np.random.default_rng((seed, epoch, 1))  # another stream than the views'
+    paths = [split.paths[k] for k in rng.permutation(len(split.paths))]
+    # (num_persons, NUM_PARAMETERS): by the index in the annotations, so invalid have a row too.
+    draws = sample_augmentation(augment_params, seed, epoch, split.num_persons)
+    records = tf.data.Dataset.from_tensor_slices(paths).interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=INTERLEAVED_SHARDS,
+        num_parallel_calls=INTERLEAVED_SHARDS,
+        deterministic=True,  # else the order hangs on the disk
+    )
+    # Shuffled before they are decoded: the buffer holds JPEG bytes, not pixels.
+    order_seed = int(rng.integers(2**31))
+    records = records.shuffle(SHUFFLE_RECORDS, seed=order_seed, reshuffle_each_iteration=False)
+    # Neither TFRecords nor interleaving tell how many there are.
+    records = with_cardinality(records, split)
+    if share.number > 1:
+        records = _take_parts(records, batch_size, share)
+
+    def decode(serialized):
+        record = _add_crop(parse_record(serialized), split)
+        # The place in the epoch plays no part: a record's view is the same in any order.
+        record["draws"] = tf.gather(draws, record["index"])
+        return {key: record[key] for key in TRAIN_KEYS}
+
+    part = batch_size // share.number
+    return _batched(records.map(decode, **_PARALLEL), part, drop_remainder=True)
+
+
+def _take_parts(records, batch_size, share):
+    """The share's part of each batch, by the records' places: what is left out is not decoded."""
+    part = batch_size // share.number
+    num_whole = int(records.cardinality()) // batch_size * batch_size
+    places = records.take(num_whole).enumerate()
+    return places.filter(lambda place, _: place % batch_size // part == share.rank).map(
+        lambda _, record: record
+    )
+
+
+def eval_batches(split, batch_size, fill_last=False, share=WHOLE):
+    """Every record once, in order, unaugmented, the last batch as small as it is.
+
+    Batches are dicts: `crops` uint8 [N, D, D, 3]; `center` [N, 2] and `side` [N], stored px;
+    `index` [N] in the annotations; `transform` [N, 2, 3], stored to original px.
+
+    Args:
+        fill_last: fill the last batch up with the first records; several GPUs can only share a
+            batch that has something for each.
+        share: which records to give; `batch_size` are of its own.
+    """
+    records = open_records(split).shard(share.number, share.rank)
+    if fill_last:
+        number = int(records.cardinality())
+        # -n % b is what n lacks to a multiple of b.
+        records = records.repeat().take(number + -number % batch_size)
+
+    def decode(serialized):
+        record = _add_crop(parse_record(serialized), split)
+        return {key: record[key] for key in EVAL_KEYS}
+
+    return _batched(records.map(decode, **_PARALLEL), batch_size, drop_remainder=False)
+
+
+def _batched(records, batch_size, drop_remainder):
+    # Two batches wait while the device works on a third.
+    batches = records.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+    return batches.with_options(_without_tuning())
+
+
+def _without_tuning():
+    # The tuner's thread sleeps for up to a second at a time, and the end of each pass waits for it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
+def _add_crop(record, split):
+    """Replace `encoded` by `crops` uint8 [D, D, 3]."""
+    size = split.crop_size
+    # (height, width, 3), by the transform that the writer used: the default's is a rough one.
+    picture = tf.io.decode_jpeg(record.pop("encoded"), 3, dct_method="INTEGER_ACCURATE")
+    if split.holds_whole_pictures:
+        picture, record = crop_whole_picture(picture, record, size)
+    # Persons smaller than a crop are stored as they are: black to the right and below.
+    crop = tf.image.pad_to_bounding_box(picture, 0, 0, size, size)
+    return record | {"crops": tf.ensure_shape(crop, (size, size, 3))}
+
+
+def crop_whole_picture(picture, record, size):
+    """Cut the person's square out of a whole picture, and move the coordinates along."""
+    x, y, side = tf.unstack(record["square"])  # whole px of the picture
+    shape = tf.shape(picture)
+    top, bottom = tf.clip_by_value(y, 0, shape[0]), tf.clip_by_value(y + side, 0, shape[0])
+    left, right = tf.clip_by_value(x, 0, shape[1]), tf.clip_by_value(x + side, 0, shape[1])
+    part = picture[top:bottom, left:right]  # what the picture has of the square
+    # And what it lacks on each side, to be filled with black.
+    above, before = tf.clip_by_value(-y, 0, side), tf.clip_by_value(-x, 0, side)
+    below, after = side - above - (bottom - top), side - before - (right - left)
+    part = tf.pad(part, [[above, below], [before, after], [0, 0]])
+    # As stored crops are made; smoothed where it shrinks, since thin lines would else alias.
+    crop = tf.image.resize(part, (size, size), "lanczos3", antialias=True)
+    crop = tf.cast(tf.clip_by_value(tf.round(crop), 0, 255), tf.uint8)
+    ratio = tf.cast(side, tf.float32) / size  # px of the picture to one of the crop
+    # Both frames have their corner at -0.5, half a pixel before the first centre.
+    corner = tf.cast(tf.stack([x, y]), tf.float32)
+    moved = {
+        "keypoints": (record["keypoints"] + 0.5 - corner) / ratio - 0.5,
+        "center": (record["center"] + 0.5 - corner) / ratio - 0.5,
+        "side": record["side"] / ratio,
+        "transform": tf.concat([ratio * tf.eye(2), (0.5 * ratio + corner - 0.5)[:, None]], axis=1),
+    }
+    return crop, record | moved

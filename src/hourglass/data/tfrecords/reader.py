@@ -1,0 +1,178 @@
+"""The shards of one split: opened and held against their index, read as a whole."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.data.tfrecords.index import read_index
+from hourglass.data.tfrecords.schema import parse_record
+from hourglass.utils import transforms
+from hourglass.utils.backend import tf
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import file_digest
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The shards of one split, and how their pictures are decoded.
+
+    digests are the SHA-256 of the paths' files, as they were written. num_persons counts the
+    annotations, rejected ones too; num_records those in the shards.
+    crop_size is the side of the decoded crops, px.
+    """
+
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    num_records: int
+    num_persons: int
+    crop_size: int
+    holds_whole_pictures: bool
+
+
+def open_split(folder, split, input_size):
+    """Find the shards of a split and hold each against the index that was written with them.
+
+    Args:
+        input_size: of the network; whole pictures are read at a size that suits it.
+
+    Raises:
+        UserError: a shard is missing or damaged, or there are no records.
+    """
+    index = read_index(folder)
+    crop, entry = index["crop"], index["splits"][split]
+    num_records = sum(shard["num_records"] for shard in entry["shards"].values())
+    if not num_records:
+        raise UserError(f"{folder}: the {split} shards hold no records; run `dvc repro shard`")
+    size = crop["crop_size"] or transforms.whole_picture_size(
+        input_size, crop["scale_range"], crop["rotation_range"]
+    )
+    opened = Split(
+        paths=tuple(str(Path(folder, name)) for name in entry["shards"]),
+        digests=tuple(shard["sha256"] for shard in entry["shards"].values()),
+        num_records=num_records,
+        num_persons=entry["num_persons"],
+        crop_size=size,
+        holds_whole_pictures=crop["crop_size"] == 0,
+    )
+    # Before the first batch: damage found in the middle of an epoch would cost that epoch.
+    _check_shards(opened)
+    return opened
+
+
+def advise_crop_size(crop, input_size):
+    """What to change where the crops' size does not suit a network's input, in one line; or None.
+
+    Args:
+        crop: {crop_size, scale_range, rotation_range}, as of `index.read_index`. input_size: px.
+    """
+    size, *ranges = crop["crop_size"], crop["scale_range"], crop["rotation_range"]
+    if not size:  # whole pictures are read at a size that does
+        return None
+    least, greatest = transforms.fitting_crop_sizes(input_size, *ranges)
+    view = transforms.stored_input_size(size, *ranges)
+    stored = f"shard.crop_size {size} stores {view:.4g} px of a person's view"
+    if size < least:
+        return f"{stored}, enlarged to model.input_size {input_size}; {least} would do"
+    if size > greatest:
+        shrunk = view * (1 + crop["scale_range"]) / input_size
+        return (
+            f"{stored}, shrunk by up to {shrunk:.2f} to model.input_size {input_size} without "
+            f"smoothing, which adds false detail; lower it to {greatest}"
+        )
+    return None
+
+
+def _check_shards(split):
+    for path, digest in zip(split.paths, split.digests, strict=True):
+        if not Path(path).is_file():
+            raise UserError(f"{path}: missing; run `dvc repro shard`")
+        if file_digest(path) != digest:
+            raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`")
+
+
+@contextlib.contextmanager
+def name_damage(*splits):
+    """Where reading fails, raise a `UserError` that names the shard which was damaged meanwhile.
+
+    TensorFlow checks every record's sums, but says at which byte alone, not of which file.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        # Read anew, since the index's digests tell which of the files it is; where all fit, the
+        # fault was another one.
+        for split in splits:
+            _check_shards(split)
+        raise
+
+
+def check_persons(split, persons):
+    """Raise `UserError` unless the records of `split` are of `persons`, the annotations.
+
+    It finds shards that were made from other annotations, where stages were run by hand.
+    """
+    # By `index`, since rejected persons leave gaps and train records are shuffled.
+    images = dict(enumerate(person.image for person in persons))
+    records = open_records(split).map(parse_record)
+    for record in records.as_numpy_iterator():
+        if images.get(int(record["index"])) != record["filename"].decode():
+            raise UserError(
+                f"{Path(split.paths[0]).parent}: made from other annotations than those of now: "
+                f"record {record['index']} is on {record['filename'].decode()}; run "
+                "`dvc repro shard`"
+            )
+
+
+def read_truth(split):
+    """The annotations of a split's records, in the order of `eval_batches`, without pictures.
+
+    Returns:
+        dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `keypoints_visible` bool
+        [N, 16] and `head_size` float64 [N] (original px).
+    """
+    records = open_records(split).map(parse_record)
+    truth = {"index": [], "joints": [], "keypoints_visible": [], "head_size": []}
+    for record in records.as_numpy_iterator():
+        transform = record["transform"].astype(np.float64)  # stored to original px
+        truth["index"].append(record["index"])
+        # Back through the transform, as the predictions go: both in original px.
+        truth["joints"].append(transforms.apply_transform(transform, record["keypoints"]))
+        truth["keypoints_visible"].append(record["keypoints_visible"])
+        # A crop is neither turned nor squashed: its zoom is any one of the diagonal.
+        truth["head_size"].append(record["head_size"] * transform[0, 0])
+    # N records first: (N,), (N, 16, 2), (N, 16), (N,).
+    return {key: np.array(values) for key, values in truth.items()}
+
+
+def read_crops(split, indices):
+    """The decoded pictures of some records.
+
+    Returns:
+        {index: (uint8 [D, D, 3] or the whole picture, transform float32 [2, 3] to original px)}.
+    """
+    wanted = tf.constant(sorted(indices), tf.int32, shape=(len(indices),))
+    records = open_records(split).map(parse_record)
+    # Filtered before the JPEGs are decoded: only those that are wanted are.
+    records = records.filter(lambda record: tf.reduce_any(record["index"] == wanted))
+    return {
+        int(record["index"]): (
+            tf.io.decode_jpeg(record["encoded"], channels=3).numpy(),
+            record["transform"].numpy(),
+        )
+        for record in records
+    }
+
+
+def open_records(split):
+    """The serialized records of a split, in order, as a tf.data.Dataset."""
+    return with_cardinality(tf.data.TFRecordDataset(list(split.paths)), split)
+
+
+def with_cardinality(records, split):
+    """The same records, which must be as many as the index says.
+
+    TFRecords do not tell how many they hold, and records cut off as a whole would not be missed.
+    """
+    return records.apply(tf.data.experimental.assert_cardinality(split.num_records))

@@ -1,0 +1,267 @@
+"""What is stored of a person's picture: a crop that covers every augmented view, or all of it.
+
+Stretches of an archive of pictures: read once and in order, the records of their persons.
+
+Shards are shuffled and an archive is not, so that a shard's pictures lie all over it. Records are
+therefore made in the order of the archive, one file a chunk, and gathered into shards afterwards
+(`shards.write_shard`).
+
+TFRecord shards: which person goes where, gathered of their records, what was left out.
+"""
+
+import dataclasses
+import errno
+import functools
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hourglass.data.invalid import InvalidRecord, encode_joints
+from hourglass.data.tfrecords.schema import StoredPicture, serialize_record
+from hourglass.data.tfrecords.tfrecord_format import write_record
+from hourglass.utils import transforms
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import atomic_path
+from hourglass.utils.images import (
+    OUTSIDE,
+    BadImageError,
+    Picture,
+    crop_square,
+    encode_jpeg,
+    is_plain_jpeg,
+)
+
+
+def store_person(person, picture, params):
+    """The `StoredPicture` of a person.
+
+    Args:
+        person: data.person.Person, px of the original picture.
+        picture: images.Picture.
+        params: ShardParams; `crop_size` 0 stores the whole picture.
+
+    Raises:
+        BadImageError: the picture cannot be decoded, or the person lies outside of it.
+    """
+    center, side = transforms.person_crop(person.center, person.scale)
+    store = _store_crop if params.crop_size else _store_whole
+    return store(picture, center, side, params)
+
+
+def _store_crop(picture, center, side, params):
+    """What the augmented views of a view square can show."""
+    square, size = transforms.stored_crop(
+        center, side, params.crop_size, params.scale_range, params.rotation_range
+    )
+    # The JPEG decoder may leave out what the crop would shrink away.
+    image, factor = picture.decode(reduction=square[2] / size)
+    # The warp will blur it a little, so by the sharpest filter.
+    crop = crop_square(image, factor, square, size, Image.Resampling.LANCZOS)
+    to_original = transforms.crop_transform(square, size)
+    # The crop is exactly the square that holds every view.
+    encoded = encode_jpeg(crop, params.jpeg_quality)
+    return StoredPicture(encoded, size, size, (0, 0, size), to_original)
+
+
+def _store_whole(picture, center, side, params):
+    """The whole picture: its own bytes where they are an upright, sound RGB JPEG."""
+    # In full even where the bytes are kept: a damaged picture must be rejected here.
+    image, _ = picture.decode()
+    data = picture.data
+    if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
+        data = encode_jpeg(image, params.jpeg_quality)
+    square, _ = transforms.stored_crop(
+        center, side, transforms.WHOLE_SIZE, params.scale_range, params.rotation_range
+    )
+    # A cropped person outside of the picture is found by `crop_square`; here nothing is cropped.
+    x, y, square_side = square
+    if not (-square_side < x < image.width and -square_side < y < image.height):
+        raise BadImageError(OUTSIDE)
+    return StoredPicture(data, *image.size, square, np.eye(2, 3))  # stored px = original px
+
+
+def _is_readable(data, size):
+    """Whether the reader's decoder takes a JPEG as Pillow does, which is less strict."""
+    from hourglass.utils.backend import tf  # here alone, as it takes seconds to import
+
+    try:
+        return tf.io.decode_jpeg(data, channels=3).shape == (*size[::-1], 3)  # (H, W, 3)
+    except tf.errors.InvalidArgumentError:
+        return False
+
+
+# A chunk is work for a second or two: many to share out among workers, little to do again.
+CHUNK_WORK = 64 << 20  # bytes to inflate and decode
+PERSON_WORK = 200 << 10  # cropping and encoding a person takes as long as so many bytes
+ABSENT = (-1, 0)  # offset and size of a picture that is not in the archive
+
+
+def plan_archive_chunks(persons, places):
+    """Cut the pictures that persons need into chunks of about the same work.
+
+    Args:
+        persons: {split: list of Person}.
+        places: {picture: (offset, size)}, as of `data.archives.locate_pictures`.
+
+    Returns:
+        A list of chunks, each a list of the (split, index) of persons, in the order of the
+        archive. The persons of one picture are in one chunk; pictures that the archive lacks
+        come first.
+    """
+    keys = [(split, index) for split, people in persons.items() for index in range(len(people))]
+
+    def name_of(key):
+        return persons[key[0]][key[1]].image
+
+    # By offset; the names keep the persons of a picture that is not there together.
+    keys.sort(key=lambda key: (places.get(name_of(key), ABSENT)[0], name_of(key), key))
+    chunks, work = [], CHUNK_WORK
+    for name, group in itertools.groupby(keys, name_of):
+        if work >= CHUNK_WORK:
+            chunks.append([])
+            work = 0
+        people = list(group)
+        chunks[-1] += people
+        work += places.get(name, ABSENT)[1] + PERSON_WORK * len(people)
+    return chunks
+
+
+def write_chunk(path, indices, persons, images, params):
+    """Write the records of `persons`, in this order, to a file that appears whole or not at all.
+
+    A picture is read once for all of its persons that follow one another, and decoded once at each
+    size that they want; memory holds one picture at a time.
+
+    Args:
+        path: in a folder that is removed later.
+        indices: the persons' places in the annotations of their split.
+        images: read(name) gives a picture's bytes.
+        params: ShardParams.
+
+    Returns:
+        For each person (offset, length) of its record in the file, bytes; the reason, a text,
+        where it was left out.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing of the file is left.
+    """
+    # The persons of a picture follow one another: the last one read is enough.
+    open_picture = functools.lru_cache(maxsize=1)(lambda name: Picture(images.read(name)))
+    # A retried task, or one that runs twice, replaces the file by the same bytes.
+    with atomic_path(path, path.parent) as temporary, open(temporary, "wb") as file:
+        return [
+            _append_record(file, person, int(index), open_picture, params)
+            for index, person in zip(indices, persons, strict=True)
+        ]
+
+
+def _append_record(file, person, index, open_picture, params):
+    start = file.tell()
+    try:
+        stored = store_person(person, open_picture(person.image), params)
+        write_record(file, serialize_record(person, index, stored))
+    # One bad picture costs its persons, not the chunk. A full disk is an OSError and goes on up.
+    except UserError as error:
+        return str(error)
+    return start, file.tell() - start
+
+
+PREFIXES = {"train": "train", "validation": "val"}  # the tutorial's file names
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file of a split: its name and the persons it holds, as indices into the annotations."""
+
+    split: str
+    name: str
+    indices: np.ndarray
+
+
+def plan_splits(persons, params):
+    """Train is shuffled over its shards, validation keeps its order."""
+    # Order matters to training alone; validation in order is what predictions are matched by.
+    counts = {"train": params.num_train_shards, "validation": params.num_val_shards}
+    seeds = {"train": params.seed, "validation": None}
+    return [
+        shard
+        for split, prefix in PREFIXES.items()
+        for shard in plan_shards(split, prefix, len(persons[split]), counts[split], seeds[split])
+    ]
+
+
+def plan_shards(split, prefix, num_records, num_shards, seed=None):
+    """Spread a split over `num_shards` files whose sizes differ by one record at most.
+
+    With a seed the records are shuffled first, so that the persons of one picture do not sit
+    together; without one they keep their order.
+    """
+    order = np.arange(num_records)  # indices into the annotations
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(num_records)
+    return [
+        Shard(split, shard_name(prefix, number, num_shards), indices)
+        # Consecutive pieces, so that an unshuffled split read shard by shard keeps its order.
+        for number, indices in enumerate(np.array_split(order, num_shards), start=1)
+    ]
+
+
+def shard_name(prefix, number, num_shards):
+    """The tutorial's name, for example `train_0001_of_0064.tfrecords`; `number` counts from 1."""
+    return f"{prefix}_{number:04d}_of_{num_shards:04d}.tfrecords"
+
+
+def write_shard(path, folder, ranges):
+    """Gather the records of a shard, which appears whole or not at all.
+
+    Args:
+        folder: holds the files of `chunks.write_records`, and the shard until it is whole.
+        ranges: (file's name, offset, length) of each record, bytes, in the shard's order.
+
+    Raises:
+        OSError: the disk is full or cannot be written, or a file was cut; nothing of the shard is
+            left.
+    """
+    with atomic_path(path, folder) as temporary, open(temporary, "wb") as shard:
+        for name, offset, length in ranges:
+            # Opened for each: a shard has records of all chunks, too many to keep open.
+            with open(Path(folder, name), "rb", buffering=0) as file:
+                record = os.pread(file.fileno(), length, offset)
+            if len(record) != length:
+                raise OSError(errno.EIO, "cut short", file.name)
+            shard.write(record)
+
+
+def list_invalid(indices, persons, results):
+    """The persons of a shard that were left out.
+
+    Args:
+        indices: the persons' places in the annotations of their split.
+        results: what `chunks.write_records` returned of each.
+
+    Returns:
+        [(index, picture, reason, labelled joints)], as in `InvalidRecord`.
+    """
+    return [
+        (int(index), person.image, result, encode_joints(person.keypoints_visible))
+        for index, person, result in zip(indices, persons, results, strict=True)
+        if isinstance(result, str)
+    ]
+
+
+def collect_invalid(shards, results):
+    """The persons left out of all shards, in the order of the annotations.
+
+    Args:
+        shards: all of them. results: what `list_invalid` gave, one a shard.
+    """
+    invalid = [
+        InvalidRecord(shard.split, *reject)
+        for shard, left_out in zip(shards, results, strict=True)
+        for reject in left_out
+    ]
+    # Else in the order of the shuffled shards.
+    return sorted(invalid, key=lambda reject: (reject.split, reject.index))
