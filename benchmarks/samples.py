@@ -88,7 +88,7 @@ def _encode(image, factor):
 
 
 def _scale_record(record, factor):
-    visible = np.array(record["keypoints_visible"], bool)[:, None]
+    visible = np.array(record["joints_vis"], bool)[:, None]
     joints = np.where(visible, np.array(record["joints"]) * factor, -1).tolist()
     center = [value * factor for value in record["center"]]
     return record | {"joints": joints, "center": center, "scale": record["scale"] * factor}

@@ -28,7 +28,7 @@ def as_raw_record(person):
     return {
         "image": person.image,
         "joints": (person.joints + 1).tolist(),
-        "keypoints_visible": person.keypoints_visible.astype(int).tolist(),
+        "joints_vis": person.keypoints_visible.astype(int).tolist(),
         "center": (person.center + 1).tolist(),
         "scale": person.scale,
         "head_size": person.head_size,

@@ -32,7 +32,7 @@ def texture(tmp_path_factory):
     (folder / "images").mkdir()
     (folder / "images" / "a.jpg").write_bytes(file_of(picture, "JPEG", quality=95))
     joints = [[900.0 + 10 * k, 900.0] for k in range(16)]
-    record = {"image": "a.jpg", "joints": joints, "keypoints_visible": [1] * 16,
+    record = {"image": "a.jpg", "joints": joints, "joints_vis": [1] * 16,
               "center": [901.0, 901.0], "scale": 4.0}  # fmt: skip
     (folder / "validation.json").write_text(json.dumps([record]))
     return crop_sizes.load_sample(folder)

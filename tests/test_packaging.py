@@ -46,17 +46,17 @@ def imported(paths, own=("hourglass",)):
 
 
 def test_prediction_needs_the_base_and_nothing_more():
-    modules = {"cli"} | all_imports(module_path("cli"))
-    needed = {module for module in modules if not module.startswith(("exports.", "cluster."))}
-    clips = {module for module in needed if module.startswith("video.")}
-    tables = {"bulk.parquet"}
+    modules = {"cli.main"} | all_imports(module_path("cli.main"))
+    needed = {module for module in modules if not module.startswith(("export.", "distributed."))}
+    clips = {module for module in needed if module.startswith("apps.video.")}
+    tables = {"apps.batch.parquet"}
     assert imported(map(module_path, needed - clips - tables)) == set(BASE)
     assert imported(map(module_path, clips)) - set(BASE) == set(VIDEO)
     assert imported(map(module_path, tables)) == set(PARQUET)
 
 
 def test_the_pipeline_needs_its_extra_and_nothing_more():
-    modules = [n for n in MODULES if not n.startswith("video.") and n != "bulk.parquet"]
+    modules = [n for n in MODULES if not n.startswith("apps.video.") and n != "apps.batch.parquet"]
     paths = [*map(module_path, modules), *(ROOT / "stages").glob("*.py")]
     assert imported(paths) == set(PIPELINE) - PROGRAMS
 

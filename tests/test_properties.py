@@ -39,7 +39,7 @@ def flags(*shape):
 
 def spreads_its_joints(record):
     """Not a person whose joints all but lie in one place: that is taken for a scale in pixels."""
-    joints = np.array(record["joints"])[np.array(record["keypoints_visible"], bool)]
+    joints = np.array(record["joints"])[np.array(record["joints_vis"], bool)]
     return np.ptp(joints, axis=0).max() > 0.03 * 200 * record["scale"]
 
 
@@ -47,7 +47,7 @@ RECORDS = st.builds(
     lambda number, offsets, keypoints_visible, center, scale: {
         "image": f"{number}.jpg",
         "joints": (center + 200 * scale * offsets).tolist(),
-        "keypoints_visible": keypoints_visible.astype(int).tolist(),
+        "joints_vis": keypoints_visible.astype(int).tolist(),
         "center": center.tolist(),
         "scale": scale,
     },
@@ -63,7 +63,7 @@ RECORDS = st.builds(
 @given(RECORDS)
 def test_a_good_record_is_kept_and_moved_by_one_pixel(record):
     (person,), invalid = check_records([record], None)
-    keypoints_visible = np.array(record["keypoints_visible"], bool)
+    keypoints_visible = np.array(record["joints_vis"], bool)
     assert invalid == [] and (person.keypoints_visible == keypoints_visible).all()
     np.testing.assert_array_equal(
         person.joints[keypoints_visible], np.array(record["joints"])[keypoints_visible] - 1

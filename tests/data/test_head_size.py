@@ -49,7 +49,7 @@ def test_labels_on_one_spot_or_far_apart_are_no_head(length, source):
 
 
 def test_the_sources_are_counted_in_words():
-    records = [make_record(head_size=30.0), make_record(keypoints_visible=[1] * 8 + [0] * 8)]
+    records = [make_record(head_size=30.0), make_record(joints_vis=[1] * 8 + [0] * 8)]
     persons, _ = check_records(records, None)
     assert describe_head_sizes(persons) == "1 as given, 1 by 25 x scale"
     assert describe_head_sizes([]) == ""

@@ -197,7 +197,7 @@ def test_one_split_may_be_in_cocos_form_and_leave_out_by_name(tmp_path):
 
 def run_stage(folder, left_out="[]"):
     text = PARAMS.read_text().replace("dataset: mpii", "dataset: folder")
-    text = text.replace("excluded: []", f"left_out: {left_out}")
+    text = text.replace("excluded: []", f"excluded: {left_out}")
     (folder / "params.yaml").write_text(text)
     return run_python(STAGE, cwd=folder)
 

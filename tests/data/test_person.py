@@ -25,7 +25,7 @@ def test_one_based_becomes_zero_based_once_for_joints_and_center():
 
 def test_missing_is_the_flag_and_never_the_coordinates():
     flags = [1] * 14 + [0, 0]
-    record = with_joint(3, [-1.0, -1.0], keypoints_visible=flags)
+    record = with_joint(3, [-1.0, -1.0], joints_vis=flags)
     record["joints"][4] = [7.0, -20.0]
     record["joints"][14] = [math.nan, math.inf]
     (person,), _ = check_records([record], None)
@@ -39,7 +39,7 @@ def test_missing_is_the_flag_and_never_the_coordinates():
     "flags", [[True] * 16, [1.0] * 16, [1, 0.0, True, False] * 4], ids=["bool", "float", "mixed"]
 )
 def test_flags_may_be_any_kind_of_0_and_1(flags):
-    (person,), _ = check_records([make_record(keypoints_visible=flags)], None)
+    (person,), _ = check_records([make_record(joints_vis=flags)], None)
     assert person.keypoints_visible.tolist() == [bool(flag) for flag in flags]
 
 
@@ -93,11 +93,11 @@ def test_joints_must_be_16_pairs_of_numbers(joints):
     "flags", [None, [], [1] * 15, [1] * 17, [2] * 16, ["1"] * 16, [None] * 16, [[1]] * 16, "1" * 16]
 )
 def test_joints_vis_must_be_16_of_0_or_1(flags):
-    assert reason_of(make_record(keypoints_visible=flags)) == "joints_vis is not 16 of 0 or 1"
+    assert reason_of(make_record(joints_vis=flags)) == "joints_vis is not 16 of 0 or 1"
 
 
 def test_a_person_needs_a_labelled_joint():
-    assert reason_of(make_record(keypoints_visible=[0] * 16)) == "no labelled joint"
+    assert reason_of(make_record(joints_vis=[0] * 16)) == "no labelled joint"
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1e400, 1.1e5, -1.1e5])
@@ -111,14 +111,12 @@ def test_a_scale_in_pixels_is_told_by_the_span_of_the_joints():
     assert reason_of(make_record(scale=37.4)) is None
     assert "is scale in pixels?" in reason_of(make_record(scale=37.6))
     two = [1, 1] + [0] * 14  # 10 px apart: too little to tell
-    assert reason_of(make_record(scale=37.6, keypoints_visible=two)) is None
+    assert reason_of(make_record(scale=37.6, joints_vis=two)) is None
 
 
 @pytest.mark.parametrize(("number", "is_told"), [(2, False), (3, True)])
 def test_two_joints_are_too_few_to_tell_a_scale_by(number, is_told):
-    record = make_record(
-        joints=[[80.0, 40.0]] * 16, keypoints_visible=[1] * number + [0] * (16 - number)
-    )
+    record = make_record(joints=[[80.0, 40.0]] * 16, joints_vis=[1] * number + [0] * (16 - number))
     assert (reason_of(record) is not None) == is_told
 
 
@@ -126,7 +124,7 @@ def test_a_joint_far_off_the_person_is_told_by_the_center():
     # 10 heights of 250 px from the center at x = 80.5; both are moved by the same pixel.
     assert reason_of(with_joint(5, [80.5 + 2500, 40.0])) is None
     assert "10 person heights" in reason_of(with_joint(5, [80.5 + 2501, 40.0]))
-    assert reason_of(with_joint(5, [80.5, 9e4], keypoints_visible=[1] * 5 + [0] * 11)) is None
+    assert reason_of(with_joint(5, [80.5, 9e4], joints_vis=[1] * 5 + [0] * 11)) is None
 
 
 @pytest.mark.parametrize("center", [None, [1.0], [1.0, 2.0, 3.0], ["1", "2"], [True, 1], 7])
@@ -173,7 +171,7 @@ def random_persons(num_persons, seed=0):
         make_record(
             image=f"{index}.jpg",
             joints=rng.normal(100, 80, (16, 2)).tolist(),
-            keypoints_visible=[1, *rng.integers(0, 2, 15).tolist()],
+            joints_vis=[1, *rng.integers(0, 2, 15).tolist()],
             center=rng.uniform(0, 500, 2).tolist(),
             scale=rng.uniform(0.3, 8),
         )

@@ -19,7 +19,7 @@ from hourglass.keypoints import SCORED_JOINTS
 
 
 def test_check_leaves_the_record_as_it_was():
-    record = make_record(keypoints_visible=[0] + [1] * 15)
+    record = make_record(joints_vis=[0] + [1] * 15)
     before = copy.deepcopy(record)
     check_records([record], None)
     assert record == before
@@ -49,13 +49,13 @@ FLAGS = [0, 1] * 8
 @pytest.mark.parametrize(
     ("record", "lost"),
     [
-        (make_record(keypoints_visible=FLAGS, scale=0), "01" * 8),
-        (make_record(keypoints_visible=FLAGS, joints=None), "01" * 8),
-        (make_record(keypoints_visible=FLAGS, image="gone.jpg"), "01" * 8),
+        (make_record(joints_vis=FLAGS, scale=0), "01" * 8),
+        (make_record(joints_vis=FLAGS, joints=None), "01" * 8),
+        (make_record(joints_vis=FLAGS, image="gone.jpg"), "01" * 8),
         ({"joints_vis": FLAGS}, "01" * 8),
-        (make_record(keypoints_visible=[0] * 16), NO_JOINTS),
-        (make_record(keypoints_visible=[2] * 16), ""),
-        (make_record(keypoints_visible=None), ""),
+        (make_record(joints_vis=[0] * 16), NO_JOINTS),
+        (make_record(joints_vis=[2] * 16), ""),
+        (make_record(joints_vis=None), ""),
         ({"image": "a.jpg"}, ""),
         ([make_record()], ""),
         (None, ""),
@@ -114,7 +114,7 @@ def test_any_json_gives_a_person_or_a_reject(tmp_path_factory, records):
 
 
 def test_summary_adds_up():
-    half = make_record(keypoints_visible=[1] * 8 + [0] * 8)
+    half = make_record(joints_vis=[1] * 8 + [0] * 8)
     persons, invalid = check_records([make_record(), half, 5], None, "train")
     other = [InvalidRecord("validation", 0, "", "not an object", "")]
     assert summarize_split("train", persons, invalid + 2 * other) == (

@@ -55,7 +55,7 @@ def ray_runs(project, stage):
     time.
     """
     out, runs = project / "data" / "tfrecords", []
-    tasks = {name: getattr(ray_shards, name) for name in ("chunk_task", "shard_task")}
+    tasks = {name: getattr(ray_shards, name) for name in ("archive_chunk_task", "shard_task")}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.delenv("RAY_ADDRESS", raising=False)

@@ -119,14 +119,14 @@ def test_published_predictions_get_their_known_scores(tmp_path, name):
 
 @needs_data("mpii-val")
 @pytest.mark.parametrize("excluded", [0, 1234])
-def test_a_published_prediction_taken_out_costs_that_persons_joints(tmp_path, left_out):
+def test_a_published_prediction_taken_out_costs_that_persons_joints(tmp_path, excluded):
     persons, entries = write_published(tmp_path, "bearpaw-hg_s1_b1.mat")
     errors, keypoints_visible = score_persons(persons, np.array([e["keypoints"] for e in entries]))
     is_right = (errors <= 0.5) & keypoints_visible
     is_right[:, [6, 7]] = False
-    num_right, num_lost = int(is_right.sum()), int(is_right[left_out].sum())
+    num_right, num_lost = int(is_right.sum()), int(is_right[excluded].sum())
     assert num_lost > 0 and score(tmp_path)[0]["pckh"]["total"] == round(num_right / 384.30, 4)
-    entries[left_out] |= {"keypoints": None, "scores": None}
+    entries[excluded] |= {"keypoints": None, "scores": None}
     write_entries(tmp_path, entries)
     metrics, _ = score(tmp_path)
     assert metrics["pckh"]["total"] == round((num_right - num_lost) / 384.30, 4)

@@ -67,7 +67,7 @@ def parse(run_stage, tmp_path):
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 (raw / f"{name}.json").write_bytes(data)
         text = RECIPE.replace("dataset: mpii", "dataset: folder")
-        text = text.replace("excluded: []", f"left_out: {left_out}")
+        text = text.replace("excluded: []", f"excluded: {left_out}")
         (tmp_path / "params.yaml").write_text(text)
         return run_stage("parse")
 
@@ -188,12 +188,12 @@ FAULTS = {
     "a joint NaN": (with_joint(5, [float("nan"), 1.0]), f"a labelled joint {IN_REACH}"),
     "a joint 1e400": (with_joint(5, [1.0, 7e77]), f"a labelled joint {IN_REACH}"),
     "a joint of 5,000 digits": (with_joint(5, [1.0, -7e77]), f"a labelled joint {IN_REACH}"),
-    "15 flags": (make_record(keypoints_visible=[1] * 15), NO_FLAGS),
-    "17 flags": (make_record(keypoints_visible=[1] * 17), NO_FLAGS),
-    "flags of 2": (make_record(keypoints_visible=[2] * 16), NO_FLAGS),
-    "flags of strings": (make_record(keypoints_visible=["1"] * 16), NO_FLAGS),
-    "flags NaN": (make_record(keypoints_visible=[float("nan")] * 16), NO_FLAGS),
-    "no labelled joint": (make_record(keypoints_visible=[0] * 16), "no labelled joint"),
+    "15 flags": (make_record(joints_vis=[1] * 15), NO_FLAGS),
+    "17 flags": (make_record(joints_vis=[1] * 17), NO_FLAGS),
+    "flags of 2": (make_record(joints_vis=[2] * 16), NO_FLAGS),
+    "flags of strings": (make_record(joints_vis=["1"] * 16), NO_FLAGS),
+    "flags NaN": (make_record(joints_vis=[float("nan")] * 16), NO_FLAGS),
+    "no labelled joint": (make_record(joints_vis=[0] * 16), "no labelled joint"),
     "scale 0": (make_record(scale=0), NO_SCALE),
     "scale negative": (make_record(scale=-1.5), NO_SCALE),
     "scale a string": (make_record(scale="1.5"), NO_SCALE),

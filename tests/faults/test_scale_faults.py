@@ -320,7 +320,9 @@ def test_an_address_where_nothing_answers_is_one_line(predict, monkeypatch):
 
 def test_without_ray_an_address_is_one_line(predict, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    for name in [n for n in sys.modules if n.split(".")[0] == "ray" or "hourglass.cluster" in n]:
+    for name in [
+        n for n in sys.modules if n.split(".")[0] == "ray" or "hourglass.distributed" in n
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert_one_line(predict("in"), "RAY_ADDRESS is set, which needs Ray: `pip install ray`, or un")
@@ -338,7 +340,7 @@ def cluster():
 @pytest.fixture
 def start(tmp_path):
     """A function (out, address) that starts the command in `tmp_path`, with the shipped network."""
-    code = "from hourglass.bulk import plans; plans.CHUNK_SIZE = 10\n"
+    code = "from hourglass.apps.batch import plan; plan.CHUNK_SIZE = 10\n"
     code += "from hourglass.cli.main import main; main()"
 
     def run(out, address):

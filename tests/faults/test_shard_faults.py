@@ -93,7 +93,7 @@ FAULTS = {
 
 # What a phase's task is called, which of its files is to fail, and what an error calls that.
 PHASES = {
-    "chunk": ("chunk_task", "chunk_00001", "images.zip, "),
+    "chunk": ("archive_chunk_task", "chunk_00001", "images.zip, "),
     "shard": ("shard_task", VICTIM, f"{OUT / VICTIM}: "),
 }
 

@@ -139,7 +139,7 @@ def test_an_output_folder_that_is_a_file_is_one_line(make_stickers):
 def test_without_pyav_clips_are_one_line_before_anything_is_written(make_stickers, monkeypatch):
     write_clip("clip.mp4", [bars((160, 120), (60, 60))] * 2)
     save_photo()
-    for name in [name for name in sys.modules if name.startswith("hourglass.video.")]:
+    for name in [name for name in sys.modules if name.startswith("hourglass.apps.video.")]:
         if name != "hourglass.apps.video.formats":
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "av", None)

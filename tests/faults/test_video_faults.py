@@ -306,7 +306,7 @@ def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeyp
 def test_without_pyav_it_is_one_line_before_anything_is_written(hourglass, monkeypatch):
     write_clip("clip.mp4", FRAMES)
     Image.fromarray(FRAMES[0]).save("photo.jpg")
-    for name in [name for name in sys.modules if name.startswith("hourglass.video.")]:
+    for name in [name for name in sys.modules if name.startswith("hourglass.apps.video.")]:
         if name.rpartition(".")[2] not in ("command", "forms"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "av", None)

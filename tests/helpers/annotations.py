@@ -30,7 +30,7 @@ def reason_of(record, image_names=None):
 def assert_same(person, other):
     for name in ("image", "scale", "head_size", "head_source"):
         assert getattr(person, name) == getattr(other, name)
-    for name in ("joints", "joints_vis", "center"):
+    for name in ("joints", "keypoints_visible", "center"):
         mine, theirs = getattr(person, name), getattr(other, name)
         assert mine.dtype == theirs.dtype
         np.testing.assert_array_equal(mine, theirs)

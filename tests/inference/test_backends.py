@@ -66,13 +66,11 @@ def test_a_driver_is_what_can_be_loaded(monkeypatch):
 
 
 # In processes of their own; `backends` is told that there is no driver.
-NO_DRIVER = (
-    "from hourglass.prediction import backends; backends.has_nvidia_driver = lambda: False\n"
-)
+NO_DRIVER = "from hourglass.inference import backends; backends.has_nvidia_driver = lambda: False\n"
 PREDICT = """
 sys.argv = ["hourglass", "predict", {photo!r}, "--model", {model!r}, "--out", {out!r}, "--whole"]
 sys.stdout = open("/dev/null", "w")
-from hourglass.cli import main
+from hourglass.cli.main import main
 main()
 sys.stdout = sys.__stdout__
 """

@@ -11,7 +11,7 @@ import sys
 import numpy as np, tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
-from hourglass.prediction import backends, keras_backend
+from hourglass.inference import backends, keras_backend
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 keras_backend.choose_strategy = lambda: mirrored
 model, views, target = sys.argv[1:]

@@ -42,7 +42,7 @@ def test_the_view_square_is_the_standard_crop():
 def test_the_standard_crop_holds_the_published_shares_of_mpii_validation():
     joints = whole = persons = labels = 0
     for record in json.loads((DATA / "mpii-val" / "validation.json").read_text()):
-        keypoints_visible = np.array(record["keypoints_visible"], bool)
+        keypoints_visible = np.array(record["joints_vis"], bool)
         points = np.array(record["joints"], float)[keypoints_visible] - 1  # the file counts from 1
         center, side = transforms.person_crop(np.array(record["center"]) - 1, record["scale"])
         inside = (np.abs(points - center) <= side / 2).all(axis=1)

@@ -96,11 +96,11 @@ def _why_none(results):
         return "None were rendered (predict.num_figures)."
     where = "Whoever made this report finds them in reports/figures."
     if choice == "none":
-        return f"This report holds no pictures (report.persons: none). {where}"
+        return f"This report holds no pictures (report.pictures: none). {where}"
     if choice == "free" and not source.is_free:
         return (
             f"Not in this report, so that it can be passed on. {source.name} is by {source.terms}. "
-            f"{where} With report.persons: all they are in it, for one’s own use."
+            f"{where} With report.pictures: all they are in it, for one’s own use."
         )
     return None
 

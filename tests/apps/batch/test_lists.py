@@ -76,7 +76,7 @@ def test_a_list_of_none_is_empty(tmp_path):
 MEASURE = """
 import sys, tracemalloc
 from pathlib import Path
-from hourglass.bulk import lists
+from hourglass.apps.batch import lists
 number, path = int(sys.argv[1]), Path(sys.argv[2])
 tracemalloc.start()
 names = (Path(f"a/long/name/of/a/folder/{k % (number - 10):09}.jpg") for k in range(number))

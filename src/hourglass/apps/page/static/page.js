@@ -8,7 +8,7 @@ import { runSearch } from "./looks.js";
 import { boxSquare, estimatePose, findPeople } from "./people.js";
 import { openFile, readPixels } from "./pictures.js";
 import { describePose, fillTable, saveSticker, saveText } from "./results.js";
-import { BOX_RULE, LICENCE, THRESHOLD } from "./settings.js";
+import { BBOX_RULE, LICENCE, THRESHOLD } from "./settings.js";
 import { Stage } from "./stage.js";
 
 const find = (id) => document.getElementById(id);
@@ -173,7 +173,7 @@ function parseBox(text) {
   const box = text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
   const isBox = box.length === 4 && box.every((number) => Math.abs(number) < 1e6)
     && Math.min(...box.slice(2)) > 0;
-  if (!isBox) throw new UserError(`${text} is no box x,y,width,height: ${BOX_RULE}`);
+  if (!isBox) throw new UserError(`${text} is no box x,y,width,height: ${BBOX_RULE}`);
   return box;
 }
 

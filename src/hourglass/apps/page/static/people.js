@@ -5,7 +5,7 @@
 // numbers}, and returns poses: {keypoints, scores, square, score}, px of the picture.
 
 import {
-  AGREEMENT, AROUND_JOINTS, BOX_MARGIN, CROP_FACTOR, MAX_OVERLAP, MAX_SHARED, MAX_WIDTH, MIN_SIDE,
+  AGREEMENT, AROUND_JOINTS, BOX_MARGIN, CROP_FACTOR, MAX_IOU, MAX_SHARED, MAX_WIDTH, MIN_SIDE,
   PLAN, SAME_PLACE, SURE_SCORE,
 } from "./settings.js";
 
@@ -152,7 +152,7 @@ export function dropDoubles(poses) {
 /** Whether two poses share so much that they are one person's. */
 export function isSamePerson(pose, surer) {
   const box = poseBox(surer);
-  if (boxOverlap(poseBox(pose), box) > MAX_OVERLAP) return true;
+  if (boxOverlap(poseBox(pose), box) > MAX_IOU) return true;
   const near = SAME_PLACE * longerSide(box);
   const shared = pose.keypoints.filter((place, k) => distance(place, surer.keypoints[k]) <= near);
   return shared.length > MAX_SHARED;
