@@ -39,7 +39,8 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
 )
 def test_help_loads_no_tensorflow(command, defaults):
     code = (
-        f"import sys; sys.argv = ['hourglass', '{command}', '--help']; from hourglass.cli.main import main\n"
+        "from hourglass.cli.main import main\n"
+        f"import sys; sys.argv = ['hourglass', '{command}', '--help']\n"
         "try: main()\n"
         "except SystemExit: sys.exit('tensorflow' in sys.modules)"
     )

@@ -124,7 +124,7 @@ def test_the_counts_add_up_and_too_many_stop_the_stage(stage, tmp_path, monkeypa
         "train: 20 persons = 19 records + 1 invalid",
         "validation: 10 persons = 9 records + 1 invalid",
     ]
-    with pytest.raises(UserError, match=r"^validation: 1 of 4 .*empty file.* raise shard\.max_rej"):
+    with pytest.raises(UserError, match=r"^validation: 1 of 4 .*empty file.* raise shard\.max_inv"):
         stage.report_rejects(invalid, {"train": 20, "validation": 4}, params)
     assert len((tmp_path / "data/tfrecords/invalid.csv").read_text().splitlines()) == 3
 
