@@ -5,6 +5,8 @@ Everything that runs on the device imports them from here.
 
 import functools
 import os
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from hourglass.utils.errors import silent_stderr
 
@@ -20,10 +22,15 @@ with silent_stderr():
     except ImportError:  # the network itself runs on Keras' other backends too
         tf = None
 
-__all__ = ["compile_on_cpu", "keras", "layers", "ops", "tf"]
+__all__ = ["Model", "Strategy", "Tensor", "compile_on_cpu", "keras", "layers", "ops", "tf"]
+
+# Keras and TensorFlow carry no types: for the reader, `Any` for the checker.
+Tensor: TypeAlias = Any
+Model: TypeAlias = Any
+Strategy: TypeAlias = Any
 
 
-def compile_on_cpu(function):
+def compile_on_cpu(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A function of tensors and sizes, compiled by XLA where TensorFlow runs on the CPU.
 
     One pass over the pixels takes the place of one for each operation. A GPU is fast enough
@@ -34,12 +41,12 @@ def compile_on_cpu(function):
 
     # At the first call: importing this module looks for no device.
     @functools.cache
-    def choose():
+    def choose() -> Callable[..., Tensor]:
         has_gpu = tf.config.list_physical_devices("GPU")
         return function if has_gpu else tf.function(function, jit_compile=True)
 
     @functools.wraps(function)
-    def call(*args):
+    def call(*args: Tensor) -> Tensor:
         return choose()(*args)
 
     return call
