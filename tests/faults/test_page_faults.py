@@ -55,7 +55,7 @@ def test_a_changed_file_of_the_runtime_is_named(run_command, exported, small_run
 
 
 NPM = {
-    "no npm": (None, "npm, which fetches onnxruntime-web"),
+    "no npm": (None, "no npm here to fetch onnxruntime-web"),
     "no network": (
         "echo 'no such host\nat all' >&2; exit 1",
         "no such host at all; repeat, or name",

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from helpers.archives import write_tar
-from hourglass.apps.page.runtime import FILES, PACKAGE, find_runtime, npm_cache_folder
+from hourglass.apps.page.runtime import FILES, PACKAGE, find_runtime
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def npm(fake_npm, tmp_path, small_runtime):
     return calls
 
 
-def test_npm_fetches_it_once(npm, small_runtime):
+def test_npm_fetches_it_once_into_a_folder_of_its_own(npm, small_runtime, tmp_path):
     for _ in range(2):
         paths = find_runtime()
     assert npm.read_text() == f"pack --silent {PACKAGE}\n"
     assert [path.name for path in paths] == list(FILES)
     for path in paths:
-        assert path.parent == npm_cache_folder(PACKAGE)
+        assert path.parent == tmp_path / "cache/hourglass/npm" / PACKAGE
         assert path.read_bytes() == (small_runtime / path.name).read_bytes()
 
 
