@@ -10,11 +10,12 @@ from helpers.stages import end_stage, load_stage
 HEADER = """\
 # Faults
 
-Every promise about faults and bad input is a test in `tests/faults`. `make faults` runs all;
-`make faults TABLE=docs/faults.md` writes this table too; `make test` runs those that are quick. A
-case is one fault. It holds when the outcome is the promised one: handled right, set aside with its
-reason, or one line that says which file, what is wrong and what to do, with nothing lost and
-nothing half-written.
+Every promise about faults and bad input is a test in `tests/faults`. `make faults` runs them all,
+`make test` the quick ones. `make faults TABLE=docs/faults.md` writes this table.
+
+A case is one fault. It holds if the program handles it, or sets the record aside with the reason,
+or ends with one line. That line says which file, what is wrong, and what to do. Nothing is lost,
+and nothing is half-written.
 
 | family | what is tried | cases tried | held |
 |---|---|---:|---:|
