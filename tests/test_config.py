@@ -6,6 +6,7 @@ from ruamel.yaml import YAML
 
 from helpers.paths import ROOT
 from hourglass.config import load_params
+from hourglass.keypoints import COCO, MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 
 
@@ -41,6 +42,53 @@ def test_every_recipe_loads(folder):
     params = load_params(ROOT / folder / "params.yaml")
     written = YAML(typ="safe").load(ROOT / folder / "params.yaml")
     assert params.model_dump() == written, "each key of the file is used, none is made up"
+
+
+OWN_SCHEMA = {
+    "name": "arms",
+    "keypoints": ["r_hand", "l_hand", "neck"],
+    "flip_pairs": [["r_hand", "l_hand"]],
+    "bones": [["r_hand", "neck"], ["l_hand", "neck"]],
+    "groups": {"hands": ["r_hand", "l_hand"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "schema"),
+    [("mpii", MPII), ("coco", COCO), (OWN_SCHEMA, KeypointSchema.from_dict(OWN_SCHEMA))],
+    ids=["mpii", "coco", "own"],
+)
+def test_a_schema_is_a_name_or_all_of_its_keys(load, tmp_path, written, schema):
+    params = load({"data.schema": written})
+    assert params.data.keypoint_schema == schema
+    YAML(typ="safe").dump(params.model_dump(mode="json"), tmp_path / "again.yaml")
+    assert load_params(tmp_path / "again.yaml") == params
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ("lsp", "data.schema: must be mpii, coco or a mapping of a schema's keys (got 'lsp')"),
+        (None, "data.schema: must be mpii, coco or a mapping of a schema's keys (got None)"),
+        ({"parts": 1}, "data.schema.parts: unknown key; remove it or fix its spelling"),
+        ({"keypoints": "r_hand"}, "data.schema.keypoints: must be a list (got 'r_hand')"),
+        ({"keypoints": ["neck", 7]}, "data.schema.keypoints.1: Input should be a valid string"),
+        ({"bones": [["neck", "foot"]]}, "data.schema: foot: not among the keypoints"),
+        ({"groups": {"neck, head": ["neck"]}}, "data.schema: 'neck, head': names are letters"),
+        ({"groups": {"total": ["neck"]}}, "data.schema: 'total': names are letters"),
+        ({"groups": {"feet": []}}, "data.schema: each group, and the total, needs a keypoint"),
+    ],
+    ids=str,
+)
+def test_a_wrong_schema_is_one_line(load, changed, line):
+    written = OWN_SCHEMA | changed if isinstance(changed, dict) else changed
+    assert f"params.yaml: {line}" in fault(load, {"data.schema": written})
+
+
+def test_a_missing_key_of_a_schema_is_named(load):
+    written = {key: value for key, value in OWN_SCHEMA.items() if key != "bones"}
+    text = fault(load, {"data.schema": written})
+    assert "data.schema.bones: missing; add it (src/hourglass/keypoints.py shows" in text
 
 
 def test_the_recipes_are_the_ones_their_folders_promise():

@@ -3,26 +3,54 @@
 import reprlib
 import textwrap
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent
 
-from hourglass.keypoints import HEATMAP_STRIDE
+from hourglass.keypoints import HEATMAP_STRIDE, SCHEMAS, KeypointSchema
 from hourglass.utils.errors import UserError, one_line
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # fits an int32
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+EXAMPLE = "the root's params.yaml"
 MIN_CROP_SIZE = 32  # px; the smallest network input
+
+
+def _find_schema(value: Any) -> Any:
+    """The schema of a name; a mapping is left to the checks of `KeypointSchema`'s own types."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, str) or value not in SCHEMAS:
+        raise ValueError(f"must be {', '.join(SCHEMAS)} or a mapping of a schema's keys")
+    return SCHEMAS[value]
+
+
+Schema = Annotated[
+    KeypointSchema,
+    BeforeValidator(_find_schema),
+    PlainSerializer(lambda schema: schema.name if schema.name in SCHEMAS else schema.to_dict()),
+]
 
 
 class Section(BaseModel):
     # Strict, as pydantic would else take "8" and true for numbers. No key has a default: with one,
     # a missing key would pass unseen.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True
+    )
 
 
 class SyntheticParams(Section):
@@ -35,6 +63,8 @@ class DataParams(Section):
     dataset: Literal["mpii", "lspet", "synthetic", "folder"]
     mirror: str
     folder: Annotated[str, Field(min_length=1)]
+    # `schema` is a name of pydantic's own.
+    keypoint_schema: Schema = Field(alias="schema")
     synthetic: SyntheticParams
 
 
@@ -233,13 +263,16 @@ def _describe(error):
     key = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ")
     if first["type"] == "model_type" and not key:
-        return "holds no sections; add them (the root's params.yaml shows every key)"
+        return f"holds no sections; add them ({EXAMPLE} shows every key)"
     if first["type"] == "model_type":
         text = f"must hold keys (got {_show(first['input'])})"
-    elif first["type"] == "extra_forbidden":
+    elif first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         text = "unknown key; remove it or fix its spelling"
     elif first["type"] == "missing":
-        text = "missing; add it (the root's params.yaml shows every key)"
+        example = "src/hourglass/keypoints.py" if "schema" in first["loc"] else EXAMPLE
+        text = f"missing; add it ({example} shows every key)"
+    elif first["type"] == "tuple_type":
+        text = f"must be a list (got {_show(first['input'])})"
     # A fault between two keys has their whole section for its input: too long to show.
     elif not isinstance(first["input"], dict | Section):
         text = f"{text} (got {_show(first['input'])})"

@@ -5,9 +5,10 @@ networks. Code asks the schema that its data carry; it knows no keypoint by numb
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 # A person's `scale` is its height by this, px: of the whole body, standing.
 PERSON_HEIGHT = 200.0
@@ -35,10 +36,16 @@ class KeypointSchema:
     unscored: tuple[str, ...] = ()
     head_segment: tuple[str, ...] = ()
 
+    # For the checks of params.yaml: its lists are tuples here, an unknown key is an error.
+    __pydantic_config__: ClassVar = {"strict": False, "extra": "forbid"}
+
     def __post_init__(self) -> None:
-        """Raise ValueError where names are doubled or unknown."""
+        """Raise ValueError where names are doubled, unknown or no words."""
         if len(set(self.keypoints)) != len(self.keypoints) or not self.keypoints:
             raise ValueError("keypoints must be names, each of them once")
+        for name in (self.name, *self.keypoints, *self.groups):
+            if not re.fullmatch(r"[\w-]+", name) or name == "total":
+                raise ValueError(f"{name!r}: names are letters, digits, _ and -; total is taken")
         named = [*self.flip_pairs, *self.bones, *self.groups.values()]
         for names in (*named, self.unscored, self.head_segment):
             if unknown := set(names) - set(self.keypoints):
@@ -48,6 +55,8 @@ class KeypointSchema:
             raise ValueError("flip_pairs must be pairs of names, each name in one pair at most")
         if any(len(bone) != 2 for bone in self.bones) or len(self.head_segment) not in (0, 2):
             raise ValueError("bones and head_segment must be pairs of names")
+        if not all(self.groups.values()) or not self.scored_indices:
+            raise ValueError("each group, and the total, needs a keypoint")
 
     @property
     def num_keypoints(self) -> int:

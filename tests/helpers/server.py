@@ -14,7 +14,9 @@ BIG = random_bytes(3_000_000)
 
 def data_params(dataset, mirror="", folder="unused"):
     synthetic = SyntheticParams(num_train=1, num_val=1, seed=0)
-    return DataParams(dataset=dataset, mirror=mirror, folder=str(folder), synthetic=synthetic)
+    return DataParams(
+        dataset=dataset, mirror=mirror, folder=str(folder), schema="mpii", synthetic=synthetic
+    )
 
 
 # A server that serves `files`, and misbehaves once for each entry of `faults`: a dict of
