@@ -2,7 +2,7 @@
 
 reads   data/raw/<dataset>
 writes  data/annotations
-params  data.dataset, parse
+params  data.dataset, data.schema, parse
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from hourglass.config import load_params
 from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
 from hourglass.data.parse import parse_dataset
-from hourglass.data.person import SPLITS, save_persons
+from hourglass.data.person import SPLITS, save_persons, save_schema
 from hourglass.data.validation import summarize_split
 from hourglass.utils.errors import exit_on_user_error, stage_parser
 from hourglass.utils.files import exclusive_lock
@@ -31,6 +31,7 @@ def main():
         for split in SPLITS:
             print(summarize_split(split, splits[split], invalid))
         stop_on_rejects(params, splits, invalid, folder / "invalid.csv")
+        save_schema(folder, params.data.keypoint_schema)
         for split in SPLITS:
             save_persons(folder / f"{split}.json", splits[split])
 

@@ -1,40 +1,110 @@
-from hourglass.keypoints import BONES, FLIP_ORDER, JOINTS, NUM_JOINTS, PCKH_GROUPS, SCORED_JOINTS
+import json
+
+import pytest
+
+from hourglass.keypoints import COCO, MPII, SCHEMAS, KeypointSchema
+
+# A schema of one's own: no pelvis, no bones over the middle, a hand that has no twin.
+OWN = KeypointSchema(
+    name="own",
+    keypoints=("l_hand", "neck", "r_hand", "hat", "tail"),
+    flip_pairs=(("r_hand", "l_hand"),),
+    bones=(("l_hand", "neck"), ("neck", "r_hand"), ("l_hand", "r_hand"), ("neck", "hat")),
+    groups={"hands": ("l_hand", "r_hand"), "hat": ("hat",)},
+    unscored=("tail",),
+    head_segment=("neck", "hat"),
+)
+EACH = pytest.mark.parametrize("schema", [MPII, COCO, OWN], ids=lambda schema: schema.name)
 
 
 def other_side(name):
-    swaps = {"r_": "l_", "l_": "r_"}
-    return swaps[name[:2]] + name[2:] if name[:2] in swaps else name
+    for right, left in (("r_", "l_"), ("right_", "left_")):
+        for own, other in ((right, left), (left, right)):
+            if name.startswith(own):
+                return other + name.removeprefix(own)
+    return name
 
 
-def test_there_are_sixteen_joints_of_different_names():
-    assert NUM_JOINTS == len(JOINTS) == len(set(JOINTS)) == 16
+def test_the_named_schemas_have_the_numbers_of_their_sources():
+    assert [(name, schema.num_keypoints) for name, schema in SCHEMAS.items()] == [
+        ("mpii", 16), ("coco", 17)
+    ]  # fmt: skip
 
 
-def test_a_flip_gives_each_joint_the_name_of_the_other_side():
-    assert [JOINTS[k] for k in FLIP_ORDER] == [other_side(name) for name in JOINTS]
-    assert all(FLIP_ORDER[FLIP_ORDER[k]] == k for k in range(NUM_JOINTS))
+@EACH
+def test_a_flip_gives_each_keypoint_the_name_of_the_other_side(schema):
+    order = schema.flip_order
+    assert [schema.keypoints[k] for k in order] == [other_side(n) for n in schema.keypoints]
+    assert [order[k] for k in order] == list(range(schema.num_keypoints))
 
 
-def test_the_bones_join_all_joints_in_one_tree():
-    assert len(BONES) == NUM_JOINTS - 1
+@pytest.mark.parametrize("schema", [MPII, COCO], ids=lambda schema: schema.name)
+def test_the_bones_join_all_keypoints(schema):
     reached = {0}
-    for _ in BONES:
-        reached |= {k for bone in BONES for k in bone if reached & set(bone)}
-    assert reached == set(range(NUM_JOINTS))
+    for _ in schema.bone_indices:
+        reached |= {k for bone in schema.bone_indices for k in bone if reached & set(bone)}
+    assert reached == set(range(schema.num_keypoints))
 
 
-def test_the_bones_are_symmetric():
-    bones = {frozenset(bone) for bone in BONES}
-    assert {frozenset(FLIP_ORDER[k] for k in bone) for bone in BONES} == bones
+@pytest.mark.parametrize("schema", [MPII, COCO], ids=lambda schema: schema.name)
+def test_the_bones_are_symmetric(schema):
+    bones = {frozenset(bone) for bone in schema.bone_indices}
+    assert {frozenset(schema.flip_order[k] for k in bone) for bone in bones} == bones
+    sides = schema.bone_sides
+    assert sides.count("left") == sides.count("right") > sides.count("middle") > 0
 
 
-def test_the_groups_hold_every_scored_joint_but_the_upper_neck_under_its_own_name():
-    grouped = [k for joints in PCKH_GROUPS.values() for k in joints]
-    assert sorted([*grouped, 8]) == list(SCORED_JOINTS)
-    for group, joints in PCKH_GROUPS.items():
-        assert all(group in JOINTS[k] for k in joints)
-        assert {FLIP_ORDER[k] for k in joints} == set(joints)
+def test_a_bone_has_the_side_of_its_ends():
+    assert OWN.bone_sides == ("left", "right", "middle", "middle")
+    assert OWN.sides == ("left", "middle", "right", "middle", "middle")
+    across = COCO.bones.index(("left_hip", "right_hip"))
+    assert COCO.bone_sides[across] == "middle"
+
+
+def test_the_groups_hold_every_scored_joint_of_mpii_but_the_upper_neck_under_its_own_name():
+    grouped = [k for group in MPII.group_indices.values() for k in group]
+    assert sorted([*grouped, MPII.index("upper_neck")]) == list(MPII.scored_indices)
+    for group, names in MPII.groups.items():
+        assert all(group in name for name in names)
+        assert {other_side(name) for name in names} == set(names)
 
 
 def test_pelvis_and_thorax_are_not_scored():
-    assert [JOINTS[k] for k in range(NUM_JOINTS) if k not in SCORED_JOINTS] == ["pelvis", "thorax"]
+    left_out = set(range(16)) - set(MPII.scored_indices)
+    assert [MPII.keypoints[k] for k in sorted(left_out)] == ["pelvis", "thorax"]
+    assert MPII.indices(MPII.unscored) == tuple(sorted(left_out))
+
+
+def test_each_keypoint_of_coco_is_scored_in_one_group():
+    grouped = [k for group in COCO.group_indices.values() for k in group]
+    assert sorted(grouped) == list(COCO.scored_indices) == list(range(17))
+
+
+@EACH
+def test_json_gives_the_same_schema_again(schema):
+    assert KeypointSchema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"keypoints": []}, "keypoints must be names"),
+        ({"keypoints": ["l_hand", "l_hand"]}, "keypoints must be names, each of them once"),
+        ({"keypoints": [*OWN.keypoints, "a|b"]}, "'a|b': names are letters"),
+        ({"name": ""}, "'': names are letters"),
+        ({"groups": {"total": ["hat"]}}, "'total': names are letters"),
+        ({"groups": {"unweighted": ["hat"]}}, "'unweighted': names are letters"),
+        ({"groups": {"none": []}}, "each group, and the total, needs a keypoint"),
+        ({"unscored": OWN.keypoints}, "each group, and the total, needs a keypoint"),
+        ({"bones": [["neck", "feet"]]}, "feet: not among the keypoints"),
+        ({"bones": [["neck"]]}, "bones and head_segment must be pairs"),
+        ({"head_segment": ["neck"]}, "bones and head_segment must be pairs"),
+        ({"flip_pairs": [["l_hand"]]}, "flip_pairs must be pairs"),
+        ({"flip_pairs": [["l_hand", "r_hand"], ["hat", "l_hand"]]}, "flip_pairs must be pairs"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_a_schema_that_contradicts_itself_is_refused(changes, reason):
+    with pytest.raises(ValueError) as error:
+        KeypointSchema.from_dict(OWN.to_dict() | changes)
+    assert reason in str(error.value)

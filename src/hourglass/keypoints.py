@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 # A person's `scale` is its height by this, px: of the whole body, standing.
 PERSON_HEIGHT = 200.0
+# Columns of PCKh beside those of the groups (`evaluation.pckh`).
+MEANS = ("total", "unweighted")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +46,9 @@ class KeypointSchema:
         if len(set(self.keypoints)) != len(self.keypoints) or not self.keypoints:
             raise ValueError("keypoints must be names, each of them once")
         for name in (self.name, *self.keypoints, *self.groups):
-            if not re.fullmatch(r"[\w-]+", name) or name == "total":
-                raise ValueError(f"{name!r}: names are letters, digits, _ and -; total is taken")
+            if not re.fullmatch(r"[\w-]+", name) or name in MEANS:
+                taken = ", ".join(MEANS)
+                raise ValueError(f"{name!r}: names are letters, digits, _ and -, but not {taken}")
         named = [*self.flip_pairs, *self.bones, *self.groups.values()]
         for names in (*named, self.unscored, self.head_segment):
             if unknown := set(names) - set(self.keypoints):
@@ -90,6 +93,12 @@ class KeypointSchema:
     def bone_indices(self) -> tuple[tuple[int, ...], ...]:
         """The bones as places on the axis K."""
         return tuple(self.indices(bone) for bone in self.bones)
+
+    @cached_property
+    def bone_sides(self) -> tuple[str, ...]:
+        """The side of each bone: that of its ends; "middle" from one side to the other."""
+        ends = ({self.sides[k] for k in bone} - {"middle"} for bone in self.bone_indices)
+        return tuple(sides.pop() if len(sides) == 1 else "middle" for sides in ends)
 
     @cached_property
     def group_indices(self) -> dict[str, tuple[int, ...]]:

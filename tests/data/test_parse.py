@@ -21,7 +21,8 @@ from helpers.paths import DATA, ROOT, needs_data
 from helpers.processes import loaded_after, run_python
 from hourglass.data.datasets.base import DATASETS
 from hourglass.data.parse import is_excluded, parse_dataset
-from hourglass.data.person import load_persons
+from hourglass.data.person import load_persons, load_schema
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
 STAGE = ROOT / "stages" / "parse.py"
@@ -210,7 +211,10 @@ def test_stage_writes_both_splits_and_prints_a_line_each(tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["train", "validation"]
     written = tmp_path / "data" / "annotations"
-    assert sorted(os.listdir(written)) == ["invalid.csv", "train.json", "validation.json"]
+    assert sorted(os.listdir(written)) == [
+        "invalid.csv", "schema.json", "train.json", "validation.json"
+    ]  # fmt: skip
+    assert load_schema(written) == MPII
     assert load_persons(written / "validation.json")[0].center.tolist() == [79.5, 39]
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from helpers.annotations import assert_same, make_record, reason_of, with_joint
 from hourglass.data.datasets.mpii import read_mpii_json
-from hourglass.data.person import KEYS, load_persons, save_persons
+from hourglass.data.person import KEYS, load_persons, load_schema, save_persons, save_schema
 from hourglass.data.validation import check_records
+from hourglass.keypoints import COCO, MPII
 from hourglass.utils.errors import UserError
 
 
@@ -206,3 +207,26 @@ def test_byte_order_mark_and_absurd_numbers_cost_no_file(tmp_path):
     (tmp_path / "train.json").write_text(text, encoding="utf-8-sig")
     persons, invalid = check_records(read_mpii_json(tmp_path / "train.json", "train"), None)
     assert (len(persons), len(invalid)) == (1, 2)
+
+
+@pytest.mark.parametrize("schema", [MPII, COCO], ids=lambda schema: schema.name)
+def test_a_schema_comes_back_as_it_was_written(tmp_path, schema):
+    save_schema(tmp_path, schema)
+    assert load_schema(tmp_path) == schema
+
+
+@pytest.mark.parametrize(
+    "values",
+    [7, [], {}, MPII.to_dict() | {"keypoints": [1, 2]}, MPII.to_dict() | {"groups": []},
+     MPII.to_dict() | {"spare": 1}, MPII.to_dict() | {"bones": [["head_top"]]}],
+    ids=["number", "list", "empty", "numbers for names", "no groups", "unknown key", "half a bone"],
+)  # fmt: skip
+def test_a_file_that_holds_no_schema_is_one_line(tmp_path, values):
+    (tmp_path / "schema.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"schema\.json: no schema of keypoints: .*dvc repro parse"):
+        load_schema(tmp_path)
+
+
+def test_a_missing_schema_says_what_to_run(tmp_path):
+    with pytest.raises(UserError, match=r"schema\.json: not found; run `dvc repro parse`"):
+        load_schema(tmp_path)

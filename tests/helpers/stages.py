@@ -12,7 +12,7 @@ import yaml
 # Keras loads Matplotlib, which writes a cache: here, not in the folder that a test looks through.
 import hourglass.utils.backend  # noqa: F401
 from helpers.paths import ROOT
-from hourglass.data.person import save_persons
+from hourglass.data.person import save_persons, save_schema
 
 
 def load_stage(name):
@@ -55,6 +55,7 @@ def write_project(folder, raw_folder, persons, params):
     shutil.copytree(raw_folder, folder / "data" / "raw" / "synthetic")
     for split, people in persons.items():
         save_persons(folder / "data" / "annotations" / f"{split}.json", people)
+    save_schema(folder / "data" / "annotations", params.data.keypoint_schema)
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump()))
     return folder
 

@@ -8,15 +8,17 @@ none lies farther than 2.4 of them from the center.
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from hourglass.data.head_size import GIVEN, MAX_HEAD, MIN_HEAD, SOURCES
-from hourglass.keypoints import NUM_JOINTS, PERSON_HEIGHT
-from hourglass.utils.errors import UserError
-from hourglass.utils.files import atomic_path, read_json_list
+from hourglass.keypoints import NUM_JOINTS, PERSON_HEIGHT, KeypointSchema
+from hourglass.utils.errors import UserError, one_line
+from hourglass.utils.files import atomic_path, read_json, read_json_list, write_json
 
 SPLITS = ("train", "validation")
+SCHEMA = "schema.json"
 RAW_KEYS = ("image", "joints", "joints_vis", "center", "scale")
 KEYS = (*RAW_KEYS, "head_size", "head_source")
 MAX_COORDINATE = 1e5  # px; no camera makes such a picture
@@ -49,6 +51,24 @@ class Person:
 
 class RecordFault(Exception):
     """Why a record is rejected; the same words for the same fault, so that they can be counted."""
+
+
+def save_schema(folder: Path, schema: KeypointSchema) -> None:
+    """Write `schema.json` beside the splits' files: what their keypoints are."""
+    write_json(folder / SCHEMA, schema.to_dict())
+
+
+def load_schema(folder: str | Path) -> KeypointSchema:
+    """Read the `schema.json` that `save_schema` wrote.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path, advice = Path(folder, SCHEMA), "run `dvc repro parse`"
+    try:
+        return KeypointSchema.from_dict(read_json(path, advice))
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise UserError(f"{path}: no schema of keypoints: {one_line(error)}; {advice}") from None
 
 
 def load_persons(path):
