@@ -27,8 +27,9 @@ from hourglass.config import load_params
 from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split
 from hourglass.models.batch_norm import fuse_conv_bn
+from hourglass.models.graph import inner_kernels
 from hourglass.models.pose_estimator import PoseEstimator
-from hourglass.models.stacked_hourglass import build_hourglass, inner_kernels
+from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.training.optimizers import Optimizer
 from hourglass.training.train_step import TrainStep
 from hourglass.utils.backend import keras, tf

@@ -14,8 +14,9 @@ from hourglass.inference.crops import Search, run_searches
 from hourglass.inference.keras_backend import KerasBackend
 from hourglass.inference.person_search import estimate_pose, whole_picture_crop
 from hourglass.models import batch_norm
+from hourglass.models.graph import inner_kernels
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
-from hourglass.models.stacked_hourglass import build_hourglass, inner_kernels
+from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.training.optimizers import Optimizer
 from hourglass.training.train_step import TrainStep
 from hourglass.utils.backend import keras, tf

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from helpers.changes import change_train
-from hourglass.models.stacked_hourglass import inner_kernels
+from hourglass.models.graph import inner_kernels
 from hourglass.training.optimizers import FIRST_SCALE, GOOD_STEPS, MAX_SHIFT, MuonGroup, Optimizer
 
 KINDS = ("adamw", "muon")

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from hourglass.models.stacked_hourglass import fusable_norms, head_names
+from hourglass.models.graph import find_fusable_norms
 from hourglass.utils.backend import keras, layers, tf
 
 
@@ -173,8 +173,8 @@ def fuse_conv_bn(network, precision):
     Args:
         precision: of the layers, a Keras dtype policy.
     """
-    heads, folded = head_names(network), fusable_norms(network)
-    norms = {norm.name for norm in folded.values()}
+    heads, fusable = network.output_names, find_fusable_norms(network)
+    norms = {norm.name for norm in fusable.values()}
 
     def copy_layer(layer):
         config = layer.get_config()
@@ -184,18 +184,18 @@ def fuse_conv_bn(network, precision):
         if layer.name in norms:
             # In the norm's place, so that the graph is the same.
             return layers.Identity(name=layer.name, dtype=precision)
-        if layer.name in folded:
+        if layer.name in fusable:
             config["use_bias"] = True  # it takes the norm's shift
         return layer.__class__.from_config(config)
 
     copy = clone_network(network, copy_layer)  # with weights of its own, set below
     for layer in network.layers:
         if layer.name not in norms:
-            copy.get_layer(layer.name).set_weights(_fold_norm(layer, folded.get(layer.name)))
+            copy.get_layer(layer.name).set_weights(_fuse_weights(layer, fusable.get(layer.name)))
     return fuse_batch_norms(copy)
 
 
-def _fold_norm(layer, norm):
+def _fuse_weights(layer, norm):
     """The weights of a layer with those of the norm after it; as they are where there is none."""
     weights = layer.get_weights()
     if norm is None:

@@ -8,7 +8,6 @@ S input_size, K joints.
 from hourglass.keypoints import NUM_JOINTS
 from hourglass.utils.backend import keras, layers
 
-STEM = "stem_conv"  # name of the first convolution
 BATCH_NORM_MOMENTUM = 0.9  # the share of the old statistics; 0.1 in PyTorch's terms
 
 # The heads start near zero: a heatmap is nearly all zeros, and an error of order one everywhere
@@ -32,7 +31,9 @@ def build_hourglass(params):
     pictures = keras.Input((params.input_size, params.input_size, 3), name="pictures")
     # To -1..1, inside of the network: whoever loads it feeds plain pictures.
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
-    x = _conv_norm_relu(x, channels // 4, 7, STEM, strides=2, kernel_initializer="glorot_uniform")
+    x = _conv_norm_relu(
+        x, channels // 4, 7, "stem_conv", strides=2, kernel_initializer="glorot_uniform"
+    )
     x = _residual(x, channels // 2, "stem_residual1")  # (N, S / 2, S / 2, C / 2)
     x = layers.MaxPool2D(name="stem_pool")(x)  # (N, S / 4, S / 4, C / 2)
     x = _residual(x, channels // 2, "stem_residual2")
@@ -44,7 +45,7 @@ def build_hourglass(params):
         features = _residual(features, channels, f"{name}_residual")
         # Two rounds of 1x1 convolutions make the heatmaps: this one and the head.
         features = _conv_norm_relu(features, channels, 1, f"{name}_linear")
-        heatmaps.append(_head(features, _head_name(stack)))
+        heatmaps.append(_head(features, f"{name}_heatmaps"))
         if stack < params.num_stacks:
             x = _merge(x, features, heatmaps[-1], stack)
     return keras.Model(pictures, heatmaps, name="stacked_hourglass")
@@ -89,23 +90,19 @@ def _merge(x, features, heatmaps, stack):
             x,
             _conv(features, channels, 1, f"stack{stack}_merge_features"),
             # From K channels to C, so that they can be added.
-            _conv(heatmaps, channels, 1, _merge_name(stack)),
+            _conv(heatmaps, channels, 1, f"stack{stack}_merge_heatmaps"),
         ]
     )
 
 
 def _conv_norm_relu(x, channels, kernel, name, **settings):
-    """A convolution whose norm is all that sees it: the two can be folded into one."""
+    """A convolution that its norm alone reads: for prediction the two are fused."""
     return _norm_relu(_conv(x, channels, kernel, name, **settings), name)
 
 
 def _norm_relu(x, name):
-    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=_norm_name(name))(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _norm_name(name):
-    return f"{name}_norm"
 
 
 def _conv(x, channels, kernel, name, **settings):
@@ -122,48 +119,3 @@ def _head(features, name):
     return _conv(
         features, NUM_JOINTS, 1, name, dtype="float32", kernel_initializer=start, use_bias=True
     )
-
-
-def _head_name(stack):
-    return f"stack{stack}_heatmaps"
-
-
-def _merge_name(stack):
-    return f"stack{stack}_merge_heatmaps"
-
-
-# What others must know of the layers; by their names, since a network that was loaded has no more.
-
-
-def scale_heatmaps(network, factor):
-    """Multiply the heatmaps of a network by `factor`, in place; each stack sees what it saw."""
-    # Between training towards peaks other than 1 and the network's file, whose peaks are near 1.
-    num_stacks = len(network.outputs)
-    for stack in range(1, num_stacks + 1):
-        head = network.get_layer(_head_name(stack))
-        head.set_weights([weight * factor for weight in head.get_weights()])
-        if stack < num_stacks:  # the heatmaps are handed on to the next stack
-            merge = network.get_layer(_merge_name(stack))
-            merge.set_weights([weight / factor for weight in merge.get_weights()])
-
-
-def head_names(network):
-    """The names of the layers that make the heatmaps."""
-    return {_head_name(stack) for stack in range(1, len(network.outputs) + 1)}
-
-
-def fusable_norms(network):
-    """{name of a convolution: the norm that is all that follows it}."""
-    # A norm before a convolution carries its block's name, not a convolution's: it is not found
-    # here and cannot be folded, for a ReLU stands between.
-    by_name = {layer.name: layer for layer in network.layers}
-    convs = [layer.name for layer in network.layers if isinstance(layer, layers.Conv2D)]
-    return {name: by_name[_norm_name(name)] for name in convs if _norm_name(name) in by_name}
-
-
-def inner_kernels(network):
-    """The kernels of all convolutions but the first one and the heads."""
-    # Muon is meant for hidden layers; the first and the last ones are left to AdamW.
-    outer = head_names(network) | {STEM}
-    convs = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
-    return [conv.kernel for conv in convs if conv.name not in outer]

@@ -155,7 +155,7 @@ class Optimizer:
 
         Args:
             trained: the network's trainable variables.
-            inner_kernels: those of them that Muon moves (`models.stacked_hourglass.inner_kernels`).
+            inner_kernels: those of them that Muon moves (`models.graph.inner_kernels`).
         """
         self.params, self.trained = params, trained
         self.groups = group_variables(trained, inner_kernels if params.optimizer == "muon" else [])

@@ -21,11 +21,12 @@ from hourglass.config import Params
 from hourglass.data.tfrecords.pipeline import WHOLE, eval_batches, train_batches
 from hourglass.data.tfrecords.reader import name_damage, open_split, read_truth
 from hourglass.evaluation import pckh
+from hourglass.models.graph import inner_kernels, scale_heatmaps
 from hourglass.models.metadata import read_trained_on
 from hourglass.models.model_inputs import render_inputs
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.saving import load_weights, save_network
-from hourglass.models.stacked_hourglass import build_hourglass, inner_kernels, scale_heatmaps
+from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.training.checkpoint import Checkpoint, find_best_epoch
 from hourglass.training.init_weights import find_init_weights
 from hourglass.training.loggers import NUM_SAMPLES, EpochProgress, RunLogger, write_history

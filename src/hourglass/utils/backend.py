@@ -22,10 +22,15 @@ with silent_stderr():
     except ImportError:  # the network itself runs on Keras' other backends too
         tf = None
 
-__all__ = ["Model", "Strategy", "Tensor", "compile_on_cpu", "keras", "layers", "ops", "tf"]
+__all__ = [
+    "Layer", "Model", "Strategy", "Tensor", "Variable", "compile_on_cpu", "keras", "layers", "ops",
+    "tf",
+]  # fmt: skip
 
 # Keras and TensorFlow carry no types: for the reader, `Any` for the checker.
 Tensor: TypeAlias = Any
+Variable: TypeAlias = Any
+Layer: TypeAlias = Any
 Model: TypeAlias = Any
 Strategy: TypeAlias = Any
 
