@@ -3,7 +3,7 @@
 usage: python benchmarks/exports.py [FOLDER] [--model FILE] [--rounds N] [--before DIR]
 
 FOLDER has been through `dvc repro parse`: its photographs stand for real pictures, each in the
-square that the recipe's crops are cut by; without it drawn figures stand alone. FILE is a `.keras`
+crop that the recipe's crops are cut by; without it drawn figures stand alone. FILE is a `.keras`
 file; without it, the shipped one. DIR is another checkout, without exports.
 
 The last table has, of each form, its bytes, the largest distance of a joint from Keras' on drawn
@@ -38,7 +38,7 @@ from hourglass.inference.keras_backend import load_keras_backend
 from hourglass.inference.onnx_backend import OnnxBackend
 from hourglass.shipped import shipped_network
 from hourglass.utils.errors import UserError, exit_on_user_error
-from hourglass.utils.images import crop_square, decode_image
+from hourglass.utils.images import cut_crop, decode_image
 
 ROOT = Path(__file__).parents[1]
 NUM_PICTURES = 50
@@ -72,22 +72,23 @@ def main():
 
 def print_forms(options, folder):
     keras = load_keras_backend(options.model, True)
-    views = {"drawn": draw_figures(keras.size, NUM_PICTURES, SEED)}
+    inputs = {"drawn": draw_figures(keras.size, NUM_PICTURES, SEED)}
     if options.folder:
-        views["real"] = cut_photographs(options.folder, keras.size)
+        inputs["real"] = cut_photographs(options.folder, keras.size)
     backends = {"Keras": keras}
     for name, (file, kind, half, open_file) in FORMS.items():
         export_network(options.model, folder / file, kind, half)
         backends[name] = open_file(folder / file)
     runs = {
-        name: functools.partial(run_singly, find, views["drawn"]) for name, find in backends.items()
+        name: functools.partial(run_singly, find, inputs["drawn"])
+        for name, find in backends.items()
     }
     rates = measure_rates(runs, options.rounds)
-    print(f"\n| | bytes |{''.join(f' px off, {kind} |' for kind in views)} ms a picture |")
-    print(f"|---|---:|{'---:|' * len(views)}---:|")
+    print(f"\n| | bytes |{''.join(f' px off, {kind} |' for kind in inputs)} ms a picture |")
+    print(f"|---|---:|{'---:|' * len(inputs)}---:|")
     for name, find in backends.items():
         path = options.model if name == "Keras" else folder / FORMS[name][0]
-        distances = "".join(f" {largest_distance(find, keras, v):.2g} |" for v in views.values())
+        distances = "".join(f" {largest_distance(find, keras, v):.2g} |" for v in inputs.values())
         milliseconds = 1000 / statistics.median(rates[name])
         print(f"| {name} | {count_bytes(path):,} |{distances} {number(milliseconds)} |", flush=True)
 
@@ -99,21 +100,21 @@ def cut_photographs(folder, size):
     with archive:
         return np.stack(
             [
-                crop_square(decode_image(archive.read(p.image))[0], 1, recipe_square(p), size)
+                cut_crop(decode_image(archive.read(p.image))[0], 1, recipe_square(p), size)
                 for p in chosen
             ]
         )
 
 
-def run_singly(find_joints, views):
-    for view in views:
+def run_singly(find_joints, inputs):
+    for view in inputs:
         find_joints(view[None])
-    return len(views)
+    return len(inputs)
 
 
-def largest_distance(find_joints, keras, views):
-    """Px of the views, of any joint, sure or not."""
-    keypoints, expected = find_joints(views)[0], keras(views)[0]
+def largest_distance(find_joints, keras, inputs):
+    """Px of the inputs, of any joint, sure or not."""
+    keypoints, expected = find_joints(inputs)[0], keras(inputs)[0]
     return float(np.linalg.norm(keypoints - expected, axis=-1).max())
 
 

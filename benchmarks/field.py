@@ -7,10 +7,10 @@ one. It runs exported, by onnxruntime. BLAZEPOSE is a folder of BlazePose's thre
 without it, npm fetches them. LiteRT, which runs those, is no dependency of the project:
 `pip install ai-edge-litert`.
 
-Each looks once at the same square of the photograph, at its own input size; the best two also a
-second time, at the square around the joints found first, as `hourglass predict --box` does. The
+Each looks once at the same crop of the photograph, at its own input size; the best two also a
+second time, at the crop around the joints found first, as `hourglass predict --box` does. The
 joints are the twelve that both have; the persons are those whose head is measured, so that errors
-are too. First the square is the one that the recipe's crops are cut by, as rough as MPII's; then
+are too. First the crop is the one that the recipe's crops are cut by, as rough as MPII's; then
 that of the labels' box, the best that any detector could give. Both tables are there once more for
 upright people, whom BlazePose is made for.
 """
@@ -144,12 +144,12 @@ def look_again(entrant):
 
 
 def recipe_square(person):
-    """The square by which the recipe cuts a person's crop, whole px of the picture."""
+    """The crop by which the recipe cuts a person's crop, whole px of the picture."""
     return person_crop(person.center, person.scale)
 
 
 def labels_square(person):
-    """The square of the labels' box, with the margins that a person's view has around it."""
+    """The crop of the labels' box, with the margins that a person's view has around it."""
     joints = person.joints[person.keypoints_visible]
     low, high = joints.min(axis=0), joints.max(axis=0)
     return crop_at((low + high) / 2, transforms.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
@@ -169,8 +169,8 @@ def stands_upright(person):
     return math.degrees(math.atan2(abs(x), -y)) <= MAX_TILT  # y points down
 
 
-def find_keypoints(entrant, read, images, squares, batch_size):
-    """Keypoints [N, 16, 2], px of the pictures, of a person in a square of each of N pictures.
+def find_keypoints(entrant, read, images, crops, batch_size):
+    """Keypoints [N, 16, 2], px of the pictures, of a person in a crop of each of N pictures.
 
     Args:
         read: function from a picture's name to its file's bytes.
@@ -180,10 +180,10 @@ def find_keypoints(entrant, read, images, squares, batch_size):
         batch = slice(start, start + batch_size)
         searches = [
             Search(
-                estimate_pose(square, refine=entrant.looks_again),
+                estimate_pose(crop, refine=entrant.looks_again),
                 functools.partial(decode_image, read(image)),
             )
-            for image, square in zip(images[batch], squares[batch], strict=True)
+            for image, crop in zip(images[batch], crops[batch], strict=True)
         ]
         cut_in_turn(searches, entrant.backend.size)
         run_searches(searches, entrant.backend)
@@ -193,19 +193,19 @@ def find_keypoints(entrant, read, images, squares, batch_size):
 
 def score_entrant(entrant, persons, archive, square_of):
     """What `score_persons` says of an entrant that sees each person in `square_of(person)`."""
-    images, squares = [person.image for person in persons], [*map(square_of, persons)]
-    keypoints = find_keypoints(entrant, archive.read, images, squares, BATCH_SIZES[-1])
+    images, crops = [person.image for person in persons], [*map(square_of, persons)]
+    keypoints = find_keypoints(entrant, archive.read, images, crops, BATCH_SIZES[-1])
     return score_persons(persons, keypoints)
 
 
 def measure_speed(entrants, persons, archive, rounds):
     """{(name, batch size): pictures a second from a file's bytes to keypoints}, the median."""
     timed = persons[:NUM_TIMED]
-    images, squares = [person.image for person in timed], [*map(recipe_square, timed)]
+    images, crops = [person.image for person in timed], [*map(recipe_square, timed)]
     data = {image: archive.read(image) for image in images}
 
     def run(entrant, batch_size):
-        return len(find_keypoints(entrant, data.get, images, squares, batch_size))
+        return len(find_keypoints(entrant, data.get, images, crops, batch_size))
 
     runs = {
         (entrant.name, size): functools.partial(run, entrant, size)

@@ -29,7 +29,7 @@ STEP_FLOPS = 3  # forward passes that a train step costs
 
 
 def train_rows(sample, folder, tutorial, measure, precisions):
-    """Train steps of 4 stacks at 256 px, views and heatmaps included in ours, and the ceiling."""
+    """Train steps of 4 stacks at 256 px, inputs and heatmaps included in ours, and the ceiling."""
     split = samples.write_split(folder / "crops", sample, PARAMS.shard)
     batches = pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
     batch = next(iter(batches))

@@ -35,7 +35,7 @@ from hourglass.inference.person_search import whole_picture_crop
 from hourglass.inference.runner import InferenceConfig
 from hourglass.shipped import shipped_network
 from hourglass.utils import drawing
-from hourglass.utils.images import crop_square
+from hourglass.utils.images import cut_crop
 from hourglass.utils.transforms import apply_transform, crop_transform, invert_transform
 
 RATE = 30  # frames/s of the drawn clips
@@ -166,12 +166,12 @@ def report_simple(clip, folder, options):
         video = source.streams.video[0]
         stream = target.add_stream("libx264", rate=RATE)
         stream.width, stream.height = video.width, video.height
-        square = whole_picture_crop((video.width, video.height))
-        to_picture = invert_transform(crop_transform(square, backend.size))
+        crop = whole_picture_crop((video.width, video.height))
+        to_picture = invert_transform(crop_transform(crop, backend.size))
 
         def write(frame):
             picture = frame.to_image()
-            keypoints, _ = backend(np.asarray(crop_square(picture, 1, square, backend.size))[None])
+            keypoints, _ = backend(np.asarray(cut_crop(picture, 1, crop, backend.size))[None])
             drawn = draw_pose(picture, apply_transform(to_picture, keypoints[0]))
             target.mux(stream.encode(av.VideoFrame.from_image(drawn)))
 

@@ -42,11 +42,11 @@ PLANS = {
     "no other retries than one a person": person_search.SearchPlan(retries=0),
     "2 retries": person_search.SearchPlan(retries=2),
     "8 retries": person_search.SearchPlan(retries=8),
-    "at most 20 squares": person_search.SearchPlan(max_squares=20),
-    "at most 100 squares": person_search.SearchPlan(max_squares=100),
+    "at most 20 crops": person_search.SearchPlan(max_crops=20),
+    "at most 100 crops": person_search.SearchPlan(max_crops=100),
     "sides a 1.3rd of the next": person_search.SearchPlan(zoom=1.3),
     "sides half of the next": person_search.SearchPlan(zoom=2.0),
-    "steps of 0.4": person_search.SearchPlan(step=0.4, max_squares=100),
+    "steps of 0.4": person_search.SearchPlan(step=0.4, max_crops=100),
 }
 
 
@@ -55,13 +55,13 @@ class Eye:
 
     Args:
         backends: the backends of the first round, and of all later ones.
-        known: dict of views' bytes to joints, which need no second look; None: look again.
+        known: dict of inputs' bytes to joints, which need no second look; None: look again.
     """
 
     def __init__(self, backends, known=None):
         self.backends = backends
         self.known = known
-        self.num_looks = 0
+        self.num_inputs = 0
         self.seconds = 0.0
 
     def search(self, image, search):
@@ -69,31 +69,31 @@ class Eye:
         rounds = itertools.chain(self.backends, itertools.repeat(self.backends[-1]))
         start = time.perf_counter()
         search = Search(search, lambda _: (image, 1))
-        while search.squares:
+        while search.crops:
             search.cut_crops(self.backends[0].size)
-            search.take_keypoints(*self._find_joints(next(rounds), search.views))
+            search.take_keypoints(*self._find_joints(next(rounds), search.inputs))
         self.seconds += time.perf_counter() - start
         return search.poses
 
-    def _find_joints(self, backend, views):
-        self.num_looks += len(views)
+    def _find_joints(self, backend, inputs):
+        self.num_inputs += len(inputs)
         if self.known is None:
-            return backend(views)
-        keys = [(id(backend), view.tobytes()) for view in views]
+            return backend(inputs)
+        keys = [(id(backend), view.tobytes()) for view in inputs]
         new = [k for k, key in enumerate(keys) if key not in self.known]
         if new:
-            found = zip(*backend(views[new]), strict=True)
+            found = zip(*backend(inputs[new]), strict=True)
             self.known.update(zip([keys[k] for k in new], found, strict=True))
         return [np.stack(values) for values in zip(*(self.known[key] for key in keys), strict=True)]
 
 
 def rough_square(person):
-    """The square that the shards cut a person's view by."""
+    """The crop that the shards cut a person's view by."""
     return person_search.person_crop(person.center, person.scale)
 
 
 def labels_square(person):
-    """The square around the labels' box, with the margin that a person's view has around it."""
+    """The crop around the labels' box, with the margin that a person's view has around it."""
     low, high = labels_box(person)
     side = transforms.CROP_FACTOR * LSPET_MARGIN * (high - low).max()
     return person_search.crop_at((low + high) / 2, side)
@@ -133,7 +133,7 @@ def score_row(name, persons, poses, eye):
         f"| {compute_pckh(errors, keypoints_visible, joints=LIMB_JOINTS):.1f} "
         f"| {100 * np.mean(hits):.0f} "
         f"| {np.mean([pose.score for pose in poses]):.2f} "
-        f"| {eye.num_looks / len(persons):.1f} | {seconds} |"
+        f"| {eye.num_inputs / len(persons):.1f} | {seconds} |"
     )
 
 
@@ -149,7 +149,7 @@ def search_pairs(eye, images, persons):
         for person in persons[2 * number : 2 * number + 2]:
             box = labels_box(person)
             poses.append(
-                max(found, key=lambda pose, box=box: person_search.compute_iou(pose.box, box))
+                max(found, key=lambda pose, box=box: person_search.compute_iou(pose.bbox, box))
             )
     return poses
 

@@ -111,10 +111,10 @@ class Finder:
     def __init__(self):
         self.numbers = []
 
-    def __call__(self, views):
-        self.numbers.append(len(views))
-        scores = views.mean(axis=(1, 2, 3))[:, None] / 255
-        return np.full((len(views), 16, 2), 15.5), np.repeat(scores, 16, axis=1)
+    def __call__(self, inputs):
+        self.numbers.append(len(inputs))
+        scores = inputs.mean(axis=(1, 2, 3))[:, None] / 255
+        return np.full((len(inputs), 16, 2), 15.5), np.repeat(scores, 16, axis=1)
 
 
 def test_the_first_round_and_later_ones_have_backends_of_their_own():
@@ -123,7 +123,7 @@ def test_the_first_round_and_later_ones_have_backends_of_their_own():
     eye.search(Image.new("RGB", (64, 64), "white"), person_search.find_people((64, 64)))
     (scanned,) = first.numbers
     assert scanned == len(person_search.tile_picture((64, 64)))
-    assert eye.num_looks == scanned + sum(later.numbers) and later.numbers
+    assert eye.num_inputs == scanned + sum(later.numbers) and later.numbers
 
 
 def test_what_is_known_is_not_looked_at_again():
@@ -134,6 +134,6 @@ def test_what_is_known_is_not_looked_at_again():
         eye = box_free.Eye([backend], known)
         poses = eye.search(image, person_search.estimate_pose((3, 4, 20)))
         np.testing.assert_array_equal(poses[0].keypoints, alone[0].keypoints)
-        assert eye.num_looks == 2
+        assert eye.num_inputs == 2
     # Twice without what is known. With it once: the second look sees as white a view.
     assert backend.numbers == [1, 1, 1]

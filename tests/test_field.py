@@ -1,4 +1,4 @@
-"""What `make field` holds against each other: the same persons, squares and joints."""
+"""What `make field` holds against each other: the same persons, crops and joints."""
 
 import dataclasses
 import importlib
@@ -178,10 +178,10 @@ def test_the_recipes_square_is_that_of_its_views(field):
     assert (side, x + 49.5, y + 49.5) == (100, pytest.approx(50, abs=0.5), 60 + 15 * 0.4 + 0.5)
 
 
-def find_brightest(views):
+def find_brightest(inputs):
     """All joints where a view is brightest; but for the last one, which is not known."""
-    flat = views.sum(axis=3).reshape(len(views), -1).argmax(axis=1)
-    y, x = np.divmod(flat, views.shape[2])
+    flat = inputs.sum(axis=3).reshape(len(inputs), -1).argmax(axis=1)
+    y, x = np.divmod(flat, inputs.shape[2])
     keypoints = np.repeat(np.stack([x, y], axis=1)[:, None], 16, axis=1).astype(float)
     keypoints[:, -1] = np.nan
     return keypoints, np.isfinite(keypoints[..., 0]).astype(float)
@@ -196,17 +196,17 @@ def test_keypoints_come_back_to_the_picture(field, looks_again):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
         files[name] = buffer.getvalue()
-    squares = [(10, 20, 64), (-20, -20, 128), (-3, 40, 96)]
+    crops = [(10, 20, 64), (-20, -20, 128), (-3, 40, 96)]
     for size in (64, 256):
         seen = []
 
-        def find_joints(views, seen=seen):
-            seen += [*views]
-            return find_brightest(views)
+        def find_joints(inputs, seen=seen):
+            seen += [*inputs]
+            return find_brightest(inputs)
 
         find_joints.size, find_joints.batch_size = size, 2
         entrant = field.Entrant("a", 0, find_joints, looks_again)
-        found = field.find_keypoints(entrant, files.get, list(places), squares, 2)
+        found = field.find_keypoints(entrant, files.get, list(places), crops, 2)
         assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + looks_again)
         np.testing.assert_allclose(found[:, 0], list(places.values()), atol=1.01)
 
@@ -233,8 +233,8 @@ class FakeNetwork:
     def __init__(self, path):
         pass
 
-    def __call__(self, views):
-        return find_brightest(views)
+    def __call__(self, inputs):
+        return find_brightest(inputs)
 
 
 def write_project(folder, raw_folder, persons):

@@ -22,9 +22,9 @@ class SpotFinder:
 
     size, batch_size = 64, 16
 
-    def __call__(self, views):
-        """Keypoints [N, 16, 2], px of the views; scores [N, 16], low of a spot that is cut off."""
-        found = [self.find_spot(view.mean(axis=2)) for view in views]
+    def __call__(self, inputs):
+        """Keypoints [N, 16, 2], px of the inputs; scores [N, 16], low of a spot that is cut off."""
+        found = [self.find_spot(view.mean(axis=2)) for view in inputs]
         keypoints, scores = (np.array(values) for values in zip(*found, strict=True))
         return np.tile(keypoints, (1, 4, 1)), np.tile(scores[:, None], (1, 16))
 
@@ -79,14 +79,16 @@ def test_a_person_is_found_where_the_picture_shows_one(backend):
 
 def test_a_box_tells_where_to_look(backend):
     picture = show_spots((110, 40), (30, 80))
-    (pose,) = backend.predict(picture, box=(15, 65, 30, 30))
+    (pose,) = backend.predict(picture, bbox=(15, 65, 30, 30))
     np.testing.assert_allclose(middle_of(pose), (30, 80), atol=1)
 
 
 def test_nobody_is_an_empty_list(backend):
     picture = np.zeros((90, 90, 3), np.uint8)
     assert backend.predict(picture) == []
-    assert len(backend.predict(picture, threshold=0)) == len(backend.predict(picture, box=BOX)) == 1
+    assert (
+        len(backend.predict(picture, threshold=0)) == len(backend.predict(picture, bbox=BOX)) == 1
+    )
 
 
 def test_as_many_as_are_asked_for_are_found_the_surest_first(backend):
@@ -103,15 +105,15 @@ def test_as_many_as_are_asked_for_are_found_the_surest_first(backend):
 
 
 def test_the_network_is_what_the_command_takes(loaded, model_file):
-    (pose,) = loaded.predict(PICTURE, box=BOX)
+    (pose,) = loaded.predict(PICTURE, bbox=BOX)
     assert pose.keypoints.shape == (16, 2) and np.isfinite(pose.keypoints).all()
-    (other,) = hourglass.load(model_file, flip_test=False).predict(PICTURE, box=BOX)
+    (other,) = hourglass.load(model_file, flip_test=False).predict(PICTURE, bbox=BOX)
     assert (other.scores != pose.scores).any()
 
 
 def test_neither_picture_nor_poses_are_changed(loaded):
     picture = PICTURE.copy()
-    poses = loaded.predict(picture, box=BOX)
+    poses = loaded.predict(picture, bbox=BOX)
     keypoints = poses[0].keypoints.copy()
     drawn = hourglass.draw(picture, poses)
     assert (drawn.shape, drawn.dtype) == (picture.shape, np.uint8)
@@ -122,7 +124,7 @@ def test_neither_picture_nor_poses_are_changed(loaded):
 
 def test_a_view_of_an_array_is_a_picture_too(loaded):
     mirrored = PICTURE[:, ::-1]
-    (pose,), (same,) = (loaded.predict(p, box=BOX) for p in (mirrored, mirrored.copy()))
+    (pose,), (same,) = (loaded.predict(p, bbox=BOX) for p in (mirrored, mirrored.copy()))
     np.testing.assert_array_equal(pose.keypoints, same.keypoints)
 
 

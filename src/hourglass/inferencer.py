@@ -40,13 +40,13 @@ class Network:
     def __init__(self, backend):
         self._backend = backend
 
-    def predict(self, picture, box=None, people=1, threshold=None):
+    def predict(self, picture, bbox=None, people=1, threshold=None):
         """Find people on a picture, as `hourglass predict` does.
 
         Args:
             picture: uint8 [H, W, 3], RGB, upright.
-            box: x, y, width, height, px, of the one person who is there. None: whoever is there is
-                searched for.
+            bbox: x, y, width, height, px, of the one person who is there. None: whoever is there
+                is searched for.
             people: how many to find, at most.
             threshold: the least score, 0 to 1, of what a search takes for a person; None: that of
                 `hourglass predict`.
@@ -60,12 +60,12 @@ class Network:
             UserError: not such a picture, box or number, or nothing of the picture is in the box.
         """
         image = _read_picture(picture)
-        request = _make_request(box, people, threshold)
-        search = Search(request.start(image.size), lambda _: (image, 1))
+        config = _make_config(bbox, people, threshold)
+        search = Search(config.start(image.size), lambda _: (image, 1))
         if not search.cut_crops(self._backend.size):
-            raise UserError(request.describe_unseen(image.size))
+            raise UserError(config.describe_unseen(image.size))
         run_searches([search], self._backend)
-        return request.choose_people(search.poses)
+        return config.choose_people(search.poses)
 
 
 def draw(picture, poses):
@@ -96,14 +96,16 @@ def _read_picture(picture):
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _make_request(box, people, threshold):
+def _make_config(bbox, people, threshold):
     if not isinstance(people, int | np.integer) or people < 1:
         raise UserError(f"people is {people!r}; a whole number, 1 or more, was expected")
-    if box is None:
+    if bbox is None:
         return InferenceConfig(num_people=int(people), threshold=_read_threshold(threshold))
     if people > 1 or threshold is not None:
-        raise UserError("a box says where the one person is; leave out people and threshold, or it")
-    return InferenceConfig("box", _read_box(box), threshold=None)
+        raise UserError(
+            "bbox says where the one person is; leave out people and threshold, or bbox"
+        )
+    return InferenceConfig("bbox", _read_bbox(bbox), threshold=None)
 
 
 def _read_threshold(threshold):
@@ -114,12 +116,14 @@ def _read_threshold(threshold):
     return float(threshold)
 
 
-def _read_box(box):
+def _read_bbox(bbox):
     """Four floats."""
     try:
-        numbers = np.array(box, np.float64)
+        numbers = np.array(bbox, np.float64)
     except (TypeError, ValueError):
         numbers = np.zeros(0)
     if numbers.shape != (4,) or not is_bbox(numbers):
-        raise UserError(f"box is {box!r}; x, y, width, height in pixels were expected: {BBOX_RULE}")
+        raise UserError(
+            f"bbox is {bbox!r}; x, y, width, height in pixels were expected: {BBOX_RULE}"
+        )
     return tuple(numbers.tolist())

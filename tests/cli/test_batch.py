@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.bulk_runs import save_dot, save_dots
-from helpers.fake_backends import BrightestFinder
+from helpers.fake_backends import BrightestBackend
 from helpers.stages import files_below
 from hourglass.apps.batch import plan as plans
 from hourglass.cli import batch, models
@@ -20,7 +20,7 @@ def predict(run_command, monkeypatch):
     """Run `hourglass predict --records --whole` with a fake network, in parts of six pictures."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(plans, "CHUNK_SIZE", 6)
-    monkeypatch.setattr(models, "open_backend", lambda *_: BrightestFinder())
+    monkeypatch.setattr(models, "open_backend", lambda *_: BrightestBackend())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
     Path("net.keras").write_text("a network")
 
@@ -142,7 +142,7 @@ def test_the_list_of_a_run_goes_on_with_it(predict):
 
 
 def test_it_is_as_without_records_but_for_the_form(predict, run_command, monkeypatch):
-    monkeypatch.setattr("hourglass.cli.models.open_backend", lambda *_: BrightestFinder())
+    monkeypatch.setattr("hourglass.cli.models.open_backend", lambda *_: BrightestBackend())
     save_dots(Path("in"), 3)
     predict("in")
     code, *_ = run_command("predict", "in", "--whole", "--model", "net.keras", "--out", "single")

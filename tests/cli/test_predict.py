@@ -44,7 +44,7 @@ def test_a_photograph_becomes_a_picture_and_a_record(hourglass):
         assert (np.asarray(drawn) != np.asarray(Image.open(photo))).any()
     record = read_record()
     assert (record["image"], record["coordinates"]) == ("photo.jpg", COORDINATES)
-    assert (record["way"], record["box"]) == ("search", None)
+    assert (record["mode"], record["bbox"]) == ("search", None)
     (person,) = record["people"]
     assert tuple(person["joints"]) == JOINTS
     assert all(set(joint) == {"x", "y", "score"} for joint in person["joints"].values())
@@ -87,7 +87,7 @@ def test_the_whole_picture_may_be_the_person(hourglass):
     code, (line,), _ = hourglass(photo, "--whole")
     assert code == 0 and "1 person, score" in line  # told to be there: no threshold
     record = read_record()
-    assert (record["way"], record["box"], len(record["people"])) == ("whole", None, 1)
+    assert (record["mode"], record["bbox"], len(record["people"])) == ("whole", None, 1)
 
 
 def test_a_folder_of_mixed_files(hourglass):
@@ -138,9 +138,9 @@ def test_the_box_is_what_the_network_sees(hourglass):
     for folder, low, high in (("right", 150, 190), ("apart", -10, 30), ("left", -10, 30)):
         record = read_record(folder)
         joints = record["people"][0]["joints"].values()
-        # Joints lie in the square around the box, or in the second one, around what was found.
+        # Joints lie in the crop around the box, or in the second one, around what was found.
         assert all(low - 30 <= joint["x"] <= high + 30 for joint in joints)
-    assert (record["way"], record["box"]) == ("box", [-10, 0, 40, 30])
+    assert (record["mode"], record["bbox"]) == ("bbox", [-10, 0, 40, 30])
     assert read_record("left") == read_record("apart") != read_record("right")
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from helpers.clips import bars, write_clip
 from helpers.messengers import check_telegram, check_whatsapp
-from helpers.people import StandingFinder
+from helpers.people import StandingBackend
 from hourglass.cli import models, sticker
 
 PLACE = (60, 60)
@@ -16,7 +16,7 @@ PLACE = (60, 60)
 @pytest.fixture
 def make_stickers(run_command, monkeypatch):
     """Run `hourglass sticker` with a backend that sees somebody in every white bar."""
-    monkeypatch.setattr(models, "open_backend", lambda *_: StandingFinder())
+    monkeypatch.setattr(models, "open_backend", lambda *_: StandingBackend())
     return lambda *arguments: run_command("sticker", *arguments, "--model", "any.keras")
 
 

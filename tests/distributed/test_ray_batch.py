@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from helpers.bulk_runs import begin_parts, make_plan, save_dots
-from helpers.fake_backends import BrightestFinder
+from helpers.fake_backends import BrightestBackend
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
@@ -15,7 +15,7 @@ from hourglass.distributed import ray_batch  # noqa: E402
 def run(tmp_path, monkeypatch):
     """A plan, its parts, the folder of what is not whole, and a network's file."""
     monkeypatch.setattr("hourglass.apps.batch.plan.CHUNK_SIZE", 3)
-    monkeypatch.setattr(ray_batch, "open_backend", lambda *_: BrightestFinder())
+    monkeypatch.setattr(ray_batch, "open_backend", lambda *_: BrightestBackend())
     ray_batch.open_once.cache_clear()
     model = tmp_path / "net.keras"
     model.write_text("a network")

@@ -39,19 +39,21 @@ def test_what_is_no_picture_is_one_line(loaded, kind):
 
 
 @pytest.mark.parametrize(
-    "box",
+    "bbox",
     [(), (1, 2, 3), (1, 2, 0, 4), (1, 2, 3, -4), (1, 2, np.nan, 4), (np.inf, 1, 1, 1), "1,2,3,4",
      [[1, 2], [3, 4]], 7, ((1,), 2, 3, 4), (0, 0, 1e12, 1e12), (-2e6, 0, 9, 9)],
 )  # fmt: skip
-def test_what_is_no_box_is_one_line(loaded, box):
-    with pytest.raises(UserError, match=r"^box is .*; x, y, width, height in pixels were expected"):
-        loaded.predict(PICTURE, box=box)
+def test_what_is_no_box_is_one_line(loaded, bbox):
+    with pytest.raises(
+        UserError, match=r"^bbox is .*; x, y, width, height in pixels were expected"
+    ):
+        loaded.predict(PICTURE, bbox=bbox)
 
 
 def test_a_box_outside_of_the_picture_is_one_line(loaded):
     reason = "the box 500,0,10,10 leaves nothing to see of a picture of 60 x 80 px; fix the box"
     with pytest.raises(UserError, match=f"^{reason}$"):
-        loaded.predict(PICTURE, box=(500, 0, 10, 10))
+        loaded.predict(PICTURE, bbox=(500, 0, 10, 10))
 
 
 @pytest.mark.parametrize("people", [0, -1, 1.5, "2", None])
@@ -68,8 +70,8 @@ def test_what_is_no_threshold_is_one_line(loaded, threshold):
 
 @pytest.mark.parametrize("search", [{"people": 2}, {"threshold": 0.3}], ids=["people", "threshold"])
 def test_a_box_and_a_search_exclude_each_other(loaded, search):
-    with pytest.raises(UserError, match=r"^a box says where the one person is; leave out "):
-        loaded.predict(PICTURE, box=BOX, **search)
+    with pytest.raises(UserError, match=r"^bbox says where the one person is; leave out "):
+        loaded.predict(PICTURE, bbox=BOX, **search)
 
 
 def test_a_missing_network_is_one_line(tmp_path, monkeypatch):

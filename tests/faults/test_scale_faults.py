@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from helpers.bulk_runs import save_dot, save_dots
-from helpers.fake_backends import BrightestFinder
+from helpers.fake_backends import BrightestBackend
 from helpers.paths import ROOT
 from helpers.processes import environment, run_python
 from helpers.stages import files_below
@@ -30,7 +30,7 @@ def predict(run_command, monkeypatch):
     """Run `hourglass predict --records` with a fake network, in parts of four pictures."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(plan, "CHUNK_SIZE", 4)
-    monkeypatch.setattr(models, "open_backend", lambda *_: BrightestFinder())
+    monkeypatch.setattr(models, "open_backend", lambda *_: BrightestBackend())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
     Path("net.keras").write_text("a network")
     save_dots(Path("in"), 6)

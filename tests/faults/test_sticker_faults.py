@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from helpers.clips import bars, write_clip
-from helpers.people import StandingFinder
+from helpers.people import StandingBackend
 from hourglass.apps.stickers import encoding
 from hourglass.cli import models
 
@@ -18,7 +18,7 @@ FIGURE = ("--whole", "--style", "figure")
 @pytest.fixture
 def make_stickers(run_command, monkeypatch):
     """Run `hourglass sticker` with a backend that sees somebody in every white bar."""
-    monkeypatch.setattr(models, "open_backend", lambda *_: StandingFinder())
+    monkeypatch.setattr(models, "open_backend", lambda *_: StandingBackend())
     return lambda *arguments: run_command("sticker", *arguments, "--model", "any.keras")
 
 
@@ -150,7 +150,7 @@ def test_without_pyav_clips_are_one_line_before_anything_is_written(make_sticker
 
 
 def test_somebody_outside_of_the_photograph_is_one_line(make_stickers, monkeypatch):
-    class Astray(StandingFinder):
+    class Astray(StandingBackend):
         def __call__(self, views):
             keypoints, scores = super().__call__(views)
             return keypoints + 10_000, scores
@@ -173,7 +173,7 @@ def test_a_sticker_that_fits_at_no_quality_is_one_line(make_stickers, monkeypatc
 
 
 def test_joints_all_in_one_place_make_a_sticker(make_stickers, monkeypatch):
-    class Point(StandingFinder):
+    class Point(StandingBackend):
         def __call__(self, views):
             keypoints, scores = super().__call__(views)
             return np.full_like(keypoints, 30.0), scores * 0

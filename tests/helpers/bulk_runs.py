@@ -24,10 +24,10 @@ def save_dots(folder, number):
     ]
 
 
-def make_plan(base, out="out", request=None, draw=False, network="abc"):
-    request = request or InferenceConfig("whole", threshold=0.5)
+def make_plan(base, out="out", config=None, draw=False, network="abc"):
+    config = config or InferenceConfig("whole", threshold=0.5)
     (base / out).mkdir(exist_ok=True)
-    return BatchPlan(base / out, base, network, flip_test=True, request=request, draw=draw)
+    return BatchPlan(base / out, base, network, flip_test=True, config=config, draw=draw)
 
 
 def begin_parts(plan, paths):

@@ -9,10 +9,10 @@ import numpy as np
 
 from hourglass.data.synthetic.pictures import draw_picture
 
-SIZE = 64  # px of the backend's views
+SIZE = 64  # px of the backend's inputs
 
 
-class BarFinder:
+class BarBackend:
     """Sees a person in every white bar on black: sixteen joints, four in each of four rows.
 
     Of several bars it is the one nearest to the view's middle. Where there is none the joints are
@@ -23,12 +23,12 @@ class BarFinder:
 
     def __init__(self, score=0.9, unsure=0.6):
         self.score, self.unsure = score, unsure
-        self.num_looks = []  # of each call
+        self.num_inputs = []  # of each call
 
-    def __call__(self, views):
-        assert views.dtype == np.uint8 and views.shape[1:] == (SIZE, SIZE, 3)
-        self.num_looks.append(len(views))
-        boxes = [find_bar(view[..., 1] > 100) for view in views]
+    def __call__(self, inputs):
+        assert inputs.dtype == np.uint8 and inputs.shape[1:] == (SIZE, SIZE, 3)
+        self.num_inputs.append(len(inputs))
+        boxes = [find_bar(view[..., 1] > 100) for view in inputs]
         around = (2, 2, SIZE * 0.4, SIZE * 0.5)
         keypoints = np.array([bar_joints(*(box or around)) for box in boxes])
         scores = np.array([self.score if box else self.unsure for box in boxes])

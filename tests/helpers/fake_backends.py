@@ -3,7 +3,7 @@
 import numpy as np
 
 
-class BrightestFinder:
+class BrightestBackend:
     """Finds all joints where a view is brightest, each a pixel right of the one before."""
 
     size = 32
@@ -11,17 +11,17 @@ class BrightestFinder:
     trained_on = "lspet"
 
     def __init__(self):
-        self.batches = []  # how many views each call was given
+        self.batches = []  # how many inputs each call was given
 
-    def __call__(self, views):
-        self.batches.append(len(views))
-        grey = views.sum(axis=-1).reshape(len(views), -1)
+    def __call__(self, inputs):
+        self.batches.append(len(inputs))
+        grey = inputs.sum(axis=-1).reshape(len(inputs), -1)
         y, x = np.divmod(grey.argmax(axis=1), self.size)
         joints = np.stack([x[:, None] + np.arange(16), np.tile(y[:, None], 16)], axis=-1)
         return joints.astype(np.float32), np.tile(grey.max(axis=1)[:, None] / 765, 16)
 
 
-class EverywhereFinder:
+class EverywhereBackend:
     """Sees one person in every view, in its middle half, as sure as it is told to be."""
 
     size = 64
@@ -30,6 +30,6 @@ class EverywhereFinder:
     def __init__(self, score):
         self.score = score
 
-    def __call__(self, views):
+    def __call__(self, inputs):
         row = np.linspace(self.size / 4, 3 * self.size / 4, 16)[:, None]
-        return row * np.ones((len(views), 1, 2)), np.full((len(views), 16), self.score)
+        return row * np.ones((len(inputs), 1, 2)), np.full((len(inputs), 16), self.score)

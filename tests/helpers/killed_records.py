@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 
-from helpers.fake_backends import BrightestFinder
+from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch import plan
 from hourglass.cli import batch, models
 from hourglass.cli.main import main as run_command
@@ -28,7 +28,7 @@ def run(out, kill_at=None, is_after=False):
     if not (child := os.fork()):
         if kill_at is not None:
             arm(itertools.count(), kill_at, is_after)
-        models.open_backend = lambda *_: BrightestFinder()
+        models.open_backend = lambda *_: BrightestBackend()
         batch.importlib.util.find_spec = lambda name: None  # no pyarrow
         sys.argv = ["hourglass", "predict", "in", "--records", "--model", "net.keras", "--whole",
                     "--out", out]  # fmt: skip

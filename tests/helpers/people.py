@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.clips import BarFinder
+from helpers.clips import BarBackend
 from hourglass.data.synthetic.cartoons import sample_figure
 from hourglass.inference.person_search import Pose
 from hourglass.keypoints import JOINTS
@@ -35,13 +35,13 @@ def drawn_figures(number, height=220.0, seed=11):
         yield sample_figure(np.random.default_rng((seed, index)), height).move((height, height))
 
 
-class StandingFinder(BarFinder):
+class StandingBackend(BarBackend):
     """Sees in every white bar on black somebody who stands, of its height."""
 
     trained_on = "folder"
 
-    def __call__(self, views):
-        boxes, scores = super().__call__(views)
+    def __call__(self, inputs):
+        boxes, scores = super().__call__(inputs)
         low, high = boxes.min(axis=1)[:, None], boxes.max(axis=1)[:, None]
         figure = standing()
         heights = (high - low)[..., 1:] / np.ptp(figure[:, 1])

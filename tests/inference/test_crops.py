@@ -16,28 +16,28 @@ def as_bright_as_they_lie(size):
     return Image.fromarray(np.stack([x, y, np.full_like(x, 255)], axis=-1).round().astype(np.uint8))
 
 
-def read_places(views):
+def read_places(inputs):
     """Joints all in the middle of each view; their scores tell what is seen there."""
-    middle = views[:, SIZE // 2 - 1 : SIZE // 2 + 1, SIZE // 2 - 1 : SIZE // 2 + 1]
+    middle = inputs[:, SIZE // 2 - 1 : SIZE // 2 + 1, SIZE // 2 - 1 : SIZE // 2 + 1]
     colours = middle.mean(axis=(1, 2))  # (n, 3)
-    keypoints = np.full((len(views), 16, 2), (SIZE - 1) / 2)
+    keypoints = np.full((len(inputs), 16, 2), (SIZE - 1) / 2)
     return keypoints, np.repeat(colours[:, :1], 16, axis=1)
 
 
 def ask(*rounds):
-    """A search that asks for squares round by round, and returns all answers."""
+    """A search that asks for crops round by round, and returns all answers."""
     answers = []
-    for squares in rounds:
-        answers.append((yield squares))
+    for crops in rounds:
+        answers.append((yield crops))
     return answers
 
 
 def test_joints_come_back_to_the_picture():
-    squares = [(10, 20, 64), (-30, 5, 128), (100, 60, 33), (0, 0, 1)]
+    crops = [(10, 20, 64), (-30, 5, 128), (100, 60, 33), (0, 0, 1)]
     ((keypoints, scores),) = run_search(
-        ask(squares), as_bright_as_they_lie((256, 200)), read_places, SIZE
+        ask(crops), as_bright_as_they_lie((256, 200)), read_places, SIZE
     )
-    for (x, y, side), points, seen in zip(squares, keypoints, scores, strict=True):
+    for (x, y, side), points, seen in zip(crops, keypoints, scores, strict=True):
         middle = np.array([x, y]) + (side - 1) / 2
         np.testing.assert_allclose(points, np.tile(middle, (16, 1)))
         # What was seen there: red is x.
@@ -62,7 +62,7 @@ def test_what_lies_outside_is_black_and_still_a_look():
     search = Search(ask([(0, 0, 100), (5000, 0, 100), (-50, 0, 100)]), lambda _: (image, 1))
     image = Image.new("RGB", (100, 100), "white")
     assert search.cut_crops(SIZE)
-    whole, outside, half = search.views
+    whole, outside, half = search.inputs
     assert (whole == 255).all() and (outside == 0).all()
     assert (half[:, : SIZE // 2] == 0).all() and (half[:, SIZE // 2 :] == 255).all()
 
@@ -77,19 +77,19 @@ def test_large_pictures_are_cut_in_their_place(kind):
     # Both are shrunk before they are cut, the JPEG by its decoder.
     size = (3001, 2003)  # no multiple of anything
     data = file_of(as_bright_as_they_lie(size), kind)
-    squares = [(0, 0, 2900), (1500, 1000, 1000), (2001, 1003, 1000), (-500, -400, 1700)]
+    crops = [(0, 0, 2900), (1500, 1000, 1000), (2001, 1003, 1000), (-500, -400, 1700)]
     reductions = []
 
     def decode(reduction):
         reductions.append(reduction)
         return decode_image(data, reduction)
 
-    search = Search(ask(squares), decode)
+    search = Search(ask(crops), decode)
     search.cut_crops(SIZE)
     assert reductions == [1000 / SIZE / 2]
-    for (x, y, side), view in zip(squares, search.views.astype(float), strict=True):
+    for (x, y, side), view in zip(crops, search.inputs.astype(float), strict=True):
         ratio = side / SIZE
-        places = (np.arange(SIZE) + 0.5) * ratio - 0.5  # px of the square
+        places = (np.arange(SIZE) + 0.5) * ratio - 0.5  # px of the crop
         for axis, start in enumerate((x, y)):
             seen = view[SIZE // 2, :, 0] if axis == 0 else view[:, SIZE // 2, 1]
             expected = (start + places) * 255 / (size[axis] - 1)
@@ -106,16 +106,16 @@ def test_a_picture_no_larger_than_its_views_is_not_shrunk():
 
 
 class Counter:
-    """`read_places`, and how many views each call had."""
+    """`read_places`, and how many inputs each call had."""
 
     size, batch_size = SIZE, 4
 
     def __init__(self):
         self.numbers = []
 
-    def __call__(self, views):
-        self.numbers.append(len(views))
-        return read_places(views)
+    def __call__(self, inputs):
+        self.numbers.append(len(inputs))
+        return read_places(inputs)
 
 
 def test_the_looks_of_many_pictures_share_batches():
@@ -127,20 +127,20 @@ def test_the_looks_of_many_pictures_share_batches():
     ]
     images = [as_bright_as_they_lie((100 + 50 * k, 90)) for k in range(3)]
     searches = [
-        Search(ask(*squares), lambda _, image=image: (image, 1))
-        for squares, image in zip(rounds, images, strict=True)
+        Search(ask(*crops), lambda _, image=image: (image, 1))
+        for crops, image in zip(rounds, images, strict=True)
     ]
     cut_in_turn(searches, SIZE)
     counter = Counter()
     run_searches(searches, counter)
     assert counter.numbers == [4, 3, 4, 2, 2]  # rounds of 7, 6 and 2
-    for search, squares, image in zip(searches, rounds, images, strict=True):
-        alone = run_search(ask(*squares), image, read_places, SIZE)
-        assert len(alone) == len(search.poses) == len(squares)
+    for search, crops, image in zip(searches, rounds, images, strict=True):
+        alone = run_search(ask(*crops), image, read_places, SIZE)
+        assert len(alone) == len(search.poses) == len(crops)
         for answer, expected in zip(search.poses, alone, strict=True):
             for values, others in zip(answer, expected, strict=True):
                 np.testing.assert_array_equal(values, others)
-        assert search.squares == []
+        assert search.crops == []
 
 
 def test_no_search_is_no_look():
@@ -154,6 +154,6 @@ def test_a_search_may_end_before_any_look():
         yield
 
     ended = Search(search(), None)
-    assert (ended.squares, ended.poses) == ([], ["nobody"])
+    assert (ended.crops, ended.poses) == ([], ["nobody"])
     run_searches([ended], counter := Counter())
     assert counter.numbers == []

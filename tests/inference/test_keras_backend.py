@@ -14,12 +14,12 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 from hourglass.inference import backends, keras_backend
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 keras_backend.choose_strategy = lambda: mirrored
-model, views, target = sys.argv[1:]
-views, found = np.load(views), []
+model, inputs, target = sys.argv[1:]
+inputs, found = np.load(inputs), []
 for num_inputs, size in ((17, 32), (16, 16)):
     backend = backends.open_backend(model, True, num_inputs)
     assert backend.batch_size == size
-    found += [array for n in (len(views), 1) for array in backend(views[:n])]
+    found += [array for n in (len(inputs), 1) for array in backend(inputs[:n])]
 np.savez(target, *found)
 """
 
@@ -42,16 +42,16 @@ def test_it_gives_numpy_arrays_of_as_many_views(backend, number):
 
 
 def test_the_flip_test_can_be_left_out(backend, model_file):
-    views = random_pictures(2).astype(np.uint8)
-    _, scores = backend(views)
-    _, others = open_backend(model_file, flip_test=False)(views)
+    inputs = random_pictures(2).astype(np.uint8)
+    _, scores = backend(inputs)
+    _, others = open_backend(model_file, flip_test=False)(inputs)
     assert (scores != others).all()
 
 
 def test_many_pictures_are_shared_by_all_devices_and_one_view_is_enough(tmp_path, model_file):
-    np.save(tmp_path / "views.npy", random_pictures(5).astype(np.uint8))
+    np.save(tmp_path / "inputs.npy", random_pictures(5).astype(np.uint8))
     target = tmp_path / "found.npz"
-    arguments = (model_file, tmp_path / "views.npy", target)
+    arguments = (model_file, tmp_path / "inputs.npy", target)
     run_python("-W", "error::UserWarning", "-c", TWO_DEVICES, *arguments, check=True)
     with np.load(target) as found:
         for k, number in enumerate([5, 5, 1, 1]):

@@ -18,7 +18,7 @@ from hourglass.inference.onnx_backend import (
     seal,
 )
 from hourglass.utils.errors import UserError
-from hourglass.utils.images import crop_square
+from hourglass.utils.images import cut_crop
 from hourglass.utils.transforms import apply_transform, crop_transform
 
 
@@ -34,12 +34,12 @@ def test_it_says_what_it_wants_and_what_it_is(backend):
 
 @pytest.mark.parametrize("number", [1, 3, 17])
 def test_it_finds_what_keras_finds(backend, model_file, number):
-    views = random_pictures(number).astype(np.uint8)
-    keypoints, scores = backend(views)
+    inputs = random_pictures(number).astype(np.uint8)
+    keypoints, scores = backend(inputs)
     assert type(keypoints) is type(scores) is np.ndarray
     assert (keypoints.shape, scores.shape) == ((number, 16, 2), (number, 16))
     assert keypoints.dtype == scores.dtype == np.float32
-    expected, expected_scores = load_keras_backend(model_file, True)(views)
+    expected, expected_scores = load_keras_backend(model_file, True)(inputs)
     np.testing.assert_allclose(keypoints, expected, atol=0.01)
     np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
 
@@ -66,13 +66,13 @@ def test_the_lines_of_the_docs_find_the_same(tmp_path, monkeypatch, onnx_file, b
     names = {}
     exec("\n".join(lines), names)
     with Image.open("photo.jpg") as picture:
-        square = (names["left"], names["top"], names["side"])
-        view = np.asarray(crop_square(picture, 1, square, 32))
+        crop = (names["left"], names["top"], names["side"])
+        view = np.asarray(cut_crop(picture, 1, crop, 32))
     # At its border ours smooths with what lies beyond it.
     inner = np.s_[2:-2, 2:-2]
     np.testing.assert_allclose(names["pictures"][0][inner], view[inner], atol=1)
     keypoints, _ = backend(names["pictures"])
-    expected = apply_transform(crop_transform(square, 32), keypoints)
+    expected = apply_transform(crop_transform(crop, 32), keypoints)
     np.testing.assert_allclose(names["keypoints"], expected, atol=1e-3)
     assert capsys.readouterr().out.startswith("{'r_ankle': [")
 

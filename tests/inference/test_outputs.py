@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.fake_backends import EverywhereFinder
+from helpers.fake_backends import EverywhereBackend
 from hourglass.inference import person_search
 from hourglass.inference.outputs import COORDINATES, write_poses
 from hourglass.inference.runner import InferenceConfig, map_photos
 from hourglass.keypoints import JOINTS
 
-REQUESTS = {
+CONFIGS = {
     "search": InferenceConfig(threshold=0.0),
-    "box": InferenceConfig("box", (5, 10, 30, 25), threshold=None),
+    "bbox": InferenceConfig("bbox", (5, 10, 30, 25), threshold=None),
     "whole": InferenceConfig("whole", threshold=None),
 }
 
@@ -31,17 +31,17 @@ def predict_one(tmp_path, monkeypatch):
     A search finds the poses given.
     """
 
-    def predict(request, *poses):
+    def predict(config, *poses):
         def find_people(size, number):
-            assert (size, number) == ((80, 60), request.num_people)
+            assert (size, number) == ((80, 60), config.num_people)
             yield [person_search.whole_picture_crop(size)]
             return list(poses)
 
         monkeypatch.setattr(person_search, "find_people", find_people)
         path, target = tmp_path / "photo.png", tmp_path / "out"
         Image.new("RGB", (80, 60), (90, 90, 90)).save(path)
-        write = functools.partial(write_poses, request=request)
-        (written,) = map_photos(write, EverywhereFinder(0.01), [(path, target)], request)
+        write = functools.partial(write_poses, config=config)
+        (written,) = map_photos(write, EverywhereBackend(0.01), [(path, target)], config)
         with Image.open(written.picture) as drawn:
             return written, json.loads((tmp_path / "out.json").read_text()), np.asarray(drawn)
 
@@ -65,29 +65,29 @@ def test_below_the_threshold_there_is_nobody(predict_one):
     assert drawn.shape == (60, 80, 3) and (drawn == 90).all()
 
 
-@pytest.mark.parametrize("way", ["box", "whole"])
-def test_who_is_told_to_be_there_needs_no_score(predict_one, way):
-    written, record, drawn = predict_one(REQUESTS[way])
+@pytest.mark.parametrize("mode", ["bbox", "whole"])
+def test_who_is_told_to_be_there_needs_no_score(predict_one, mode):
+    written, record, drawn = predict_one(CONFIGS[mode])
     assert written.scores == pytest.approx([0.01])
     assert len(record["people"]) == 1
     assert (drawn != 90).any()
 
 
 @pytest.mark.parametrize(
-    ("way", "box"), [("search", None), ("box", [5, 10, 30, 25]), ("whole", None)]
+    ("mode", "bbox"), [("search", None), ("bbox", [5, 10, 30, 25]), ("whole", None)]
 )
-def test_the_record_says_how_it_was_looked_and_in_what_coordinates(predict_one, way, box):
-    _, record, _ = predict_one(REQUESTS[way], pose_at(20, 10, 0.6))
-    assert list(record) == ["image", "coordinates", "way", "box", "people"]
+def test_the_record_says_how_it_was_looked_and_in_what_coordinates(predict_one, mode, bbox):
+    _, record, _ = predict_one(CONFIGS[mode], pose_at(20, 10, 0.6))
+    assert list(record) == ["image", "coordinates", "mode", "bbox", "people"]
     assert record["image"].endswith("photo.png")
     assert record["coordinates"] == COORDINATES
-    assert (record["way"], record["box"]) == (way, box)
+    assert (record["mode"], record["bbox"]) == (mode, bbox)
 
 
 def test_every_person_is_written_and_drawn_the_surest_first(predict_one):
     left, right, unsure = pose_at(5, 10, 0.9), pose_at(60, 10, 0.7), pose_at(35, 10, 0.4)
-    request = InferenceConfig(num_people=3, threshold=0.5)
-    written, record, drawn = predict_one(request, left, right, unsure)
+    config = InferenceConfig(num_people=3, threshold=0.5)
+    written, record, drawn = predict_one(config, left, right, unsure)
     assert (written.scores, written.best) == ([0.9, 0.7], 0.9)
     assert [person["score"] for person in record["people"]] == [0.9, 0.7]
     joints = [[(joint["x"], joint["y"]) for joint in person["joints"].values()]

@@ -38,17 +38,17 @@ def person_at(left, top, height):
 
 
 class World:
-    """A picture's people as a network sees them: the better a square fits, the surer it is.
+    """A picture's people as a network sees them: the better a crop fits, the surer it is.
 
-    Joints outside of a square are seen on its border, and not surely.
+    Joints outside of a crop are seen on its border, and not surely.
     """
 
     def __init__(self, *persons):
         self.persons = persons
-        self.squares = []  # by round
+        self.crops = []  # by round
 
-    def see(self, square):
-        x, y, side = square
+    def see(self, crop):
+        x, y, side = crop
         middle = np.array([x, y]) + (side - 1) / 2
         seen = np.tile(middle, (16, 1)), np.full(16, 0.05)
         for joints in self.persons:
@@ -66,15 +66,15 @@ class World:
         answer = None
         while True:
             try:
-                squares = search.send(answer)
+                crops = search.send(answer)
             except StopIteration as end:
                 return end.value
-            self.squares.append(squares)
-            answer = [np.stack(values) for values in zip(*map(self.see, squares), strict=True)]
+            self.crops.append(crops)
+            answer = [np.stack(values) for values in zip(*map(self.see, crops), strict=True)]
 
     @property
-    def num_looks(self):
-        return sum(map(len, self.squares))
+    def num_inputs(self):
+        return sum(map(len, self.crops))
 
 
 def assert_found(pose, person):
@@ -101,8 +101,8 @@ def test_a_person_anywhere_is_found_to_the_pixel(size, person):
     world = World(person)
     (pose,) = world.run(find_people(size))
     assert_found(pose, person)
-    # The second look is as training cuts its views: around the joints' box, a fixed margin wider.
-    x, y, side = pose.square
+    # The second look is as training cuts its inputs: around the joints' box, a fixed margin wider.
+    x, y, side = pose.crop
     assert side == round(transforms.AROUND_JOINTS * np.ptp(person, axis=0).max())
     middle = keypoints_bbox(person).mean(axis=0)
     np.testing.assert_allclose((x + (side - 1) / 2, y + (side - 1) / 2), middle, atol=0.51)
@@ -173,13 +173,13 @@ def test_what_comes_first_of_two_poses_may_be_told():
 
 
 def test_squares_may_be_looked_at_once_each():
-    squares = [(0, 0, 50), (10, 20, 30)]
-    search = estimate_crops(squares)
-    assert next(search) == squares
+    crops = [(0, 0, 50), (10, 20, 30)]
+    search = estimate_crops(crops)
+    assert next(search) == crops
     keypoints, scores = np.stack([UNIT, 2 * UNIT]), np.stack([np.full(16, 0.3), np.full(16, 0.7)])
     with pytest.raises(StopIteration) as end:
         search.send((keypoints, scores))
-    assert [pose.square for pose in end.value.value] == squares
+    assert [pose.crop for pose in end.value.value] == crops
     assert [pose.score for pose in end.value.value] == pytest.approx([0.3, 0.7])
     np.testing.assert_array_equal(end.value.value[1].keypoints, 2 * UNIT)
 
@@ -214,9 +214,9 @@ def test_nobody_is_a_pose_of_a_low_score():
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (15, 23), (1, 3000)])
 def test_a_picture_too_small_to_divide_is_looked_at_as_a_whole(size):
-    squares = tile_picture(size)
-    assert squares[0] == whole_picture_crop(size)
-    assert all(side >= MIN_SIDE for *_, side in squares[1:])
+    crops = tile_picture(size)
+    assert crops[0] == whole_picture_crop(size)
+    assert all(side >= MIN_SIDE for *_, side in crops[1:])
     World().run(find_people(size))
 
 
@@ -227,38 +227,38 @@ SIZES = [(640, 480), (333, 333), (4000, 3000), (12000, 8000), (9000, 700), (64, 
 def test_looks_are_few_on_any_picture(size):
     world = World(person_at(0, 0, 0.9 * size[1]))
     world.run(find_people(size))
-    assert world.num_looks <= 60
-    squares = tile_picture(size)
-    assert len(squares) <= PLAN.max_squares
-    assert len({side for *_, side in squares}) >= 3  # several sizes even so
+    assert world.num_inputs <= 60
+    crops = tile_picture(size)
+    assert len(crops) <= PLAN.max_crops
+    assert len({side for *_, side in crops}) >= 3  # several sizes even so
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_squares_of_each_size_cover_the_picture(size):
-    squares = tile_picture(size)
-    assert [side for *_, side in squares] == sorted((s[2] for s in squares), reverse=True)
-    for side in {square[2] for square in squares}:
-        places = [(x, y) for x, y, s in squares if s == side]
+    crops = tile_picture(size)
+    assert [side for *_, side in crops] == sorted((s[2] for s in crops), reverse=True)
+    for side in {crop[2] for crop in crops}:
+        places = [(x, y) for x, y, s in crops if s == side]
         for axis, length in enumerate(size):
             starts = sorted({place[axis] for place in places})
             assert starts[0] <= 0 and starts[-1] + side >= length
-            # Each place is within half a side of another square's.
+            # Each place is within half a side of another crop's.
             assert max(np.diff(starts), default=0) <= PLAN.step * side + 1
         assert len(places) == np.prod([len({place[axis] for place in places}) for axis in (0, 1)])
 
 
 def test_a_plan_says_how_many_squares_there_are():
-    few, many = (tile_picture((640, 480), SearchPlan(max_squares=n)) for n in (10, 200))
+    few, many = (tile_picture((640, 480), SearchPlan(max_crops=n)) for n in (10, 200))
     assert len(few) <= 10 < len(many) <= 200
     assert many[: len(few)] == few
 
 
 @pytest.mark.parametrize(
-    ("size", "square"),
+    ("size", "crop"),
     [((100, 100), (0, 0, 100)), ((200, 100), (0, -50, 200)), ((31, 60), (-14, 0, 60))],
 )
-def test_the_square_of_a_whole_picture(size, square):
-    assert whole_picture_crop(size) == square
+def test_the_square_of_a_whole_picture(size, crop):
+    assert whole_picture_crop(size) == crop
 
 
 def test_the_square_of_a_box_has_the_margin_of_training():
@@ -271,26 +271,26 @@ def test_a_known_person_is_looked_at_twice():
     world = World(person)
     (pose,) = world.run(estimate_pose(bbox_crop((90, 70, 170, 190))))  # a rough box
     assert_found(pose, person)
-    first, second = world.squares
-    assert first == [bbox_crop((90, 70, 170, 190))] and second == [pose.square]
+    first, second = world.crops
+    assert first == [bbox_crop((90, 70, 170, 190))] and second == [pose.crop]
 
 
 def test_a_known_person_is_looked_at_once_where_that_is_asked_for():
     world = World(person_at(120, 60, 200))
     (pose,) = world.run(estimate_pose((0, 0, 400), refine=False))
-    assert world.squares == [[(0, 0, 400)]] and pose.square == (0, 0, 400)
+    assert world.crops == [[(0, 0, 400)]] and pose.crop == (0, 0, 400)
 
 
-def make_pose(keypoints, scores, square=(0, 0, 100)):
-    return Pose(np.asarray(keypoints, float), np.asarray(scores, float), square, np.mean(scores))
+def make_pose(keypoints, scores, crop=(0, 0, 100)):
+    return Pose(np.asarray(keypoints, float), np.asarray(scores, float), crop, np.mean(scores))
 
 
 def second_square(keypoints, scores):
-    """What a known person in the square (0, 0, 100) is looked at again in."""
+    """What a known person in the crop (0, 0, 100) is looked at again in."""
     search = estimate_pose((0, 0, 100))
     next(search)
-    (square,) = search.send((keypoints[None], scores[None]))
-    return square
+    (crop,) = search.send((keypoints[None], scores[None]))
+    return crop
 
 
 def test_unsure_joints_do_not_tell_where_a_person_is():
@@ -298,7 +298,7 @@ def test_unsure_joints_do_not_tell_where_a_person_is():
     keypoints = np.full((16, 2), 99.0)
     keypoints[:6] = person_at(20, 30, 40)[:6]
     low, high = keypoints_bbox(keypoints[:6])
-    np.testing.assert_array_equal(make_pose(keypoints, scores).box, [low, high])
+    np.testing.assert_array_equal(make_pose(keypoints, scores).bbox, [low, high])
     x, y, side = second_square(keypoints, scores)
     assert side == max(round(transforms.AROUND_JOINTS * (high - low).max()), 25)
     np.testing.assert_allclose(np.add((x, y), (side - 1) / 2), (low + high) / 2, atol=0.51)
@@ -307,7 +307,7 @@ def test_unsure_joints_do_not_tell_where_a_person_is():
 def test_where_no_joint_is_sure_all_of_them_tell():
     keypoints = person_at(20, 30, 40)
     pose = make_pose(keypoints, np.full(16, transforms.SURE_SCORE / 2))
-    np.testing.assert_array_equal(pose.box, keypoints_bbox(keypoints))
+    np.testing.assert_array_equal(pose.bbox, keypoints_bbox(keypoints))
 
 
 def test_joints_in_one_place_tell_of_no_size():
@@ -342,7 +342,7 @@ def test_box_overlap(other, overlap):
 
 @pytest.mark.parametrize("first", [400, 1000])  # the joints' box is about 100: the least side acts
 def test_the_square_of_a_further_look_is_that_of_validation(first):
-    # One pose at a time by NumPy here, a batch on the device there: the same square, but for whole
+    # One pose at a time by NumPy here, a batch on the device there: the same crop, but for whole
     # px here; where it is much wider than the first one, less is stored there.
     rng = np.random.default_rng(1)
     keypoints = rng.uniform(100, 200, (8, 16, 2)).astype(np.float32)

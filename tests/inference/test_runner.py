@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.fake_backends import EverywhereFinder
+from helpers.fake_backends import EverywhereBackend
 from helpers.fake_networks import SIZE, make_predictor
 from helpers.searches import run_search
 from hourglass.inference.keras_backend import BATCH_SIZE, KerasBackend
@@ -27,14 +27,14 @@ def encode(image, kind="PNG"):
 WHOLE = InferenceConfig("whole", threshold=None)
 
 
-def predict_photo(predictor, data, request=WHOLE):
+def predict_photo(predictor, data, config=WHOLE):
     """What becomes of a file, eagerly: picture, keypoints in its px, scores."""
     image, _ = decode_image(data)
 
-    def find_joints(views):
-        return map(np.asarray, predictor.find_keypoints(views.astype(np.float32)))
+    def find_joints(inputs):
+        return map(np.asarray, predictor.find_keypoints(inputs.astype(np.float32)))
 
-    (pose,) = run_search(request.start(image.size), image, find_joints, predictor.size)
+    (pose,) = run_search(config.start(image.size), image, find_joints, predictor.size)
     return image, pose.keypoints, pose.scores
 
 
@@ -71,8 +71,8 @@ def test_a_dot_is_found_in_the_pictures_own_pixels(dot_backend, size, dot, box):
     margin = 1 if box is None else 1.25
     stride = 4 * margin * side / SIZE  # px of the picture to a heatmap pixel
     data = picture_with_dot(size, dot, radius=max(1.5, stride))
-    request = InferenceConfig("box", box, threshold=None) if box else WHOLE
-    image, keypoints, scores = predict_photo(dot_backend, data, request)
+    config = InferenceConfig("bbox", box, threshold=None) if box else WHOLE
+    image, keypoints, scores = predict_photo(dot_backend, data, config)
     assert image.size == size and image.mode == "RGB"
     assert keypoints.shape == (16, 2) and scores.shape == (16,)
     np.testing.assert_allclose(keypoints, np.tile(dot, (16, 1)), atol=0.15 * stride + 0.1)
@@ -81,13 +81,13 @@ def test_a_dot_is_found_in_the_pictures_own_pixels(dot_backend, size, dot, box):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 2), (3, 3)])
 def test_the_smallest_pictures_are_read(size):
-    # The middle of the heatmap is the middle of the square around the picture.
+    # The middle of the heatmap is the middle of the crop around the picture.
     heatmaps = np.zeros((1, 16, 16, 16), np.float32)
     heatmaps[:, 7:9, 7:9] = 1
     predictor = make_predictor(lambda _: heatmaps, decode="argmax")
     _, keypoints, scores = predict_photo(predictor, encode(Image.new("RGB", size, "white")))
     middle = (np.array(size) - 1) / 2
-    # Heatmap pixel 7 is half a stride from the middle; a square may be half a pixel off as well.
+    # Heatmap pixel 7 is half a stride from the middle; a crop may be half a pixel off as well.
     tolerance = 0.5 * 4 * max(size) / SIZE + 0.5
     assert np.abs(keypoints - middle).max() <= tolerance
     assert (scores == 1).all()
@@ -105,7 +105,7 @@ def test_around_a_box_there_is_the_margin_of_training():
     predictor = make_predictor()
     ramp = np.tile(np.arange(256, dtype=np.uint8), (120, 1))  # as bright as x
     predict_photo(
-        predictor, encode(Image.fromarray(ramp)), InferenceConfig("box", (100, 40, 80, 30))
+        predictor, encode(Image.fromarray(ramp)), InferenceConfig("bbox", (100, 40, 80, 30))
     )
     shown = np.asarray(predictor.network.seen[0])[0, SIZE // 2, :, 0]
     np.testing.assert_allclose(shown[[0, -1]], [139.5 - 55, 139.5 + 55], atol=1.5)
@@ -130,7 +130,7 @@ def test_a_box_outside_of_the_picture_is_refused(tmp_path, box):
     path = tmp_path / "photo.png"
     path.write_bytes(encode(Image.new("RGB", (400, 300))))
     with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; fix the box"):
-        read_photo((path, tmp_path / "out"), InferenceConfig("box", box), SIZE)
+        read_photo((path, tmp_path / "out"), InferenceConfig("bbox", box), SIZE)
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
@@ -166,7 +166,7 @@ def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_pat
         return photo.size
 
     files = [(path, None) for path in paths]
-    results = list(map_photos(describe, EverywhereFinder(0.25), files, WHOLE, num_threads=1))
+    results = list(map_photos(describe, EverywhereBackend(0.25), files, WHOLE, num_threads=1))
     assert str(results.pop(4)).startswith("cannot be read")
     assert results == sizes
 
@@ -195,8 +195,8 @@ def save_pictures(folder, number):
     return paths
 
 
-def predict_files(backend, files, request):
-    return map_photos(functools.partial(write_poses, request=request), backend, files, request)
+def predict_files(backend, files, config):
+    return map_photos(functools.partial(write_poses, config=config), backend, files, config)
 
 
 def read_joints(target):
@@ -207,23 +207,23 @@ def read_joints(target):
 
 
 # A network of random weights is sure of nothing.
-REQUESTS = {
+CONFIGS = {
     "search": InferenceConfig(threshold=0.0),
-    "box": InferenceConfig("box", (5, 10, 30, 25), threshold=None),
+    "bbox": InferenceConfig("bbox", (5, 10, 30, 25), threshold=None),
     "whole": WHOLE,
 }
 
 
-@pytest.mark.parametrize("way", REQUESTS)
-def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, backend, way):
-    number = 5 if way == "search" else 2 * BATCH_SIZE + 3
+@pytest.mark.parametrize("mode", CONFIGS)
+def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, backend, mode):
+    number = 5 if mode == "search" else 2 * BATCH_SIZE + 3
     paths = save_pictures(tmp_path, number)
     files = [(path, tmp_path / "all" / path.stem) for path in paths]
-    results = list(predict_files(backend, files, REQUESTS[way]))
+    results = list(predict_files(backend, files, CONFIGS[mode]))
     for (path, target), written in zip(files, results, strict=True):
         assert [written.picture.stem, written.record.stem] == [path.stem] * 2  # in order
         alone = tmp_path / "alone" / path.stem
-        (again,) = predict_files(backend, [(path, alone)], REQUESTS[way])
+        (again,) = predict_files(backend, [(path, alone)], CONFIGS[mode])
         assert again.scores == pytest.approx(written.scores, abs=1e-5)
         assert again.best == pytest.approx(written.best, abs=1e-5)
         # Rounded to 0.01 px and 0.0001, to either side.

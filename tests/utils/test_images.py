@@ -8,7 +8,7 @@ from helpers.pictures import STORED_AS, file_of, jpeg_of, png_of
 from hourglass.utils import transforms
 from hourglass.utils.images import (
     BadImageError,
-    crop_square,
+    cut_crop,
     decode_image,
     encode_jpeg,
     is_plain_jpeg,
@@ -296,8 +296,8 @@ def test_a_crop_of_a_reduced_picture_is_that_of_the_whole_one(width, height, red
     side = max(width, height) - 2 * start
     stored = (start, start, side), side // reduction
     image, factor = decode_image(data, side / stored[1])
-    reduced = np.asarray(crop_square(image, factor, *stored)).astype(int)
-    whole = np.asarray(crop_square(*decode_image(data), *stored)).astype(int)
+    reduced = np.asarray(cut_crop(image, factor, *stored)).astype(int)
+    whole = np.asarray(cut_crop(*decode_image(data), *stored)).astype(int)
     # A crop's last pixel may lie partly outside the picture: black in one, filled in the other.
     rows = np.flatnonzero(whole.any(axis=(1, 2)))
     columns = np.flatnonzero(whole.any(axis=(0, 2)))
@@ -319,7 +319,7 @@ def test_a_crop_from_the_middle_of_a_reduced_picture_is_that_of_the_whole_one(re
     stored = (160, 128, 256), 256 // reduction
     image, factor = decode_image(data, reduction)
     assert factor == reduction
-    reduced, whole = (crop_square(*p, *stored) for p in ((image, factor), decode_image(data)))
+    reduced, whole = (cut_crop(*p, *stored) for p in ((image, factor), decode_image(data)))
     np.testing.assert_allclose(np.int16(reduced), np.int16(whole), atol=8)
 
 
@@ -331,7 +331,7 @@ def test_a_crop_of_a_reduced_picture_keeps_a_blob_in_its_place(x, y, side, facto
     size = side // factor
     image, decoded = decode_image(jpeg_of(blob(1000, 776, 300.3, 250.6, 14)), factor)
     assert decoded == factor
-    found = find_blob(crop_square(image, factor, (x, y, side), size))
+    found = find_blob(cut_crop(image, factor, (x, y, side), size))
     in_picture = transforms.apply_transform(transforms.crop_transform((x, y, side), size), found)
     np.testing.assert_allclose(in_picture, [300.3, 250.6], atol=0.3)
 
@@ -349,7 +349,7 @@ def test_a_crop_of_a_reduced_picture_keeps_a_blob_in_its_place(x, y, side, facto
 )
 def test_a_crop_keeps_a_blob_in_its_place(x, y, square_side, size):
     picture = Image.fromarray(blob(240, 220, 101.7, 108.2, 8))
-    crop = crop_square(picture, 1, (x, y, square_side), size)
+    crop = cut_crop(picture, 1, (x, y, square_side), size)
     to_crop = transforms.invert_transform(transforms.crop_transform((x, y, square_side), size))
     expected = transforms.apply_transform(to_crop, [101.7, 108.2])
     np.testing.assert_allclose(find_blob(crop), expected, atol=0.03)
@@ -362,7 +362,7 @@ def test_a_crop_at_full_size_is_the_pixels_with_black_around(x, y, side):
     pixels = np.random.default_rng(1).integers(1, 256, (30, 40, 3), np.uint8)
     padded = np.pad(pixels, ((100, 100), (100, 100), (0, 0)))
     expected = padded[100 + y : 100 + y + side, 100 + x : 100 + x + side]
-    crop = crop_square(Image.fromarray(pixels), 1, (x, y, side), side)
+    crop = cut_crop(Image.fromarray(pixels), 1, (x, y, side), side)
     np.testing.assert_array_equal(np.asarray(crop), expected)
 
 
@@ -371,7 +371,7 @@ def test_a_crop_at_full_size_is_the_pixels_with_black_around(x, y, side):
 def test_a_crop_is_black_outside_the_picture_and_has_no_seam(size, x, y):
     width, height, side = 70, 50, 100
     white = Image.new("RGB", (width, height), "white")
-    crop = np.asarray(crop_square(white, 1, (x, y, side), size))
+    crop = np.asarray(cut_crop(white, 1, (x, y, side), size))
     edges = np.arange(size + 1) * side / size
     across = (edges[:-1] >= -x - 1e-9) & (edges[1:] <= width - x + 1e-9)
     down = (edges[:-1] >= -y - 1e-9) & (edges[1:] <= height - y + 1e-9)
@@ -384,7 +384,7 @@ def test_a_crop_up_to_the_border_loses_no_column():
     sizes = [(s, n) for n in (7, 64, 96, 192) for s in range(n, 500) if s / (s / n) < n]
     assert len(sizes) > 5
     for side, size in sizes:
-        crop = crop_square(Image.new("RGB", (side, side), "white"), 1, (0, 0, side), size)
+        crop = cut_crop(Image.new("RGB", (side, side), "white"), 1, (0, 0, side), size)
         assert (np.asarray(crop) == 255).all(), (side, size)
 
 
@@ -393,7 +393,7 @@ def test_a_crop_up_to_the_border_loses_no_column():
 )
 def test_a_square_beside_the_picture_is_refused(x, y):
     with pytest.raises(BadImageError, match="lies outside the picture: fix center or scale"):
-        crop_square(Image.new("RGB", (40, 30)), 1, (x, y, 50), 50)
+        cut_crop(Image.new("RGB", (40, 30)), 1, (x, y, 50), 50)
 
 
 def test_the_same_image_gives_the_same_jpeg():

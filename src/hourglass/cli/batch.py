@@ -25,10 +25,10 @@ from hourglass.shipped import shipped_network
 from hourglass.utils.errors import UserError, printable
 from hourglass.utils.files import exclusive_lock, file_digest, scratch_folder
 
-MANY = 1_000_000  # views: more than a batch, so that all GPUs of the machine share them
+MANY = 1_000_000  # inputs: more than a batch, so that all GPUs of the machine share them
 
 
-def run_records(options, request):
+def run_records(options, config):
     """Write the records of all pictures; goes on where a run in the same folder was ended.
 
     Raises:
@@ -42,7 +42,7 @@ def run_records(options, request):
     options.out.mkdir(parents=True, exist_ok=True)
     plan = BatchPlan(
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
-        flip_test=not options.no_flip_test, request=request, draw=options.draw,
+        flip_test=not options.no_flip_test, config=config, draw=options.draw,
     )  # fmt: skip
     if os.environ.get("RAY_ADDRESS"):
         predict = functools.partial(predict_on_cluster, plan, model)
@@ -136,7 +136,7 @@ def report_counts(out, counts):
         )
     pictures = _count(counts.num_used, "picture", "pictures")
     people = _count(counts.num_people, "person", "people")
-    line = f"{out / POSES}: {pictures}, {people}, nobody on {counts.num_nobody:,}"
+    line = f"{out / POSES}: {pictures}, {people}, nobody on {counts.num_empty:,}"
     if num_rejects:
         line += f"; {_count(num_rejects, 'file', 'files')} could not be used: {invalid}"
     print(printable(line))

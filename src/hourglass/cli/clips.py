@@ -21,7 +21,7 @@ def load_clips():
     return clips
 
 
-def predict_clips(backend, files, request, is_smooth):
+def predict_clips(backend, files, config, is_smooth):
     """Write the drawn clip and the record of each, as `clips.predict_clip` does.
 
     Args:
@@ -34,12 +34,12 @@ def predict_clips(backend, files, request, is_smooth):
         clips = load_clips()
         predict = clips.predict_camera if is_camera(clip) else clips.predict_clip
         try:
-            yield predict(backend, clip, target, request, is_smooth)
+            yield predict(backend, clip, target, config, is_smooth)
         except UserError as error:
             yield error
 
 
-def make_stickers(backend, files, request, styles, start, is_smooth):
+def make_stickers(backend, files, config, styles, start, is_smooth):
     """Write the moving stickers of each, as `moving.make_clip_stickers` does.
 
     Args:
@@ -53,6 +53,6 @@ def make_stickers(backend, files, request, styles, start, is_smooth):
         from hourglass.apps.stickers.moving import make_clip_stickers
 
         try:
-            yield make_clip_stickers(backend, clip, target, request, styles, start, is_smooth)
+            yield make_clip_stickers(backend, clip, target, config, styles, start, is_smooth)
         except UserError as error:
             yield error

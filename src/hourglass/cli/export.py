@@ -13,7 +13,7 @@ def add_command(commands):
     """Add `hourglass export` to the subparsers of the command."""
     parser = add_parser(
         commands, "export", "write a trained network for another runtime",
-        ", as one file from pixels of a square to keypoints, and hold it against Keras.",
+        ", as one file from pixels of a crop to keypoints, and hold it against Keras.",
     )  # fmt: skip
     add_network_options(parser)
     parser.add_argument(

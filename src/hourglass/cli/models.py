@@ -18,7 +18,7 @@ def open_network(path, flip_test, num_inputs):
     return backend
 
 
-def open_finding(options, request, photos, clips):
+def open_finding(options, config, photos, clips):
     """The backend for pairs (path, target) of photographs and clips; makes their folder.
 
     Raises:
@@ -27,7 +27,7 @@ def open_finding(options, request, photos, clips):
     if clips:
         load_clips()
     model = find_model(options.model)
-    backend = open_network(model, not options.no_flip_test, len(photos) * request.num_inputs)
+    backend = open_network(model, not options.no_flip_test, len(photos) * config.num_inputs)
     options.out.mkdir(parents=True, exist_ok=True)
     return backend
 

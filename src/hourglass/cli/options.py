@@ -83,7 +83,7 @@ def add_person_options(parser):
     )  # fmt: skip
 
 
-def check_ways(options):
+def check_modes(options):
     """Refuse options that contradict each other.
 
     Raises:
@@ -104,10 +104,10 @@ def check_ways(options):
             )
 
 
-def make_request(options):
-    """Whom the options ask for, a `Request`."""
+def make_config(options):
+    """Whom the options ask for, an `InferenceConfig`."""
     if options.box:
-        return InferenceConfig("box", options.box, threshold=None)
+        return InferenceConfig("bbox", options.box, threshold=None)
     if options.whole:
         return InferenceConfig("whole", threshold=None)
     threshold = THRESHOLD if options.threshold is None else options.threshold

@@ -16,7 +16,7 @@ from hourglass.cli.messages import (
     report_photos,
 )
 from hourglass.cli.models import open_finding
-from hourglass.cli.options import add_finding_options, add_parser, check_ways, make_request
+from hourglass.cli.options import add_finding_options, add_parser, check_modes, make_config
 from hourglass.inference.outputs import write_poses
 from hourglass.inference.runner import map_photos
 from hourglass.utils.errors import UserError
@@ -63,20 +63,20 @@ def run_predict(options):
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
     check_inputs(options)
-    check_ways(options)
-    request = make_request(options)
+    check_modes(options)
+    config = make_config(options)
     if options.records:
-        run_records(options, request)
+        run_records(options, config)
         return
     paths = find_photos(options.photos) + options.camera
     photos, clips = part_clips(paths, options.out)
     check_no_overwrite(photos, clips)
-    backend = open_finding(options, request, photos, clips)
-    write = functools.partial(write_poses, request=request)
-    photo_results = map_photos(write, backend, photos, request)
-    failed = report_photos(photos, photo_results, describe_people, request.threshold, "predict")
-    clip_results = predict_clips(backend, clips, request, not options.no_smoothing)
-    failed += report_clips(clips, clip_results, describe_tracks, request.threshold)
+    backend = open_finding(options, config, photos, clips)
+    write = functools.partial(write_poses, config=config)
+    photo_results = map_photos(write, backend, photos, config)
+    failed = report_photos(photos, photo_results, describe_people, config.threshold, "predict")
+    clip_results = predict_clips(backend, clips, config, not options.no_smoothing)
+    failed += report_clips(clips, clip_results, describe_tracks, config.threshold)
     end(failed, len(paths))
 
 

@@ -9,7 +9,7 @@ from hourglass.cli.clips import make_stickers
 from hourglass.cli.files import check_stickers_kept, find_photos, part_clips
 from hourglass.cli.messages import describe_stickers, end, report_clips, report_photos
 from hourglass.cli.models import open_finding
-from hourglass.cli.options import add_finding_options, add_parser, check_ways, make_request
+from hourglass.cli.options import add_finding_options, add_parser, check_modes, make_config
 from hourglass.inference.runner import map_photos
 
 
@@ -39,19 +39,19 @@ def run_sticker(options):
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
-    check_ways(options)
-    request = make_request(options)
+    check_modes(options)
+    config = make_config(options)
     styles = [style for style in STYLES if style in (options.style or STYLES)]
     paths = find_photos(options.photos)
     photos, clips = part_clips(paths, options.out)
-    check_stickers_kept(photos, clips, styles, request.num_people)
-    backend = open_finding(options, request, photos, clips)
-    write = functools.partial(write_stickers, request=request, styles=styles)
-    photo_results = map_photos(write, backend, photos, request)
-    failed = report_photos(photos, photo_results, describe_stickers, request.threshold, "sticker")
+    check_stickers_kept(photos, clips, styles, config.num_people)
+    backend = open_finding(options, config, photos, clips)
+    write = functools.partial(write_stickers, config=config, styles=styles)
+    photo_results = map_photos(write, backend, photos, config)
+    failed = report_photos(photos, photo_results, describe_stickers, config.threshold, "sticker")
     is_smooth = not options.no_smoothing
-    clip_results = make_stickers(backend, clips, request, styles, options.start, is_smooth)
-    failed += report_clips(clips, clip_results, describe_stickers, request.threshold)
+    clip_results = make_stickers(backend, clips, config, styles, options.start, is_smooth)
+    failed += report_clips(clips, clip_results, describe_stickers, config.threshold)
     end(failed, len(paths))
 
 

@@ -9,10 +9,10 @@ from hourglass.inference.keras_backend import KerasBackend
 from hourglass.inference.person_search import person_crop
 from hourglass.models.codec import decode_heatmaps
 from hourglass.utils.errors import UserError
-from hourglass.utils.images import crop_square
+from hourglass.utils.images import cut_crop
 
 SEED = 14
-CALLS = (1, 4, 7)  # views of each; one alone is a case of its own to some runtimes
+CALLS = (1, 4, 7)  # inputs of each; one alone is a case of its own to some runtimes
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Tolerance:
     """What rounding may change.
 
     Attributes:
-        keypoints: px of the views, of joints whose peak is firm.
+        keypoints: px of the inputs, of joints whose peak is firm.
         scores: of all joints; a peak is firm where noise of this height leaves it in its place, to
             `FIRM` heatmap px. Elsewhere two places are as good, and rounding chooses.
     """
@@ -39,7 +39,7 @@ class Proof:
     """How far a file's joints lie from those of Keras.
 
     Attributes:
-        distance: px of the views, of the `num_firm` joints whose peak is firm. num_joints: all.
+        distance: px of the inputs, of the `num_firm` joints whose peak is firm. num_joints: all.
         score_difference: of all.
     """
 
@@ -61,12 +61,12 @@ def compare_with_keras(find_joints, predictor, tolerance):
     Raises:
         UserError: they differ by more than the tolerance.
     """
-    views = draw_figures(predictor.size, sum(CALLS))
+    inputs = draw_figures(predictor.size, sum(CALLS))
     ends = np.cumsum(CALLS)
-    found = [find_joints(part) for part in np.split(views, ends[:-1])]
+    found = [find_joints(part) for part in np.split(inputs, ends[:-1])]
     keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    expected, expected_scores = KerasBackend(predictor, None)(views)
-    is_firm = find_firm_joints(predictor, views, tolerance.scores)
+    expected, expected_scores = KerasBackend(predictor, None)(inputs)
+    is_firm = find_firm_joints(predictor, inputs, tolerance.scores)
     distances = np.linalg.norm(keypoints - expected, axis=-1)  # (n, 16)
     proof = Proof(
         float(np.max(distances[is_firm | np.isnan(distances)], initial=0)),
@@ -85,19 +85,19 @@ def compare_with_keras(find_joints, predictor, tolerance):
 
 
 def draw_figures(size, number, seed=SEED):
-    """Drawn figures, uint8 [n, S, S, 3], each in the square that a person is seen in."""
-    views = []
+    """Drawn figures, uint8 [n, S, S, 3], each in the crop that a person is seen in."""
+    inputs = []
     for index in range(number):
         picture, (person, *_) = draw_picture(seed, index)
         center = np.array(person["center"]) - 1  # 0-based
-        square = person_crop(center, person["scale"])
-        views.append(np.asarray(crop_square(picture, 1, square, size)))
-    return np.stack(views)
+        crop = person_crop(center, person["scale"])
+        inputs.append(np.asarray(cut_crop(picture, 1, crop, size)))
+    return np.stack(inputs)
 
 
-def find_firm_joints(predictor, views, noise):
+def find_firm_joints(predictor, inputs, noise):
     """Whether [n, 16] a joint's peak stays in its place where noise of this height is added."""
-    heatmaps = np.asarray(predictor.predict_heatmaps(views.astype(np.float32)))
+    heatmaps = np.asarray(predictor.predict_heatmaps(inputs.astype(np.float32)))
     added = np.random.default_rng(SEED).uniform(-noise, noise, heatmaps.shape).astype(np.float32)
     peaks, moved = (
         np.asarray(decode_heatmaps(values, predictor.decode)[0])

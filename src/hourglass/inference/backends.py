@@ -1,10 +1,10 @@
-"""Joint backends: what runs a network on views, in one shape whatever runs it.
+"""Joint backends: what runs a network on inputs, in one shape whatever runs it.
 
-A backend is called with views, uint8 [n, S, S, 3], n >= 1, and returns NumPy arrays: keypoints
-float32 [n, 16, 2], px of the views, pixel centres at integers, and scores float32 [n, 16]. It has
+A backend is called with inputs, uint8 [n, S, S, 3], n >= 1, and returns NumPy arrays: keypoints
+float32 [n, 16, 2], px of the inputs, pixel centres at integers, and scores float32 [n, 16]. It has
 
     size         S
-    batch_size   views a call that it works on best
+    batch_size   inputs a call that it works on best
     trained_on   the names of the datasets that its network was trained on; None where not known
 """
 

@@ -1,11 +1,11 @@
-"""Searches at work: squares cut out of pictures, through the network together, and taken back."""
+"""Searches at work: crops cut out of pictures, through the network together, and taken back."""
 
 import contextlib
 
 import numpy as np
 
 from hourglass.utils import transforms
-from hourglass.utils.images import BadImageError, crop_square
+from hourglass.utils.images import BadImageError, cut_crop
 
 # Px of the picture to a view px that a JPEG's decoder, or a mean of pixels, may leave: fewer, and
 # the smoothing of the last step would not hide theirs.
@@ -13,58 +13,58 @@ FINENESS = 2
 
 
 class Search:
-    """A search (`people.py`) of one picture, with the views that it waits for.
+    """A search (`people.py`) of one picture, with the inputs that it waits for.
 
     Args:
         generator: the search itself.
         decode: function of a reduction that gives the picture, as `images.decode_image` does.
 
     Attributes:
-        squares: n of (x, y, side), which it wants looked at; none when it has ended, which may be
+        crops: n of (x, y, side), which it wants looked at; none when it has ended, which may be
             before any look.
-        views: uint8 [n, S, S, 3] of them, once `cut_crops` has run.
+        inputs: uint8 [n, S, S, 3] of them, once `cut_crops` has run.
         poses: what it has found, when it has ended.
     """
 
     def __init__(self, generator, decode):
-        self.squares = []
-        self.views = None
+        self.crops = []
+        self.inputs = None
         self.poses = None
         self._generator = generator
         self._decode = decode
         self._go_on(None)
 
     def cut_crops(self, size, decoded=None):
-        """Cut what the squares show out of the picture, black outside of it.
+        """Cut what the crops show out of the picture, black outside of it.
 
         Args:
             size: S.
             decoded: the picture and its factor, where they are at hand.
 
         Returns:
-            Whether any of the squares shows anything of the picture.
+            Whether any of the crops shows anything of the picture.
         """
-        reduction = max(1, min(side for *_, side in self.squares) / size / FINENESS)
+        reduction = max(1, min(side for *_, side in self.crops) / size / FINENESS)
         image, factor = decoded or self._decode(reduction)
         if (further := int(reduction / factor)) > 1:
-            # One mean for all squares: each would otherwise smooth the whole picture for itself.
+            # One mean for all crops: each would otherwise smooth the whole picture for itself.
             image, factor = image.reduce(further), factor * further
-        self.views = np.zeros((len(self.squares), size, size, 3), np.uint8)
+        self.inputs = np.zeros((len(self.crops), size, size, 3), np.uint8)
         num_seen = 0
-        for view, square in zip(self.views, self.squares, strict=True):
+        for view, crop in zip(self.inputs, self.crops, strict=True):
             with contextlib.suppress(BadImageError):
-                view[:] = crop_square(image, factor, square, size)
+                view[:] = cut_crop(image, factor, crop, size)
                 num_seen += 1
         return num_seen > 0
 
     def take_keypoints(self, keypoints, scores):
-        """Go on with what the network has found in the views.
+        """Go on with what the network has found in the inputs.
 
         Args:
-            keypoints: [n, 16, 2], px of the views. scores: [n, 16].
+            keypoints: [n, 16, 2], px of the inputs. scores: [n, 16].
         """
-        size, self.views = self.views.shape[1], None
-        to_picture = [transforms.crop_transform(square, size) for square in self.squares]
+        size, self.inputs = self.inputs.shape[1], None
+        to_picture = [transforms.crop_transform(crop, size) for crop in self.crops]
         keypoints = [
             transforms.apply_transform(transform, points)
             for transform, points in zip(to_picture, keypoints, strict=True)
@@ -73,13 +73,13 @@ class Search:
 
     def _go_on(self, seen):
         try:
-            self.squares = self._generator.send(seen)
+            self.crops = self._generator.send(seen)
         except StopIteration as end:
-            self.squares, self.poses = [], end.value
+            self.crops, self.poses = [], end.value
 
 
 def cut_in_turn(searches, size):
-    """Have each of some searches cut its next views, of `size` px."""
+    """Have each of some searches cut its next inputs, of `size` px."""
     for search in searches:
         search.cut_crops(size)
 
@@ -88,19 +88,19 @@ def run_searches(searches, backend, cut_crops=cut_in_turn):
     """Run the searches of many pictures to their ends, side by side: their looks share batches.
 
     Args:
-        searches: list of `Search` whose first views are cut.
+        searches: list of `Search` whose first inputs are cut.
         backend: a backend (`backends.py`).
         cut_crops: what does the work of `cut_in_turn` after each round.
     """
-    searches = [search for search in searches if search.squares]
+    searches = [search for search in searches if search.crops]
     number = backend.batch_size
     while searches:
-        views = np.concatenate([search.views for search in searches])
-        found = [backend(views[k : k + number]) for k in range(0, len(views), number)]
+        inputs = np.concatenate([search.inputs for search in searches])
+        found = [backend(inputs[k : k + number]) for k in range(0, len(inputs), number)]
         keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        ends = np.cumsum([len(search.squares) for search in searches])[:-1]
+        ends = np.cumsum([len(search.crops) for search in searches])[:-1]
         parts = (np.split(values, ends) for values in (keypoints, scores))
         for search, *joints in zip(searches, *parts, strict=True):
             search.take_keypoints(*joints)
-        searches = [search for search in searches if search.squares]
+        searches = [search for search in searches if search.crops]
         cut_crops(searches, backend.size)

@@ -10,7 +10,7 @@ from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.models.saving import load_network
 from hourglass.utils.devices import choose_strategy, grow_memory
 
-BATCH_SIZE = 16  # views a device
+BATCH_SIZE = 16  # inputs a device
 
 
 class KerasBackend:
@@ -23,12 +23,12 @@ class KerasBackend:
         self._num_devices = predictor.strategy.num_replicas_in_sync
         self.batch_size = BATCH_SIZE * self._num_devices
 
-    def __call__(self, views):
-        """The keypoints of the views and their scores."""
+    def __call__(self, inputs):
+        """The keypoints of the inputs and their scores."""
         # Each device needs something to do: the batch is repeated up to their number.
-        number = max(len(views), self._num_devices)
-        joints = self._predictor.predict_inputs(np.resize(views, (number, *views.shape[1:])))
-        return tuple(np.asarray(values)[: len(views)] for values in joints)
+        number = max(len(inputs), self._num_devices)
+        joints = self._predictor.predict_inputs(np.resize(inputs, (number, *inputs.shape[1:])))
+        return tuple(np.asarray(values)[: len(inputs)] for values in joints)
 
 
 def load_keras_backend(path, flip_test, num_inputs=1):
@@ -41,7 +41,7 @@ def load_keras_backend(path, flip_test, num_inputs=1):
 
 
 def load_predictor(path, flip_test, num_inputs=1):
-    """The same as a predictor of views."""
+    """The same as a predictor of inputs."""
     # TensorFlow refuses where the caller's program has used it before: it keeps what it has.
     with contextlib.suppress(RuntimeError):
         grow_memory()

@@ -41,9 +41,9 @@ class OnnxBackend:
         self.size = self.about["input_size"]
         self.trained_on = self.about["trained_on"]
 
-    def __call__(self, views):
-        """The keypoints of the views and their scores."""
-        return tuple(self._session.run(["keypoints", "scores"], {"pictures": views}))
+    def __call__(self, inputs):
+        """The keypoints of the inputs and their scores."""
+        return tuple(self._session.run(["keypoints", "scores"], {"pictures": inputs}))
 
 
 def _read(path):

@@ -37,12 +37,12 @@ class Written(NamedTuple):
         return self.picture, self.record
 
 
-def write_poses(photo, request):
+def write_poses(photo, config):
     """Write `target`.png, the drawn picture, and `target`.json, the joints: `Written`."""
-    poses = request.choose_people(photo.search.poses)
+    poses = config.choose_people(photo.search.poses)
     record = photo.target.with_name(f"{photo.target.name}.json")
     # First: a picture without it is taken for somebody else's.
-    write_json(record, describe_poses(photo.path, request, poses))
+    write_json(record, describe_poses(photo.path, config, poses))
     picture = draw_poses(photo, poses)
     scores = [pose.score for pose in poses]
     return Written(picture, record, scores, photo.search.poses[0].score)
@@ -71,13 +71,13 @@ def is_record(path):
         return b'"coordinates":' in file.read(20_000)
 
 
-def describe_poses(path, request, poses):
+def describe_poses(path, config, poses):
     """What is written of a photograph, for JSON."""
     return {
         "image": str(path),
         "coordinates": COORDINATES,
-        "way": request.way,
-        "box": request.box,
+        "mode": config.mode,
+        "bbox": config.bbox,
         "people": [describe_person(pose) for pose in poses],
     }
 

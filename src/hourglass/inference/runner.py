@@ -10,7 +10,7 @@ from hourglass.utils.errors import UserError
 from hourglass.utils.images import BadImageError, decode_image
 from hourglass.utils.parallel import map_ahead, open_pool
 
-# Of the first views of photographs that are searched together. The further looks are few on each.
+# Of the first inputs of photographs that are searched together. The further looks are few on each.
 BATCHES_TOGETHER = 8
 
 
@@ -19,29 +19,29 @@ class InferenceConfig:
     """Whom to look for on each photograph.
 
     Attributes:
-        way: "search": whoever is there. "box": the person in `box`. "whole": the one person whom
+        mode: "search": whoever is there. "bbox": the person in `bbox`. "whole": the one person whom
             the whole picture shows.
-        box: x, y, width, height, px of the upright picture.
+        bbox: x, y, width, height, px of the upright picture.
         num_people: how many to find, at most; a search.
         threshold: the least score of a person; a search. None: whoever is told to be there is.
     """
 
-    way: str = "search"
-    box: tuple | None = None
+    mode: str = "search"
+    bbox: tuple | None = None
     num_people: int = 1
     threshold: float | None = person_search.THRESHOLD
 
     @property
     def num_inputs(self):
-        """About how many views of a picture the network is shown."""
-        return {"search": person_search.PLAN.max_squares, "box": 2, "whole": 1}[self.way]
+        """About how many inputs of a picture the network is shown."""
+        return {"search": person_search.PLAN.max_crops, "bbox": 2, "whole": 1}[self.mode]
 
     def start(self, size):
         """The search of a picture of `size` (width, height)."""
-        if self.way == "search":
+        if self.mode == "search":
             return person_search.find_people(size, self.num_people)
-        if self.way == "box":
-            return person_search.estimate_pose(person_search.bbox_crop(self.box))
+        if self.mode == "bbox":
+            return person_search.estimate_pose(person_search.bbox_crop(self.bbox))
         return person_search.estimate_pose(person_search.whole_picture_crop(size), refine=False)
 
     def choose_people(self, poses):
@@ -53,9 +53,9 @@ class InferenceConfig:
     def describe_unseen(self, size):
         """Why nothing of a picture of `size` is to be seen, and what to do."""
         picture = "a picture of {} x {} px".format(*size)
-        if self.way != "box":
+        if self.mode != "bbox":
             return f"{picture} is too narrow to see anybody; name a --box within it"
-        box = ",".join(f"{number:g}" for number in self.box)
+        box = ",".join(f"{number:g}" for number in self.bbox)
         return f"the box {box} leaves nothing to see of {picture}; fix the box"
 
 
@@ -77,7 +77,7 @@ class Photo:
     search: Search
 
 
-def map_photos(function, backend, files, request, read=None, num_threads=None):
+def map_photos(function, backend, files, config, read=None, num_threads=None):
     """What `function` makes of each `Photo` when its search has ended.
 
     Some are read and others made something of, in threads, while the network works on a batch.
@@ -86,22 +86,22 @@ def map_photos(function, backend, files, request, read=None, num_threads=None):
         function: of a `Photo`; or it raises `UserError`.
         backend: a backend (`backends.py`).
         files: pairs (photo, target) of paths.
-        request: a `Request`.
+        config: an `InferenceConfig`.
         read: does the work of `read_photo`.
         num_threads: None for one a core.
 
     Yields:
         For each in order what it gives, or the `UserError` that says why it cannot be used.
     """
-    read = functools.partial(read or read_photo, request=request, size=backend.size)
+    read = functools.partial(read or read_photo, config=config, size=backend.size)
     with open_pool(num_threads) as pool:
         photos = map_ahead(pool, read, files, backend.batch_size)
         searched = search_photos(backend, photos, pool)
         yield from map_ahead(pool, function, searched, backend.batch_size)
 
 
-def read_photo(file, request, size):
-    """The photograph of a pair (photo, target), with its first views of `size` px.
+def read_photo(file, config, size):
+    """The photograph of a pair (photo, target), with its first inputs of `size` px.
 
     Raises:
         UserError: the file cannot be read or decoded, or shows nothing where it is looked at.
@@ -111,9 +111,9 @@ def read_photo(file, request, size):
     image, _ = decode_image(data)
     # Decoded anew for later looks, which is quick beside them: kept until then, the pictures under
     # way would fill the memory.
-    search = Search(request.start(image.size), functools.partial(decode_image, data))
+    search = Search(config.start(image.size), functools.partial(decode_image, data))
     if not search.cut_crops(size, decoded=(image, 1)):
-        raise BadImageError(request.describe_unseen(image.size))
+        raise BadImageError(config.describe_unseen(image.size))
     return Photo(path, target, data, image.size, search)
 
 
@@ -144,11 +144,11 @@ def search_photos(backend, photos, pool):
 
 
 def _group_photos(photos, batch_size):
-    """Lists of photographs whose first views fill batches; the last one may be smaller."""
+    """Lists of photographs whose first inputs fill batches; the last one may be smaller."""
     group, num_inputs = [], 0
     for photo in photos:
         group.append(photo)
-        num_inputs += len(photo.search.squares) if isinstance(photo, Photo) else 0
+        num_inputs += len(photo.search.crops) if isinstance(photo, Photo) else 0
         if num_inputs >= BATCHES_TOGETHER * batch_size or len(group) == batch_size:
             yield group
             group, num_inputs = [], 0

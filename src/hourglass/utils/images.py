@@ -130,7 +130,7 @@ def _to_rgb(image):
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def crop_square(image, factor, square, size, resample=Image.Resampling.BICUBIC):
+def cut_crop(image, factor, square, size, resample=Image.Resampling.BICUBIC):
     """Cut a square out of a picture and resize it; what lies outside the picture is black.
 
     Args:

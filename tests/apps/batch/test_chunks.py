@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from helpers.bulk_runs import begin_parts, make_plan, save_dot, save_dots
-from helpers.fake_backends import BrightestFinder
+from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch import chunks
 from hourglass.apps.batch import plan as plans
 from hourglass.utils.errors import UserError
@@ -25,7 +25,7 @@ def predict_all(plan, paths, order=slice(None)):
     """Begin a run and predict its parts in some order; the parts."""
     made, scratch = begin_parts(plan, paths)
     for part in made[order]:
-        chunks.predict_chunk(BrightestFinder(), plan, part, scratch)
+        chunks.predict_chunk(BrightestBackend(), plan, part, scratch)
     return made
 
 
@@ -69,7 +69,7 @@ def test_a_part_does_not_depend_on_what_else_is_predicted(tmp_path):
         data = chunks.chunk_path(one, part).read_bytes()
         assert data == chunks.chunk_path(two, part).read_bytes() and data.endswith(b"}\n")
     # As a network of low bits would have it: no batch holds pictures of two parts.
-    backend = BrightestFinder()
+    backend = BrightestBackend()
     for part in made:
         chunks.predict_chunk(backend, one, part, one.folder / ".unfinished")
     assert backend.batches == [4, 2, 4, 2, 4, 2, 2]

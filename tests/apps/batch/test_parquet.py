@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers.bulk_runs import begin_parts, make_plan, save_dots
-from helpers.fake_backends import BrightestFinder
+from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch import results
 from hourglass.apps.batch.chunks import predict_chunk
 from hourglass.keypoints import JOINTS
@@ -17,7 +17,7 @@ def plan(tmp_path):
     paths[3].write_text("junk")
     plan = make_plan(tmp_path)
     (part,), scratch = begin_parts(plan, [path.relative_to(tmp_path) for path in paths])
-    predict_chunk(BrightestFinder(), plan, part, scratch)
+    predict_chunk(BrightestBackend(), plan, part, scratch)
     results.gather_chunks(plan, [part], scratch)
     return plan
 

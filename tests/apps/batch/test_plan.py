@@ -28,7 +28,7 @@ def test_parts_follow_one_another_in_the_list(tmp_path):
 
 
 def test_the_same_run_may_begin_again_and_writes_the_same(tmp_path):
-    plan = make_plan(tmp_path, request=InferenceConfig("box", (1, 2.5, 3, 4), threshold=None))
+    plan = make_plan(tmp_path, config=InferenceConfig("bbox", (1, 2.5, 3, 4), threshold=None))
     before = []
     for _ in range(2):
         begin_parts(plan, NAMES)
@@ -42,15 +42,15 @@ CHANGES = {
     "network": ("is of another network; ", {"network": "def"}),
     "flip test": ("was begun with other options; ", {"flip_test": False}),
     "drawing": ("was begun with other options; ", {"draw": True}),
-    "people": ("was begun with other options; ", {"request": InferenceConfig(num_people=2)}),
-    "threshold": ("was begun with other options; ", {"request": InferenceConfig(threshold=0.2)}),
+    "people": ("was begun with other options; ", {"config": InferenceConfig(num_people=2)}),
+    "threshold": ("was begun with other options; ", {"config": InferenceConfig(threshold=0.2)}),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_run_in_the_same_folder_is_refused(tmp_path, change):
     reason, values = CHANGES[change]
-    plan = make_plan(tmp_path, request=InferenceConfig())
+    plan = make_plan(tmp_path, config=InferenceConfig())
     begin_parts(plan, NAMES)
     before = (plan.folder / "plan.json").read_bytes()
     with pytest.raises(UserError) as error:

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from helpers.bulk_runs import begin_parts, make_plan, save_dots
-from helpers.fake_backends import BrightestFinder
+from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch import plan as plans
 from hourglass.apps.batch import results
 from hourglass.apps.batch.chunks import chunk_path, predict_chunk
@@ -23,7 +23,7 @@ def run(tmp_path, monkeypatch):
     plan = make_plan(tmp_path)
     parts, scratch = begin_parts(plan, [path.relative_to(tmp_path) for path in paths])
     for part in parts:
-        predict_chunk(BrightestFinder(), plan, part, scratch)
+        predict_chunk(BrightestBackend(), plan, part, scratch)
     return plan, parts, scratch
 
 
@@ -37,7 +37,7 @@ def test_the_results_are_those_of_the_parts_in_order(run):
     assert found == [line for line in lines if b'"error"' not in line] and len(found) == 11
     about = json.loads(head)
     assert (about["coordinates"], about["joints"]) == (COORDINATES, list(JOINTS))
-    assert (about["way"], about["threshold"], about["network"]) == ("whole", 0.5, "abc")
+    assert (about["mode"], about["threshold"], about["network"]) == ("whole", 0.5, "abc")
     with open(plan.folder / "invalid.csv", newline="") as file:
         rows = list(csv.reader(file))
     reason = "cannot be decoded: not a picture"
@@ -48,7 +48,7 @@ def test_the_counts_add_up(run):
     plan, parts, scratch = run
     results.gather_chunks(plan, parts, scratch)
     counts = results.count_results(plan, parts)
-    assert (counts.num_used, counts.num_nobody, counts.num_people) == (11, 2, 9)
+    assert (counts.num_used, counts.num_empty, counts.num_people) == (11, 2, 9)
     assert counts.num_rejects == 2 and counts.first_reject[0] == "in/002.png"
 
 

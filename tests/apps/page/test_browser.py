@@ -91,7 +91,7 @@ def test_the_joints_of_a_dragged_box_are_pythons(dragged, python, picture):
 def test_the_record_is_that_of_hourglass_predict(dragged):
     record = dragged.record
     box = [int(number) for number in dragged.box.split(",")]
-    head = {"image": "walking.jpg", "coordinates": COORDINATES, "way": "box", "box": box}
+    head = {"image": "walking.jpg", "coordinates": COORDINATES, "mode": "bbox", "bbox": box}
     assert {key: record[key] for key in record if key != "people"} == head
 
 
@@ -128,7 +128,7 @@ def test_a_search_finds_what_pythons_finds(page, python, picture):
     page.click("#json")
     record = json.loads(page.wait_for_download("walking.json").read_text())
     (pose,) = python.predict(picture)
-    assert (record["way"], record["box"]) == ("search", None)
+    assert (record["mode"], record["bbox"]) == ("search", None)
     assert_pose_is_pythons(record, pose)
     assert f"{pose.score:.2f}" in message
 

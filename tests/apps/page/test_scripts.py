@@ -12,7 +12,7 @@ from hourglass.apps.page.building import MARK, STATIC, write_settings
 from hourglass.apps.video.tracker import Tracker
 from hourglass.inference import person_search
 from hourglass.inference.runner import InferenceConfig
-from hourglass.utils.images import BadImageError, crop_square
+from hourglass.utils.images import BadImageError, cut_crop
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node here, which runs JavaScript")
@@ -120,7 +120,7 @@ def test_a_crop_is_pythons_to_the_byte(run_script, factor):
     image, num_seen = Image.fromarray(pixels), 0
     for view, square in zip(views, squares, strict=True):
         try:
-            expected = np.array(crop_square(image, factor, square, size))
+            expected = np.array(cut_crop(image, factor, square, size))
         except BadImageError:
             assert view is None, square
             continue
@@ -192,7 +192,7 @@ def make_person(middle, height, seed=5):
 def assert_same_poses(found, expected):
     assert len(found) == len(expected)
     for pose, other in zip(found, expected, strict=True):
-        assert tuple(pose["square"]) == tuple(other.square)
+        assert tuple(pose["square"]) == tuple(other.crop)
         np.testing.assert_allclose(pose["keypoints"], other.keypoints, rtol=0, atol=1e-9)
         assert pose["score"] == pytest.approx(other.score, abs=1e-12)
 
@@ -232,8 +232,8 @@ def test_a_box_is_looked_at_twice_as_pythons(run_script):
 
 @needs_node
 def test_somebody_is_followed_lost_and_found_again_as_pythons(run_script):
-    size, request = (497, 512), InferenceConfig()
-    follower, recorder = Tracker(request, size, is_smooth=False), Recorder([], 0)
+    size, config = (497, 512), InferenceConfig()
+    follower, recorder = Tracker(config, size, is_smooth=False), Recorder([], 0)
     expected, rounds = [], []
     for frame in range(70):
         # There for a while, gone, and back elsewhere.

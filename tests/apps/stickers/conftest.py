@@ -2,10 +2,10 @@
 
 import pytest
 
-from helpers.people import StandingFinder
+from helpers.people import StandingBackend
 
 
 @pytest.fixture
 def backend():
     """Sees somebody who stands in every white bar."""
-    return StandingFinder()
+    return StandingBackend()

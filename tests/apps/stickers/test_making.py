@@ -12,15 +12,15 @@ from hourglass.apps.stickers.styles import STYLES
 from hourglass.inference.runner import InferenceConfig, map_photos
 from hourglass.utils.errors import UserError
 
-BOX = InferenceConfig("box", (40, 20, 40, 80), threshold=None)
+BOX = InferenceConfig("bbox", (40, 20, 40, 80), threshold=None)
 
 
-def make(backend, tmp_path, request, styles, *places):
+def make(backend, tmp_path, config, styles, *places):
     path = tmp_path / "a.png"
     Image.fromarray(bars((240, 120), *places)).save(path)
     files = [(path, tmp_path / "out" / "a")]
-    write = functools.partial(write_stickers, request=request, styles=styles)
-    (result,) = map_photos(write, backend, files, request)
+    write = functools.partial(write_stickers, config=config, styles=styles)
+    (result,) = map_photos(write, backend, files, config)
     return result
 
 
@@ -48,16 +48,16 @@ def test_the_cutout_shows_the_photograph(backend, tmp_path):
 
 
 def test_each_of_several_people_has_stickers_the_surest_first(backend, tmp_path):
-    request = InferenceConfig(num_people=2, threshold=0.3)
-    written = make(backend, tmp_path, request, ["figure"], (50, 60), (190, 60))
+    config = InferenceConfig(num_people=2, threshold=0.3)
+    written = make(backend, tmp_path, config, ["figure"], (50, 60), (190, 60))
     names = [f"a_figure{ending}.{kind}" for ending in ("", "_2") for kind in ("webp", "png")]
     assert [path.name for path in written.files] == names
     assert len(written.scores) == 2 and written.scores == sorted(written.scores, reverse=True)
 
 
 def test_of_nobody_nothing_is_written(backend, tmp_path):
-    request = InferenceConfig(threshold=0.99)
-    written = make(backend, tmp_path, request, STYLES)
+    config = InferenceConfig(threshold=0.99)
+    written = make(backend, tmp_path, config, STYLES)
     assert (written.files, written.sizes, written.scores) == ([], [], [])
     assert written.best < 0.99 and not (tmp_path / "out").exists()
 

@@ -15,12 +15,10 @@ def walk(number, first=0):
     return [bars(SIZE, (40 + 4 * k, 60), width=16, height=50) for k in range(first, first + number)]
 
 
-def make(backend, tmp_path, pictures, styles=("figure",), request=None, rate=10, **options):
+def make(backend, tmp_path, pictures, styles=("figure",), config=None, rate=10, **options):
     path = write_clip(tmp_path / "a.mp4", pictures, rate=rate)
     target = tmp_path / "out" / "a"
-    return make_clip_stickers(
-        backend, path, target, request or InferenceConfig(), styles, **options
-    )
+    return make_clip_stickers(backend, path, target, config or InferenceConfig(), styles, **options)
 
 
 def choose(times):
@@ -65,7 +63,7 @@ def test_a_clip_becomes_a_webp_and_a_webm(backend, tmp_path):
 
 def test_the_sticker_begins_where_somebody_is_seen_first(backend, tmp_path):
     empty = [bars(SIZE)] * 15
-    written = make(backend, tmp_path, empty + walk(4), request=InferenceConfig(threshold=0.7))
+    written = make(backend, tmp_path, empty + walk(4), config=InferenceConfig(threshold=0.7))
     assert len(check_telegram(written.files[1])) == 4
 
 
@@ -75,7 +73,7 @@ def test_frames_before_the_start_are_passed_over(backend, tmp_path):
 
 
 def test_of_nobody_nothing_is_written(backend, tmp_path):
-    written = make(backend, tmp_path, [bars(SIZE)] * 3, request=InferenceConfig(threshold=0.99))
+    written = make(backend, tmp_path, [bars(SIZE)] * 3, config=InferenceConfig(threshold=0.99))
     assert written.files == [] and written.best < 0.99 and not (tmp_path / "out").exists()
 
 
@@ -86,9 +84,9 @@ def test_somebody_in_one_frame_alone_is_one_line(backend, tmp_path):
 
 
 def test_somebody_who_stands_still_is_one_line(backend, tmp_path):
-    request = InferenceConfig("whole", threshold=None)
+    config = InferenceConfig("whole", threshold=None)
     with pytest.raises(UserError, match="shows nobody who moves"):
-        make(backend, tmp_path, walk(1) * 3, request=request)
+        make(backend, tmp_path, walk(1) * 3, config=config)
     assert not (tmp_path / "out").exists()
 
 
@@ -99,7 +97,7 @@ def test_a_clip_that_is_over_before_the_start_is_one_line(backend, tmp_path):
 
 def test_those_seen_longest_are_taken_of_several(backend, tmp_path):
     both = [bars(SIZE, (30, 60), (130, 60), width=16, height=50)] * 4
-    request = InferenceConfig(num_people=2, threshold=0.3)
-    written = make(backend, tmp_path, both, request=request)
+    config = InferenceConfig(num_people=2, threshold=0.3)
+    written = make(backend, tmp_path, both, config=config)
     names = ["a_figure.webp", "a_figure.webm", "a_figure_2.webp", "a_figure_2.webm"]
     assert [path.name for path in written.files] == names

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from helpers.clips import BarFinder, bars, figures, read_clip, write_clip
+from helpers.clips import BarBackend, bars, figures, read_clip, write_clip
 from hourglass.apps.video import clips, writer
 from hourglass.apps.video.clips import AHEAD, draw_people, predict_camera, predict_clip
 from hourglass.apps.video.reader import Clip, Frame
@@ -26,13 +26,13 @@ def walk(num_frames, size=SIZE, step=2):
     return [bars(size, (40 + step * k, 60), width=16, height=50) for k in range(num_frames)]
 
 
-def predict(tmp_path, pictures, request=None, backend=None, is_smooth=False, name="a.mp4", **form):
+def predict(tmp_path, pictures, config=None, backend=None, is_smooth=False, name="a.mp4", **form):
     path = write_clip(tmp_path / name, pictures, **form)
     return predict_clip(
-        backend or BarFinder(),
+        backend or BarBackend(),
         path,
         tmp_path / "out" / "a",
-        request or InferenceConfig(),
+        config or InferenceConfig(),
         is_smooth,
     )
 
@@ -64,10 +64,10 @@ def test_the_header_says_what_holds_for_all_frames(tmp_path):
     assert header["coordinates"] == COORDINATES
     assert (header["width"], header["height"]) == SIZE
     assert tuple(header["joints"]) == JOINTS
-    assert (header["way"], header["box"]) == ("search", None)
+    assert (header["mode"], header["bbox"]) == ("search", None)
     assert header["smoothing"]["filter"] == "One Euro"
-    header, _ = read_record(predict(tmp_path, walk(3), InferenceConfig("box", (30, 30, 20, 60))))
-    assert (header["way"], header["box"], header["smoothing"]) == ("box", [30, 30, 20, 60], None)
+    header, _ = read_record(predict(tmp_path, walk(3), InferenceConfig("bbox", (30, 30, 20, 60))))
+    assert (header["mode"], header["bbox"], header["smoothing"]) == ("bbox", [30, 30, 20, 60], None)
 
 
 def test_a_person_is_written_as_of_a_photograph(tmp_path):
@@ -123,7 +123,7 @@ def test_any_of_the_encoders_will_do(tmp_path, monkeypatch, name):
 def test_the_same_clip_gives_the_same_bytes(tmp_path):
     path, files = write_clip(tmp_path / "a.mp4", figures(8), sound="aac"), set()
     for _ in range(12):  # what threads or stray memory decide shows now and then alone
-        written = predict_clip(BarFinder(), path, tmp_path / "out" / "a", WHOLE)
+        written = predict_clip(BarBackend(), path, tmp_path / "out" / "a", WHOLE)
         files.add((written.video.read_bytes(), written.record.read_bytes()))
     assert len(files) == 1
 
@@ -142,9 +142,9 @@ def test_colours_survive(tmp_path):
     picture = np.zeros((64, 96, 3), np.uint8)
     for k, colour in enumerate([(200, 40, 40), (40, 200, 40), (40, 40, 200)]):
         picture[:, 32 * k : 32 * k + 32] = colour
-    request = InferenceConfig(threshold=1.0)  # nobody: nothing is drawn
+    config = InferenceConfig(threshold=1.0)  # nobody: nothing is drawn
     form = {"codec": "ffv1", "pixels": "bgr0", "name": "a.mkv"}
-    pictures, _ = read_clip(predict(tmp_path, [picture] * 3, request, **form).video)
+    pictures, _ = read_clip(predict(tmp_path, [picture] * 3, config, **form).video)
     np.testing.assert_allclose(pictures[1][32, 16::32], picture[32, 16::32], atol=8)
 
 
@@ -214,8 +214,8 @@ def test_reading_drawing_and_writing_are_other_threads_than_looking(tmp_path, mo
     monkeypatch.setattr(writer, "describe_frame", note("write", writer.describe_frame))
     monkeypatch.setattr(Clip, "_time_of", note("read", Clip._time_of))
 
-    class Finder(BarFinder):
-        __call__ = note("look", BarFinder.__call__)
+    class Finder(BarBackend):
+        __call__ = note("look", BarBackend.__call__)
 
     predict(tmp_path, walk(20), backend=Finder())
     assert names["look"] == {threading.main_thread().name}
@@ -238,9 +238,9 @@ def test_a_defect_in_a_thread_ends_it_all_and_leaves_nothing(tmp_path, monkeypat
 
 
 def test_a_box_beside_the_frame_is_one_line(tmp_path):
-    request = InferenceConfig("box", (500, 10, 20, 20), threshold=None)
+    config = InferenceConfig("bbox", (500, 10, 20, 20), threshold=None)
     with pytest.raises(UserError, match=r"box 500,10,20,20 leaves nothing to see of .* 160 x 120"):
-        predict(tmp_path, walk(3), request)
+        predict(tmp_path, walk(3), config)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -255,11 +255,11 @@ def test_a_camera_films_until_it_is_interrupted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(av, "open", film)
 
-    class Finder(BarFinder):
-        def __call__(self, views):
-            if len(self.num_looks) == 12:
+    class Finder(BarBackend):
+        def __call__(self, inputs):
+            if len(self.num_inputs) == 12:
                 signal.raise_signal(signal.SIGINT)
-            return super().__call__(views)
+            return super().__call__(inputs)
 
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -2,7 +2,7 @@ import av
 import numpy as np
 import pytest
 
-from helpers.clips import BarFinder, bars, read_clip, read_sound, write_clip
+from helpers.clips import BarBackend, bars, read_clip, read_sound, write_clip
 from hourglass.apps.video.clips import predict_clip
 from hourglass.inference.runner import InferenceConfig
 
@@ -11,7 +11,7 @@ WHOLE = InferenceConfig("whole", threshold=None)
 
 
 def predict(tmp_path, path):
-    return predict_clip(BarFinder(), path, tmp_path / "out", WHOLE).video
+    return predict_clip(BarBackend(), path, tmp_path / "out", WHOLE).video
 
 
 def loudness(path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.clips import BarFinder, bar_joints, bars
+from helpers.clips import BarBackend, bar_joints, bars
 from hourglass.apps.video.tracker import CHECK_EVERY, LOST_AFTER, SEARCH_EVERY, Tracker
 from hourglass.inference.crops import Search, cut_in_turn, run_searches
 from hourglass.inference.runner import InferenceConfig
@@ -11,17 +11,17 @@ SIZE = (320, 200)
 RATE = 20  # frames/s
 
 
-def follow(frames, request=None, backend=None, is_smooth=False, times=None):
+def follow(frames, config=None, backend=None, is_smooth=False, times=None):
     """The people of each frame, the backend, and the follower."""
-    backend = backend or BarFinder()
-    follower = Tracker(request or InferenceConfig(), SIZE, is_smooth)
+    backend = backend or BarBackend()
+    follower = Tracker(config or InferenceConfig(), SIZE, is_smooth)
     found = []
     for number, pixels in enumerate(frames):
         image = Image.fromarray(pixels)
         search = Search(
             follower.follow(times[number] if times else number / RATE), lambda _, i=image: (i, 1)
         )
-        cut_in_turn([search] if search.squares else [], backend.size)
+        cut_in_turn([search] if search.crops else [], backend.size)
         run_searches([search], backend)
         found.append(search.poses)
     return found, backend, follower
@@ -56,10 +56,10 @@ def test_the_joints_are_those_of_the_frame():
 def test_a_frame_costs_one_look_and_every_few_a_second_one():
     num_frames = 4 * CHECK_EVERY + 1
     _, backend, _ = follow([bars(SIZE, place) for place in across(num_frames)])
-    calls = backend.num_looks[-(num_frames - 1) :]  # after the search of the first frame
+    calls = backend.num_inputs[-(num_frames - 1) :]  # after the search of the first frame
     expected = [2 if k % CHECK_EVERY == 0 else 1 for k in range(1, num_frames)]
     assert calls == expected
-    assert sum(backend.num_looks) - sum(calls) > 20, "the search looks everywhere"
+    assert sum(backend.num_inputs) - sum(calls) > 20, "the search looks everywhere"
 
 
 def test_someone_who_leaves_is_lost_and_nobody_is_in_the_frames_after():
@@ -92,7 +92,7 @@ def test_who_comes_later_is_found_and_gets_a_number_of_their_own():
 def test_an_empty_clip_does_not_cost_a_search_a_frame():
     _, once, _ = follow([bars(SIZE)])
     found, backend, follower = follow([bars(SIZE)] * (3 * SEARCH_EVERY))
-    assert sum(backend.num_looks) == 3 * sum(once.num_looks)
+    assert sum(backend.num_inputs) == 3 * sum(once.num_inputs)
     assert numbers(found) == [[]] * (3 * SEARCH_EVERY)
     assert 0 < follower.best < 0.35
 
@@ -115,7 +115,7 @@ def test_no_more_are_followed_than_asked_for():
 
 
 def test_who_leaves_does_not_take_over_another():
-    # The left one goes; its square slides over to the other one's bar.
+    # The left one goes; its crop slides over to the other one's bar.
     here, gone = (150, 100), (90, 100)
     frames = [bars(SIZE, gone, here)] * 8 + [bars(SIZE, here)] * 30
     found, *_ = follow(frames, InferenceConfig(num_people=2))
@@ -126,30 +126,30 @@ def test_who_leaves_does_not_take_over_another():
 def test_a_box_is_of_the_person_in_the_first_frame():
     pair = [(90, 100), (230, 100)]
     frames = [bars(SIZE, *((x + 2 * k, y) for x, y in pair)) for k in range(30)]
-    request = InferenceConfig("box", (215, 65, 30, 70), threshold=None)
-    found, backend, _ = follow(frames, request)
+    config = InferenceConfig("bbox", (215, 65, 30, 70), threshold=None)
+    found, backend, _ = follow(frames, config)
     assert numbers(found) == [[1]] * 30
     assert middles(found)[-1, 0] == pytest.approx(230 + 58, abs=2)
-    assert backend.num_looks[:2] == [1, 1], "nobody is searched for"
+    assert backend.num_inputs[:2] == [1, 1], "nobody is searched for"
 
 
 def test_after_the_person_in_the_box_anybody_is_searched_for():
     frames = [bars(SIZE, (60, 100))] * 5 + [bars(SIZE, (250, 100))] * (2 * SEARCH_EVERY)
-    found, *_ = follow(frames, InferenceConfig("box", (45, 65, 30, 70), threshold=None))
+    found, *_ = follow(frames, InferenceConfig("bbox", (45, 65, 30, 70), threshold=None))
     assert numbers(found[:5]) == [[1]] * 5
     assert numbers(found[-5:]) == [[2]] * 5
 
 
 def test_who_is_told_to_be_in_the_box_needs_no_score():
-    request = InferenceConfig("box", (45, 65, 30, 70), threshold=None)
-    found, *_ = follow([bars(SIZE, (60, 100))], request, BarFinder(score=0.01))
+    config = InferenceConfig("bbox", (45, 65, 30, 70), threshold=None)
+    found, *_ = follow([bars(SIZE, (60, 100))], config, BarBackend(score=0.01))
     assert numbers(found) == [[1]]
 
 
 def test_the_whole_frame_is_looked_at_each_time_once():
     frames = [bars(SIZE, place) for place in across(20)]
     found, backend, _ = follow(frames, InferenceConfig("whole", threshold=None))
-    assert backend.num_looks == [1] * 20
+    assert backend.num_inputs == [1] * 20
     assert numbers(found) == [[1]] * 20
     np.testing.assert_allclose(middles(found), np.array(across(20)) - 0.5, atol=3)
 
@@ -157,8 +157,8 @@ def test_the_whole_frame_is_looked_at_each_time_once():
 def test_a_lower_threshold_keeps_who_is_less_sure():
     frames = [bars(SIZE, place) for place in across(30)]
     for threshold, expected in ((0.35, [[]] * 30), (0.15, [[1]] * 30)):
-        request = InferenceConfig(threshold=threshold)
-        found, *_ = follow(frames, request, BarFinder(score=0.3, unsure=0.1))
+        config = InferenceConfig(threshold=threshold)
+        found, *_ = follow(frames, config, BarBackend(score=0.3, unsure=0.1))
         assert numbers(found) == expected
 
 
@@ -166,7 +166,7 @@ def test_joints_missed_for_a_moment_do_not_draw_the_square_together():
     tall, short = bars(SIZE, (160, 100), height=100), bars(SIZE, (160, 60), height=20)
     found, *_ = follow([tall] * 6 + [short, tall, tall])
     assert numbers(found) == [[1]] * 9
-    assert np.ptp(found[-1][0].pose.keypoints[:, 1]) > 95, "the square still holds all"
+    assert np.ptp(found[-1][0].pose.keypoints[:, 1]) > 95, "the crop still holds all"
 
 
 def jitter(found):

@@ -50,7 +50,7 @@ def predict_chunk(backend, plan, part, scratch, num_threads=None, advance=lambda
         for number, path in enumerate(paths)
     ]
     describe = functools.partial(describe_photo, plan=plan, scratch=scratch)
-    results = map_photos(describe, backend, files, plan.request, read_still, num_threads)
+    results = map_photos(describe, backend, files, plan.config, read_still, num_threads)
     with (
         contextlib.closing(results),
         atomic_path(chunk_path(plan, part), scratch) as temporary,
@@ -70,16 +70,16 @@ def read_chunk_paths(plan, part):
     return [Path(os.fsdecode(name)) for name in names]
 
 
-def read_still(file, request, size):
+def read_still(file, config, size):
     """`photos.read_photo`, which would read a clip whole before it says that it is no picture."""
     if is_clip(file[0]):
         raise UserError("is a clip; predict it without --records")
-    return read_photo(file, request, size)
+    return read_photo(file, config, size)
 
 
 def describe_photo(photo, plan, scratch):
     """What is written of a photograph whose search has ended, for JSON; draws it where asked."""
-    poses = plan.request.choose_people(photo.search.poses)
+    poses = plan.config.choose_people(photo.search.poses)
     width, height = photo.size
     about = {"width": width, "height": height, "people": [describe_person(pose) for pose in poses]}
     if plan.draw:

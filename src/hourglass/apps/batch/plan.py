@@ -31,7 +31,7 @@ class BatchPlan:
     Attributes:
         folder: absolute, gets the results. base: absolute, what the paths are relative to.
         network: the SHA-256 of its file. flip_test: as of `backends.open_backend`.
-        request: `photos.Request`.
+        config: `InferenceConfig`.
         draw: draw the people on the pictures, too.
     """
 
@@ -39,7 +39,7 @@ class BatchPlan:
     base: Path
     network: str
     flip_test: bool
-    request: InferenceConfig
+    config: InferenceConfig
     draw: bool
 
     def describe(self):
@@ -48,7 +48,7 @@ class BatchPlan:
             "base": str(self.base),
             "network": self.network,
             "options": {
-                **dataclasses.asdict(self.request),
+                **dataclasses.asdict(self.config),
                 "flip_test": self.flip_test,
                 "draw": self.draw,
                 "part_size": CHUNK_SIZE,

@@ -23,13 +23,13 @@ class Counts:
     """What became of the pictures of a run.
 
     Attributes:
-        num_used: pictures that could be used. num_nobody: those of them without people.
+        num_used: pictures that could be used. num_empty: those of them without people.
         num_people: on all of them.
         num_rejects: files that could not be used. first_reject: image and reason, "" for none.
     """
 
     num_used: int = 0
-    num_nobody: int = 0
+    num_empty: int = 0
     num_people: int = 0
     num_rejects: int = 0
     first_reject: tuple = ("", "")
@@ -76,9 +76,9 @@ def describe_run(plan):
     return {
         "coordinates": COORDINATES,
         "joints": JOINTS,
-        "way": plan.request.way,
-        "box": plan.request.box,
-        "threshold": plan.request.threshold,
+        "mode": plan.config.mode,
+        "bbox": plan.config.bbox,
+        "threshold": plan.config.threshold,
         "network": plan.network,
     }
 
@@ -115,7 +115,7 @@ def count_results(plan, parts):
         for picture in read_poses(plan):
             counts.num_used += 1
             counts.num_people += len(picture["people"])
-            counts.num_nobody += not picture["people"]
+            counts.num_empty += not picture["people"]
         for reject in read_run_invalid(plan):
             counts.num_rejects += 1
             counts.first_reject = counts.first_reject if any(counts.first_reject) else reject

@@ -27,11 +27,11 @@ class WrittenStickers(NamedTuple):
     best: float
 
 
-def write_stickers(photo, request, styles):
+def write_stickers(photo, config, styles):
     """Write the stickers of a photograph whose search has ended.
 
     Args:
-        photo: a `photos.Photo`. request: a `photos.Request`. styles: of `styles.STYLES`.
+        photo: a `photos.Photo`. config: an `InferenceConfig`. styles: of `styles.STYLES`.
 
     Returns:
         `WrittenStickers`; of nobody, without files.
@@ -39,7 +39,7 @@ def write_stickers(photo, request, styles):
     Raises:
         UserError: a sticker cannot be made; none of this photograph is written.
     """
-    poses = request.choose_people(photo.search.poses)
+    poses = config.choose_people(photo.search.poses)
     pixels = np.array(decode_image(photo.data)[0]) if poses else None
     made = {}
     for number, pose in enumerate(poses, start=1):

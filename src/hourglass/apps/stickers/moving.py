@@ -73,12 +73,12 @@ class FrameChoice:
         return True
 
 
-def make_clip_stickers(backend, path, target, request, styles, start=0.0, is_smooth=True):
+def make_clip_stickers(backend, path, target, config, styles, start=0.0, is_smooth=True):
     """Write the moving stickers of a clip, from the first somebody who is seen on.
 
     Args:
         backend: a backend (`backends.py`). path: the clip. target: path without a suffix.
-        request: a `photos.Request`. styles: of `styles.STYLES`.
+        config: an `InferenceConfig`. styles: of `styles.STYLES`.
         start: s of the clip that are passed over. is_smooth: whether joints are smoothed.
 
     Returns:
@@ -95,14 +95,14 @@ def make_clip_stickers(backend, path, target, request, styles, start=0.0, is_smo
         first = next(frames, None)
         if first is None:
             raise UserError(f"has no frame after --start {start:g} s; name an earlier one")
-        follower = Tracker(request, first.pixels.shape[1::-1], is_smooth)
+        follower = Tracker(config, first.pixels.shape[1::-1], is_smooth)
         frames = itertools.chain([first], frames)
         with tqdm(frames, "sticker", unit="frame", disable=None, leave=False) as bar:
             actors = _portray(follow_people(backend, follower, bar), styles)
     if not actors:
         return write_all({}, [], follower.best)
     longest = sorted(actors.values(), key=lambda actor: -actor.num_frames)
-    chosen = [actor for actor in longest[: request.num_people] if actor.num_frames > 1]
+    chosen = [actor for actor in longest[: config.num_people] if actor.num_frames > 1]
     if not chosen:
         raise UserError(STILL)
     return write_all(_encode(chosen, target), [actor.score for actor in chosen], follower.best)

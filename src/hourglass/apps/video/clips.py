@@ -48,15 +48,15 @@ class WrittenClip(NamedTuple):
         return self.video, self.record
 
 
-def predict_clip(backend, path, target, request, is_smooth=True):
+def predict_clip(backend, path, target, config, is_smooth=True):
     """Write `target`.mp4, the drawn clip with its sound, and `target`.jsonl, a line a frame.
 
     Args:
-        backend: the backend: called with views, uint8 [n, S, S, 3], it gives keypoints
-            [n, 16, 2], px of the views, and scores [n, 16]; its `size` is S, its `batch_size` how
-            many views a call had best.
+        backend: the backend: called with inputs, uint8 [n, S, S, 3], it gives keypoints
+            [n, 16, 2], px of the inputs, and scores [n, 16]; its `size` is S, its `batch_size` how
+            many inputs a call had best.
         path: the clip. target: path without a suffix.
-        request: a `photos.Request`; a box is that of the person in the first frame.
+        config: an `InferenceConfig`; a box is that of the person in the first frame.
 
     Returns:
         `WrittenClip`.
@@ -65,20 +65,20 @@ def predict_clip(backend, path, target, request, is_smooth=True):
         UserError: it cannot be decoded, or shows nothing where it is looked at; without its name.
     """
     with open_clip(path) as clip, open_sound(path) as sound:
-        return _write_clip(backend, clip, sound, str(path), target, request, is_smooth)
+        return _write_clip(backend, clip, sound, str(path), target, config, is_smooth)
 
 
-def predict_camera(backend, device, target, request, is_smooth=True):
+def predict_camera(backend, device, target, config, is_smooth=True):
     """Do the same with what a camera films, until Ctrl-C is pressed."""
     stopped = threading.Event()
     with handle_interrupts(stopped), open_camera(device) as clip:
         return _write_clip(
-            backend, clip, None, str(device), target, request, is_smooth, is_stopped=stopped.is_set
+            backend, clip, None, str(device), target, config, is_smooth, is_stopped=stopped.is_set
         )
 
 
 def _write_clip(
-    backend, clip, sound, name, target, request, is_smooth, is_stopped=lambda: False
+    backend, clip, sound, name, target, config, is_smooth, is_stopped=lambda: False
 ):  # fmt: skip
     video, record = (target.with_name(f"{target.name}.{kind}") for kind in ("mp4", "jsonl"))
     num_frames = num_seen = 0
@@ -86,9 +86,9 @@ def _write_clip(
         frames = read_ahead(reader, clip.read_frames(is_stopped), AHEAD)
         first = next(frames)
         size = first.pixels.shape[1::-1]
-        follower = Tracker(request, size, is_smooth)
+        follower = Tracker(config, size, is_smooth)
         with open_writer(video, record, clip, sound, size) as writer:
-            writer.write_header(describe_clip(name, size, request, describe_filter(is_smooth)))
+            writer.write_header(describe_clip(name, size, config, describe_filter(is_smooth)))
             bar = tqdm(
                 itertools.chain([first], frames), "predict", clip.num_frames, unit="frame",
                 disable=None, leave=False,
@@ -127,9 +127,9 @@ def follow_people(backend, follower, frames):
     """
     for frame in frames:
         search = Search(follower.follow(frame.time), _decoded(frame))
-        is_seen = not search.squares or search.cut_crops(backend.size)
+        is_seen = not search.crops or search.cut_crops(backend.size)
         if frame.number == 0 and not is_seen:
-            raise UserError(follower.request.describe_unseen(follower.size))
+            raise UserError(follower.config.describe_unseen(follower.size))
         run_searches([search], backend)
         yield frame, search.poses
 

@@ -150,7 +150,7 @@ def describe_frame(frame, people):
     }
 
 
-def describe_clip(name, size, request, smoothing):
+def describe_clip(name, size, config, smoothing):
     """The record's first line, for JSON: what holds for all frames."""
     return {
         "video": name,
@@ -158,8 +158,8 @@ def describe_clip(name, size, request, smoothing):
         "width": size[0],
         "height": size[1],
         "joints": JOINTS,
-        "way": request.way,
-        "box": request.box,
+        "mode": config.mode,
+        "bbox": config.bbox,
         "smoothing": smoothing,
     }
 

@@ -29,7 +29,7 @@ from hourglass.utils.images import (
     OUTSIDE,
     BadImageError,
     Picture,
-    crop_square,
+    cut_crop,
     encode_jpeg,
     is_plain_jpeg,
 )
@@ -59,7 +59,7 @@ def _store_crop(picture, center, side, params):
     # The JPEG decoder may leave out what the crop would shrink away.
     image, factor = picture.decode(reduction=square[2] / size)
     # The warp will blur it a little, so by the sharpest filter.
-    crop = crop_square(image, factor, square, size, Image.Resampling.LANCZOS)
+    crop = cut_crop(image, factor, square, size, Image.Resampling.LANCZOS)
     to_original = transforms.crop_transform(square, size)
     # The crop is exactly the square that holds every view.
     encoded = encode_jpeg(crop, params.jpeg_quality)
@@ -76,7 +76,7 @@ def _store_whole(picture, center, side, params):
     square, _ = transforms.stored_crop(
         center, side, transforms.WHOLE_SIZE, params.scale_range, params.rotation_range
     )
-    # A cropped person outside of the picture is found by `crop_square`; here nothing is cropped.
+    # A cropped person outside of the picture is found by `cut_crop`; here nothing is cropped.
     x, y, square_side = square
     if not (-square_side < x < image.width and -square_side < y < image.height):
         raise BadImageError(OUTSIDE)

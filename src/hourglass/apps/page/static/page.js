@@ -19,7 +19,7 @@ const stage = new Stage({
 });
 const LOADING = "Loading the network …";
 let photo = null; // {name, picture}
-let found = null; // {way, box, pose}
+let found = null; // {mode, bbox, pose}
 let finder = null; // the promise of a joint finder
 let latest = Promise.resolve();
 let controller = new AbortController();
@@ -84,7 +84,7 @@ async function search(signal) {
       + "Draw a box around the person.");
     return;
   }
-  showFound({ way: "search", box: null, pose });
+  showFound({ mode: "search", bbox: null, pose });
   say(`Found somebody, score ${pose.score.toFixed(2)}. Not right? Draw a box around the person.`);
 }
 
@@ -94,7 +94,7 @@ async function searchBox(box, signal) {
   const poses = await look(estimatePose(boxSquare(box)), signal);
   if (!poses) throw new UserError(`the box ${box} leaves nothing to see of the picture; fix it`);
   const [pose] = poses;
-  showFound({ way: "box", box, pose });
+  showFound({ mode: "bbox", bbox: box, pose });
   say(`The person in the box, score ${pose.score.toFixed(2)}.`);
 }
 
@@ -206,7 +206,7 @@ function listen() {
       saveSticker(find("sticker"), found.pose, stem(), kind)));
   }
   find("json").addEventListener("click", saveWith(async () => {
-    saveText(describePose(photo.name, found.way, found.box, found.pose), stem());
+    saveText(describePose(photo.name, found.mode, found.bbox, found.pose), stem());
   }));
 }
 

@@ -93,7 +93,7 @@ export function coverPicture(size, plan = PLAN) {
   const squares = [wholeSquare(size)];
   for (let side = Math.max(...size) / plan.zoom; side >= MIN_SIDE; side /= plan.zoom) {
     const [columns, rows] = size.map((length) => spread(length, round(side), plan.step));
-    if (squares.length + columns.length * rows.length > plan.max_squares) break;
+    if (squares.length + columns.length * rows.length > plan.max_crops) break;
     for (const y of rows) squares.push(...columns.map((x) => [x, y, round(side)]));
   }
   return squares;

@@ -27,13 +27,13 @@ function makeCell(kind, text) {
 }
 
 /** What `hourglass predict` writes of a photograph, as text of JSON. */
-export function describePose(image, way, box, pose) {
+export function describePose(image, mode, bbox, pose) {
   const joints = JOINTS.map((name, joint) => {
     const [x, y] = pose.keypoints[joint].map((place) => rounded(place, 2));
     return [name, { x, y, score: rounded(pose.scores[joint], 4) }];
   });
   const people = [{ score: rounded(pose.score, 4), joints: Object.fromEntries(joints) }];
-  return JSON.stringify({ image, coordinates: COORDINATES, way, box, people }, null, 1) + "\n";
+  return JSON.stringify({ image, coordinates: COORDINATES, mode, bbox, people }, null, 1) + "\n";
 }
 
 const rounded = (number, digits) => Number(number.toFixed(digits));
