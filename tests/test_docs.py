@@ -1,33 +1,122 @@
-"""What the documentation says of files and faults, held against them."""
+"""What the documentation says of files, stages and messages, and how it says it."""
 
+import ast
 import re
 
 import pytest
+import yaml
 
 from helpers.paths import ROOT
+from helpers.prose import find_long, find_stumbles
 
 PAGES = [
     path.relative_to(ROOT)
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs").glob("*.md")]
-]
+    for path in [
+        *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md"),
+        *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.md"),
+    ]
+]  # fmt: skip
+DOCSTRINGS = [ROOT / "src/hourglass/__init__.py", *(ROOT / "stages").glob("*.py")]
+# Messages in docs/troubleshooting.md that are not ours.
+OF_OTHERS = {"ensurepip is not available", "hourglass: command not found", "out of memory"}
+
+
+def read_page(page):
+    return (ROOT / page).read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_what_a_page_links_to_is_there(page):
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read_page(page))
     assert [link for link in links if not (ROOT / page.parent / link).exists()] == []
+
+
+def anchor(heading):
+    """The name by which a link finds a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_the_headings_that_a_page_links_to_are_there(page):
+    for link, wanted in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", read_page(page)):
+        text = (ROOT / page.parent / link).read_text() if link else read_page(page)
+        assert wanted in map(anchor, re.findall(r"^#+ (.*)$", text, re.MULTILINE)), wanted
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_the_files_that_a_page_names_are_there(page):
-    names = re.findall(
-        r"`((?:docs|tests|experiments|benchmarks)/[\w/]+\.\w+)`", (ROOT / page).read_text()
-    )
+    names = re.findall(r"`((?:docs|tests|experiments|benchmarks)/[\w/]+\.\w+)`", read_page(page))
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_page_is_plain_english(page):
+    assert find_long(read_page(page)) == []
+    assert find_stumbles(read_page(page)) == []
+
+
+@pytest.mark.parametrize("path", DOCSTRINGS, ids=lambda path: path.name)
+def test_a_stage_says_what_it_does_in_plain_english(path):
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    assert find_long(text) == []
+    assert find_stumbles(text) == []
+
+
+def test_the_readme_is_short():
+    assert len(read_page("README.md").splitlines()) <= 150
 
 
 def test_each_family_of_faults_has_its_row():
     files = (ROOT / "tests/faults").glob("test_*_faults.py")
     families = {path.stem.removeprefix("test_").removesuffix("_faults") for path in files}
-    rows = re.findall(r"^\| (\w+) \|", (ROOT / "docs/faults.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\w+) \|", read_page("docs/faults.md"), re.MULTILINE)
     assert set(rows) - {"family"} == families
+
+
+def read_reruns():
+    """{path in the package: stages} of the table in docs/reproducibility.md."""
+    section = read_page("docs/reproducibility.md").partition("## What reruns")[2].partition("\n##")
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", section[0], re.MULTILINE)
+    stages = {paths: [] if names == "nothing" else names.split(", ") for paths, names in rows}
+    return {path: names for paths, names in stages.items() for path in re.findall("`(.*?)`", paths)}
+
+
+def test_the_table_of_reruns_is_that_of_the_pipeline():
+    pipeline = yaml.safe_load(read_page("dvc.yaml"))["stages"]
+    reruns = read_reruns()
+    for path, stages in reruns.items():
+        changed = f"src/hourglass/{path}".rstrip("/")
+        assert (ROOT / changed).exists(), path
+        needing = [
+            name
+            for name, entry in pipeline.items()
+            if any(f"{dep}/".startswith(f"{changed}/") or f"{changed}/".startswith(f"{dep}/")
+                   for dep in entry["deps"])
+        ]  # fmt: skip
+        assert sorted(stages) == sorted(needing), path
+    parts = {path.split("/")[0] for path in reruns} | {"shipped", "__init__.py", "py.typed"}
+    assert {path.name for path in (ROOT / "src/hourglass").iterdir()} - {"__pycache__"} <= parts
+
+
+def read_messages():
+    """All texts of the code, `…` where a value stands in them."""
+    texts = [read_page("Makefile")]
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = (
+                    part.value if isinstance(part, ast.Constant) else "…" for part in node.values
+                )
+                texts.append("".join(parts))
+    return texts
+
+
+def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code():
+    symptoms = re.findall(r"^\| ([^|]+) \|", read_page("docs/troubleshooting.md"), re.MULTILINE)
+    quoted = [text for symptom in symptoms for text in re.findall("`(.*?)`", symptom)]
+    ours = [text for text in quoted if text not in OF_OTHERS and not text.startswith("dvc ")]
+    messages = read_messages()
+    assert len(ours) > 15
+    assert [text for text in ours if not any(text in message for message in messages)] == []
