@@ -14,7 +14,15 @@ GPU_WHEEL := .venv-gpu
 # Tests at a time. Each takes a gigabyte.
 WORKERS := 2
 
-.PHONY: help setup demo test page-test faults lint repro bench field gpu-check clean lock
+# What `make test EXTRAS=1` runs: the tests of packages that no lock holds.
+EXTRA_TESTS := tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_parquet.py \
+	tests/cli/test_batch.py tests/faults/test_storage_faults.py
+# Installs the packages of extras of pyproject.toml, and not the project, whose TensorFlow has another name here.
+INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys; from importlib.metadata import requires; \
+	print(*(r.split(";")[0] for r in requires("hourglass") if r.split("extra == ")[-1].strip("\"") in sys.argv), sep="\n")' \
+	$(1) | $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r /dev/stdin
+
+.PHONY: help setup demo test page-test faults lint docs repro bench field gpu-check clean lock
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -33,11 +41,15 @@ demo: setup ## the whole pipeline on drawn figures: CPU, minutes
 	@echo && echo "the scores: demo/reports/pckh.md; look at demo/reports/figures/contact_sheet.jpg, and open demo/reports/index.html in a browser"
 	@git diff --quiet -- demo || echo "they are not the committed ones, as is to be expected on another kind of CPU: cd demo && dvc metrics diff"
 
-test: setup ## all tests but the slow ones; WORKERS=2: so many at a time
-	pytest --numprocesses $(WORKERS) --dist loadfile
+test: setup $(if $(EXTRAS),$(VENV)/extras) ## all tests but the slow ones, WORKERS=2 at a time; EXTRAS=1: those of optional packages
+	pytest --numprocesses $(WORKERS) --dist loadfile $(if $(EXTRAS),-m "slow or not slow" -rs $(EXTRA_TESTS))
+
+$(VENV)/extras: $(VENV)/installed
+	@$(call INSTALL,docs extras parquet s3)
+	@touch $@
 
 page-test: setup ## `hourglass page` in Chromium without a window (needs npm, chromium)
-	pytest tests/page tests/faults/test_page_faults.py -m browser -rs
+	pytest tests/apps/page tests/faults/test_page_faults.py -m browser -rs
 
 faults: setup ## every fault and bad input; TABLE=docs/faults.md writes the table
 	pytest tests/faults -m "slow or not slow" $(if $(TABLE),--faults-table "$(TABLE)")
@@ -45,6 +57,14 @@ faults: setup ## every fault and bad input; TABLE=docs/faults.md writes the tabl
 lint: setup ## style and formatting
 	ruff check .
 	ruff format --check .
+
+docs: $(VENV)/docs ## the pages of the package, from its docstrings, in build/docs
+	python docs/api.py build/docs
+	@echo "open build/docs/index.html in a browser"
+
+$(VENV)/docs: $(VENV)/installed
+	@$(call INSTALL,docs)
+	@touch $@
 
 repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, hours
 	dvc repro

@@ -1,5 +1,6 @@
 """The Makefile's own logic: environments that any folder stands."""
 
+import re
 import shutil
 import subprocess
 
@@ -59,3 +60,18 @@ def test_the_field_is_named_by_its_variables(tmp_path):
             done.stdout.splitlines()[-1].split()
             == f"python benchmarks/field.py {arguments}".split()
         )
+
+
+def test_the_tests_of_optional_packages_are_named():
+    # Not in the locks; Ray, PyAV and what belongs to the tests themselves is.
+    optional = re.compile(
+        r"""(importorskip|find_spec)\(\s*"(jax|moto|pdoc|pyarrow)|storage import"""
+    )
+    needing = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if optional.search(path.read_text()) and path.name != "test_makefile.py"
+    }
+    lines = (ROOT / "Makefile").read_text().replace("\\\n", " ").splitlines()
+    (named,) = (line for line in lines if line.startswith("EXTRA_TESTS := "))
+    assert set(named.split()[2:]) == needing
