@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.bulk_runs import save_dot, save_dots
+from helpers.batch_runs import save_dot, save_dots
 from helpers.fake_backends import BrightestBackend
 from helpers.stages import files_below
 from hourglass.apps.batch import plan as plans

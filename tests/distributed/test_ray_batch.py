@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from helpers.bulk_runs import begin_parts, make_plan, save_dots
+from helpers.batch_runs import begin_chunks, make_plan, save_dots
 from helpers.fake_backends import BrightestBackend
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
     plan = make_plan(tmp_path, network=file_digest(model))
     paths = [path.relative_to(tmp_path) for path in save_dots(tmp_path / "in", 5)]
     (tmp_path / paths[3]).unlink()
-    return plan, *begin_parts(plan, paths), model
+    return plan, *begin_chunks(plan, paths), model
 
 
 def test_a_task_writes_its_part(run):

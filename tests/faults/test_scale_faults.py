@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from helpers.bulk_runs import save_dot, save_dots
+from helpers.batch_runs import save_dot, save_dots
 from helpers.fake_backends import BrightestBackend
 from helpers.paths import ROOT
 from helpers.processes import environment, run_python

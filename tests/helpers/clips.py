@@ -15,8 +15,8 @@ SIZE = 64  # px of the backend's inputs
 class BarBackend:
     """Sees a person in every white bar on black: sixteen joints, four in each of four rows.
 
-    Of several bars it is the one nearest to the view's middle. Where there is none the joints are
-    those of the view itself, as sure as a network is where nobody is.
+    Of several bars it is the one nearest to the input's middle. Where there is none the joints are
+    those of the input itself, as sure as a network is without a person.
     """
 
     size, batch_size = SIZE, 8
@@ -28,7 +28,7 @@ class BarBackend:
     def __call__(self, inputs):
         assert inputs.dtype == np.uint8 and inputs.shape[1:] == (SIZE, SIZE, 3)
         self.num_inputs.append(len(inputs))
-        boxes = [find_bar(view[..., 1] > 100) for view in inputs]
+        boxes = [find_bar(picture[..., 1] > 100) for picture in inputs]
         around = (2, 2, SIZE * 0.4, SIZE * 0.5)
         keypoints = np.array([bar_joints(*(box or around)) for box in boxes])
         scores = np.array([self.score if box else self.unsure for box in boxes])

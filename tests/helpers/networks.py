@@ -1,4 +1,4 @@
-"""Small networks and what they are shown."""
+"""Small networks, what they are shown, and params with other values."""
 
 import zipfile
 
@@ -15,6 +15,10 @@ def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32):
         num_levels=num_levels,
         input_size=input_size,
     )
+
+
+def change_train(params, **values):
+    return params.model_copy(update={"train": params.train.model_copy(update=values)})
 
 
 def random_pictures(number=2, size=32, seed=1):

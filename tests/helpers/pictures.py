@@ -1,4 +1,4 @@
-"""Picture files of every kind, and how a camera stores them."""
+"""Picture files of every kind, how a camera stores them, and what a canvas was filled with."""
 
 import io
 import struct
@@ -6,6 +6,8 @@ import zlib
 
 import numpy as np
 from PIL import Image
+
+from hourglass.data.synthetic.canvas import Canvas
 
 # For numpy arrays [H, W, 3] of the upright picture: what a camera stores under each orientation
 # (EXIF 2.3, tag 0x0112: which side of the picture the stored first row and first column are).
@@ -49,3 +51,10 @@ def png_of(width, height, depth, colour, rows):
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
     )
+
+
+def draw_coverage(size, draw):
+    """How much of each pixel, 0..1, `draw(canvas)` covers in black or nearly so."""
+    canvas = Canvas(Image.new("RGB", size, "white"))
+    draw(canvas)
+    return 1 - np.asarray(canvas.finish().convert("L"), float) / 255

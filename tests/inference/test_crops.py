@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.fake_backends import run_search
 from helpers.pictures import file_of
-from helpers.searches import run_search
 from hourglass.inference.crops import Search, cut_in_turn, run_searches
 from hourglass.utils.images import decode_image
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.fake_backends import EverywhereBackend
+from helpers.fake_backends import EverywhereBackend, run_search
 from helpers.fake_networks import SIZE, make_predictor
-from helpers.searches import run_search
 from hourglass.inference.keras_backend import BATCH_SIZE, KerasBackend
 from hourglass.inference.outputs import write_poses
 from hourglass.inference.runner import InferenceConfig, map_photos, read_photo

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from hourglass.training.checkpoint import (
     Checkpoint,
     cache_folder,

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from helpers.processes import environment
 from hourglass.data.tfrecords.reader import open_split
 from hourglass.training import trainer

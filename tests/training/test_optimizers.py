@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from hourglass.models.graph import inner_kernels
 from hourglass.training.optimizers import FIRST_SCALE, GOOD_STEPS, MAX_SHIFT, MuonGroup, Optimizer
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from hourglass.training.schedules import count_plateaus, learning_rate
 
 

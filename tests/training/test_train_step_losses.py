@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from hourglass.models.codec import encode_heatmaps
 from hourglass.training.train_step import heatmap_loss
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from hourglass.data.tfrecords.pipeline import train_batches
 from hourglass.data.tfrecords.reader import open_split
 from hourglass.models.stacked_hourglass import build_hourglass

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from helpers.processes import run_python
 from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import open_split

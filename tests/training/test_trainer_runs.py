@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from helpers.changes import change_train
+from helpers.networks import change_train
 from hourglass.models.metadata import read_trained_on
 from hourglass.models.saving import load_network
 from hourglass.training.trainer import Run, Trainer, train_network

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.bulk_runs import begin_parts, make_plan, save_dot, save_dots
+from helpers.batch_runs import begin_chunks, make_plan, save_dot, save_dots
 from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch import chunks
 from hourglass.apps.batch import plan as plans
@@ -23,7 +23,7 @@ def read_lines(plan, part):
 
 def predict_all(plan, paths, order=slice(None)):
     """Begin a run and predict its parts in some order; the parts."""
-    made, scratch = begin_parts(plan, paths)
+    made, scratch = begin_chunks(plan, paths)
     for part in made[order]:
         chunks.predict_chunk(BrightestBackend(), plan, part, scratch)
     return made

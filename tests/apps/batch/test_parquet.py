@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.bulk_runs import begin_parts, make_plan, save_dots
+from helpers.batch_runs import begin_chunks, make_plan, save_dots
 from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch import results
 from hourglass.apps.batch.chunks import predict_chunk
@@ -16,7 +16,7 @@ def plan(tmp_path):
     paths = save_dots(tmp_path / "in", 12)
     paths[3].write_text("junk")
     plan = make_plan(tmp_path)
-    (part,), scratch = begin_parts(plan, [path.relative_to(tmp_path) for path in paths])
+    (part,), scratch = begin_chunks(plan, [path.relative_to(tmp_path) for path in paths])
     predict_chunk(BrightestBackend(), plan, part, scratch)
     results.gather_chunks(plan, [part], scratch)
     return plan

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.bulk_runs import begin_parts, make_plan
+from helpers.batch_runs import begin_chunks, make_plan
 from hourglass.apps.batch import plan as plans
 from hourglass.inference.runner import InferenceConfig
 from hourglass.utils.errors import UserError
@@ -19,7 +19,7 @@ def small_parts(monkeypatch):
 
 def test_parts_follow_one_another_in_the_list(tmp_path):
     names = [*NAMES, Path("line\nbreak.jpg")]
-    parts, _ = begin_parts(make_plan(tmp_path), names)
+    parts, _ = begin_chunks(make_plan(tmp_path), names)
     assert [(part.number, part.num_pictures) for part in parts] == [(0, 3), (1, 3), (2, 2)]
     data = (tmp_path / "out/pictures.txt").read_bytes()
     cut = [data[part.offset : part.offset + part.length] for part in parts]
@@ -31,7 +31,7 @@ def test_the_same_run_may_begin_again_and_writes_the_same(tmp_path):
     plan = make_plan(tmp_path, config=InferenceConfig("bbox", (1, 2.5, 3, 4), threshold=None))
     before = []
     for _ in range(2):
-        begin_parts(plan, NAMES)
+        begin_chunks(plan, NAMES)
         before.append({p.name: p.read_bytes() for p in plan.folder.iterdir() if p.is_file()})
     assert before[0] == before[1] and set(before[0]) == {"plan.json", "pictures.txt"}
     assert json.loads(before[0]["plan.json"])["pictures"]["number"] == 7
@@ -51,10 +51,10 @@ CHANGES = {
 def test_another_run_in_the_same_folder_is_refused(tmp_path, change):
     reason, values = CHANGES[change]
     plan = make_plan(tmp_path, config=InferenceConfig())
-    begin_parts(plan, NAMES)
+    begin_chunks(plan, NAMES)
     before = (plan.folder / "plan.json").read_bytes()
     with pytest.raises(UserError) as error:
-        begin_parts(dataclasses.replace(plan, **values), NAMES)
+        begin_chunks(dataclasses.replace(plan, **values), NAMES)
     assert str(error.value).startswith(f"{plan.folder}: holds a run that {reason}")
     assert str(error.value).endswith("choose another --out, or remove this one")
     assert (plan.folder / "plan.json").read_bytes() == before
@@ -63,25 +63,25 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path, change):
 @pytest.mark.parametrize("names", [NAMES[1:], NAMES[::-1], [*NAMES, Path("8.jpg")]])
 def test_other_pictures_are_refused_and_those_of_the_run_named(tmp_path, names):
     plan = make_plan(tmp_path)
-    begin_parts(plan, NAMES)
+    begin_chunks(plan, NAMES)
     with pytest.raises(UserError, match=r"of other pictures: .* `--list \S+/out/pictures.txt`"):
-        begin_parts(plan, names)
-    begin_parts(plan, list(plans.read_paths(plan.folder / "pictures.txt")))
+        begin_chunks(plan, names)
+    begin_chunks(plan, list(plans.read_paths(plan.folder / "pictures.txt")))
 
 
 def test_no_pictures_are_no_run(tmp_path):
     plan = make_plan(tmp_path)
     with pytest.raises(UserError, match="no pictures in what is named; name others"):
-        begin_parts(plan, [])
+        begin_chunks(plan, [])
     assert not (plan.folder / "plan.json").exists()
 
 
 def test_a_kill_between_plan_and_list_leaves_a_run_that_begins_again(tmp_path):
     plan = make_plan(tmp_path)
-    begin_parts(plan, NAMES)
+    begin_chunks(plan, NAMES)
     (plan.folder / "pictures.txt").unlink()
     plans.check_work_dir(plan.folder)
-    assert len(begin_parts(plan, NAMES)[0]) == 3
+    assert len(begin_chunks(plan, NAMES)[0]) == 3
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path):
@@ -98,6 +98,6 @@ def test_a_plan_of_another_program_is_one_line(tmp_path, text):
     plan = make_plan(tmp_path)
     (plan.folder / "plan.json").write_text(text)
     with pytest.raises(UserError, match=r"^\S+plan\.json: .*choose another --out") as error:
-        begin_parts(plan, NAMES)
+        begin_chunks(plan, NAMES)
     assert "\n" not in str(error.value)
     assert (plan.folder / "plan.json").read_text() == text

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from helpers.bulk_runs import begin_parts, make_plan, save_dots
+from helpers.batch_runs import begin_chunks, make_plan, save_dots
 from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch import plan as plans
 from hourglass.apps.batch import results
@@ -21,7 +21,7 @@ def run(tmp_path, monkeypatch):
     for number in (2, 11):
         paths[number].write_text("junk")
     plan = make_plan(tmp_path)
-    parts, scratch = begin_parts(plan, [path.relative_to(tmp_path) for path in paths])
+    parts, scratch = begin_chunks(plan, [path.relative_to(tmp_path) for path in paths])
     for part in parts:
         predict_chunk(BrightestBackend(), plan, part, scratch)
     return plan, parts, scratch

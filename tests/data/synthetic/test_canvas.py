@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.drawings import draw_coverage
+from helpers.pictures import draw_coverage
 
 
 @pytest.mark.parametrize("center", [(20.0, 20.0), (20.5, 21.25), (18.1, 22.9)])

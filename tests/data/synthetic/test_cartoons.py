@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_erosion, map_coordinates
 
-from helpers.drawings import draw_coverage
+from helpers.pictures import draw_coverage
 from hourglass.data.synthetic import cartoons
 from hourglass.data.synthetic.canvas import Canvas
 

@@ -30,8 +30,8 @@ def make_plan(base, out="out", config=None, draw=False, network="abc"):
     return BatchPlan(base / out, base, network, flip_test=True, config=config, draw=draw)
 
 
-def begin_parts(plan, paths):
-    """Begin a run; its parts and a folder for what is not whole yet."""
+def begin_chunks(plan, paths):
+    """Begin a run; its chunks and a folder for what is not whole yet."""
     scratch = plan.folder / ".unfinished"
     scratch.mkdir(exist_ok=True)
     begin_run(plan, iter(paths), scratch)
