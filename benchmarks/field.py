@@ -31,10 +31,9 @@ from measure import describe_machine, measure_rates, number
 
 from hourglass.config import load_params
 from hourglass.data.archives import open_images
-from hourglass.data.datasets.base import DATASETS
+from hourglass.data.datasets.base import find_dataset
 from hourglass.data.datasets.lspet import LSPET_MARGIN
 from hourglass.data.head_size import SCALE
-from hourglass.data.parse import SCALED_BY_HEAD
 from hourglass.data.person import load_persons
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
 from hourglass.export.exporter import export_network
@@ -113,12 +112,12 @@ def open_field(folder):
     persons = [person for person in persons if has_measured_head(person, dataset)]
     if not persons:
         raise UserError(f"{folder}: no validation person has a head size or both labels of a head")
-    return persons, open_images(folder / "data/raw" / dataset / DATASETS[dataset].images)
+    return persons, open_images(folder / "data/raw" / dataset / find_dataset(dataset).images)
 
 
 def has_measured_head(person, dataset):
     """Whether the head size is the head's own: a scale may be made of it, or stand in for it."""
-    return person.head_source != SCALE or dataset in SCALED_BY_HEAD
+    return person.head_source != SCALE or find_dataset(dataset).scaled_by_head
 
 
 def enter_ours(path, folder):

@@ -8,6 +8,7 @@ params  data.dataset, data.schema, parse
 from pathlib import Path
 
 from hourglass.config import load_params
+from hourglass.data.datasets.base import find_dataset
 from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
 from hourglass.data.parse import parse_dataset
 from hourglass.data.person import SPLITS, save_persons, save_schema
@@ -39,8 +40,7 @@ def main():
 def stop_on_rejects(params, splits, invalid, path):
     num_rejects = count_invalid(invalid)
     num_records = {split: len(splits[split]) + num_rejects[split] for split in SPLITS}
-    is_own = params.data.dataset == "folder"
-    advice = f"fix {params.data.folder}/{{split}}.json" if is_own else "fix the annotations"
+    advice = find_dataset(params.data.dataset).advise(params.data)
     check_invalid_fraction(
         path, invalid, num_records, "parse.max_invalid_fraction", params.parse.max_invalid_fraction,
         advice,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hourglass.config import load_params
 from hourglass.data.archives import locate_pictures
-from hourglass.data.datasets.base import DATASETS
+from hourglass.data.datasets.base import find_dataset
 from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
 from hourglass.data.person import load_persons
 from hourglass.data.tfrecords.index import write_index
@@ -38,7 +38,8 @@ def main():
     if num_workers is not None and num_workers < 1:
         raise UserError(f"--workers {num_workers}: must be 1 or more")
     params = load_params()
-    archive = Path("data/raw", params.data.dataset, DATASETS[params.data.dataset].images).resolve()
+    dataset = find_dataset(params.data.dataset)
+    archive = Path("data/raw", dataset.name, dataset.images).resolve()
     persons = {split: load_persons(f"data/annotations/{split}.json") for split in PREFIXES}
     num_persons = {split: len(people) for split, people in persons.items()}
     shards = plan_splits(persons, params.shard)

@@ -54,18 +54,10 @@ def persons(raw_folder):
 @pytest.fixture(scope="session")
 def write_shards(raw_folder, persons):
     """A function (folder, ShardParams) that writes the shards of `raw_folder`, without Ray."""
-    from helpers import shards as helper
-    from hourglass.data.archives import locate_pictures
-    from hourglass.data.tfrecords.index import write_index
-    from hourglass.data.tfrecords.writer import plan_archive_chunks, plan_splits
+    from helpers.shards import shard_annotations
 
     def write(folder, params):
-        shards, archive = plan_splits(persons, params), raw_folder / "images.zip"
-        chunks = plan_archive_chunks(persons, locate_pictures(archive))
-        results = helper.write_shards(folder, shards, chunks, persons, archive, params)
-        counts = {split: len(people) for split, people in persons.items()}
-        write_index(folder, shards, results, counts, params)
-        return folder
+        return shard_annotations(folder, persons, raw_folder / "images.zip", params)
 
     return write
 
@@ -151,15 +143,14 @@ def small_mpii(site, tmp_path, monkeypatch):
 
     from helpers.archives import write_tar, zip_bytes
     from helpers.server import RECORDS, data_params
-    from hourglass.data.datasets.base import DATASETS
+    from hourglass.data.datasets.base import find_dataset
 
     pictures = [("./images/a.jpg", b"aaa"), ("./images/b.jpg", b"bb")]
     archive = tmp_path / "made.tar.gz"
     digest = write_tar(archive, pictures)
-    mpii = DATASETS["mpii"]
+    mpii = find_dataset("mpii")
     annotations, images = mpii.files
-    files = (annotations, dataclasses.replace(images, md5=digest))
-    monkeypatch.setitem(DATASETS, "mpii", dataclasses.replace(mpii, files=files))
+    monkeypatch.setattr(mpii, "files", (annotations, dataclasses.replace(images, md5=digest)))
     site.files |= {
         images.name: archive.read_bytes(),
         annotations.name: zip_bytes([("mpii/annotations.mat", b"mat")]),

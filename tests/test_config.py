@@ -138,7 +138,6 @@ def test_a_value_of_the_wrong_type_is_refused(load, name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("data.dataset", "coco"),
         ("data.folder", ""),
         ("data.synthetic.num_train", 0),
         ("parse.excluded", [["b", "a"]]),

@@ -60,7 +60,7 @@ class SyntheticParams(Section):
 
 
 class DataParams(Section):
-    dataset: Literal["mpii", "lspet", "synthetic", "folder"]
+    dataset: str  # `data.datasets.base.find_dataset` knows which there are
     mirror: str
     folder: Annotated[str, Field(min_length=1)]
     # `schema` is a name of pydantic's own.

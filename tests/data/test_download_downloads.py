@@ -6,11 +6,11 @@ import pytest
 from helpers.archives import md5, names_in
 from helpers.paths import DATA, needs_data
 from helpers.server import BIG, RECORDS, data_params
-from hourglass.data import download
 from hourglass.data.archives import open_images
-from hourglass.data.datasets.base import DATASETS
+from hourglass.data.datasets import synthetic
+from hourglass.data.datasets.mpii import Mpii
 from hourglass.data.download import fetch_dataset
-from hourglass.data.http import DownloadError, download_file
+from hourglass.data.http import DownloadError, download_file, find_fault
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import exclusive_lock
 
@@ -110,13 +110,13 @@ def test_folder_is_packed_under_the_lock(tmp_path, monkeypatch):
 
 def test_synthetic_is_drawn_under_the_lock(tmp_path, monkeypatch):
     seen = []
-    real_write = download.write_dataset
+    real_write = synthetic.write_dataset
 
     def write_and_look(folder, params):
         seen.append((folder / ".lock").exists())
         real_write(folder, params)
 
-    monkeypatch.setattr(download, "write_dataset", write_and_look)
+    monkeypatch.setattr(synthetic, "write_dataset", write_and_look)
     fetch_dataset(data_params("synthetic"), tmp_path)
     assert seen == [True]
     assert names_in(tmp_path) == ["images.zip", "train.json", "validation.json"]
@@ -124,8 +124,7 @@ def test_synthetic_is_drawn_under_the_lock(tmp_path, monkeypatch):
 
 @needs_data("mpii-val")
 def test_the_real_split_list_verifies():
-    remote = DATASETS["mpii"].fallback
-    assert download.find_fault(remote, SPLIT_LIST) is None
+    assert find_fault(Mpii.split_list, SPLIT_LIST) is None
 
 
 @needs_data("lspet-first60.zip")

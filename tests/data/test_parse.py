@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 import zipfile
@@ -19,7 +18,7 @@ from helpers.annotations import (
 )
 from helpers.paths import DATA, ROOT, needs_data
 from helpers.processes import loaded_after, run_python
-from hourglass.data.datasets.base import DATASETS
+from hourglass.data.datasets.base import find_dataset
 from hourglass.data.parse import is_excluded, parse_dataset
 from hourglass.data.person import load_persons, load_schema
 from hourglass.keypoints import MPII
@@ -143,8 +142,7 @@ def test_mpii_leaves_out_by_name_too(tmp_path, monkeypatch, ending):
 
 def write_mpii(folder, monkeypatch):
     """A raw folder of MPII without its JSON; the pictures lie in a zip for once."""
-    mpii = dataclasses.replace(DATASETS["mpii"], images="images.zip")
-    monkeypatch.setitem(DATASETS, "mpii", mpii)
+    monkeypatch.setattr(find_dataset("mpii"), "images", "images.zip")
     write_raw(folder, ["a.jpg", "b.jpg"])
     with zipfile.ZipFile(folder / "mpii_human_pose_v1_u12_2.zip", "w") as archive:
         rect = make_rect(make_point(3, 4, 5))

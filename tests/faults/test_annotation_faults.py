@@ -1,7 +1,6 @@
 """JSON cut, garbled or of other things; records and COCO files with any fault; MPII's .mat."""
 
 import csv
-import dataclasses
 import io
 import json
 import zipfile
@@ -23,7 +22,7 @@ from helpers.annotations import (
     struct_array,
 )
 from helpers.paths import ROOT
-from hourglass.data.datasets.base import DATASETS
+from hourglass.data.datasets.base import find_dataset
 from hourglass.data.datasets.coco import COCO_KEYPOINTS
 from hourglass.data.datasets.lspet import read_lspet
 from hourglass.data.datasets.mpii import read_mpii_json, read_mpii_mat
@@ -525,8 +524,7 @@ def test_lspet_that_cannot_be_read_is_one_line(content):
 @pytest.mark.parametrize("fault", ["missing", "twice", "empty", "cut"])
 def test_mat_archive_with_a_fault_stops_the_stage(run_stage, tmp_path, monkeypatch, fault):
     """MPII without its JSON; the pictures lie in a zip for once."""
-    mpii = dataclasses.replace(DATASETS["mpii"], images="images.zip")
-    monkeypatch.setitem(DATASETS, "mpii", mpii)
+    monkeypatch.setattr(find_dataset("mpii"), "images", "images.zip")
     raw = tmp_path / "data" / "raw" / "mpii"
     raw.mkdir(parents=True)
     (raw / "images.zip").write_bytes(IMAGES)

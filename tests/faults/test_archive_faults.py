@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from helpers.archives import index_tar, md5, names_in, random_bytes, tar_info, write_tar, zip_bytes
-from hourglass.data import archives, block_reader, download, tar_index
+from hourglass.data import archives, block_reader, tar_index
 from hourglass.data.archives import open_images, read_member
-from hourglass.data.datasets.base import RemoteFile
 from hourglass.data.datasets.folder import pack_folder
+from hourglass.data.http import RemoteFile, find_fault
 from hourglass.data.tar_index import index_archive
 from hourglass.utils.errors import UserError
 
@@ -157,7 +157,7 @@ def test_a_zip_member_that_claims_4_gb_is_not_inflated():
 def test_a_downloaded_zip_with_too_large_a_member_is_not_even_checked(monkeypatch):
     monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda _: pytest.fail("inflated"))
     Path("a.zip").write_bytes(claim_size(zip_of_zeros(1_000), 2**32 - 2))
-    fault = download.find_fault(RemoteFile("a.zip", "url"), Path("a.zip"))
+    fault = find_fault(RemoteFile("a.zip", "url"), Path("a.zip"))
     assert fault == "holds 'images/b.jpg' of 4,294,967,294 bytes, more than 500,000,000"
 
 

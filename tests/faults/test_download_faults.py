@@ -20,9 +20,8 @@ from helpers.paths import ROOT
 from helpers.processes import environment
 from helpers.server import BIG, RECORDS, data_params
 from hourglass.data import http
-from hourglass.data.datasets.base import RemoteFile
 from hourglass.data.download import fetch_dataset
-from hourglass.data.http import DownloadError, download_file
+from hourglass.data.http import DownloadError, RemoteFile, download_file
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import exclusive_lock
 

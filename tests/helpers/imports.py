@@ -27,10 +27,15 @@ def module_path(name):
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def direct_imports(path):
-    """Names of the package's modules that a file imports itself, anywhere in it."""
-    named = set()
-    for node in ast.walk(ast.parse(Path(path).read_text())):
+def direct_imports(path, with_hints=True):
+    """Names of the package's modules that a file imports itself, anywhere in it.
+
+    Without those of `if TYPE_CHECKING:` it is what runs.
+    """
+    tree, named = ast.parse(Path(path).read_text()), set()
+    if not with_hints:
+        tree.body = [node for node in tree.body if not _is_for_hints(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -38,11 +43,15 @@ def direct_imports(path):
     return {name.removeprefix("hourglass.") for name in named} & set(MODULES)
 
 
+def _is_for_hints(node):
+    return isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+
+
 def all_imports(path):
-    """The same with what those modules import in turn."""
-    found, waiting = set(), direct_imports(path)
+    """What runs of it, with what those modules import in turn."""
+    found, waiting = set(), direct_imports(path, with_hints=False)
     while waiting:
         name = waiting.pop()
         found.add(name)
-        waiting |= direct_imports(module_path(name)) - found
+        waiting |= direct_imports(module_path(name), with_hints=False) - found
     return found

@@ -6,7 +6,7 @@ import threading
 
 from helpers.archives import md5, random_bytes
 from hourglass.config import DataParams, SyntheticParams
-from hourglass.data.datasets.base import RemoteFile
+from hourglass.data.http import RemoteFile
 
 RECORDS = b'[{"image": "a.jpg"}]'
 BIG = random_bytes(3_000_000)

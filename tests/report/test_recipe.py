@@ -9,11 +9,9 @@ from helpers.networks import write_network_file
 from helpers.pages import Page
 from helpers.paths import ROOT
 from hourglass.config import load_params
-from hourglass.data.datasets.base import DATASETS
 from hourglass.data.invalid import write_invalid
-from hourglass.models.metadata import LICENCES, encode_metadata
-from hourglass.report.recipe import FOLDERS, format_params, show_invalid, show_recipe, show_setup
-from hourglass.report.sources import SOURCES
+from hourglass.models.metadata import encode_metadata
+from hourglass.report.recipe import format_params, show_invalid, show_recipe, show_setup
 
 
 @pytest.mark.parametrize("folder", [".", "demo", "lspet"])
@@ -33,12 +31,6 @@ def test_where_files_lie_is_told_to_nobody(load):
         text = show(results)
         assert not any(word in text for word in ("secret", "/home", "anna", "pictures/"))
         assert "first.keras" in text
-
-
-def test_every_dataset_is_known_by_name():
-    assert SOURCES.keys() == DATASETS.keys() == FOLDERS.keys()
-    assert LICENCES.keys() == DATASETS.keys() - {"folder"}  # whose licence we do not know
-    assert not SOURCES["mpii"].is_free and not SOURCES["lspet"].is_free
 
 
 def test_the_setup_says_what_was_trained_on_what(load, project):

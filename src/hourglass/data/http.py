@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import requests
@@ -13,7 +15,7 @@ import urllib3
 
 from hourglass.data import archives
 from hourglass.utils.errors import UserError, one_line
-from hourglass.utils.files import byte_bar, check_free_space, read_json_list, write_json
+from hourglass.utils.files import byte_bar, check_free_space, write_json
 
 CHUNK_BYTES = 1 << 18
 MAX_FAILURES = 5  # tries in a row that bring nothing new
@@ -26,6 +28,26 @@ _RETRIED_STATUS = (408, 416, 429, 500, 502, 503, 504)
 _RETRIED_ERRORS = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
 
 
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch, and how to know that it is the right one.
+
+    Attributes:
+        name: its name in the raw folder, and on a mirror.
+        check: what is wrong with the file at a path, or None; for files without an md5. A `.zip`
+            is checked by its members' CRCs.
+    """
+
+    name: str
+    url: str
+    md5: str | None = None
+    check: Callable[[Path], str | None] | None = None
+
+    def at_mirror(self, mirror: str) -> "RemoteFile":
+        """The same file at the base URL `mirror`; at its public home for ""."""
+        return replace(self, url=f"{mirror.rstrip('/')}/{self.name}") if mirror else self
+
+
 class DownloadError(UserError):
     """A server did not give the file, or gave a wrong one."""
 
@@ -33,19 +55,28 @@ class DownloadError(UserError):
 class _TryAgain(Exception):
     """A fault that another try may fix, after `wait` seconds where the server named a time."""
 
-    def __init__(self, reason, wait=None):
+    def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
 
 
-def download_file(remote, folder):
+def fetch_file(remote: RemoteFile, folder: Path) -> None:
+    """`download_file`, unless the file is there and verifies."""
+    path = folder / remote.name
+    # Verified each time: it may have been changed since.
+    if path.is_file():
+        fault = find_fault(remote, path)
+        if fault is None:
+            return
+        print(f"{path}: {fault}; fetching it again", file=sys.stderr)
+    download_file(remote, folder)
+
+
+def download_file(remote: RemoteFile, folder: Path) -> None:
     """Fetch `remote` into `folder`; the final name appears only once the file is verified.
 
     What arrived stays in `<name>.part`, and the next try or the next process asks for the rest of
     the same version (RFC 9110: Range, If-Range). The caller keeps other processes away.
-
-    Args:
-        remote: `hourglass.data.datasets.base.RemoteFile`.
 
     Raises:
         DownloadError: the server does not give the file, or gives a wrong one.
@@ -56,8 +87,8 @@ def download_file(remote, folder):
     # Twice: the pieces of several answers may not fit together.
     for _ in range(2):
         _complete_part(part, remote)
-        fault = find_fault(remote, part.path)
-        if fault is None:
+        fault = find_fault(remote, part.path) or ""
+        if not fault:
             part.publish(path)
             return
         in_one_piece = not part.pieced_together and part.total is not None
@@ -67,14 +98,14 @@ def download_file(remote, folder):
     raise _failure(remote, fault, "set data.mirror to a good copy")
 
 
-def _failure(remote, reason, advice="check data.mirror"):
+def _failure(remote: RemoteFile, reason: str, advice: str = "check data.mirror") -> DownloadError:
     # Without user names and passwords.
     return DownloadError(
         re.sub(r"//[^/@\s]*@", "//", f"{remote.url}: {reason.rstrip('.?')}; {advice}")
     )
 
 
-def _complete_part(part, remote):
+def _complete_part(part: "_PartFile", remote: RemoteFile) -> None:
     """Send requests until `part` is whole."""
     failures, farthest = 0, part.length
     with requests.Session() as session:
@@ -99,21 +130,21 @@ def _complete_part(part, remote):
                 raise _failure(remote, one_line(error)) from None
 
 
-def _shorten(error):
+def _shorten(error: Exception) -> str:
     """What went wrong, without what requests was doing then."""
     cause = error.args[0] if error.args else error
     text = one_line(getattr(cause, "reason", cause))
     return re.sub(r"^<?\w+Connection(?:Pool)?\([^)]*\)[^:]*: ", "", text)  # which object it was
 
 
-def _wait(reason, failures, asked):
+def _wait(reason: str, failures: int, asked: float | None) -> None:
     backoff = BACKOFF_SECONDS * 2 ** max(failures - 1, 0)
     seconds = min(backoff if asked is None else asked, MAX_WAIT_SECONDS)
     print(f"{reason}; next try in {seconds:.0f} s", file=sys.stderr)
     time.sleep(seconds)
 
 
-def _request_rest(session, part, remote):
+def _request_rest(session: requests.Session, part: "_PartFile", remote: RemoteFile) -> None:
     """One request, its answer appended to `part`, or starting it anew."""
     with session.get(
         remote.url, headers=part.request_headers(), stream=True, timeout=TIMEOUT_SECONDS
@@ -132,7 +163,7 @@ def _request_rest(session, part, remote):
         raise _TryAgain(f"broke off after {part.length:,} of {part.total:,} bytes")
 
 
-def _refuse(response, part, remote):
+def _refuse(response: requests.Response, part: "_PartFile", remote: RemoteFile) -> None:
     reason = f"the server answered {response.status_code} {response.reason}"
     if response.status_code == 416:  # the part is longer than the file
         part.discard()
@@ -141,7 +172,7 @@ def _refuse(response, part, remote):
     raise _failure(remote, reason)
 
 
-def _read_retry_after(response):
+def _read_retry_after(response: requests.Response) -> float | None:
     """Seconds to wait; None where the header is absent or garbled (RFC 9110, 10.2.3)."""
     try:
         return urllib3.Retry().get_retry_after(response.raw)
@@ -157,7 +188,7 @@ class _PartFile:
         pieced_together: whether the bytes so far came in more than one answer.
     """
 
-    def __init__(self, path, url):
+    def __init__(self, path: Path, url: str) -> None:
         self.path = path.with_name(f"{path.name}.part")
         self._record_path = path.with_name(f"{path.name}.part.json")
         self._url = url
@@ -172,21 +203,21 @@ class _PartFile:
         self.pieced_together = self.length > 0
 
     @property
-    def length(self):
+    def length(self) -> int:
         """Bytes so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def is_whole(self):
+    def is_whole(self) -> bool:
         """Whether all bytes are here; False where the server did not say how many there are."""
         return self.length == self.total
 
-    def discard(self):
+    def discard(self) -> None:
         """Start from nothing."""
         self.path.unlink(missing_ok=True)
         self._record_path.unlink(missing_ok=True)
         self.total, self._validator, self.pieced_together = None, "", False
 
-    def request_headers(self):
+    def request_headers(self) -> dict[str, str]:
         # Compressed in transit, lengths and ranges would count other bytes than the file's.
         headers = {"Accept-Encoding": "identity"}
         # Without a validator, what follows could be the rest of another version.
@@ -194,7 +225,7 @@ class _PartFile:
             headers |= {"Range": f"bytes={self.length}-", "If-Range": self._validator}
         return headers
 
-    def restart(self, response):
+    def restart(self, response: requests.Response) -> None:
         """Forget what is there: `response` brings the file from its first byte."""
         self.discard()
         self._validator = _read_validator(response)
@@ -204,7 +235,7 @@ class _PartFile:
         # Written first: no byte may ever count as part of another version.
         write_json(self._record_path, record)
 
-    def check_continuation(self, response):
+    def check_continuation(self, response: requests.Response) -> None:
         """Raise `_TryAgain`, from nothing, unless `response` goes on where this ends."""
         text = response.headers.get("Content-Range", "")
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", text.strip())
@@ -218,7 +249,7 @@ class _PartFile:
         self.discard()
         raise _TryAgain(reason)
 
-    def append(self, response, limit):
+    def append(self, response: requests.Response, limit: int | None) -> None:
         """Write what `response` brings; more than `limit` bytes in all is an error."""
         name = self.path.name.removesuffix(".part")
         with open(self.path, "ab") as file, byte_bar(name, limit, self.length) as bar:
@@ -230,7 +261,7 @@ class _PartFile:
                     self.discard()
                     raise _TryAgain(f"sent more than {limit:,} bytes")
 
-    def publish(self, path):
+    def publish(self, path: Path) -> None:
         """Give the whole file its final name."""
         # On the disk before it has its name, or a power cut could leave the name on an empty file.
         with open(self.path, "rb") as file:
@@ -239,43 +270,26 @@ class _PartFile:
         self._record_path.unlink(missing_ok=True)
 
 
-def _read_validator(response):
+def _read_validator(response: requests.Response) -> str:
     """What names this version of the file in If-Range: a strong ETag or a date; "" for neither."""
     # A weak one, W/"...", means equivalent and not equal bytes; If-Range does not take it.
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
-def find_fault(remote, path):
-    """What makes the file at `path` another one than `remote`, a `RemoteFile`; else None."""
+def find_fault(remote: RemoteFile, path: Path) -> str | None:
+    """What makes the file at `path` another one than `remote`; else None."""
     if remote.md5:
         md5 = _hash_file(path, remote.name)
         return None if md5 == remote.md5 else f"has md5 {md5}, not {remote.md5}"
-    checks = {".zip": archives.find_zip_fault, ".json": _find_json_fault, ".txt": _find_list_fault}
-    check = checks.get(Path(remote.name).suffix)
+    check = remote.check or (archives.find_zip_fault if remote.name.endswith(".zip") else None)
     return check(path) if check else None
 
 
-def _hash_file(path, name):
+def _hash_file(path: Path, name: str) -> str:
     md5 = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file, byte_bar(f"check {name}", path.stat().st_size) as bar:
         while chunk := file.read(CHUNK_BYTES):
             md5.update(chunk)
             bar.update(len(chunk))
     return md5.hexdigest()
-
-
-def _find_json_fault(path):
-    try:
-        records = read_json_list(path, "")
-    except UserError:
-        records = []
-    # A server's error page, sent with status 200, fails here.
-    good = records and all(isinstance(record, dict) for record in records)
-    return None if good else "is not a JSON list of person records"
-
-
-def _find_list_fault(path):
-    names = path.read_text(encoding="utf-8", errors="replace").split()
-    good = names and all(re.fullmatch(r"[\w.-]+\.jpg", name) for name in names)
-    return None if good else "is not a list of picture names"

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from hourglass.data.datasets.coco import UnusableRecord, read_name
+from hourglass.data.datasets.base import UnusableRecord, read_name
 from hourglass.data.head_size import describe_head_sizes, head_size_from_labels
 from hourglass.data.invalid import NO_JOINTS, InvalidRecord, count_invalid, encode_joints
 from hourglass.data.person import RecordFault, person_from_record, read_joints_vis

@@ -4,6 +4,7 @@ import contextlib
 import zipfile
 from pathlib import Path
 
+from hourglass.data.datasets.base import find_network_terms
 from hourglass.export.tensorflow_formats import (
     build_graph,
     open_litert,
@@ -46,9 +47,9 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
     _leave_gpus()
     make_whole = atomic_folder if kind == "saved_model" else atomic_path
     predictor = load_predictor(path, flip_test)
-    about = export_metadata(
-        predictor.size, flip_test, half, read_trained_on(path), file_digest(path)
-    )
+    trained_on = read_trained_on(path)
+    terms = find_network_terms(trained_on)
+    about = export_metadata(predictor.size, flip_test, half, trained_on, terms, file_digest(path))
     with make_whole(target) as temporary:
         try:
             write(build_graph(predictor), about, half, temporary)

@@ -74,25 +74,19 @@ KEYPOINTS = (
     "left pixel is (0, 0). A joint at x lies at left + (x + 0.5) * side / input_size - 0.5 of the "
     "picture, where the square's first column is left; y likewise"
 )
-LICENCES = {
-    "mpii": "for research, not for commercial use, as is MPII Human Pose (CVPR 2014), their data",
-    "lspet": "for research, not for commercial use, as is Leeds Sports Pose Extended (CVPR 2011), "
-    "their data",
-    "synthetic": "MIT, as the program that drew their data",
-}
-OTHER_LICENCE = "for what the data allow that they were trained on"
 _KINDS = {
     "input_size": int, "joints": list, "flip_test": bool, "weights": str, "made_from": str,
 }  # fmt: skip
 
 
-def export_metadata(size, flip_test, half, trained_on, made_from):
+def export_metadata(size, flip_test, half, trained_on, licence, made_from):
     """The JSON text of an exported file.
 
     Args:
         size: px of the square pictures that go in.
         half: whether the weights are rounded to float16.
         trained_on: the datasets' names, as `origins.read_trained_on` gives them.
+        licence: what the weights may be used for.
         made_from: the SHA-256 of the `.keras` file.
     """
     about = {
@@ -104,16 +98,10 @@ def export_metadata(size, flip_test, half, trained_on, made_from):
         "flip_test": flip_test,
         "weights": "float16" if half else "float32",
         "trained_on": trained_on,
-        "licence": find_licence(trained_on),
+        "licence": licence,
         "made_from": made_from,
     }
     return json.dumps(about, indent=1)
-
-
-def find_licence(trained_on):
-    """What the weights may be used for: what all of their data allow."""
-    names = (trained_on or "").split(", ")
-    return "; ".join(dict.fromkeys(LICENCES.get(name, OTHER_LICENCE) for name in names))
 
 
 def read_metadata(text, path):

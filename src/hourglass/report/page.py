@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from hourglass.data.datasets.base import find_dataset
 from hourglass.report.markup import Markup, element, join, number
 from hourglass.report.persons import show_persons
 from hourglass.report.recipe import show_invalid, show_recipe, show_setup
 from hourglass.report.scores import show_scores, show_training
-from hourglass.report.sources import SOURCES
 from hourglass.utils.files import write_text
 
 # The browser holds the page to it: no script, and nothing from anywhere else.
@@ -23,7 +23,7 @@ def write_page(path, results):
 
 
 def _build_page(results):
-    title = f"Human pose estimation on {SOURCES[results.params.data.dataset].name}"
+    title = f"Human pose estimation on {find_dataset(results.params.data.dataset).title}"
     sections = (
         show_setup, show_scores, show_training, show_persons, show_invalid, show_recipe,
     )  # fmt: skip

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from hourglass.data.datasets.base import find_dataset
 from hourglass.report.markup import element, join, section
-from hourglass.report.sources import SOURCES
 from hourglass.utils.errors import UserError
 
 GROUPS = ("best", "middle", "worst")
@@ -91,16 +91,17 @@ def show_persons(results):
 
 def _why_none(results):
     """Why there are no pictures, or None."""
-    source, choice = SOURCES[results.params.data.dataset], results.params.report.pictures
+    dataset, choice = find_dataset(results.params.data.dataset), results.params.report.pictures
     if not results.figures:
         return "None were rendered (predict.num_figures)."
     where = "Whoever made this report finds them in reports/figures."
     if choice == "none":
         return f"This report holds no pictures (report.pictures: none). {where}"
-    if choice == "free" and not source.is_free:
+    if choice == "free" and not dataset.is_free:
         return (
-            f"Not in this report, so that it can be passed on. {source.name} is by {source.terms}. "
-            f"{where} With report.pictures: all they are in it, for one’s own use."
+            "Not in this report, so that it can be passed on. "
+            f"{dataset.title} is by {dataset.terms}. {where} With report.pictures: all they are "
+            "in it, for one’s own use."
         )
     return None
 

@@ -6,20 +6,18 @@ from pathlib import PurePath
 
 from ruamel.yaml import YAML
 
+from hourglass.data.datasets.base import find_dataset, find_network_terms, name_datasets
 from hourglass.data.person import SPLITS
-from hourglass.models.metadata import find_licence
 from hourglass.report.markup import definitions, element, folded, join, number, section, table
-from hourglass.report.sources import SOURCES, name_sources
 
 # Where files lie and how many processes there are: of the place, not of the run.
 _OF_THE_PLACE = {"cluster": True, "data": {"mirror", "folder"}}
-FOLDERS = {"mpii": ".", "lspet": "lspet", "synthetic": "demo", "folder": "lspet"}
 
 
 def show_setup(results):
     """The section that says what was trained, how, and on what."""
     params, file = results.params, results.network
-    source = SOURCES[params.data.dataset]
+    dataset = find_dataset(params.data.dataset)
     persons = (
         number(results.num_train), " to train on, ",
         number(results.metrics["num_persons"]), " to judge by",
@@ -27,13 +25,13 @@ def show_setup(results):
     rows = [
         (
             "Data",
-            join([element("b", _begin(source.name)), f". {_begin(source.terms)}."]),
+            join([element("b", _begin(dataset.title)), f". {_begin(dataset.terms)}."]),
         ),
         ("Persons", join(persons)),
         ("Network", _describe_network(params.model)),
         ("Training", _describe_training(params.train)),
-        ("Trained on", name_sources(file.trained_on)),
-        ("Licence of the network", f"{find_licence(file.trained_on)}."),
+        ("Trained on", name_datasets(file.trained_on)),
+        ("Licence of the network", f"{find_network_terms(file.trained_on)}."),
         ("File", join([element("code", "models/hourglass.keras"), _describe_file(file)])),
     ]
     return section("What was trained, and on what", definitions(rows, class_="facts"))
@@ -93,7 +91,7 @@ def show_invalid(results):
 
 def show_recipe(results):
     """The section of all parameters, and of the commands that make the same network again."""
-    folder = FOLDERS[results.params.data.dataset]
+    folder = find_dataset(results.params.data.dataset).recipe
     commands = (
         f"git log --oneline -S {results.network.md5} -- '*dvc.lock'\n"
         "git checkout COMMIT                # the last one listed\n"

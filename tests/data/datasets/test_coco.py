@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 
-from helpers.annotations import make_keypoints
-from hourglass.data.datasets.coco import COCO_KEYPOINTS, CocoPerson, read_coco_person
+from helpers.annotations import make_annotation, make_coco, make_keypoints
+from hourglass.data.datasets.base import PASSED_OVER
+from hourglass.data.datasets.coco import COCO_KEYPOINTS, read_coco
 from hourglass.data.validation import check_records
 from hourglass.keypoints import JOINTS
 from hourglass.utils import transforms
@@ -11,10 +14,17 @@ BOX = [19.5, 10.25, 102.5, 120.5]
 LONG_NAMES = {"l": "left", "r": "right"}
 
 
+def read(annotations, num_images=4, **changes):
+    """The records of a file, whose numbers are floats as `read_json` has them."""
+    content = json.dumps(make_coco(annotations, num_images) | changes)
+    return read_coco(json.loads(content, parse_int=float))
+
+
 def read_person(keypoints, bbox=BOX):
     """A checked Person, 0-based."""
-    record = read_coco_person(CocoPerson("1.jpg", [*map(float, keypoints)], bbox))
-    (person,), invalid = check_records([record], None)
+    (person,), invalid = check_records(
+        read([make_annotation(1, keypoints=keypoints, bbox=bbox)]), None
+    )
     assert invalid == []
     return person
 
@@ -54,3 +64,30 @@ def test_the_view_is_around_the_box_and_the_head_size_follows(bbox):
     assert side == pytest.approx(1.25 * 1.1 * max(bbox[2:]))
     assert person.scale == pytest.approx(1.1 * max(bbox[2:]) / 200)
     assert (person.head_size, person.head_source) == (25 * person.scale, "scale")
+
+
+FACE = make_keypoints(6, [2] * 5 + [0] * 12)
+NOBODY = {
+    "a box alone": {"keypoints": None},
+    "another category": {"category_id": 7},
+    "a crowd": {"iscrowd": 1, "segmentation": {"counts": [0, 4], "size": [2, 2]}},
+    "no keypoints": {"num_keypoints": 0, "keypoints": [0] * 51},
+    "an empty list": {"num_keypoints": 0, "keypoints": []},
+    "a face alone": {"keypoints": FACE},
+}
+
+
+@pytest.mark.parametrize("changes", NOBODY.values(), ids=NOBODY)
+def test_who_has_no_keypoint_of_ours_is_passed_over(changes):
+    annotations = [make_annotation(1), make_annotation(2) | changes, make_annotation(3)]
+    (person,) = make_coco([], 0)["categories"]
+    first, second, third = read(annotations, categories=[person, {"id": 7, "name": "dog"}])
+    assert (first["image"], third["image"]) == ("1.jpg", "3.jpg")
+    assert second is PASSED_OVER
+
+
+def test_several_persons_share_a_picture_and_ids_may_be_texts():
+    # Files that were joined have ids of annotations twice; nothing looks them up.
+    annotations = [make_annotation(1, image_id="photo") for _ in range(2)]
+    records = read(annotations, images=[{"id": "photo", "file_name": "1.jpg"}])
+    assert [record["image"] for record in records] == ["1.jpg", "1.jpg"]

@@ -4,10 +4,11 @@ import zipfile
 
 import pytest
 
-from helpers.annotations import make_annotation, make_coco
+from helpers.annotations import make_annotation, make_coco, make_record
 from helpers.archives import names_in
 from hourglass.data.archives import open_images
-from hourglass.data.datasets.folder import pack_folder
+from hourglass.data.datasets.folder import pack_folder, read_own_annotations
+from hourglass.utils.errors import UserError
 
 
 @pytest.fixture
@@ -68,3 +69,19 @@ def test_odd_records_are_left_to_the_parser(own, tmp_path):
     (own / "train.json").write_text(f'[{{"image": "a.jpg", "scale": {"9" * 5000}}}, null, 7]')
     pack_folder(own, tmp_path / "raw")
     assert "images/a.jpg" in packed_names(tmp_path / "raw")
+
+
+def write_train(folder, content):
+    (folder / "train.json").write_text(json.dumps(content))
+    return folder / "train.json"
+
+
+def test_records_in_mpiis_form_come_as_they_stand(tmp_path):
+    records = [make_record(), None, {"image": 7}, make_record(image="b.jpg")]
+    assert read_own_annotations(write_train(tmp_path, records), "correct it") == records
+
+
+def test_a_file_without_persons_is_refused(tmp_path):
+    path = write_train(tmp_path, make_coco([make_annotation(1, iscrowd=1)], 1))
+    with pytest.raises(UserError, match=r"train\.json: holds no record of a person; correct it"):
+        read_own_annotations(path, "correct it")

@@ -1,104 +1,171 @@
-"""Where each dataset comes from: plain data, no logic of its own.
+"""What a dataset is: a class with its files, its terms and its reader.
 
-- mpii: MPII Human Pose, Andriluka et al., CVPR 2014, http://human-pose.mpi-inf.mpg.de
-- lspet: Leeds Sports Pose Extended, Johnson and Everingham, CVPR 2011, as archived at
-  https://github.com/axelcarlier/lsp
-- synthetic: drawn by `hourglass.data.synthetic.pictures`
-- folder: your own pictures, packed by `hourglass.data.datasets.folder.pack_folder`; their
-  annotations may be COCO's (`hourglass.data.datasets.coco`)
-
-MATLAB files, read with care.
-
-Pelvis and thorax of data that has hips and shoulders alone.
+Each other file of this folder that has a registered class is a dataset: a new file is a new one.
 """
 
+import importlib
 import io
+import pkgutil
 import zlib
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from hourglass.data import tar_index
 from hourglass.data.archives import DOWNLOAD_AGAIN
+from hourglass.data.http import RemoteFile, fetch_file
+from hourglass.data.person import Person
 from hourglass.keypoints import JOINTS
 from hourglass.utils.errors import UserError, one_line
 
-_MPII = "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr"
-_MPII_JSON = "https://aiffelstaticprd.blob.core.windows.net/media/documents"
-_MPII_SPLIT = "https://raw.githubusercontent.com/princeton-vl/pose-hg-train/master/data/mpii/annot"
-# A commit and not a branch, which could change.
-_LSPET_COMMIT = "8fabf3183516b1be5f9d44bd1c516609637e983e"
+if TYPE_CHECKING:
+    from hourglass.config import DataParams
+
 # By split, in every dataset that has its annotations in MPII's JSON form.
 ANNOTATIONS = {"train": "train.json", "validation": "validation.json"}
-MPII_ZIP = "mpii_human_pose_v1_u12_2.zip"
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file to fetch, and how to know that it is the right one.
+class Dataset(ABC):
+    """A dataset: where its files are from, what they may be used for, how they are read.
 
-    Without an md5 the content vouches for itself: the CRC of every member of a `.zip`, a `.json`
-    that parses to records, a `.txt` of picture names. A `.tar.gz` needs its md5.
+    Attributes:
+        name: its value of `data.dataset`, and the folder of its raw files.
+        title: its name within a sentence.
+        terms: what its pictures may be used for.
+        network_terms: what a network that was trained on it may be used for.
+        is_free: whether its pictures may be passed on.
+        recipe: the folder whose params.yaml is a recipe for it.
+        images: the archive of the raw files that holds the pictures.
+        files: what `fetch` downloads.
+        scaled_by_head: whether `scale` is made of the head's size, as MPII's is: head sizes are
+            then 25 x `scale`, else the head's labels tell them.
     """
 
-    name: str  # its name in the raw folder, and on a mirror
-    url: str
-    md5: str | None = None
+    name: ClassVar[str]
+    title: ClassVar[str]
+    terms: ClassVar[str]
+    network_terms: ClassVar[str] = "for what the data allow that they were trained on"
+    is_free: ClassVar[bool] = False
+    recipe: ClassVar[str] = "lspet"
+    images: ClassVar[str] = "images.zip"
+    files: tuple[RemoteFile, ...] = ()
+    scaled_by_head: ClassVar[bool] = False
 
-    def at_mirror(self, mirror):
-        """The same file at the base URL `mirror`; at its public home for ""."""
-        return replace(self, url=f"{mirror.rstrip('/')}/{self.name}") if mirror else self
+    def fetch(self, data: "DataParams", folder: Path) -> None:
+        """Make `folder` hold the raw files; a file that is there and verifies is kept.
+
+        A `.tar.gz` gets an index beside it, since a gzip can only be read from its start.
+
+        Raises:
+            UserError: a file cannot be had.
+        """
+        for remote in self.files:
+            fetch_file(remote.at_mirror(data.mirror), folder)
+            if remote.name.endswith(".tar.gz"):
+                tar_index.index_archive(folder / remote.name, remote.md5)
+
+    @abstractmethod
+    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
+        """The records of (train, validation), unchecked.
+
+        Args:
+            raw: the folder that `fetch` filled.
+            image_names: the pictures of the archive that are to be used.
+
+        Returns:
+            Two lists of records in MPII's JSON form, 1-based pixels. An `UnusableRecord` or
+            `PASSED_OVER` may stand in a record's place.
+
+        Raises:
+            UserError: a file is missing or cannot be read as a whole.
+        """
+
+    def roughen(self, person: Person) -> Person:
+        """The person with the center and scale to use, where those of the labels tell too much."""
+        return person
+
+    def advise(self, data: "DataParams") -> str:
+        """What the user can do about invalid records; {split} stands for the split's name."""
+        return "fix the annotations"
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """The raw files of one dataset."""
+class UnusableRecord:
+    """What stands in the place of an annotation that cannot be read; `image` "" if unknown."""
 
-    images: str  # the archive that holds the pictures
-    files: tuple[RemoteFile, ...] = ()
-    annotations: tuple[RemoteFile, ...] = ()
-    # Takes the place of all `annotations` when one of them cannot be had.
-    fallback: RemoteFile | None = None
+    image: str
+    reason: str
 
 
-DATASETS = {
-    "mpii": Dataset(
-        images="mpii_human_pose_v1.tar.gz",
-        files=(
-            # 12.5 MB, no published checksum; holds the .mat that the fallback reads.
-            RemoteFile(MPII_ZIP, f"{_MPII}/{MPII_ZIP}"),
-            # 12.9 GB, 24,984 JPEGs.
-            RemoteFile(
-                "mpii_human_pose_v1.tar.gz",
-                f"{_MPII}/mpii_human_pose_v1.tar.gz",
-                md5="b6bc9c6869d3f035a5570b2e68ec84c4",
-            ),
-        ),
-        annotations=tuple(
-            RemoteFile(name, f"{_MPII_JSON}/{name}") for name in ANNOTATIONS.values()
-        ),
-        # The validation split as a list of pictures (Newell et al., ECCV 2016); with it the
-        # official .mat yields the same validation persons and 3,679 more to train on.
-        fallback=RemoteFile("valid_images.txt", f"{_MPII_SPLIT}/valid_images.txt"),
-    ),
-    "lspet": Dataset(
-        images="lspet.zip",
-        # 204 MB. The host packs it on demand and publishes no checksum: members carry CRCs.
-        files=(
-            RemoteFile(
-                "lspet.zip", f"https://github.com/axelcarlier/lsp/archive/{_LSPET_COMMIT}.zip"
-            ),
-        ),
-    ),
-    "synthetic": Dataset(images="images.zip"),
-    "folder": Dataset(images="images.zip"),
-}
+# What stands in the place of an annotation that is no person to learn or score by.
+PASSED_OVER = object()
 
 
-def load_mat(content, name, variable):
+def read_name(record: Any) -> Any:
+    """The name of a record's picture, unchecked; None where it has none."""
+    if isinstance(record, dict):
+        return record.get("image")
+    return getattr(record, "image", None) or None
+
+
+DATASETS: dict[str, Dataset] = {}
+
+
+def register(dataset: type[Dataset]) -> type[Dataset]:
+    """Decorate a class of a dataset: `find_dataset` then finds it by its name."""
+    DATASETS[dataset.name] = dataset()
+    return dataset
+
+
+def load_datasets() -> dict[str, Dataset]:
+    """All datasets by name: those of this folder's files, and what else was registered."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")
+    return DATASETS
+
+
+def find_dataset(name: str) -> Dataset:
+    """The dataset of a value of `data.dataset`.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    datasets = load_datasets()
+    if name not in datasets:
+        raise UserError(
+            f"params.yaml: data.dataset: must be one of {', '.join(sorted(datasets))}"
+            f" (got {name!r})"
+        )
+    return datasets[name]
+
+
+def name_datasets(names: str | None) -> str:
+    """The titles of the datasets in a text like "lspet, folder"; None is not known."""
+    titles = {name: dataset.title for name, dataset in load_datasets().items()}
+    return ", ".join(titles.get(name, name) for name in (names or "not known").split(", "))
+
+
+def find_network_terms(names: str | None) -> str:
+    """What a network may be used for that was trained on datasets like "lspet, folder"."""
+    terms = {name: dataset.network_terms for name, dataset in load_datasets().items()}
+    found = (terms.get(name, Dataset.network_terms) for name in (names or "").split(", "))
+    return "; ".join(dict.fromkeys(found))
+
+
+def load_mat(content: bytes, name: str, variable: str) -> Any:
     """One variable of a MATLAB file, structs as objects, one-element arrays as their element.
 
     Args:
-        content: the file's bytes. name: of the file, for what is wrong with it.
+        content: the file's bytes.
+        name: the file's, for messages.
+
+    Raises:
+        UserError: it is no such file.
     """
-    from scipy.io import loadmat  # slow to import, and only these readers need it
+    from scipy.io import loadmat  # slow to import, and only two readers need it
     from scipy.io.matlab import MatReadError
 
     # What scipy raised on files with flipped bytes; NameError is a variable it forgets to set.
@@ -117,7 +184,7 @@ def load_mat(content, name, variable):
 _ENDS = {"pelvis": "hip", "thorax": "shoulder"}
 
 
-def fill_midpoints(columns):
+def fill_midpoints(columns: np.ndarray) -> np.ndarray:
     """The same joints with pelvis and thorax midway between hips and shoulders.
 
     Each is labelled where both of its ends are.

@@ -5,17 +5,71 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from hourglass.data.archives import picture_name
-from hourglass.data.datasets.base import ANNOTATIONS
-from hourglass.data.datasets.coco import name_annotated_pictures, read_own_annotations
+from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
+from hourglass.data.datasets.base import ANNOTATIONS, PASSED_OVER, Dataset, read_name, register
+from hourglass.data.datasets.coco import CocoFault, is_coco, read_coco
 from hourglass.utils.errors import UserError
-from hourglass.utils.files import atomic_path, check_free_space
+from hourglass.utils.files import atomic_path, check_free_space, read_json
+
+if TYPE_CHECKING:
+    from hourglass.config import DataParams
 
 
-def pack_folder(source, folder):
+@register
+class Folder(Dataset):
+    """Your own pictures; annotations in MPII's JSON form or as COCO's keypoint files."""
+
+    name = "folder"
+    title = "own pictures"
+    terms = "on the terms of whoever gave them"
+    is_free = True
+
+    def fetch(self, data: "DataParams", folder: Path) -> None:
+        """Pack what `data.folder` names."""
+        pack_folder(Path(data.folder), folder)
+
+    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
+        """The records of either form."""
+        train, validation = (
+            read_own_annotations(raw / name, DOWNLOAD_AGAIN) for name in ANNOTATIONS.values()
+        )
+        return train, validation
+
+    def advise(self, data: "DataParams") -> str:
+        """Names the file that the user wrote."""
+        return f"fix {data.folder}/{{split}}.json"
+
+
+def read_own_annotations(path: Path, advice: str) -> list:
+    """The records of one split, unchecked, in whichever form the file has.
+
+    Raises:
+        UserError: the file cannot be read, is of neither form, is not as COCO's are, or holds no
+            record; it ends with `advice`, what to do.
+    """
+    content = read_json(path, advice)
+    if is_coco(content):
+        try:
+            records = read_coco(content)
+        except CocoFault as fault:
+            raise UserError(f"{path}: {fault}; {advice}") from None
+    elif isinstance(content, list):
+        records = content
+    else:
+        raise UserError(
+            f"{path}: line 1: a list of records was expected, or COCO's images, annotations and "
+            f"categories; {advice}"
+        )
+    if all(record is PASSED_OVER for record in records):
+        raise UserError(f"{path}: holds no record of a person; {advice}")
+    return records
+
+
+def pack_folder(source: Path, folder: Path) -> None:
     """Copy the user's `images/`, train.json and validation.json in `source` into `folder`.
 
     The pictures that the JSON files name become `images.zip`: stored, sorted, undated, so that its
@@ -24,7 +78,6 @@ def pack_folder(source, folder):
     Raises:
         UserError: `source` does not hold what is expected, or the disk is too small.
     """
-    source, folder = Path(source), Path(folder)
     for path in (source, source / "images", *(source / name for name in ANNOTATIONS.values())):
         if not path.exists():
             raise UserError(
@@ -42,11 +95,12 @@ def pack_folder(source, folder):
             shutil.copyfile(source / name, temporary)
 
 
-def _list_pictures(source):
+def _list_pictures(source: Path) -> dict[str, Path]:
     """Member path -> path of the regular files to pack, sorted."""
-    names = set()
+    names: set[str] = set()
     for annotations in ANNOTATIONS.values():
-        names |= name_annotated_pictures(read_own_annotations(source / annotations, "correct it"))
+        records = read_own_annotations(source / annotations, "correct it")
+        names |= {name for name in map(read_name, records) if isinstance(name, str)}
     pictures = {}
     for name in sorted(names):  # the archive's bytes must not depend on the records' order
         path = source / "images" / name
@@ -61,7 +115,7 @@ def _list_pictures(source):
     return pictures
 
 
-def _write_zip(path, pictures):
+def _write_zip(path: Path, pictures: dict[str, Path]) -> None:
     # Stored: pictures are compressed already.
     with zipfile.ZipFile(path, "w") as archive:
         for name, source in tqdm(pictures.items(), "pack", unit="picture", disable=None):

@@ -1,25 +1,32 @@
-"""Reader of the Leeds Sports Pose Extended annotations, and the roughness they lack.
+"""Leeds Sports Pose Extended: its archive, its reader, and the roughness that it lacks.
 
-The set has joints alone, so a person's center and scale come of the labels that are to be found: to
-the pixel they would tell where the outermost joints lie. `roughen_person` moves them as far as
-MPII's, a center by hand and a scale made of the head's box, lie off the same box. What is left of
-the leak: the box still is the truth's, with MPII's noise on it; and a person whose joints would
-leave the view is drawn again, so that every label is in view, which a box that is given by hand or
-by a detector does not promise.
+The set has joints alone, so a person's center and scale are made of the labels that are to be
+found: to the pixel they would tell where the outermost joints lie. `roughen_person` moves them as
+far as MPII's, a center by hand and a scale made of the head's box, lie off the same box. What is
+left of the leak: the box still is the truth's, with MPII's noise on it. A person whose joints would
+leave the crop is drawn again, so every label is in it, which a box by hand does not promise.
+
+Source: Johnson and Everingham, CVPR 2011; http://sam.johnson.io/research/lspet.html; as archived at
+https://github.com/axelcarlier/lsp.
 """
 
 import dataclasses
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hourglass.data.archives import DOWNLOAD_AGAIN
-from hourglass.data.datasets.base import fill_midpoints, load_mat
-from hourglass.data.person import MAX_COORDINATE, MAX_SCALE, MIN_SCALE
+from hourglass.data.archives import DOWNLOAD_AGAIN, read_member
+from hourglass.data.datasets.base import Dataset, fill_midpoints, load_mat, register
+from hourglass.data.http import RemoteFile
+from hourglass.data.person import MAX_COORDINATE, MAX_SCALE, MIN_SCALE, Person
 from hourglass.keypoints import JOINTS, NUM_JOINTS, PERSON_HEIGHT
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError
 
+# A commit and not a branch, which could change.
+_COMMIT = "8fabf3183516b1be5f9d44bd1c516609637e983e"
 LSPET_MAT = "joints.mat"
 LSPET_JOINTS = (
     "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle",
@@ -41,7 +48,34 @@ ROUGHNESS = {
 MAX_DRAWS = 100  # one in nine is drawn again
 
 
-def read_lspet(content, image_names):
+@register
+class Lspet(Dataset):
+    """Leeds Sports Pose Extended: 10,000 photographs of one person each, 14 joints."""
+
+    name = "lspet"
+    title = "Leeds Sports Pose Extended"
+    terms = (
+        "Johnson and Everingham, CVPR 2011: for research, not for commercial use; its photographs "
+        "are from Flickr"
+    )
+    network_terms = (
+        "for research, not for commercial use, as is Leeds Sports Pose Extended (CVPR 2011), "
+        "their data"
+    )
+    images = "lspet.zip"
+    # 204 MB. The host packs it on demand and publishes no checksum: members carry CRCs.
+    files = (RemoteFile(images, f"https://github.com/axelcarlier/lsp/archive/{_COMMIT}.zip"),)
+
+    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
+        """The last tenth of the pictures is validation."""
+        return read_lspet(read_member(raw / self.images, LSPET_MAT), image_names)
+
+    def roughen(self, person: Person) -> Person:
+        """Center and scale are the labels' own: `roughen_person`."""
+        return roughen_person(person)
+
+
+def read_lspet(content: bytes, image_names: frozenset[str]) -> tuple[list, list]:
     """Raw records of the Leeds Sports Pose Extended set, unchecked: (train, validation).
 
     The records are the pictures `imNNNNN.jpg` of `image_names`, in name order; the last tenth, at
@@ -55,8 +89,6 @@ def read_lspet(content, image_names):
 
     Raises:
         UserError: not a MATLAB file with such an array.
-
-    Source: Johnson and Everingham, CVPR 2011; http://sam.johnson.io/research/lspet.html.
     """
     array = np.asarray(load_mat(content, LSPET_MAT, "joints"))
     if (
@@ -75,7 +107,7 @@ def read_lspet(content, image_names):
     return records[:num_train], records[num_train:]
 
 
-def roughen_person(person):
+def roughen_person(person: Person) -> Person:
     """The person with center and scale as far off the labels' box as MPII's are.
 
     Drawn by the picture's name alone from MPII's own quantiles, each of the three for itself (their
@@ -83,7 +115,7 @@ def roughen_person(person):
     where it is 25 x `scale`, that is the box's.
 
     Args:
-        person: `persons.Person` whose center and scale are those of the box.
+        person: its center and scale are those of the labels' box.
     """
     rng = np.random.default_rng((ROUGHNESS_SEED, *person.image.encode()))
     for _ in range(MAX_DRAWS):
@@ -101,22 +133,22 @@ def roughen_person(person):
     return person
 
 
-def _is_in_view(person):
+def _is_in_view(person: Person) -> bool:
     center, side = transforms.person_crop(person.center, person.scale)
     return bool((np.abs(person.joints[person.keypoints_visible] - center) <= side / 2).all())
 
 
-def _mpii_order(lspet):
+def _mpii_order(lspet: np.ndarray) -> np.ndarray:
     """[N, 14, 3] = x, y, labelled to [N, 16, 3] in the order of MPII."""
     columns = np.zeros((len(lspet), NUM_JOINTS, 3))
     columns[:, [JOINTS.index(name) for name in LSPET_JOINTS]] = lspet
     return fill_midpoints(columns)
 
 
-def _lspet_record(name, columns):
+def _lspet_record(name: str, columns: np.ndarray) -> dict[str, Any]:
     number = re.fullmatch(r"im(\d{5})\.jpg", name)
     if not number or not 1 <= int(number[1]) <= len(columns):
-        return {"image": name}  # the checker invalid it: no joints
+        return {"image": name}  # the checker refuses it: no joints
     # im00001.jpg is the first entry of the .mat.
     joints, keypoints_visible = (
         columns[int(number[1]) - 1, :, :2],

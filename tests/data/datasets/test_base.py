@@ -1,0 +1,165 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.annotations import make_record
+from helpers.archives import zip_bytes
+from helpers.pictures import file_of
+from helpers.server import data_params
+from helpers.shards import shard_annotations
+from helpers.stored_persons import shard_params
+from hourglass.data.archives import DOWNLOAD_AGAIN
+from hourglass.data.datasets.base import (
+    DATASETS,
+    Dataset,
+    fill_midpoints,
+    find_dataset,
+    find_network_terms,
+    load_datasets,
+    name_datasets,
+    register,
+)
+from hourglass.data.datasets.mpii import Mpii
+from hourglass.data.download import fetch_dataset
+from hourglass.data.http import RemoteFile
+from hourglass.data.parse import parse_dataset
+from hourglass.data.tfrecords.reader import open_records, open_split
+from hourglass.data.tfrecords.schema import parse_record
+from hourglass.keypoints import JOINTS
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import read_json_list
+
+
+def test_each_file_of_the_folder_is_a_dataset_or_what_they_share():
+    folder = Path(__file__).parents[3] / "src/hourglass/data/datasets"
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "base", "coco"}
+    assert files <= load_datasets().keys()
+    assert all(name == dataset.name for name, dataset in load_datasets().items())
+
+
+def test_an_unknown_dataset_is_one_line_with_those_there_are():
+    line = r"params\.yaml: data\.dataset: must be one of folder, lspet, mpii, .* \(got 'coco'\)"
+    with pytest.raises(UserError, match=line):
+        find_dataset("coco")
+
+
+def remote_files():
+    for dataset in load_datasets().values():
+        yield from dataset.files
+    yield from (*Mpii.annotations, Mpii.split_list)
+
+
+def test_remote_files_are_plain_names_over_https():
+    files = list(remote_files())
+    assert len(files) == 6
+    for file in files:
+        assert "/" not in file.name and file.url.startswith("https://")
+        assert file.md5 is None or len(bytes.fromhex(file.md5)) == 16
+
+
+def test_what_is_fetched_can_be_told_from_what_is_wrong():
+    for file in remote_files():
+        # A .tar.gz is indexed for its md5; a zip has its members' CRCs.
+        assert file.md5 or (file.check and not file.name.endswith(".gz")) or ".zip" in file.name
+
+
+def test_pictures_come_from_a_fetched_archive_or_from_a_packed_one():
+    for dataset in load_datasets().values():
+        names = {file.name for file in dataset.files} or {"images.zip"}
+        assert dataset.images in names
+
+
+def test_pictures_that_may_not_be_passed_on_are_known():
+    assert {n for n, d in load_datasets().items() if not d.is_free} == {"mpii", "lspet"}
+
+
+def test_datasets_are_named_in_words():
+    assert name_datasets("lspet, synthetic, x") == "Leeds Sports Pose Extended, drawn figures, x"
+    assert name_datasets(None) == "not known"
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "part"),
+    [("mpii", "MPII"), ("lspet", "Leeds"), ("synthetic", "MIT"),
+     ("folder", Dataset.network_terms), (None, Dataset.network_terms)],
+)  # fmt: skip
+def test_a_network_may_be_used_as_its_data(trained_on, part):
+    assert part in find_network_terms(trained_on)
+
+
+def test_the_terms_of_all_data_hold():
+    terms = find_network_terms("synthetic, lspet, folder, own")
+    assert "MIT" in terms and "Leeds" in terms and terms.count(Dataset.network_terms) == 1
+
+
+def test_mirror_replaces_the_home_but_nothing_else():
+    file = RemoteFile("a.zip", "https://home/deep/1234.zip", md5="0" * 32)
+    assert file.at_mirror("") == file
+    mirrored = RemoteFile("a.zip", "http://host/folder/a.zip", md5="0" * 32)
+    assert file.at_mirror("http://host/folder") == mirrored
+    assert file.at_mirror("http://host/folder/") == mirrored
+
+
+@pytest.fixture
+def toy():
+    """A dataset of one's own: all that another one needs is such a class in a file."""
+
+    @register
+    class Toy(Dataset):
+        name = "toy"
+        title = "a toy"
+        terms = "as you like"
+        files = (
+            RemoteFile("labels.json", "http://localhost/labels.json"),
+            RemoteFile("images.zip", "http://localhost/images.zip"),
+        )
+
+        def read_splits(self, raw, image_names):
+            records = read_json_list(raw / "labels.json", DOWNLOAD_AGAIN)
+            return records[:-2], records[-2:]
+
+    yield Toy
+    del DATASETS["toy"]
+
+
+def test_a_new_dataset_goes_through_download_parse_and_shard(toy, site, tmp_path, quick_retries):
+    picture = file_of(Image.new("RGB", (160, 120), "red"), "JPEG")
+    records = [make_record(image=f"{number}.jpg") for number in range(5)]
+    records[1]["scale"] = "unknown"
+    site.files = {
+        "labels.json": json.dumps(records).encode(),
+        "images.zip": zip_bytes([(f"images/{r['image']}", picture) for r in records]),
+    }
+    fetch_dataset(data_params("toy", mirror=site.url), tmp_path / "raw")
+    splits, (reject,), _ = parse_dataset(tmp_path / "raw", "toy")
+    assert {split: len(people) for split, people in splits.items()} == {"train": 2, "validation": 2}
+    assert (reject.split, reject.index) == ("train", 1) and reject.reason.startswith("scale is not")
+    shard_annotations(tmp_path / "out", splits, tmp_path / "raw" / "images.zip", shard_params())
+    split = open_split(tmp_path / "out", "validation", 256)
+    names = [
+        r["filename"].decode() for r in open_records(split).map(parse_record).as_numpy_iterator()
+    ]
+    assert names == ["3.jpg", "4.jpg"]
+
+
+PELVIS, THORAX = JOINTS.index("pelvis"), JOINTS.index("thorax")
+R_HIP, L_SHOULDER = JOINTS.index("r_hip"), JOINTS.index("l_shoulder")
+
+
+def test_pelvis_and_thorax_lie_midway_and_are_labelled_where_both_ends_are():
+    columns = np.random.default_rng(1).uniform(0, 100, (4, 16, 3))
+    columns[..., 2] = 1
+    columns[1, R_HIP, 2] = columns[2, L_SHOULDER, 2] = columns[3, R_HIP, 2] = 0
+    before = columns.copy()
+    filled = fill_midpoints(columns)
+    np.testing.assert_array_equal(columns, before)
+    hips, shoulders = columns[:, [2, 3], :2], columns[:, [12, 13], :2]
+    np.testing.assert_allclose(filled[:, PELVIS, :2], hips.mean(axis=1))
+    np.testing.assert_allclose(filled[:, THORAX, :2], shoulders.mean(axis=1))
+    assert filled[:, PELVIS, 2].tolist() == [1, 0, 1, 0]
+    assert filled[:, THORAX, 2].tolist() == [1, 1, 0, 1]
+    others = [k for k in range(16) if k not in (PELVIS, THORAX)]
+    np.testing.assert_array_equal(filled[:, others], columns[:, others])
