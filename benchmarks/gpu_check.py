@@ -27,11 +27,9 @@ from hourglass.config import load_params
 from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split
 from hourglass.models.batch_norm import fuse_conv_bn
-from hourglass.models.graph import inner_kernels
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.models.stacked_hourglass import build_hourglass
-from hourglass.training.optimizers import Optimizer
-from hourglass.training.train_step import TrainStep
+from hourglass.training.trainer import Trainer
 from hourglass.utils.backend import keras, tf
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
@@ -137,19 +135,16 @@ def trace_train_step(precision, num_gpus):
     if num_gpus > 1:
         strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(num_gpus)])
         batches = strategy.experimental_distribute_dataset(batches)  # a part for each
-    with strategy.scope():
-        network = build_hourglass(PARAMS.model)
-        optimizer = Optimizer(params, network.trainable_variables, inner_kernels(network))
-        step = TrainStep(network, optimizer, params, strategy)
-    number = tf.TensorSpec((), tf.float32)  # the learning rate, and the step's number
-    return step.last_pass.get_concrete_function(batches.element_spec, number, number)
+    changed = PARAMS.model_copy(update={"train": params})
+    trainer = Trainer(changed, SPLIT, SPLIT, strategy, Path("none.npz"))
+    return trainer.finish_step.get_concrete_function(batches.element_spec)
 
 
 def trace_predict(precision):
     """The predict stage's step, on a batch as the input pipeline makes it."""
     params = PARAMS.predict
     network = fuse_conv_bn(build_hourglass(PARAMS.model), precision)
-    predictor = PoseEstimator(network, params.flip_test, params.decode, params.looks)
+    predictor = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
     batches = eval_batches(SPLIT, params.batch_size)
     return tf.function(predictor).get_concrete_function(batches.element_spec)
 

@@ -2,6 +2,7 @@
 
 import functools
 import statistics
+from pathlib import Path
 
 import numpy as np
 import samples
@@ -10,15 +11,14 @@ from input_rows import PARAMS
 from measure import Row, rate_row
 
 from hourglass.data.tfrecords import pipeline
+from hourglass.data.tfrecords.reader import Split
 from hourglass.inference.crops import Search, run_searches
 from hourglass.inference.keras_backend import KerasBackend
 from hourglass.inference.person_search import estimate_pose, whole_picture_crop
 from hourglass.models import batch_norm
-from hourglass.models.graph import inner_kernels
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.stacked_hourglass import build_hourglass
-from hourglass.training.optimizers import Optimizer
-from hourglass.training.train_step import TrainStep
+from hourglass.training.trainer import Trainer
 from hourglass.utils.backend import keras, tf
 from hourglass.utils.images import decode_image
 
@@ -29,7 +29,7 @@ STEP_FLOPS = 3  # forward passes that a train step costs
 
 
 def train_rows(sample, folder, tutorial, measure, precisions):
-    """Train steps of 4 stacks at 256 px, inputs and heatmaps included in ours, and the ceiling."""
+    """Train steps of 4 stacks at 256 px, views and heatmaps included in ours, and the ceiling."""
     split = samples.write_split(folder / "crops", sample, PARAMS.shard)
     batches = pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
     batch = next(iter(batches))
@@ -53,15 +53,16 @@ def train_rows(sample, folder, tutorial, measure, precisions):
 def our_step(batch, precision):
     """One train step of the pipeline's trainer on a fixed batch; "float32, XLA" compiles it."""
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
-    network = build_hourglass(PARAMS.model)
     changes = {"xla": precision.endswith("XLA"), "precision": precision.removesuffix(", XLA")}
     params = PARAMS.train.model_copy(update=changes)
-    optimizer = Optimizer(params, network.trainable_variables, inner_kernels(network))
-    step = TrainStep(network, optimizer, params, tf.distribute.get_strategy())
+    split = Split((), (), params.batch_size, params.batch_size, batch["crops"].shape[1], False)
+    changed = PARAMS.model_copy(update={"train": params})
+    trainer = Trainer(changed, split, split, tf.distribute.get_strategy(), Path("none.npz"))
+    trainer.optimizer.learning_rate = params.lr
     keras.config.set_dtype_policy("float32")
 
     def run():
-        step(batch, params.lr, 0).numpy()
+        trainer.train_step(batch).numpy()
         return TRAIN_BATCH
 
     return run

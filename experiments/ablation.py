@@ -133,8 +133,8 @@ def run_variant(name, seed, options):
     from hourglass.data.tfrecords.reader import open_split
     from hourglass.models import stacked_hourglass
     from hourglass.training.checkpoint import Checkpoint
+    from hourglass.training.devices import prepare_devices
     from hourglass.training.trainer import Trainer
-    from hourglass.utils.devices import prepare_devices
 
     changes = copy.deepcopy(VARIANTS[name])
     stacked_hourglass.HEAD_STDDEV = changes.pop("head", stacked_hourglass.HEAD_STDDEV)
@@ -162,7 +162,7 @@ def run_variant(name, seed, options):
         history = trainer.run()
         trainer.network.set_weights(Checkpoint.load(folder / "state.npz").weights)
         if params.train.ema:
-            trainer.optimizer.write_averages()
+            trainer.optimizer.finalize_variable_values(trainer.trained)
     result = {
         "name": name, "seed": seed, "history": history,
         "scores": judge(trainer, splits[1], read_scales(options.work / kind)),

@@ -128,13 +128,13 @@ def train(way, folder):
     shards, size = folder / "data" / "tfrecords", params.model.input_size
     splits = [open_split(shards, split, size) for split in ("train", "validation")]
     trainer = Trainer(params, *splits, strategy, folder / "state.npz")
-    losses, step = [], trainer.step
+    losses, step = [], trainer.train_step
 
-    def keep_loss(*arguments):
-        losses.append(step(*arguments))
+    def keep_loss(batch):
+        losses.append(step(batch))
         return losses[-1]
 
-    trainer.step = keep_loss
+    trainer.train_step = keep_loss
     if way == "rounding":
         trainer.network.set_weights([move_last_bits(w) for w in trainer.network.get_weights()])
     history = trainer.run()
@@ -143,8 +143,8 @@ def train(way, folder):
 
 
 def make_strategy(way, params):
+    from hourglass.training.devices import prepare_devices
     from hourglass.utils.backend import tf
-    from hourglass.utils.devices import prepare_devices
 
     if way == "2 processes":
         return prepare_devices(params, is_worker=True)

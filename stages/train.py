@@ -32,28 +32,32 @@ def main():
 def train(params):
     # TensorFlow: not for `--help`
     from hourglass.data.tfrecords.reader import advise_crop_size
-    from hourglass.training.checkpoint import cache_folder, checkpoint_key, remove_old_checkpoints
-    from hourglass.training.loggers import name_work_dir
-    from hourglass.training.trainer import Run
+    from hourglass.training.checkpoint import checkpoint_key
+    from hourglass.training.work_dir import (
+        WorkDir,
+        cache_folder,
+        name_logs,
+        remove_old_checkpoints,
+    )
 
     if advice := advise_crop_size(read_index(SHARDS)["crop"], params.model.input_size):
         print(f"warning: params.yaml: {advice}", file=sys.stderr)
     devices, train_there = choose_devices(params)
     key = checkpoint_key(params, file_digest(SHARDS / INDEX_NAME), devices)
     remove_old_checkpoints(cache_folder(), key)
-    state, logs = cache_folder() / f"{key}.npz", Path("logs", name_work_dir(params, key))
-    run = Run(params, SHARDS, state, logs, NETWORK, HISTORY)
-    here, same_inputs = run.locks
+    checkpoint, logs = cache_folder() / f"{key}.npz", Path("logs", name_logs(params, key))
+    work_dir = WorkDir(params, SHARDS, checkpoint, logs, NETWORK, HISTORY)
+    here, same_inputs = work_dir.locks
     with (
         exclusive_lock(here, "training here", ADVICE),
         exclusive_lock(same_inputs, "training with the same inputs", ADVICE),
     ):
-        train_there(run)
-        run.state.unlink(missing_ok=True)
+        train_there(work_dir)
+        checkpoint.unlink(missing_ok=True)
 
 
 def choose_devices(params):
-    """The names of the devices to train on, and what trains a Run on them.
+    """The names of the devices to train on, and what trains on them.
 
     They are the cluster's where there is one, this machine's otherwise.
     """
@@ -64,8 +68,8 @@ def choose_devices(params):
         start_ray(None)
         plan = plan_workers(params.cluster.num_workers)
         return plan.devices, functools.partial(train_on_workers, plan)
-    from hourglass.training.trainer import train_network
-    from hourglass.utils.devices import name_devices, prepare_devices
+    from hourglass.training.devices import name_devices, prepare_devices
+    from hourglass.training.work_dir import train_network
 
     strategy = prepare_devices(params.train)
     return [name_devices()], functools.partial(train_network, strategy)

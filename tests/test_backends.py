@@ -15,7 +15,7 @@ import numpy as np
 from hourglass.models.model_inputs import transform_keypoints, render_inputs
 from hourglass.utils.backend import keras, ops
 from hourglass.models.codec import decode_heatmaps, encode_heatmaps
-from hourglass.training.train_step import heatmap_loss
+from hourglass.training.losses import heatmap_loss
 from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.training.optimizers import AdamWGroup, MuonGroup
 from hourglass.config import ModelParams, load_params

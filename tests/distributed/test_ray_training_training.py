@@ -15,7 +15,7 @@ from hourglass.distributed.ray_training import (
     plan_workers,
     train_on_workers,
 )
-from hourglass.training.trainer import Run
+from hourglass.training.work_dir import WorkDir
 from hourglass.utils.errors import UserError
 
 DEFECT = ray.exceptions.RayTaskError("train", "Traceback", ValueError())
@@ -78,7 +78,7 @@ def run(tiny_params, tmp_path, monkeypatch):
     """A Run in the folder tmp_path, whose locks and index are there."""
     monkeypatch.chdir(tmp_path)
     paths = ("shards", "state.npz", "logs", "models/network.keras", "history.csv")
-    made = Run(tiny_params, *map(Path, paths))
+    made = WorkDir(tiny_params, *map(Path, paths))
     for path in (*made.locks, made.shards / "index.json"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
@@ -126,8 +126,10 @@ def test_losses_without_an_epoch_between_them_end_the_run(run, attempts):
 
 def test_epochs_between_losses_renew_the_patience(run, attempts):
     def lose_after_epoch():
-        run.state.touch()
-        os.utime(run.state, ns=(0, len(attempts)))  # a clock's ticks may be longer than an attempt
+        run.checkpoint.touch()
+        os.utime(
+            run.checkpoint, ns=(0, len(attempts))
+        )  # a clock's ticks may be longer than an attempt
         raise PeerLostError("reset")
 
     attempts += [lose_after_epoch] * 6 + [lambda: None]

@@ -19,7 +19,7 @@ from helpers.paths import ROOT
 from helpers.processes import environment, find_processes
 from hourglass.distributed.ray_session import start_ray
 from hourglass.distributed.ray_training import WorkerPlan, plan_workers, train_on_workers
-from hourglass.training.trainer import Run
+from hourglass.training.work_dir import WorkDir
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import exclusive_lock
 
@@ -54,7 +54,7 @@ def enter_project(folder, params, shards, monkeypatch):
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump()))
     monkeypatch.chdir(folder)
     paths = ("data/tfrecords", "cache/state.npz", "logs", "models/hourglass.keras", "history.csv")
-    return Run(params, *map(Path, paths))
+    return WorkDir(params, *map(Path, paths))
 
 
 def train(plan, run):
@@ -64,7 +64,7 @@ def train(plan, run):
 
 
 def read_outputs(run):
-    return [path.read_bytes() for path in (run.network, run.history, run.state)]
+    return [path.read_bytes() for path in (run.network, run.history, run.checkpoint)]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,9 @@ def test_a_mistake_of_the_users_is_not_tried_again(joined, project, capsys):
     params = project.params.model_copy(
         update={"train": project.params.train.model_copy(update=values)}
     )
-    run = Run(params, project.shards, project.state, project.logs, project.network, project.history)
+    run = WorkDir(
+        params, project.shards, project.checkpoint, project.logs, project.network, project.history
+    )
     with pytest.raises(UserError, match=r"train.lr: the loss is not finite in epoch \d"):
         train(WorkerPlan(2, 0), run)
     assert "start again" not in capsys.readouterr().err

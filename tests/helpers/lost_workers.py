@@ -15,9 +15,8 @@ from ray import cloudpickle
 from helpers.clusters import NODE
 from hourglass.distributed.ray_training import train_on_workers
 from hourglass.training.checkpoint import Checkpoint
-from hourglass.training.train_step import TrainStep
-from hourglass.training.trainer import Run, Trainer
-from hourglass.utils.devices import find_share
+from hourglass.training.trainer import Trainer
+from hourglass.training.work_dir import WorkDir
 from hourglass.utils.files import exclusive_lock
 
 # The workers do not know the tests: what is here travels to them whole.
@@ -62,34 +61,34 @@ class Loss:
 
 
 @dataclasses.dataclass(frozen=True)
-class DoomedRun(Run):
-    """A Run that brings its loss to the workers."""
+class DoomedRun(WorkDir):
+    """A work dir that brings its loss to the workers."""
 
     loss: Loss
 
     def __reduce__(self):
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(Run)}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(WorkDir)}
         return _arm, (values, self.loss)
 
 
 def _arm(values, loss):
     """The Run, on a worker, whose training is from now on one that is lost."""
     owner, name, wrap = {
-        "in an epoch": (TrainStep, "__call__", _lose_in_step),
+        "in an epoch": (Trainer, "train_step", _lose_in_step),
         "in validation": (Trainer, "validate", _lose_in_validation),
         "while saving": (Checkpoint, "save", _lose_in_save),
     }[loss.moment]
     setattr(owner, name, wrap(getattr(owner, name), loss))
     if loss.lost.exists():
-        TrainStep.__call__ = _note_first_step(TrainStep.__call__, loss)
+        Trainer.train_step = _note_first_step(Trainer.train_step, loss)
     if loss.moment == "while saving":
         threading.Thread(target=_watch_save, args=(loss,), daemon=True).start()
-    return Run(**values)
+    return WorkDir(**values)
 
 
 def _note_first_step(step, loss):
-    def wrapped(self, batch, learning_rate, number):
-        result = step(self, batch, learning_rate, number)
+    def wrapped(self, batch):
+        result = step(self, batch)
         if not loss.resumed.exists():
             result.numpy()
             loss.resumed.touch()
@@ -99,10 +98,10 @@ def _note_first_step(step, loss):
 
 
 def _lose_in_step(step, loss):
-    def wrapped(self, batch, learning_rate, number):
-        if number == STEPS * (EPOCH - 1) + STEPS // 2:  # in the middle
-            loss.happen_to(find_share(self.strategy).rank)
-        return step(self, batch, learning_rate, number)
+    def wrapped(self, batch):
+        if int(self.optimizer.iterations) == STEPS * (EPOCH - 1) + STEPS // 2:  # in the middle
+            loss.happen_to(self.share.rank)
+        return step(self, batch)
 
     return wrapped
 
@@ -152,7 +151,7 @@ def train_with_loss(cluster, plan, run, victim, moment):
     if victim == "a node":  # another one will be wanted; only the main thread can add it
         cluster.add_node(**NODE)
     loss = Loss(victim, moment, Path.cwd(), cluster.head_node.node_id)
-    values = {field.name: getattr(run, field.name) for field in dataclasses.fields(Run)}
+    values = {field.name: getattr(run, field.name) for field in dataclasses.fields(WorkDir)}
     here, same_inputs = run.locks
     ended = threading.Event()
     thread = threading.Thread(target=_remove_node, args=(cluster, loss, ended))

@@ -1,16 +1,18 @@
-import os
-import sys
+import ast
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers.networks import change_train
+from helpers.paths import ROOT
+from hourglass.training import checkpoint
 from hourglass.training.checkpoint import (
+    RUN_VERSION,
     Checkpoint,
-    cache_folder,
     checkpoint_key,
-    remove_old_checkpoints,
+    find_init_weights,
 )
 from hourglass.utils.errors import UserError
 
@@ -57,17 +59,6 @@ def test_the_key_follows_what_does_not_concern_training_not(tiny_params):
     assert checkpoint_key(changed, "data", ["CPU"]) == checkpoint_key(tiny_params, "data", ["CPU"])
 
 
-def test_the_key_follows_the_code(tiny_params, tmp_path, monkeypatch):
-    key = checkpoint_key(tiny_params, "data", ["CPU"])
-    copy = tmp_path / "files.py"
-    source = Path(sys.modules["hourglass.utils.files"].__file__).read_text()
-    monkeypatch.setattr(sys.modules["hourglass.utils.files"], "__file__", str(copy))
-    copy.write_text(source)
-    assert checkpoint_key(tiny_params, "data", ["CPU"]) == key
-    copy.write_text(source + "# changed\n")
-    assert checkpoint_key(tiny_params, "data", ["CPU"]) != key
-
-
 def test_the_key_follows_the_first_weights(tiny_params, tmp_path):
     path = tmp_path / "first.keras"
     params = change_train(tiny_params, init_weights=str(path))
@@ -77,24 +68,6 @@ def test_the_key_follows_the_first_weights(tiny_params, tmp_path):
     key = checkpoint_key(params, "data", ["CPU"])
     path.write_text("two")
     assert checkpoint_key(params, "data", ["CPU"]) != key
-
-
-def test_states_lie_in_the_users_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "hourglass"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "hourglass"
-
-
-def test_states_that_were_given_up_are_removed(tmp_path):
-    old, new = tmp_path / "old.npz", tmp_path / "new.npz"
-    half, own = tmp_path / ".other.npz.tmp", tmp_path / "key.npz"
-    for path in (old, new, half, own):
-        path.touch()
-    for path in (old, half, own):
-        os.utime(path, (0, 0))
-    remove_old_checkpoints(tmp_path, "key")
-    assert {path.name for path in tmp_path.iterdir()} == {"new.npz", "key.npz"}
 
 
 @pytest.mark.parametrize(
@@ -108,10 +81,78 @@ def test_a_damaged_state_is_one_line(data, tmp_path):
         Checkpoint.load(path)
 
 
-def test_the_key_follows_the_program(tiny_params, tmp_path, monkeypatch):
-    program = tmp_path / "train.py"
-    program.write_text("one")
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(program), raising=False)
+def test_without_a_name_there_is_no_start():
+    assert find_init_weights("") is None
+
+
+def test_a_file_is_taken_as_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("shipped").write_text("a file of the user's")
+    assert find_init_weights("./shipped") == Path("shipped")
+
+
+def test_shipped_is_the_network_of_the_package(monkeypatch):
+    monkeypatch.setattr(checkpoint, "shipped_network", lambda: Path("package/photographs.keras"))
+    assert find_init_weights("shipped") == Path("package/photographs.keras")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"a\.keras: no such file; fix train\.init_weights"):
+        find_init_weights(str(tmp_path / "a.keras"))
+
+
+def test_the_key_follows_the_version(tiny_params, monkeypatch):
     key = checkpoint_key(tiny_params, "data", ["CPU"])
-    program.write_text("two")
+    monkeypatch.setattr(checkpoint, "RUN_VERSION", RUN_VERSION + 1)
     assert checkpoint_key(tiny_params, "data", ["CPU"]) != key
+
+
+# What decides the bytes of a run: the folders and modules of src/hourglass whose code it executes.
+RUN_CODE = (
+    "keypoints.py", "utils/backend.py", "utils/devices.py", "utils/transforms.py",
+    "data/tfrecords/augmentation.py", "data/tfrecords/pipeline.py", "data/tfrecords/reader.py",
+    "data/tfrecords/schema.py", "models", "evaluation/pckh.py", "training/accumulation.py",
+    "training/checkpoint.py", "training/devices.py", "training/losses.py",
+    "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
+    "training/trainer.py",
+)  # fmt: skip
+RUN_DIGEST = "0"
+
+
+def strip_words(tree):
+    """A module's code without docstrings and type hints; comments are in no tree."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            for argument in ast.walk(node.args):
+                if isinstance(argument, ast.arg):
+                    argument.annotation = None
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def digest_run_code():
+    package, digest = ROOT / "src/hourglass", hashlib.sha256()
+    for name in RUN_CODE:
+        path = package / name
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            digest.update(strip_words(ast.parse(file.read_text())).encode())
+    return digest.hexdigest()[:16]
+
+
+def test_a_change_of_a_runs_code_is_a_decision_about_its_version():
+    assert (RUN_VERSION, digest_run_code()) == (1, RUN_DIGEST), (
+        "the code of a run has changed. If a run ends with other bytes now, raise RUN_VERSION of "
+        "training/checkpoint.py; in any case write the new version and digest here"
+    )
+
+
+def test_comments_docstrings_and_hints_are_no_change():
+    first = strip_words(
+        ast.parse('"""A."""\ndef f(x: int) -> int:\n    """B."""\n    return x + 1')
+    )
+    assert first == strip_words(ast.parse("# C\ndef f(x):\n    return x + 1"))
+    assert first != strip_words(ast.parse("def f(x):\n    return x + 2"))

@@ -13,7 +13,7 @@ from helpers.networks import change_train
 from helpers.processes import environment
 from hourglass.data.tfrecords.reader import open_split
 from hourglass.training import trainer
-from hourglass.utils.devices import prepare_devices
+from hourglass.training.devices import prepare_devices
 from hourglass.utils.errors import UserError
 
 # One process; it stands for a host, or for all where it is alone.
@@ -21,22 +21,25 @@ HOST = """
 import json, os, pickle, sys
 from pathlib import Path
 from hourglass.data.tfrecords.reader import open_split
-from hourglass.utils.devices import prepare_devices
+from hourglass.training.devices import prepare_devices
+from hourglass.training.loggers import RunLogger
 from hourglass.training.trainer import Trainer
+from hourglass.utils.devices import find_share
 
 params, shards = pickle.loads(Path(sys.argv[1]).read_bytes())
 strategy = prepare_devices(params.train, is_worker="TF_CONFIG" in os.environ)
 splits = [open_split(shards, split, 32) for split in ("train", "validation")]
-trainer = Trainer(params, *splits, strategy, sys.argv[2], Path(sys.argv[3]))
-step, losses, seen = trainer.step, [], []
+loggers = [RunLogger(sys.argv[3])] if find_share(strategy).rank == 0 else []
+trainer = Trainer(params, *splits, strategy, sys.argv[2], loggers)
+step, losses, seen = trainer.train_step, [], []
 
-def noted_step(batch, *rest):
+def noted_step(batch):
     seen.append(batch["index"].numpy().tolist())
-    loss = step(batch, *rest)
+    loss = step(batch)
     losses.append(float(loss))
     return loss
 
-trainer.step = noted_step
+trainer.train_step = noted_step
 history = trainer.run()
 weights = [weight.tobytes().hex() for weight in trainer.network.get_weights()]
 print("result " + json.dumps([losses, seen, history, weights, trainer.share.rank]))

@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 import pickle
 import warnings
@@ -16,9 +17,10 @@ from hourglass.data.tfrecords.reader import open_split
 from hourglass.models.saving import save_network
 from hourglass.training import loggers
 from hourglass.training.checkpoint import Checkpoint
-from hourglass.training.loggers import write_history
+from hourglass.training.devices import prepare_devices
+from hourglass.training.loggers import RunLogger, TerminalLogger, write_history
+from hourglass.training.optimizers import MuonAdamW
 from hourglass.training.trainer import Trainer
-from hourglass.utils.devices import prepare_devices
 from hourglass.utils.errors import UserError
 
 # In a process of its own: logical devices must be there before TensorFlow starts.
@@ -31,12 +33,12 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # sooner compiled
 from hourglass.data.tfrecords.reader import open_split
 from hourglass.training import trainer
-from hourglass.utils.devices import prepare_devices
+from hourglass.training.devices import prepare_devices
 
 class CheckedTrainer(trainer.Trainer):
     def validate(self):
-        for variable in [*(v.value for v in self.network.variables), *self.optimizer.variables]:
-            first, *others = self.step.strategy.experimental_local_results(variable)
+        for variable in [*self.network.variables, *self.optimizer.variables]:
+            first, *others = self.strategy.experimental_local_results(variable.value)
             assert all((other.numpy() == first.numpy()).all() for other in others), variable.name
         return super().validate()
 
@@ -50,8 +52,7 @@ for name, values in variants.items():
         train = params.train.model_copy(update=values)
         prepare_devices(train)
         changed = params.model_copy(update={"train": train})
-        state, logs = Path(folder, f"{name}{number}.npz"), Path(folder, f"logs-{name}{number}")
-        run = CheckedTrainer(changed, *splits, strategy, state, logs)
+        run = CheckedTrainer(changed, *splits, strategy, Path(folder, f"{name}{number}.npz"))
         histories.append(run.run())
 Path(folder, "histories.json").write_text(json.dumps(histories))
 """
@@ -76,9 +77,9 @@ def plain_graphs():
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
-def make_trainer(params, splits, state_path):
+def make_trainer(params, splits, checkpoint, *loggers):
     strategy = prepare_devices(params.train)
-    return Trainer(params, *splits, strategy, state_path)
+    return Trainer(params, *splits, strategy, checkpoint, loggers)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def shared(tiny_params, splits, tmp_path_factory):
     """
     params = change_train(tiny_params, ema=0.9)
     trainer = make_trainer(params, splits, tmp_path_factory.mktemp("state") / "state.npz")
-    start = trainer.network.get_weights(), trainer.optimizer.get_values()
+    start = trainer.network.get_weights(), values_of(trainer.optimizer)
     return trainer, *start
 
 
@@ -100,16 +101,29 @@ def renew(shared, tiny_params, tmp_path, monkeypatch):
     With `scrambled` its weights and optimizer hold nonsense: all must come from the state.
     """
     trainer, weights, optimizer = shared
-    monkeypatch.setattr(trainer, "state_path", tmp_path / "state.npz")
+    monkeypatch.setattr(trainer, "checkpoint", tmp_path / "state.npz")
     monkeypatch.setattr(trainer, "params", tiny_params.train)
 
     def renew(scrambled=False, **values):
         trainer.params = tiny_params.train.model_copy(update=values)
         trainer.network.set_weights([w + 7 for w in weights] if scrambled else weights)
-        trainer.optimizer.set_values([v + 3 if scrambled else v for v in optimizer])
+        # Averages are kept in any case; where they are not asked for they must not be used.
+        trainer.optimizer.ema = trainer.params.ema or 0.9
+        finalize = MuonAdamW.finalize_variable_values.__get__(trainer.optimizer)
+        trainer.optimizer.finalize_variable_values = finalize if trainer.params.ema else ignore
+        for variable, value in zip(trainer.optimizer.variables, optimizer, strict=True):
+            variable.assign(value + 3 if scrambled else value)
         return trainer
 
     return renew
+
+
+def values_of(optimizer):
+    return [variable.numpy() for variable in optimizer.variables]
+
+
+def ignore(_):
+    """What an optimizer without averages does in the end."""
 
 
 def weights_of(trainer):
@@ -155,14 +169,14 @@ def test_another_seed_is_another_run(plain_run, renew):
 
 def before_step(monkeypatch, trainer, number, act):
     """Call `act` before the step of this number; of three steps an epoch, counted from 0."""
-    original = trainer.step
+    original = trainer.train_step
 
-    def step(batch, learning_rate, now):
-        if now == number:
+    def step(batch):
+        if int(trainer.optimizer.iterations) == number:
             act()
-        return original(batch, learning_rate, now)
+        return original(batch)
 
-    monkeypatch.setattr(trainer, "step", step)
+    monkeypatch.setattr(trainer, "train_step", step)
 
 
 def interrupt():
@@ -183,18 +197,18 @@ def interrupt():
 def test_an_interrupted_run_ends_with_the_same_bits(values, renew, monkeypatch, capsys):
     trainer = renew(**values)
     history = trainer.run()
-    expected, state = weights_of(trainer), Checkpoint.load(trainer.state_path)
-    trainer.state_path.unlink()
+    expected, state = weights_of(trainer), Checkpoint.load(trainer.checkpoint)
+    trainer.checkpoint.unlink()
     if values.get("schedule") == "plateau":
         assert history[2]["lr"] < history[0]["lr"]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         before_step(patch, trainer, 5, interrupt)
         renew(**values).run()
-    assert len(Checkpoint.load(trainer.state_path).history) == 1
+    assert len(Checkpoint.load(trainer.checkpoint).history) == 1
     assert renew(scrambled=True, **values).run() == history
     assert "going on after epoch 1\n" in capsys.readouterr().out
     assert weights_of(trainer) == expected
-    resumed = Checkpoint.load(trainer.state_path)
+    resumed = Checkpoint.load(trainer.checkpoint)
     for name in ("weights", "optimizer", "best_weights"):
         for new, old in zip(getattr(resumed, name), getattr(state, name), strict=True):
             np.testing.assert_array_equal(new, old)
@@ -224,7 +238,7 @@ def test_a_finished_run_is_not_trained_again(renew, monkeypatch):
     trainer = renew(epochs=1)
     history = trainer.run()
     expected = weights_of(trainer)
-    monkeypatch.setattr(trainer, "step", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(trainer, "train_step", lambda _: pytest.fail("trained again"))
     assert renew(scrambled=True, epochs=1).run() == history
     assert weights_of(trainer) == expected
 
@@ -245,16 +259,18 @@ def scripted(renew, monkeypatch):
             monkeypatch.setattr(trainer, "start", Path("start.keras"))
             trainer.network.set_weights([np.zeros_like(w) for w in trainer.network.get_weights()])
 
-        def step(batch, learning_rate, number):
-            weights = trainer.network.get_weights()
-            trainer.network.set_weights([np.full_like(w, number // 3 + 1) for w in weights])
+        steps = itertools.count()
+
+        def step(batch):
+            weights, epoch = trainer.network.get_weights(), next(steps) // 3 + 1
+            trainer.network.set_weights([np.full_like(w, epoch) for w in weights])
             return tf.constant(1.0)
 
         def validate(self):
             epoch = int(self.network.get_weights()[0].flat[0])
             return {"val_pckh": scores[epoch - 1] if epoch else start_score, "val_pckh_0_1": 0.0}
 
-        monkeypatch.setattr(trainer, "step", step)
+        monkeypatch.setattr(trainer, "train_step", step)
         monkeypatch.setattr(Trainer, "validate", validate)
         return trainer.run(), trainer.network.get_weights()[0].flat[0]
 
@@ -294,24 +310,24 @@ def poison(trainer):
     kernel.assign(np.full(kernel.shape, np.nan))
 
 
-# The losses are looked at after the first step, each LOOK_EVERY steps and at the end of an epoch.
-@pytest.mark.parametrize(("look_every", "step"), [(1, 1), (2, 1), (8, 0), (8, 1), (8, 2)])
+# The losses are checked after the first step, each CHECK_EVERY steps and at the end of an epoch.
+@pytest.mark.parametrize(("check_every", "step"), [(1, 1), (2, 1), (8, 0), (8, 1), (8, 2)])
 def test_a_loss_that_is_not_finite_names_where_and_keeps_the_last_epoch(
-    look_every, step, renew, monkeypatch
+    check_every, step, renew, monkeypatch
 ):
     trainer = renew()
-    monkeypatch.setattr("hourglass.training.loggers.LOOK_EVERY", look_every)
+    monkeypatch.setattr("hourglass.training.trainer.CHECK_EVERY", check_every)
     seen = []
     before_step(monkeypatch, trainer, 3 + step, lambda: poison(trainer))
-    original = trainer.step
-    monkeypatch.setattr(trainer, "step", lambda *a: seen.append(a[0]["index"]) or original(*a))
+    original = trainer.train_step
+    monkeypatch.setattr(trainer, "train_step", lambda b: seen.append(b["index"]) or original(b))
     with pytest.raises(UserError) as caught:
         trainer.run()
     records = sorted(seen[3 + step].numpy().tolist())
     text = str(caught.value)
     assert f"epoch 2, step {step + 1}, on train records {records};" in text
     assert len(text.splitlines()) == 1
-    state = Checkpoint.load(trainer.state_path)
+    state = Checkpoint.load(trainer.checkpoint)
     assert len(state.history) == 1
     assert all(np.isfinite(weight).all() for weight in state.weights)
 
@@ -330,28 +346,28 @@ def test_averages_are_judged_and_kept_but_training_goes_on_without_them(renew, m
     plain.run()
     last, best = judged[1], weights_of(plain)
     assert best == judged[0]
-    plain.state_path.unlink()
+    plain.checkpoint.unlink()
     averaged = renew(epochs=2, ema=0.9)
     averaged.run()
-    state = Checkpoint.load(averaged.state_path)
+    state = Checkpoint.load(averaged.checkpoint)
     assert [w.tobytes() for w in state.weights] == last
     assert weights_of(averaged) == judged[2] != best
 
 
 def test_weights_that_break_in_the_last_step_are_not_saved(renew, monkeypatch):
     trainer = renew()
-    original = trainer.step
+    original = trainer.train_step
 
-    def step(batch, learning_rate, number):
-        loss = original(batch, learning_rate, number)
-        if number == 5:
+    def step(batch):
+        loss = original(batch)
+        if int(trainer.optimizer.iterations) == 6:
             poison(trainer)
         return loss
 
-    monkeypatch.setattr(trainer, "step", step)
+    monkeypatch.setattr(trainer, "train_step", step)
     with pytest.raises(UserError, match=r"epoch 2, step 3, on train records \["):
         trainer.run()
-    assert len(Checkpoint.load(trainer.state_path).history) == 1
+    assert len(Checkpoint.load(trainer.checkpoint).history) == 1
 
 
 def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatch):
@@ -365,18 +381,18 @@ def test_a_lack_of_memory_is_one_line_and_keeps_the_last_epoch(renew, monkeypatc
         UserError, match=r"train.max_batch_per_device: 4 pictures at a time .*; set it to 2 "
     ):
         trainer.run()
-    assert len(Checkpoint.load(trainer.state_path).history) == 1
+    assert len(Checkpoint.load(trainer.checkpoint).history) == 1
 
 
-@pytest.mark.parametrize(("look_every", "number"), [(1, 2), (8, 3)])
-def test_the_time_is_told_once_after_a_few_steps(look_every, number, renew, monkeypatch):
+@pytest.mark.parametrize(("check_every", "number"), [(1, 2), (8, 3)])
+def test_the_time_is_told_once_after_a_few_steps(check_every, number, renew, monkeypatch):
     told = []
-    monkeypatch.setattr("hourglass.training.loggers.LOOK_EVERY", look_every)
+    monkeypatch.setattr("hourglass.training.trainer.CHECK_EVERY", check_every)
     monkeypatch.setattr(
         "hourglass.training.loggers.report_time", lambda *arguments: told.append(arguments)
     )
     trainer = renew()
-    monkeypatch.setattr(trainer, "time_told", False)
+    monkeypatch.setattr(trainer, "loggers", [TerminalLogger(3)])
     trainer.run()
     ((rate, left),) = told
     assert rate > 0 and left == (3 * 3 - number) * 4
@@ -384,7 +400,7 @@ def test_the_time_is_told_once_after_a_few_steps(look_every, number, renew, monk
 
 def test_curves_and_sample_heatmaps_are_written(renew, monkeypatch, tmp_path):
     trainer = renew(epochs=2)
-    monkeypatch.setattr(trainer, "log_folder", tmp_path / "logs")
+    monkeypatch.setattr(trainer, "loggers", [RunLogger(tmp_path / "logs")])
     trainer.run()
     assert (tmp_path / "logs" / "live" / "report.html").is_file()
     assert len(list((tmp_path / "logs").glob("events.*"))) == 1
@@ -404,14 +420,14 @@ def test_coordinates_keep_their_precision_whatever_the_network_has(
     try:
         trainer = make_trainer(params, splits, tmp_path / "state.npz")
         batch = next(iter(train_batches(splits[0], 2, params.train.augment, 1, 1)))
-        before = float(trainer.step.compute_loss(batch))
-        _, keypoints, _ = trainer.predictor(next(iter(eval_batches(splits[1], 2))))
+        before = float(trainer.compute_loss(batch))
+        _, keypoints, _ = trainer.estimator(next(iter(eval_batches(splits[1], 2))))
     finally:
         keras.config.set_dtype_policy("float32")
     assert trainer.network.get_layer("stem_conv").compute_dtype == precision[len("mixed_") :]
     assert keypoints.dtype == "float32"
     plain = make_trainer(tiny_params, splits, tmp_path / "state.npz")
-    assert before == pytest.approx(float(plain.step.compute_loss(batch)), rel=1e-3)
+    assert before == pytest.approx(float(plain.compute_loss(batch)), rel=1e-3)
 
 
 def test_first_weights_are_used(tiny_params, splits, model_file, network, tmp_path):
@@ -438,17 +454,17 @@ def test_a_run_from_another_network_resumes_to_the_same_bits(
     trainer = renew()
     monkeypatch.setattr(trainer, "start", Path("start.keras"))
     history = trainer.run()
-    expected, state = weights_of(trainer), Checkpoint.load(trainer.state_path)
+    expected, state = weights_of(trainer), Checkpoint.load(trainer.checkpoint)
     assert [row["epoch"] for row in history] == [0, 1, 2, 3]
-    trainer.state_path.unlink()
+    trainer.checkpoint.unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         before_step(patch, trainer, step, interrupt)
         renew().run()
-    assert [row["epoch"] for row in Checkpoint.load(trainer.state_path).history][-1] == epoch
+    assert [row["epoch"] for row in Checkpoint.load(trainer.checkpoint).history][-1] == epoch
     assert renew(scrambled=True).run() == history
     assert f"going on after epoch {epoch}\n" in capsys.readouterr().out
     assert weights_of(trainer) == expected
-    resumed = Checkpoint.load(trainer.state_path)
+    resumed = Checkpoint.load(trainer.checkpoint)
     for name in ("weights", "optimizer", "best_weights"):
         for new, old in zip(getattr(resumed, name), getattr(state, name), strict=True):
             np.testing.assert_array_equal(new, old)
@@ -458,7 +474,7 @@ def test_judging_the_start_changes_no_bit_of_the_epochs(plain_run, renew, monkey
     trainer = renew()
     monkeypatch.setattr(trainer, "start", Path("start.keras"))
     assert trainer.run()[1:] == plain_run[0]
-    state = Checkpoint.load(trainer.state_path)
+    state = Checkpoint.load(trainer.checkpoint)
     for new, old in zip(state.weights, plain_run[2].weights, strict=True):
         np.testing.assert_array_equal(new, old)
 
@@ -470,12 +486,12 @@ def test_a_network_ends_and_starts_with_peaks_of_its_run(tiny_params, splits, tm
     trainer.run()
     save_network(trainer.network, tmp_path / "trained.keras", "synthetic")
     trainer.network.set_weights(Checkpoint.load(tmp_path / "state.npz").best_weights)
-    losses = [float(trainer.step.compute_loss(batch)) / 12**2]  # of the network as it was trained
+    losses = [float(trainer.compute_loss(batch)) / 12**2]  # of the network as it was trained
     for target_peak in (1.0, 12.0):
         path = str(tmp_path / "trained.keras")
         params = change_train(tiny_params, init_weights=path, target_peak=target_peak)
         renewed = make_trainer(params, splits, tmp_path / "other.npz")
-        losses.append(float(renewed.step.compute_loss(batch)) / target_peak**2)
+        losses.append(float(renewed.compute_loss(batch)) / target_peak**2)
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
 
 

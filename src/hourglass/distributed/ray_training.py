@@ -1,9 +1,7 @@
-"""One of the processes that train on a cluster, a Ray actor on its host.
+"""Training on a cluster: one worker a host; all start anew where one is lost.
 
-Training on a cluster: a worker a host, and all of them anew where one is lost.
-
-Plain actors in a placement group and not Ray Train, which wants pandas and pyarrow, 255 MB, takes
-several times as long to start, and repeats a run that an error of the user's has ended.
+The workers are plain actors in a placement group. Ray Train would need pandas and pyarrow (255 MB),
+takes several times as long to start, and repeats a run that a user's mistake has ended.
 """
 
 import collections
@@ -16,6 +14,7 @@ import re
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
@@ -23,6 +22,15 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hourglass.data.tfrecords.index import INDEX_NAME
 from hourglass.utils.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from hourglass.training.work_dir import WorkDir
+
+LOOK_SECONDS = 0.5
+WAIT_SECONDS = 10  # until a line says for what
+ANSWER_SECONDS = 30  # for what the first worker has printed, before the others are looked at
+REPORT_SECONDS = 5  # for the others' errors, once a worker has missed another one
+MAX_LOSSES = 3  # without a new epoch
 
 
 class PeerLostError(Exception):
@@ -33,54 +41,62 @@ class PeerLostError(Exception):
 class Worker:
     """A worker; what the first one prints while it trains is kept for the driver."""
 
-    def __init__(self):
-        self.chunks = collections.deque()
+    def __init__(self) -> None:
+        self.printed: collections.deque = collections.deque()
 
-    def choose_address(self):
+    def choose_address(self) -> str:
         """Where the others will find this worker: its host's address and a free port."""
         with socket.socket() as server:
             server.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{server.getsockname()[1]}"
 
-    def train(self, run, folder, addresses, rank, num_gpus, is_terminal):
+    def train(
+        self,
+        work_dir: "WorkDir",
+        folder: Path,
+        addresses: list[str],
+        rank: int,
+        num_gpus: int,
+        is_terminal: bool,
+    ) -> None:
         """Train as number `rank` of the workers at `addresses`, in the project's folder."""
-        _enter_project(folder, run)
+        _enter_project(folder, work_dir)
         is_alone = len(addresses) == 1
         if not is_alone:
             task = {"type": "worker", "index": rank}
             os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
         out, err = sys.stdout, sys.stderr  # which end in Ray's logs
         if rank == 0:
-            out, err = (Console(name, self.chunks, is_terminal) for name in ("stdout", "stderr"))
+            out, err = (Console(name, self.printed, is_terminal) for name in ("stdout", "stderr"))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            _train(run, num_gpus, is_alone)
+            _train(work_dir, num_gpus, is_alone)
 
     @ray.method(concurrency_group="console")
-    def read_console(self):
+    def read_console(self) -> list[tuple[str, str]]:
         """What was printed since the last time: a list of ("stdout" or "stderr", text)."""
-        return [self.chunks.popleft() for _ in range(len(self.chunks))]
+        return [self.printed.popleft() for _ in range(len(self.printed))]
 
 
 class Console(io.TextIOBase):
     """Keeps what is printed, until the driver reads it."""
 
-    def __init__(self, name, chunks, is_terminal):
-        self.name, self.chunks, self.is_terminal = name, chunks, is_terminal
+    def __init__(self, name: str, printed: collections.deque, is_terminal: bool) -> None:
+        self.name, self.printed, self.is_terminal = name, printed, is_terminal
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         """Keep the text."""
-        self.chunks.append((self.name, text))
+        self.printed.append((self.name, text))
         return len(text)
 
-    def isatty(self):
+    def isatty(self) -> bool:
         """Whether the text ends on a terminal, where bars may move."""
         return self.is_terminal
 
 
-def _enter_project(folder, run):
+def _enter_project(folder: Path, work_dir: "WorkDir") -> None:
     """Make it the current folder, once all of its files are known to be those of the driver."""
     # The locks exist while the run lasts; elsewhere only where a run was killed.
-    for path in (*run.locks, run.shards / INDEX_NAME):
+    for path in (*work_dir.locks, work_dir.shards / INDEX_NAME):
         if not (folder / path).is_file():
             raise UserError(
                 f"{socket.gethostname()}: {(folder / path).parent} is not the folder of that name "
@@ -90,11 +106,11 @@ def _enter_project(folder, run):
     os.chdir(folder)
 
 
-def _train(run, num_gpus, is_alone):
+def _train(work_dir: "WorkDir", num_gpus: int, is_alone: bool) -> None:
     # Here, as in the stages: importing this module loads no TensorFlow.
-    from hourglass.training.trainer import train_network
+    from hourglass.training.devices import prepare_devices
+    from hourglass.training.work_dir import train_network
     from hourglass.utils.backend import tf
-    from hourglass.utils.devices import prepare_devices
 
     if not num_gpus:  # Ray hides none from a worker that has none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -105,7 +121,7 @@ def _train(run, num_gpus, is_alone):
             "install CUDA's libraries there (requirements/gpu.txt), or start Ray with --num-gpus=0"
         )
     try:
-        train_network(prepare_devices(run.params.train, is_worker=not is_alone), run)
+        train_network(prepare_devices(work_dir.params.train, is_worker=not is_alone), work_dir)
     # How the loss of another worker shows: in a collective, while all wait for each other, or in a
     # server whose port was taken meanwhile.
     except (
@@ -116,13 +132,6 @@ def _train(run, num_gpus, is_alone):
         raise PeerLostError(one_line(error)) from None
 
 
-LOOK_SECONDS = 0.5
-WAIT_SECONDS = 10  # until a line says for what
-ANSWER_SECONDS = 30  # for what the first worker has printed, before the others are looked at
-REPORT_SECONDS = 5  # for the others' errors, once a worker has missed another one
-MAX_LOSSES = 3  # without a new epoch
-
-
 @dataclasses.dataclass(frozen=True)
 class WorkerPlan:
     """How many workers there are, and how many GPUs each of them has; 0 is the CPU."""
@@ -131,16 +140,16 @@ class WorkerPlan:
     num_gpus: int
 
     @property
-    def devices(self):
-        """As `utils.devices.name_devices` tells them, a text for each worker."""
+    def devices(self) -> list[str]:
+        """As `training.devices.name_devices` tells them, a text for each worker."""
         return [" ".join(["CPU"] + ["GPU"] * self.num_gpus)] * self.num_workers
 
-    def __str__(self):
+    def __str__(self) -> str:
         device = f"GPUs: {self.num_gpus}" if self.num_gpus else "a CPU"
         return f"{self.num_workers} worker{'s' * (self.num_workers > 1)}, each with {device}"
 
 
-def plan_workers(num_workers):
+def plan_workers(num_workers: int) -> WorkerPlan:
     """The plan for so many workers on the cluster, each with as many GPUs as all can have.
 
     Args:
@@ -166,25 +175,27 @@ def plan_workers(num_workers):
     return WorkerPlan(num_workers, fitting[-1] if kind == "GPU" else 0)
 
 
-def train_on_workers(plan, run):
+def train_on_workers(plan: WorkerPlan, work_dir: "WorkDir") -> None:
     """Train on the cluster; goes on from the last epoch where a worker is lost.
 
     Args:
-        run: training.trainer.Run, locked, of the current folder.
+        work_dir: locked, of the current folder.
 
     Raises:
         UserError: of the training; a folder is not shared; workers are lost again and again.
     """
-    num_losses, last_state = 0, None
+    num_losses: int = 0
+    last_state: int | None = None
     while True:
         try:
             with WorkerGroup(plan) as group:
-                return group.train(run)
+                return group.train(work_dir)
         except ray.exceptions.RayTaskError:  # a defect, and a RayError too
             raise
         except (PeerLostError, ray.exceptions.RayError) as error:
             reason = re.split(r"\. |\n", str(error))[0].rstrip(".")
-        state = run.state.stat().st_mtime_ns if run.state.is_file() else None
+        path = work_dir.checkpoint
+        state = path.stat().st_mtime_ns if path.is_file() else None
         num_losses, last_state = (num_losses + 1 if state == last_state else 1), state
         if num_losses == MAX_LOSSES:
             raise UserError(
@@ -197,29 +208,31 @@ def train_on_workers(plan, run):
 class WorkerGroup:
     """The workers of a plan, from their start to their end."""
 
-    def __init__(self, plan):
-        self.plan, self.workers, self.reading = plan, [], None
+    def __init__(self, plan: WorkerPlan) -> None:
+        self.plan = plan
+        self.workers: list[Any] = []
+        self.reading: Any = None
         bundle = {"CPU": 1} | ({"GPU": plan.num_gpus} if plan.num_gpus else {})
         # No two on a host, where there are enough of them.
         self.placement = placement_group([bundle] * plan.num_workers, strategy="SPREAD")
 
-    def __enter__(self):
+    def __enter__(self) -> "WorkerGroup":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         # By force: who waits for a lost one listens to nobody.
         for worker in self.workers:
             ray.kill(worker)
         remove_placement_group(self.placement)
 
-    def train(self, run):
-        """Run `training.trainer.train_network` on all workers; print what the first one prints."""
+    def train(self, work_dir: "WorkDir") -> None:
+        """Run `training.work_dir.train_network` on all workers; print what the first one prints."""
         self._await_room()
         self.workers = [self._start_worker(rank) for rank in range(self.plan.num_workers)]
         addresses = ray.get([worker.choose_address.remote() for worker in self.workers])
         settings = (self.plan.num_gpus, sys.stderr.isatty())
         tasks = [
-            worker.train.remote(run, Path.cwd(), addresses, rank, *settings)
+            worker.train.remote(work_dir, Path.cwd(), addresses, rank, *settings)
             for rank, worker in enumerate(self.workers)
         ]
         waiting = tasks
@@ -229,18 +242,19 @@ class WorkerGroup:
             for task in done:
                 _check(task, tasks)
 
-    def _await_room(self):
+    def _await_room(self) -> None:
         if not self.placement.wait(WAIT_SECONDS):
             print(f"waiting for room in the cluster: {self.plan}", file=sys.stderr, flush=True)
             while not self.placement.wait(WAIT_SECONDS):
                 pass
 
-    def _start_worker(self, rank):
+    def _start_worker(self, rank: int) -> Any:
         place = PlacementGroupSchedulingStrategy(self.placement, placement_group_bundle_index=rank)
         options = {"num_cpus": 1, "num_gpus": self.plan.num_gpus, "scheduling_strategy": place}
-        return Worker.options(**options).remote()
+        actor: Any = Worker  # as Ray makes it
+        return actor.options(**options).remote()
 
-    def _print_console(self):
+    def _print_console(self) -> None:
         """Print what the first worker has printed since the last time, if it answers."""
         self.reading = self.reading or self.workers[0].read_console.remote()
         done, _ = ray.wait([self.reading], timeout=ANSWER_SECONDS)
@@ -250,7 +264,7 @@ class WorkerGroup:
         self.reading = None if done else self.reading
 
 
-def _check(task, tasks):
+def _check(task: Any, tasks: list[Any]) -> None:
     """Raise the error of a finished task; or what it comes of, if it has missed another worker."""
     error = _find_error(task)
     if isinstance(error, PeerLostError):
@@ -261,7 +275,7 @@ def _check(task, tasks):
         raise error
 
 
-def _find_error(task):
+def _find_error(task: Any) -> Exception | None:
     """What a finished task has raised, or what is said of its loss; or None."""
     try:
         ray.get(task)

@@ -1,12 +1,11 @@
-"""What is seen of a run on the terminal: a bar, and the time it will take.
+"""What is seen of a run while it is under way: the terminal, TensorBoard, DVCLive's report."""
 
-What one looks at while a run is under way: TensorBoard's curves and DVCLive's report.
-"""
-
-import math
 import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,15 +13,91 @@ from dvc.scm import SCMError, map_scm_exception
 from dvclive import Live
 from tqdm import tqdm
 
-from hourglass.utils.backend import tf
-from hourglass.utils.errors import UserError
+from hourglass.utils.backend import Tensor, tf
 from hourglass.utils.files import write_text
 
-LOOK_EVERY = 8  # steps
+NUM_SAMPLES = 8
+# No dots: Vega, which draws them, takes `a.b` for a field of `a`.
+HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0_1")
 LONG_HOURS = 3  # the lspet recipe, which is meant for a CPU, takes two
+SampleHeatmaps = Callable[[], tuple[Tensor, Tensor]]
 
 
-def describe_hours(hours):
+class Logger:
+    """What a trainer tells of its run. Each method here does nothing."""
+
+    def start_run(self, history: list[dict]) -> None:
+        """The run starts; `history` are the epochs of an earlier process."""
+
+    def start_epoch(self, epoch: int, num_steps: int, batch_size: int) -> None:
+        """An epoch starts, counted from 1."""
+
+    def log_step(self, step: int, losses: Sequence[float]) -> None:
+        """A step has ended, counted from 0; `losses` are those of the epoch that are known."""
+
+    def end_epoch(self) -> None:
+        """An epoch's steps have ended, or an error ends them."""
+
+    def log_epoch(self, row: dict, best: dict, sample_heatmaps: SampleHeatmaps) -> None:
+        """An epoch is scored and saved.
+
+        Args:
+            row: {epoch, lr, loss, val_pckh, ...}. best: the best epoch's.
+            sample_heatmaps: gives pictures [N, S, S, 3], 0..255, and their heatmaps [N, H, W, K].
+        """
+
+    def end_run(self) -> None:
+        """The run has ended."""
+
+
+class TerminalLogger(Logger):
+    """A bar for each epoch, once the time that is left, and a line for each epoch."""
+
+    def __init__(self, num_epochs: int) -> None:
+        self.num_epochs = num_epochs
+        self.is_time_told = False
+        self.bar: Any = None
+
+    def start_epoch(self, epoch: int, num_steps: int, batch_size: int) -> None:
+        """Open the bar."""
+        self.epoch, self.num_steps, self.batch_size = epoch, num_steps, batch_size
+        self.num_known = 0
+        self.bar = tqdm(
+            total=num_steps * batch_size, desc=f"epoch {epoch}/{self.num_epochs}", unit="image",
+            disable=None, leave=False,
+        )  # fmt: skip
+
+    def log_step(self, step: int, losses: Sequence[float]) -> None:
+        """Move the bar; tell the time that is left, once the device has done some steps."""
+        self.bar.update(self.batch_size)
+        if len(losses) == self.num_known:  # the device may be behind
+            return
+        self.num_known = len(losses)
+        self.bar.set_postfix(loss=f"{statistics.fmean(losses):.5f}", refresh=False)
+        if step == 0:
+            self.started = time.monotonic()  # the first step of a process compiles
+        elif not self.is_time_told:
+            self.is_time_told = True
+            rate = step * self.batch_size / (time.monotonic() - self.started)
+            num_left = (self.num_epochs - self.epoch + 1) * self.num_steps - (step + 1)
+            report_time(rate, num_left * self.batch_size)
+
+    def end_epoch(self) -> None:
+        """Close the bar."""
+        self.bar.close()
+
+    def log_epoch(self, row: dict, best: dict, sample_heatmaps: SampleHeatmaps) -> None:
+        """Print the epoch's line."""
+        trained = f"lr {row['lr']:.2e}  loss {row['loss']:.5f}  " if row["epoch"] else ""
+        print(
+            f"epoch {row['epoch']:3}/{self.num_epochs}  {trained}"
+            f"PCKh@0.5 {row['val_pckh']:5.2f}  @0.1 {row['val_pckh_0_1']:5.2f}  "
+            f"best {best['val_pckh']:5.2f} (epoch {best['epoch']})",
+            flush=True,
+        )
+
+
+def describe_hours(hours: float) -> str:
     """A duration in words, as coarse as an estimate is."""
     if hours > 48:
         return f"{hours / 24:.0f} days"
@@ -32,7 +107,7 @@ def describe_hours(hours):
     return f"{minutes} minute{'s' * (minutes > 1)}"
 
 
-def report_time(rate, num_left):
+def report_time(rate: float, num_left: int) -> None:
     """Say how long the rest takes, before it is spent.
 
     Args:
@@ -48,105 +123,32 @@ def report_time(rate, num_left):
     tqdm.write(text, file=sys.stderr)
 
 
-class EpochProgress:
-    """The bar of one epoch, and a look at its losses every few steps.
-
-    A look waits until the device has done all that it was given: after each step it would stand
-    still while the host prepares the next one.
-
-    Attributes:
-        losses: those that were looked at, in the order of the steps.
-    """
-
-    def __init__(self, trainer, epoch):
-        self.trainer, self.epoch = trainer, epoch
-        self.losses, self.pending = [], []
-        self.bar = tqdm(
-            total=trainer.steps * trainer.batch_size, desc=f"epoch {epoch}/{trainer.params.epochs}",
-            unit="image", disable=None, leave=False,
-        )  # fmt: skip
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.bar.close()
-
-    def add(self, loss):
-        """Count a step; its loss is a tensor that need not be there yet."""
-        self.pending.append(loss)
-        self.bar.update(self.trainer.batch_size)
-        step = len(self.losses) + len(self.pending) - 1  # from 0
-        if step % LOOK_EVERY == 0 or step == self.trainer.steps - 1:
-            self._look()
-            self._probe_time(step)
-
-    def _look(self):
-        """Fetch the losses; stop on one that is not finite."""
-        for loss in tf.stack(self.pending).numpy().tolist():
-            if not math.isfinite(loss):
-                raise UserError(self.trainer.describe_divergence(self.epoch, len(self.losses)))
-            self.losses.append(loss)
-        self.pending = []
-        self.bar.set_postfix(loss=f"{statistics.fmean(self.losses):.5f}", refresh=False)
-
-    def _probe_time(self, step):
-        trainer = self.trainer
-        if step == 0:
-            self.started = time.monotonic()  # the first step of a process compiles
-        elif not trainer.time_told:
-            trainer.time_told = True
-            rate = step * trainer.batch_size / (time.monotonic() - self.started)
-            steps = (trainer.params.epochs - self.epoch + 1) * trainer.steps - (step + 1)
-            report_time(rate, steps * trainer.batch_size)
-
-
-NUM_SAMPLES = 8
-# No dots: Vega, which draws them, takes `a.b` for a field of `a`.
-HISTORY_COLUMNS = ("epoch", "lr", "loss", "val_pckh", "val_pckh_0_1")
-
-
-def name_work_dir(params, key):
-    """What a run's folder is called: what tells runs apart at a glance, then its state's key.
-
-    Args:
-        params: Params. key: of `states.checkpoint_key`; the same for a run that is resumed.
-    """
-    model, train = params.model, params.train
-    parts = (
-        params.data.dataset, f"{model.num_stacks}x{model.num_channels}", f"{model.input_size}px",
-        train.optimizer, f"lr{train.lr:g}", f"{train.epochs}epochs", key[:6],
-    )  # fmt: skip
-    return "_".join(parts)
-
-
-class RunLogger:
-    """Writes each epoch's numbers and sample heatmaps into `folder`.
+class RunLogger(Logger):
+    """Writes each epoch's numbers and sample heatmaps into a folder.
 
     `live/report.html` there holds the curves so far; TensorBoard reads the folder itself.
     """
 
-    def __init__(self, folder, history):
-        self.events = tf.summary.create_file_writer(str(folder))
-        self.live = _start_live(folder / "live")
-        for row in history:  # of an earlier process, which may have been killed before it wrote
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def start_run(self, history: list[dict]) -> None:
+        """Open the files, with the epochs of an earlier process."""
+        self.events = tf.summary.create_file_writer(str(self.folder))
+        self.live = _start_live(self.folder / "live")
+        for row in history:  # the process may have been killed before it wrote them
             self._log_numbers(row)
         self._report()
 
-    def log_epoch(self, row, pictures, heatmaps):
-        """Add one epoch.
-
-        Args:
-            row: {epoch, lr, loss, val_pckh, ...}.
-            pictures: [N, S, S, 3], 0..255, samples. heatmaps: [N, H, W, K], of the last stack.
-        """
+    def log_epoch(self, row: dict, best: dict, sample_heatmaps: SampleHeatmaps) -> None:
+        """Add one epoch."""
         self._log_numbers(row)
         with self.events.as_default(step=row["epoch"]):
-            overlays = overlay_heatmaps(pictures, heatmaps)
+            overlays = overlay_heatmaps(*sample_heatmaps())
             tf.summary.image("heatmaps", overlays, max_outputs=NUM_SAMPLES)
         self._report()
 
-    def _log_numbers(self, row):
+    def _log_numbers(self, row: dict) -> None:
         # Before the first epoch there is no learning rate, and no loss.
         numbers = {k: value for k, value in row.items() if k != "epoch" and value is not None}
         with self.events.as_default(step=row["epoch"]):
@@ -157,20 +159,20 @@ class RunLogger:
             for name, value in numbers.items():
                 self.live.log_metric(name, value)
 
-    def _report(self):
+    def _report(self) -> None:
         self.events.flush()
         if self.live:
             self.live.make_summary()
             self.live.make_report()
 
-    def close(self):
+    def end_run(self) -> None:
         """Finish the files."""
         self.events.close()
         if self.live:
             self.live.end()
 
 
-def _start_live(folder):
+def _start_live(folder: Path) -> Any:
     try:
         with map_scm_exception():
             # The results of a run are DVC's own to record: they are the stage's outputs.
@@ -179,7 +181,7 @@ def _start_live(folder):
         return None
 
 
-def overlay_heatmaps(pictures, heatmaps):
+def overlay_heatmaps(pictures: Tensor, heatmaps: Tensor) -> np.ndarray:
     """Lay the strongest heatmap of each pixel over the pictures.
 
     Args:
@@ -198,12 +200,12 @@ def overlay_heatmaps(pictures, heatmaps):
     return (pictures * (1 - share) + colours * share).astype(np.uint8)
 
 
-def write_history(path, history):
+def write_history(path: Path, history: list[dict]) -> None:
     """The epochs as CSV, for `dvc plots`; numbers in full, so that equal runs give equal files."""
     lines = [",".join(HISTORY_COLUMNS)]
     lines += [",".join(_show(row[name]) for name in HISTORY_COLUMNS) for row in history]
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _show(number):
+def _show(number: float | None) -> str:
     return "" if number is None else repr(number)

@@ -1,13 +1,18 @@
 """The learning rate and the patience of a run, from its parameters and its scores so far alone."""
 
 import math
+from collections.abc import Sequence
+
+from hourglass.config import TrainParams
 
 
-def learning_rate(params, step, steps_per_epoch, history):
+def learning_rate(
+    params: TrainParams, step: int, steps_per_epoch: int, history: list[dict]
+) -> float:
     """The learning rate of a step.
 
     Args:
-        params: TrainParams. step: from 0, over all epochs. history: list of finished epochs.
+        step: from 0, over all epochs. history: the finished epochs.
     """
     warmup = params.warmup_epochs * steps_per_epoch
     if step < warmup:
@@ -25,7 +30,7 @@ def learning_rate(params, step, steps_per_epoch, history):
     return params.lr
 
 
-def count_plateaus(scores, patience):
+def count_plateaus(scores: Sequence[float], patience: int) -> int:
     """How often `patience` epochs in a row have gone by without a better score."""
     best, waited, plateaus = -math.inf, 0, 0
     for score in scores:
@@ -36,12 +41,12 @@ def count_plateaus(scores, patience):
     return plateaus
 
 
-def count_epochs(history):
+def count_epochs(history: list[dict]) -> int:
     """How many epochs are finished; epoch 0, the start, is none of them."""
     return history[-1]["epoch"] if history else 0
 
 
-def is_training_finished(params, history):
+def is_training_finished(params: TrainParams, history: list[dict]) -> bool:
     """Whether a run has all its epochs, or waited `early_stopping` of them for a better score."""
     if count_epochs(history) >= params.epochs:
         return True

@@ -1,233 +1,278 @@
-"""A run from shards to a network's file, in this process or as one of several hosts.
+"""A training run: the loop, the step, validation, and a checkpoint that survives any kill.
 
-A training run: epochs, validation, and a state that survives any kill.
+After each epoch one file keeps all that the next one depends on: weights, optimizer, best weights,
+history. All else - order, augmentation, learning rate, early stopping - follows from the epoch's
+number and the history. A resumed run ends with the same bytes.
 
-After each epoch all that the next one depends on is saved in one file: weights, optimizer, best
-weights, history. Everything else - order, augmentation, learning rate, early stopping - follows
-from the epoch's number and the history, so a resumed run ends with the same bytes.
-
-A run that starts from another network judges that one first, as epoch 0: it ends with no worse one.
+A run that starts from another network scores that one first, as epoch 0. It ends with no worse one.
 """
 
 import contextlib
-import dataclasses
 import functools
+import itertools
+import math
 import statistics
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hourglass.config import Params
 from hourglass.data.tfrecords.pipeline import WHOLE, eval_batches, train_batches
-from hourglass.data.tfrecords.reader import name_damage, open_split, read_truth
+from hourglass.data.tfrecords.reader import Split, read_truth
 from hourglass.evaluation import pckh
+from hourglass.models.batch_norm import fuse_batch_norms
 from hourglass.models.graph import inner_kernels, scale_heatmaps
-from hourglass.models.metadata import read_trained_on
-from hourglass.models.model_inputs import render_inputs
+from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
-from hourglass.models.saving import load_weights, save_network
+from hourglass.models.saving import load_weights
 from hourglass.models.stacked_hourglass import build_hourglass
-from hourglass.training.checkpoint import Checkpoint, find_best_epoch
-from hourglass.training.init_weights import find_init_weights
-from hourglass.training.loggers import NUM_SAMPLES, EpochProgress, RunLogger, write_history
-from hourglass.training.optimizers import Optimizer
+from hourglass.training.accumulation import GradientAccumulator, split_batch
+from hourglass.training.checkpoint import Checkpoint, find_init_weights
+from hourglass.training.devices import choose_pass_size, describe_devices, sum_over_hosts
+from hourglass.training.loggers import NUM_SAMPLES, Logger
+from hourglass.training.losses import heatmap_loss
+from hourglass.training.optimizers import build_optimizer
 from hourglass.training.schedules import count_epochs, is_training_finished, learning_rate
-from hourglass.training.train_step import TrainStep
-from hourglass.utils.backend import tf
-from hourglass.utils.devices import (
-    count_local_replicas,
-    describe_devices,
-    find_share,
-    sum_over_hosts,
-)
+from hourglass.utils.backend import Strategy, Tensor, tf
+from hourglass.utils.devices import Share, count_local_replicas, find_share
 from hourglass.utils.errors import UserError
 
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What a run works on; paths in the project's folder, the same files for all hosts."""
-
-    params: Params
-    shards: Path
-    state: Path
-    logs: Path
-    network: Path
-    history: Path
-
-    @property
-    def locks(self):
-        """What is locked while it lasts: the project, and the state."""
-        return self.network.with_name(".train.lock"), self.state.with_suffix(".lock")
-
-
-def train_network(strategy, run):
-    """Train to the end, from the saved state where there is one, and write what comes of it.
-
-    Args:
-        strategy: of `utils.devices.prepare_devices`.
-
-    Raises:
-        UserError: the shards, the parameters or the memory do not suffice.
-    """
-    size = run.params.model.input_size
-    splits = [open_split(run.shards, split, size) for split in ("train", "validation")]
-    with name_damage(*splits):
-        trainer = Trainer(run.params, *splits, strategy, run.state, run.logs)
-        history = trainer.run()
-    if trainer.writes:
-        save_network(trainer.network, run.network, _name_data(run.params, history))
-        write_history(run.history, history)
-
-
-def _name_data(params, history):
-    """The datasets that the best weights were trained on, the start's first: "lspet, folder"."""
-    # Licences of data may hold for what is trained on it, however often it is trained again.
-    start = find_init_weights(params.train.init_weights)
-    before = (read_trained_on(start) or "unknown").split(", ") if start else []
-    datasets = [*before, params.data.dataset] if find_best_epoch(history)["epoch"] else before
-    return ", ".join(dict.fromkeys(datasets))
+CHECK_EVERY = 8  # steps from one look at the losses to the next: a look waits for the device
 
 
 class Trainer:
-    """One training run: `run` goes on from `state_path` where a state lies there."""
+    """One training run: `run` goes on from the file `checkpoint` where that is there."""
 
-    def __init__(self, params, train_split, val_split, strategy, state_path, log_folder=None):
+    def __init__(
+        self,
+        params: Params,
+        train_split: Split,
+        val_split: Split,
+        strategy: Strategy,
+        checkpoint: Path,
+        loggers: Sequence[Logger] = (),
+    ) -> None:
+        """Build the network, its optimizer and what validates it, in the strategy's scope."""
         self.params = params.train
         self.train_split, self.val_split = train_split, val_split
-        self.truth = read_truth(val_split)
-        self.state_path = Path(state_path)
+        self.checkpoint, self.loggers = Path(checkpoint), loggers
         self.strategy, self.share = strategy, find_share(strategy)
-        self.batch_size = self.params.batch_size
-        self.steps = train_split.num_records // self.batch_size
+        self.steps = train_split.num_records // self.params.batch_size  # an epoch
         if self.params.epochs and not self.steps:
             raise UserError(
-                f"params.yaml: train.batch_size: {self.batch_size} is more than the "
+                f"params.yaml: train.batch_size: {self.params.batch_size} is more than the "
                 f"{train_split.num_records} train records; lower it"
             )
-        # A variable is mirrored to each device only where it is made in the scope.
-        with strategy.scope():
-            self._build(params.model)
-        self.part_size = self.step.part_size
-        self.eval_size = self.part_size * count_local_replicas(strategy)  # of this process
-        # Of several hosts the first one writes; all read the same.
-        self.writes = self.share.rank == 0
-        self.log_folder = log_folder if self.writes else None
-        self.time_told = False
+        self.pass_size = choose_pass_size(self.params, strategy.num_replicas_in_sync)
+        self.num_parts = self.params.batch_size // self.pass_size
+        self.num_passes = self.num_parts // strategy.num_replicas_in_sync
+        with strategy.scope():  # a variable is mirrored to each device only where it is made in it
+            self._build(params)
 
-    def _build(self, model_params):
-        """The network, what moves it, and what judges it."""
-        self.network = build_hourglass(model_params)
+    def _build(self, params: Params) -> None:
+        self.network = build_hourglass(params.model)
         self.start = find_init_weights(self.params.init_weights)
         if self.start:
             load_weights(self.network, self.start)
             scale_heatmaps(self.network, self.params.target_peak)
-        trained = self.network.trainable_variables
-        self.optimizer = Optimizer(self.params, trained, inner_kernels(self.network))
-        self.step = TrainStep(self.network, self.optimizer, self.params, self.strategy)
-        self.predictor = PoseEstimator(self.step.network, flip_test=False, decode="dark")
+        # The same variables, faster: this one is trained, `network` is saved.
+        self.fused = fuse_batch_norms(self.network, self.num_passes)
+        self.trained = self.network.trainable_variables
+        self.optimizer = build_optimizer(self.params, self.trained, inner_kernels(self.network))
+        several = self.num_passes > 1
+        self.accumulator: Any = GradientAccumulator(self.trained) if several else None
+        self.estimator = PoseEstimator(self.fused, flip_test=False, decode="dark")
+        # XLA cannot compile a step of several devices.
+        xla = self.params.xla and self.strategy.num_replicas_in_sync == 1
+        compile_pass = functools.partial(tf.function, jit_compile=xla, autograph=False)
+        self.add_pass = compile_pass(self._run_earlier_pass)
+        self.finish_step = compile_pass(self._run_last_pass)
 
-    def run(self):
+    def run(self) -> list[dict]:
         """Train to the end, or to early stopping.
 
         The network ends with the best weights, its heatmaps scaled to peaks near 1.
 
         Returns:
-            The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0_1}; in epoch 0, which a
-            run from another network begins with, lr and loss are None.
+            The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0_1}; in epoch 0, with
+            which a run from another network begins, lr and loss are None.
 
         Raises:
             UserError: the loss is not finite, or the memory does not suffice.
         """
-        state = self._restore()
-        tracker = RunLogger(self.log_folder, state.history) if self.log_folder else None
-        self._announce()
+        state = self.restore()
+        print(self._describe(), flush=True)
+        self._tell("start_run", state.history)
         if self.start and not state.history:
-            state = self._judge_start()
-            self._keep(state, tracker)
+            state = self.save(self.score_start())
         while not is_training_finished(self.params, state.history):
-            state = self._run_epoch(state)
-            self._keep(state, tracker)
-        if tracker:
-            tracker.close()
+            state = self.save(self.run_epoch(state))
+        self._tell("end_run")
         self.network.set_weights(state.best_weights)
         scale_heatmaps(self.network, 1 / self.params.target_peak)
         return state.history
 
-    def _announce(self):
-        print(
-            f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
-            f"records, {self.steps} steps of {self.batch_size} an epoch, on "
-            f"{describe_devices(self.strategy)}",
-            flush=True,
+    def run_epoch(self, state: Checkpoint) -> Checkpoint:
+        """Train and validate one more epoch."""
+        epoch = count_epochs(state.history) + 1
+        with self._memory_errors():
+            try:
+                row = self.train_one_epoch(epoch, state.history)
+            finally:
+                self._tell("end_epoch")
+            weights = self.network.get_weights()
+            # The last step's loss precedes its update: it can be finite, and the weights not.
+            if not all(np.isfinite(array).all() for array in weights):
+                raise UserError(self._describe_divergence(epoch, self.steps - 1))
+            # Averages, where kept, are scored; training goes on from the weights themselves.
+            self.optimizer.finalize_variable_values(self.trained)
+            row |= self.validate()
+            scored = self.network.get_weights()
+            self.network.set_weights(weights)
+        # `>`: of equal epochs the first one stays.
+        is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
+        best = scored if is_best else state.best_weights
+        return Checkpoint(weights, self._optimizer_state(), best, [*state.history, row])
+
+    def train_one_epoch(self, epoch: int, history: list[dict]) -> dict[str, Any]:
+        """All steps of an epoch; gives the means of its learning rates and of its losses."""
+        rates: list[float] = []
+        losses: list[float] = []
+        pending: list[Tensor] = []
+        self._tell("start_epoch", epoch, self.steps, self.params.batch_size)
+        for step, batch in enumerate(self._batches(epoch, self.share)):
+            number = (epoch - 1) * self.steps + step
+            rates.append(learning_rate(self.params, number, self.steps, history))
+            self.optimizer.learning_rate = rates[-1]
+            pending.append(self.train_step(batch))
+            if step % CHECK_EVERY == 0 or step == self.steps - 1:
+                losses += tf.stack(pending).numpy().tolist()
+                pending = []
+                if bad := [k for k, loss in enumerate(losses) if not math.isfinite(loss)]:
+                    raise UserError(self._describe_divergence(epoch, bad[0]))
+            self._tell("log_step", step, losses)
+        return {"epoch": epoch, "lr": statistics.fmean(rates), "loss": statistics.fmean(losses)}
+
+    def train_step(self, batch: dict[str, Tensor]) -> Tensor:
+        """One step on this process's share of a batch; gives the loss before it, a float32."""
+        *earlier, last = split_batch(batch, self.num_passes, self.strategy)
+        for part in earlier:
+            self.add_pass(part)
+        return self.finish_step(last)
+
+    def _run_earlier_pass(self, batch: dict[str, Tensor]) -> None:
+        self.strategy.run(lambda part: self.accumulator.add(self._differentiate(part)), (batch,))
+
+    def _run_last_pass(self, batch: dict[str, Tensor]) -> Tensor:
+        def update(part: dict[str, Tensor]) -> Tensor:  # on each device
+            values = self._differentiate(part)
+            loss, *gradients = self.accumulator.finish(values) if self.accumulator else values
+            self.optimizer.apply(gradients)
+            return loss
+
+        return self.strategy.reduce("sum", self.strategy.run(update, (batch,)), axis=None)
+
+    def _differentiate(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        """The loss of a device's part, as its share of the batch's, and the gradients."""
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(batch) / self.num_parts
+            scaled = self.optimizer.scale_loss(loss)
+        return [loss, *tape.gradient(scaled, [v.value for v in self.trained])]
+
+    def compute_loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """The loss of the model inputs of a batch of `train_batches`."""
+        size = self.network.input_shape[1]
+        heatmaps = self.fused(render_inputs(batch, size), training=True)
+        heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
+        keypoints, visible = transform_keypoints(batch, size)
+        return heatmap_loss(heatmaps, keypoints, visible, self.params)
+
+    def validate(self) -> dict[str, float]:
+        """PCKh in per cent of the validation records, on crops by center and scale, no flip test.
+
+        Persons whom the shards lack are not counted here; the evaluate stage counts them as wrong.
+        """
+        # Each host predicts its share, and all score the whole.
+        size = self.pass_size * count_local_replicas(self.strategy)
+        batches = eval_batches(self.val_split, size, fill_last=True, share=self.share)
+        keypoints, *_ = predict_split(self.estimator, batches, self.val_split.num_persons)
+        keypoints = sum_over_hosts(self.strategy, keypoints)
+        # In px of the original pictures, as the evaluate stage counts.
+        truth, keypoints = self.truth, keypoints[self.truth["index"]]
+        errors = pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"])
+        scores = (
+            pckh.compute_pckh(errors, truth["keypoints_visible"], threshold)
+            or 0.0  # None: no label
+            for threshold in (0.5, 0.1)
         )
+        return dict(zip(("val_pckh", "val_pckh_0_1"), scores, strict=True))
 
-    def _restore(self):
-        state = Checkpoint([], [], [], [])
-        if self.state_path.is_file():
-            state = Checkpoint.load(self.state_path)
-            self.network.set_weights(state.weights)
-            self.optimizer.set_values(state.optimizer)
-            print(f"going on after epoch {count_epochs(state.history)}", flush=True)
-        rows = np.float32(len(state.history))
-        if sum_over_hosts(self.strategy, rows) != rows * self.share.number:
-            raise UserError(
-                f"{self.state_path}: hosts see different epochs there, as storage does that shows "
-                "new files late; wait a minute, then repeat, or move XDG_CACHE_HOME to another"
-            )
-        return state
-
-    def _judge_start(self):
+    def score_start(self) -> Checkpoint:
         """The state before the first epoch, with the score of the weights that are there."""
         with self._memory_errors():
             row = {"epoch": 0, "lr": None, "loss": None} | self.validate()
         weights = self.network.get_weights()
-        return Checkpoint(weights, self.optimizer.get_values(), weights, [row])
+        return Checkpoint(weights, self._optimizer_state(), weights, [row])
 
-    def _run_epoch(self, state):
-        """The state after one more epoch."""
-        epoch = count_epochs(state.history) + 1
-        with self._memory_errors():
-            row = self._train_epoch(epoch, state.history)
-            weights = self.network.get_weights()
-            # The last step's loss is taken before its update: it can be finite, and the weights
-            # not.
-            if not all(np.isfinite(array).all() for array in weights):
-                raise UserError(self.describe_divergence(epoch, self.steps - 1))
-            # Averages are judged and kept, but training goes on from the weights themselves.
-            if self.params.ema:
-                self.optimizer.write_averages()
-            row |= self.validate()
-            judged = self.network.get_weights()
-            self.network.set_weights(weights)
-        # `>`: of equal epochs the first one stays.
-        is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
-        return Checkpoint(
-            weights=weights,
-            optimizer=self.optimizer.get_values(),
-            best_weights=judged if is_best else state.best_weights,
-            history=[*state.history, row],
+    @functools.cached_property
+    def truth(self) -> dict[str, np.ndarray]:
+        """The labels of the validation records (`read_truth`)."""
+        return read_truth(self.val_split)
+
+    def save(self, state: Checkpoint) -> Checkpoint:
+        """Keep the state, then tell of it: what was printed is never trained twice."""
+        if self.share.rank == 0:
+            state.save(self.checkpoint)
+        self._tell("log_epoch", state.history[-1], state.best, self._sample_heatmaps)
+        return state
+
+    def restore(self) -> Checkpoint:
+        """The state to go on from, put into network and optimizer; an empty one at the start."""
+        state = Checkpoint([], [], [], [])
+        if self.checkpoint.is_file():
+            state = Checkpoint.load(self.checkpoint)
+            self.network.set_weights(state.weights)
+            for variable, value in zip(self.optimizer.variables, state.optimizer, strict=True):
+                variable.assign(value)
+            print(f"going on after epoch {count_epochs(state.history)}", flush=True)
+        rows = np.float32(len(state.history))
+        if sum_over_hosts(self.strategy, rows) != rows * self.share.number:
+            raise UserError(
+                f"{self.checkpoint}: hosts see different epochs there, as storage does that shows "
+                "new files late; wait a minute, then repeat, or move XDG_CACHE_HOME to another"
+            )
+        return state
+
+    def _tell(self, event: str, *arguments: Any) -> None:
+        for logger in self.loggers:
+            getattr(logger, event)(*arguments)
+
+    def _optimizer_state(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.optimizer.variables]
+
+    def _batches(self, epoch: int, share: Share = WHOLE) -> Any:
+        split, params = self.train_split, self.params
+        return train_batches(split, params.batch_size, params.augment, params.seed, epoch, share)
+
+    def _sample_heatmaps(self) -> tuple[Tensor, Tensor]:
+        """The first validation persons as the network sees them, and their heatmaps."""
+        batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
+        inputs = render_inputs(batch, self.network.input_shape[1])
+        # Peaks near 1, whatever the target's were.
+        return inputs, self.estimator.predict_heatmaps(inputs) / self.params.target_peak
+
+    def _describe(self) -> str:
+        return (
+            f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
+            f"records, {self.steps} steps of {self.params.batch_size} an epoch, on "
+            f"{describe_devices(self.strategy)}"
         )
 
-    def _train_epoch(self, epoch, history):
-        """All steps of an epoch; gives the means of its learning rates and of its losses."""
-        lrs = []
-        with EpochProgress(self, epoch) as progress:
-            for batch in self._batches(epoch, self.share):
-                number = (epoch - 1) * self.steps + len(lrs)
-                lrs.append(learning_rate(self.params, number, self.steps, history))
-                progress.add(self.step(batch, lrs[-1], number))
-        return {
-            "epoch": epoch, "lr": statistics.fmean(lrs), "loss": statistics.fmean(progress.losses)
-        }  # fmt: skip
-
-    def _batches(self, epoch, share=WHOLE):
-        split, params = self.train_split, self.params
-        return train_batches(split, self.batch_size, params.augment, params.seed, epoch, share)
-
-    def describe_divergence(self, epoch, step):
-        """Where the loss or the weights stopped being finite, in one line; step from 0."""
+    def _describe_divergence(self, epoch: int, step: int) -> str:
         # The same epoch again: its order follows from its number, so the batch is the same too.
-        batch = next(iter(self._batches(epoch).skip(step).take(1)))
+        batch = next(itertools.islice(self._batches(epoch), step, None))
         return (
             f"params.yaml: train.lr: the loss is not finite in epoch {epoch}, step {step + 1}, on "
             f"train records {sorted(batch['index'].numpy().tolist())}; lower train.lr, or look at "
@@ -235,62 +280,14 @@ class Trainer:
         )
 
     @contextlib.contextmanager
-    def _memory_errors(self):
+    def _memory_errors(self) -> Iterator[None]:
         try:
             yield
         except tf.errors.ResourceExhaustedError:
-            raise UserError(self._describe_memory()) from None
-
-    def _describe_memory(self):
-        size = self.part_size
-        fewer = f"set it to {size // 2} for the same batch in more passes, or " if size > 1 else ""
-        return (
-            f"params.yaml: train.max_batch_per_device: {size} pictures at a time do not fit into a "
-            f"device's memory; {fewer}set train.precision to mixed_bfloat16, or lower num_stacks, "
-            "num_channels or input_size of model"
-        )
-
-    def validate(self):
-        """PCKh in per cent of the validation records, on crops by center and scale, no flip test.
-
-        Persons whom the shards lack are not counted here; the evaluate stage counts them as wrong.
-        """
-        # Each host predicts its share, and all score the whole.
-        batches = eval_batches(self.val_split, self.eval_size, fill_last=True, share=self.share)
-        keypoints, *_ = predict_split(self.predictor, batches, self.val_split.num_persons)
-        keypoints = sum_over_hosts(self.strategy, keypoints)
-        truth = self.truth
-        # In px of the original pictures, as the evaluate stage counts.
-        keypoints = keypoints[truth["index"]]
-        errors = pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"])
-        return {
-            # None where no scored joint is labelled at all.
-            "val_pckh": pckh.compute_pckh(errors, truth["keypoints_visible"], 0.5) or 0.0,
-            "val_pckh_0_1": pckh.compute_pckh(errors, truth["keypoints_visible"], 0.1) or 0.0,
-        }
-
-    def _keep(self, state, tracker):
-        # Saved before it is told: what was printed is never trained twice.
-        if self.writes:
-            state.save(self.state_path)
-        self._report(state, tracker)
-
-    def _report(self, state, tracker):
-        row, best = state.history[-1], state.best
-        trained = f"lr {row['lr']:.2e}  loss {row['loss']:.5f}  " if row["epoch"] else ""
-        print(
-            f"epoch {row['epoch']:3}/{self.params.epochs}  {trained}"
-            f"PCKh@0.5 {row['val_pckh']:5.2f}  @0.1 {row['val_pckh_0_1']:5.2f}  "
-            f"best {best['val_pckh']:5.2f} (epoch {best['epoch']})",
-            flush=True,
-        )
-        if tracker:
-            # Peaks near 1, whatever the target's were.
-            heatmaps = self.predictor.predict_heatmaps(self.samples) / self.params.target_peak
-            tracker.log_epoch(row, self.samples, heatmaps)
-
-    @functools.cached_property
-    def samples(self):
-        """The first validation persons as the network sees them, [N, S, S, 3]."""
-        batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
-        return render_inputs(batch, self.network.input_shape[1])
+            size = self.pass_size
+            fewer = f"set it to {size // 2} for the same batch in more passes, or " * (size > 1)
+            raise UserError(
+                f"params.yaml: train.max_batch_per_device: {size} pictures at a time do not fit "
+                f"into a device's memory; {fewer}set train.precision to mixed_bfloat16, or lower "
+                "num_stacks, num_channels or input_size of model"
+            ) from None

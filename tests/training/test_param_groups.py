@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from hourglass.training.optimizers import AdamWGroup, MuonGroup, orthogonalize
+from hourglass.training.param_groups import AdamWGroup, MuonGroup, orthogonalize
 
 
 class Shaped:

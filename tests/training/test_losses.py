@@ -3,7 +3,7 @@ import pytest
 
 from helpers.networks import change_train
 from hourglass.models.codec import encode_heatmaps
-from hourglass.training.train_step import heatmap_loss
+from hourglass.training.losses import heatmap_loss
 
 
 def random_heatmaps(seed, number=2, size=8):
