@@ -1,4 +1,4 @@
-"""Write the trained network for onnxruntime, from pixels of a square to keypoints, as one file.
+"""Write the trained network as one ONNX file, from the pixels of a crop to keypoints.
 
 reads   models/hourglass.keras
 writes  models/hourglass.onnx

@@ -1,4 +1,4 @@
-"""Turn the dataset's annotations into checked persons; list what was left out and why.
+"""Turn the dataset's annotations into checked persons; list the invalid records with the reason.
 
 reads   data/raw/<dataset>
 writes  data/annotations

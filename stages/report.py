@@ -1,4 +1,4 @@
-"""Make a finished run one page that can be sent: scores, curves, persons, how to repeat it.
+"""Write the finished run as one page to send: scores, curves, persons, how to repeat it.
 
 reads   data/annotations, data/tfrecords/invalid.csv, models/hourglass.keras, reports/metrics.json,
         reports/plots/history.csv, reports/plots/pckh_curve.csv, reports/figures

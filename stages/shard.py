@@ -1,7 +1,7 @@
-"""Cut a crop of each person out of the pictures into TFRecords, in Ray tasks.
+"""Cut a crop of each person out of the pictures, and write the TFRecords, in Ray tasks.
 
-reads   data/raw/<dataset>, data/annotations; the environment variable RAY_ADDRESS: a cluster to use
-writes  data/tfrecords; while it runs data/.chunks
+reads   data/raw/<dataset>, data/annotations; RAY_ADDRESS, if it names a cluster
+writes  data/tfrecords; data/.chunks while it runs
 params  data.dataset, shard
 """
 

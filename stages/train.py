@@ -1,9 +1,8 @@
 """Train the stacked hourglass; keep the weights of the best epoch by validation PCKh.
 
-reads   data/tfrecords; train.init_weights, where it names a network to start from, which is judged
-        first, as epoch 0; the environment variable RAY_ADDRESS: a cluster to train on, by as many
-        processes as `cluster` says
-writes  models/hourglass.keras, reports/plots/history.csv; curves for TensorBoard in logs
+reads   data/tfrecords; the network that train.init_weights names, which is scored as epoch 0;
+        RAY_ADDRESS, if it names a cluster
+writes  models/hourglass.keras, reports/plots/history.csv; logs (TensorBoard, DVCLive)
 params  data.dataset, model, train
 """
 

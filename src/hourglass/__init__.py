@@ -1,12 +1,12 @@
-"""From the archives of a pose dataset to a trained stacked hourglass, skeletons and a PCKh table.
+"""Find the joints of people on photographs, and train the network that does it.
 
-The folders in the order of the work; each imports only from those above it:
+For programs: `from hourglass import JOINTS, draw, load`. A folder imports only from those above it:
 
     utils         errors, files, pictures, transforms, threads, drawing, devices
     data          datasets, download, annotations, TFRecords           stages download, parse, shard
     models        networks, their inputs, codec, metadata, files
-    training      the loop and its parts                               stage train
     evaluation    predictions of a split, PCKh, reports, figures       stages predict, evaluate
+    training      the loop and its parts                               stage train
     inference     a network on photographs: backends, person search
     export        a network as one file for another runtime            stage export
     report        a finished run as one HTML page                      stage report
@@ -15,7 +15,7 @@ The folders in the order of the work; each imports only from those above it:
     cli           the command `hourglass`
 
 Beside them: `keypoints` (the schema of a person's keypoints), `config` (params.yaml) and
-`inferencer` (for programs: `from hourglass import JOINTS, draw, load`).
+`inferencer` (what programs import).
 """
 
 __all__ = ["JOINTS", "draw", "load"]
