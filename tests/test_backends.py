@@ -29,7 +29,7 @@ batch = {
     "keypoints_visible": np.ones((2, 16), bool),
     "center": np.full((2, 2), 23.5, np.float32),
     "side": np.full(2, 30, np.float32),
-    "draws": np.array([(1, 0, 0, 1, 1, 1), (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),
+    "augmentation": np.array([(1, 0, 0, 1, 1, 1), (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),
 }
 pictures, (keypoints, keypoints_visible) = render_inputs(batch, 32), transform_keypoints(batch, 32)
 target = encode_heatmaps(keypoints, 8, 1.0)

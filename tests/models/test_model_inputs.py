@@ -37,7 +37,7 @@ def make_batch(crops, draws, keypoints=None, keypoints_visible=None, center=None
         "keypoints_visible": keypoints_visible,
         "center": np.float32(center),
         "side": np.full(num, side, np.float32),
-        "draws": np.float32(draws),
+        "augmentation": np.float32(draws),
     }
 
 
@@ -243,7 +243,7 @@ def random_transforms(num):
     draws = sample_augmentation(PARAMS, 3, 0, num)
     center = np.float32(rng.uniform(0, 300, (num, 2)))
     side = np.float32(rng.uniform(20, 400, num))
-    batch = {"center": center, "side": side, "draws": draws}
+    batch = {"center": center, "side": side, "augmentation": draws}
     return center, side, np.array(model_inputs.input_transforms(batch, SIZE)), draws
 
 

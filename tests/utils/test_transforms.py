@@ -138,7 +138,7 @@ def is_covered(center, side, square, size, draws, input_size):
     batch = {
         "center": np.float32([transforms.apply_transform(to_stored, center)] * len(draws)),
         "side": np.full(len(draws), side * to_stored[0, 0], np.float32),
-        "draws": draws,
+        "augmentation": draws,
     }
     views = input_transforms({key: ops.array(value) for key, value in batch.items()}, input_size)
     last = input_size - 1

@@ -8,6 +8,7 @@ S input px.
 
 import numpy as np
 
+from hourglass.data.tfrecords.augmentation import FLIP, GAINS, TURN, ZOOM
 from hourglass.keypoints import FLIP_ORDER, HEATMAP_STRIDE
 from hourglass.utils.backend import compile_on_cpu, ops
 from hourglass.utils.transforms import AROUND_JOINTS, SURE_SCORE
@@ -21,14 +22,15 @@ def render_inputs(batch, size):
 
     Args:
         batch: dict of `crops` uint8 [N, D, D, 3], `center` [N, 2] and `side` [N] of each person's
-            view square (stored px), and where views are augmented `draws` [N, NUM_PARAMETERS].
+            crop (stored px), and where they are augmented `augmentation` [N, NUM_PARAMETERS]
+            (`data.tfrecords.augmentation`).
         size: S.
 
     Returns:
         float32 [N, S, S, 3], 0..255.
     """
-    draws = batch.get("draws")
-    gains = ops.ones((1, 3)) if draws is None else draws[:, 3:]  # (N, 3) or (1, 3)
+    augmentation = batch.get("augmentation")
+    gains = ops.ones((1, 3)) if augmentation is None else augmentation[:, GAINS]  # (N or 1, 3)
     return _render(batch["crops"], input_transforms(batch, size), gains, size)
 
 
@@ -48,8 +50,8 @@ def transform_keypoints(batch, size):
         apply_transforms(to_views, batch["keypoints"]),
         batch["keypoints_visible"],
     )
-    if "draws" in batch:
-        flipped = batch["draws"][:, 2] > 0.5  # (N,)
+    if "augmentation" in batch:
+        flipped = batch["augmentation"][:, FLIP] > 0.5  # (N,)
         # The transform has mirrored the places. The names must follow, or right arms would be
         # taught as left ones.
         keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
@@ -62,12 +64,13 @@ def transform_keypoints(batch, size):
 def input_transforms(batch, size):
     """Transforms [N, 2, 3] from views of `size` px to the stored crops they are seen in."""
     # From the view to the crop, since a warp asks for each pixel of its result where it comes from.
-    side, draws = batch["side"], batch.get("draws")
-    if draws is None:
+    side, augmentation = batch["side"], batch.get("augmentation")
+    if augmentation is None:
         # (N, 2, 2): how many stored px one view px is wide.
         linear = (side / size)[:, None, None] * ops.eye(2)
     else:
-        linear = _turn_and_flip(side * draws[:, 0] / size, draws[:, 1], draws[:, 2])
+        zoom, turn, flip = (augmentation[:, column] for column in (ZOOM, TURN, FLIP))
+        linear = _turn_and_flip(side * zoom / size, turn, flip)
     # The middle of S pixels whose centres are at 0 .. S - 1 is on the person's center.
     middle = (size - 1) / 2
     # (N, 2), from linear @ (middle, middle) + shift = center.

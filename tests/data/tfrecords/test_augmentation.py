@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hourglass.config import AugmentParams
+from hourglass.data.tfrecords import augmentation
 from hourglass.data.tfrecords.augmentation import NUM_PARAMETERS, sample_augmentation
 
 PARAMS = AugmentParams(scale=0.25, rotation=30, flip=True, colour=0.4)
@@ -60,3 +61,30 @@ def test_without_augmentation_every_draw_is_plain():
     params = AugmentParams(scale=0, rotation=0, flip=False, colour=0)
     expected = np.tile(np.float32([1, 0, 0, 1, 1, 1]), (50, 1))
     np.testing.assert_array_equal(sample_augmentation(params, 1, 1, 50), expected)
+
+
+def test_the_draws_are_those_of_every_run_before():
+    # Other numbers are other runs: what was trained can then not be trained again.
+    expected = [
+        [0.9426274, 0.43773058, 0, 0.9089195, 1.0563694, 0.642173],
+        [0.9800724, 0.38054588, 0, 1.2937651, 1.0817355, 1.3919188],
+        [0.9109504, 0.34479514, 0, 0.95729375, 1.214672, 0.87826896],
+    ]
+    np.testing.assert_array_equal(sample_augmentation(PARAMS, 1, 5, 3), np.float32(expected))
+    plain = np.random.default_rng((1, 5)).random((3, 6))
+    np.testing.assert_array_equal(augmentation._draw_columns(1, 5, 3), plain)
+
+
+def test_a_further_column_leaves_the_others_as_they_are(monkeypatch):
+    before = sample_augmentation(PARAMS, 7, 0, 2000)
+    seen = []
+    for number in (7, 9):
+        monkeypatch.setattr(augmentation, "NUM_PARAMETERS", number)
+        values = sample_augmentation(PARAMS, 7, 0, 2000)
+        assert values.shape == (2000, number)
+        np.testing.assert_array_equal(values[:, :6], before)
+        seen.append(values[:, 6])
+    np.testing.assert_array_equal(*seen)
+    correlation = np.corrcoef(values.T)
+    assert np.abs(correlation - np.eye(9)).max() < 0.1
+    assert 0 <= values[:, 6:].min() < 0.01 and 0.99 < values[:, 6:].max() < 1

@@ -70,7 +70,7 @@ def test_train_batches_have_the_promised_shapes(train_split, tiny_params):
         "keypoints_visible": ("bool", (4, 16)),
         "center": ("float32", (4, 2)),
         "side": ("float32", (4,)),
-        "draws": ("float32", (4, 6)),
+        "augmentation": ("float32", (4, 6)),
         "index": ("int32", (4,)),
     }
 
@@ -104,7 +104,7 @@ def test_a_record_keeps_its_draw_wherever_it_lies(train_split, tiny_params):
         return {
             int(index): tuple(draw.numpy())
             for batch in batches
-            for index, draw in zip(batch["index"], batch["draws"], strict=True)
+            for index, draw in zip(batch["index"], batch["augmentation"], strict=True)
         }
 
     small, large = draws_by_record(1), draws_by_record(7)

@@ -16,7 +16,7 @@ from hourglass.utils.devices import Share
 
 SHUFFLE_RECORDS = 4096  # encoded crops of 30 kB; the persons were spread over the shards already
 INTERLEAVED_SHARDS = 8
-TRAIN_KEYS = ("crops", "keypoints", "keypoints_visible", "center", "side", "draws", "index")
+TRAIN_KEYS = ("crops", "keypoints", "keypoints_visible", "center", "side", "augmentation", "index")
 EVAL_KEYS = ("crops", "center", "side", "index", "transform")
 WHOLE = Share()
 _PARALLEL = {"num_parallel_calls": os.cpu_count(), "deterministic": True}
@@ -26,8 +26,8 @@ def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
     """One epoch of full batches in an order of its own, each record with its drawn view.
 
     Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `center` [N, 2] and
-    `side` [N], stored px; `keypoints_visible` bool [N, 16]; `draws` [N, NUM_PARAMETERS];
-    `index` [N] in the annotations.
+    `side` [N], stored px; `keypoints_visible` bool [N, 16]; `augmentation` [N,
+    NUM_PARAMETERS]; `index` [N] in the annotations.
 
     Args:
         batch_size: over all replicas. A last batch that would be smaller is left out; as the order
@@ -37,7 +37,7 @@ def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
     rng = np.random.default_rng((seed, epoch, 1))  # another stream than the views'
     paths = [split.paths[k] for k in rng.permutation(len(split.paths))]
     # (num_persons, NUM_PARAMETERS): by the index in the annotations, so invalid have a row too.
-    draws = sample_augmentation(augment_params, seed, epoch, split.num_persons)
+    augmentation = sample_augmentation(augment_params, seed, epoch, split.num_persons)
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(
         tf.data.TFRecordDataset,
         cycle_length=INTERLEAVED_SHARDS,
@@ -55,7 +55,7 @@ def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
     def decode(serialized):
         record = _add_crop(parse_record(serialized), split)
         # The place in the epoch plays no part: a record's view is the same in any order.
-        record["draws"] = tf.gather(draws, record["index"])
+        record["augmentation"] = tf.gather(augmentation, record["index"])
         return {key: record[key] for key in TRAIN_KEYS}
 
     part = batch_size // share.number
