@@ -23,10 +23,10 @@ INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys
 	$(1) | $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r /dev/stdin
 
 .PHONY: help setup demo test page-test faults lint docs repro bench field gpu-check clean lock
-help: ## print this help
+help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/installed ## install everything into .venv (Python 3.10-3.13)
+setup: $(VENV)/installed ## install everything into .venv: 2 GB, two minutes (Python 3.10-3.13)
 
 $(VENV)/installed: $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10-3.13 found; install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
@@ -36,29 +36,29 @@ $(VENV)/installed: $(LOCK) pyproject.toml
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## the whole pipeline on drawn figures: CPU, minutes
+demo: setup ## run the whole pipeline on drawn figures: 3 to 4 minutes on two CPU cores
 	cd demo && dvc repro
 	@echo && echo "the scores: demo/reports/pckh.md; look at demo/reports/figures/contact_sheet.jpg, and open demo/reports/index.html in a browser"
 	@git diff --quiet -- demo || echo "they are not the committed ones, as is to be expected on another kind of CPU: cd demo && dvc metrics diff"
 
-test: setup $(if $(EXTRAS),$(VENV)/extras) ## all tests but the slow ones, WORKERS=2 at a time; EXTRAS=1: those of optional packages
+test: setup $(if $(EXTRAS),$(VENV)/extras) ## run all tests except the slow ones; EXTRAS=1: those of optional packages; WORKERS=2
 	pytest --numprocesses $(WORKERS) --dist loadfile $(if $(EXTRAS),-m "slow or not slow" -rs $(EXTRA_TESTS))
 
 $(VENV)/extras: $(VENV)/installed
 	@$(call INSTALL,docs extras parquet s3)
 	@touch $@
 
-page-test: setup ## `hourglass page` in Chromium without a window (needs npm, chromium)
+page-test: setup ## test the web page in Chromium (needs npm and chromium)
 	pytest tests/apps/page tests/faults/test_page_faults.py -m browser -rs
 
-faults: setup ## every fault and bad input; TABLE=docs/faults.md writes the table
+faults: setup ## try every fault and bad input; TABLE=docs/faults.md writes the table
 	pytest tests/faults -m "slow or not slow" $(if $(TABLE),--faults-table "$(TABLE)")
 
-lint: setup ## style and formatting
+lint: setup ## check style and formatting
 	ruff check .
 	ruff format --check .
 
-docs: $(VENV)/docs ## the pages of the package, from its docstrings, in build/docs
+docs: $(VENV)/docs ## write the pages of the package, from its docstrings, to build/docs
 	python docs/api.py build/docs
 	@echo "open build/docs/index.html in a browser"
 
@@ -66,16 +66,16 @@ $(VENV)/docs: $(VENV)/installed
 	@$(call INSTALL,docs)
 	@touch $@
 
-repro: setup ## the full MPII recipe: 13 GB of downloads, a GPU machine, hours
+repro: setup ## run the full MPII recipe: 13 GB of downloads, hours on a GPU
 	dvc repro
 
-bench: setup ## measured speed, against the tutorial's scripts with BASELINE=their folder
+bench: setup ## measure speed; BASELINE=DIR compares with the tutorial's scripts in DIR
 	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE)) $(if $(ONLY),--only $(ONLY)) $(if $(BEFORE),--before $(BEFORE))
 
-field: setup ## the shipped network against BlazePose on FOLDER's validation persons (needs npm)
+field: setup ## compare the shipped network with BlazePose; FOLDER=lspet (needs npm)
 	python benchmarks/field.py "$(or $(FOLDER),lspet)" $(if $(MODEL),--model "$(MODEL)") $(if $(BLAZEPOSE),--blazepose "$(BLAZEPOSE)")
 
-gpu-check: setup $(GPU_WHEEL)/installed ## whether a GPU has a kernel for every step; needs none, downloads 600 MB
+gpu-check: setup $(GPU_WHEEL)/installed ## ask TensorFlow whether a GPU has every kernel; needs no GPU, downloads 600 MB
 	PYTHONPATH=$(GPU_WHEEL) TF_CPP_MIN_LOG_LEVEL=3 python benchmarks/gpu_check.py
 
 $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
@@ -85,7 +85,7 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 		--target $(GPU_WHEEL) -r $(GPU_WHEEL)/tensorflow.txt
 	@touch $@
 
-clean: ## remove what runs have made, the downloads and DVC's cache excepted
+clean: ## remove what runs have made, except downloads and DVC's cache
 	rm -rf build page $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses stickers dvc_plots data/annotations \
 		data/tfrecords data/.chunks models/*.keras models/*.onnx reports/figures reports/predictions.json reports/index.html))
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
@@ -93,6 +93,6 @@ clean: ## remove what runs have made, the downloads and DVC's cache excepted
 LOCKED := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --no-header pyproject.toml --extra dev
 
-lock: ## lock what pyproject.toml names; UPGRADE=1: the newest versions (needs uv)
+lock: ## lock what pyproject.toml names; UPGRADE=1 takes the newest versions (needs uv)
 	$(LOCKED) requirements/cpu.in --override requirements/cpu.in -o requirements/cpu.txt
 	$(LOCKED) --extra gpu -o requirements/gpu.txt
