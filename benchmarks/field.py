@@ -40,16 +40,17 @@ from hourglass.export.exporter import export_network
 from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Search, cut_in_turn, run_searches
 from hourglass.inference.person_search import crop_at, estimate_pose, person_crop
-from hourglass.keypoints import JOINTS, LIMB_JOINTS, PCKH_GROUPS
+from hourglass.keypoints import MPII
 from hourglass.shipped import shipped_network
 from hourglass.utils import transforms
 from hourglass.utils.backend import tf
 from hourglass.utils.errors import UserError, exit_on_user_error
 from hourglass.utils.images import decode_image
 
-GROUPS = {name: joints for name, joints in PCKH_GROUPS.items() if name != "head"}
+GROUPS = {name: joints for name, joints in MPII.group_indices.items() if name != "head"}
+LIMBS = [joint for joints in GROUPS.values() for joint in joints]
 THRESHOLDS = (0.5, 0.1)  # head sizes
-NECK, HIPS = JOINTS.index("upper_neck"), [JOINTS.index("r_hip"), JOINTS.index("l_hip")]
+NECK, HIPS = MPII.index("upper_neck"), [MPII.index("r_hip"), MPII.index("l_hip")]
 MAX_TILT = 30  # degrees of an upright torso
 BATCH_SIZES = (1, 16)  # 16 is that of `hourglass predict`
 NUM_TIMED = 48  # photographs a round
@@ -231,12 +232,10 @@ def print_tables(title, persons, entrants, scores, rates):
 def make_row(entrant, errors, keypoints_visible, rates):
     """A line of the table, in the order of COLUMNS: PCKh by joint group, and pooled."""
     groups = [
-        [mean_pckh(errors, keypoints_visible, threshold, joints) for threshold in THRESHOLDS]
+        [mean_pckh(errors, keypoints_visible, joints, threshold) for threshold in THRESHOLDS]
         for joints in GROUPS.values()
     ]
-    limbs = [
-        compute_pckh(errors, keypoints_visible, threshold, LIMB_JOINTS) for threshold in THRESHOLDS
-    ]
+    limbs = [compute_pckh(errors, keypoints_visible, LIMBS, threshold) for threshold in THRESHOLDS]
     speeds = [number(rates[entrant.name, size]) for size in BATCH_SIZES]
     megabytes = f"{entrant.num_bytes / 1e6:.1f}"
     return [entrant.name, *map(format_scores, [*groups, limbs]), *speeds, megabytes]

@@ -33,6 +33,7 @@ from hourglass.inference.backends import open_backend
 from hourglass.inference.keras_backend import load_keras_backend
 from hourglass.inference.person_search import whole_picture_crop
 from hourglass.inference.runner import InferenceConfig
+from hourglass.keypoints import MPII
 from hourglass.shipped import shipped_network
 from hourglass.utils import drawing
 from hourglass.utils.images import cut_crop
@@ -126,15 +127,12 @@ def best_score(pair):
 
 
 def report_drawing(what, module, seen):
-    """Frames a second of skeletons alone, by the `draw_pose` or, where it is, `paint_pose`."""
+    """Frames a second of skeletons alone."""
 
     def draw():
         for frame, people in seen:
             for person in people:
-                if hasattr(module, "paint_pose"):
-                    module.paint_pose(frame.pixels.copy(), person.pose.keypoints)
-                else:
-                    np.array(module.draw_pose(Image.fromarray(frame.pixels), person.pose.keypoints))
+                module.paint_pose(frame.pixels.copy(), person.pose.keypoints, MPII)
 
     print_rate(what, len(seen), timed(draw)[0])
 
@@ -172,7 +170,7 @@ def report_simple(clip, folder, options):
         def write(frame):
             picture = frame.to_image()
             keypoints, _ = backend(np.asarray(cut_crop(picture, 1, crop, backend.size))[None])
-            drawn = draw_pose(picture, apply_transform(to_picture, keypoints[0]))
+            drawn = draw_pose(picture, apply_transform(to_picture, keypoints[0]), MPII)
             target.mux(stream.encode(av.VideoFrame.from_image(drawn)))
 
         frames = itertools.islice(source.decode(video), options.frames)

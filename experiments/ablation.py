@@ -224,6 +224,7 @@ def judge(trainer, split, scales):
     from hourglass.data.head_size import HEAD_SIZE_PER_SCALE
     from hourglass.data.tfrecords.pipeline import eval_batches
     from hourglass.evaluation import pckh
+    from hourglass.keypoints import MPII
     from hourglass.models.pose_estimator import PoseEstimator, predict_split
 
     truth, scores = trainer.truth, {}
@@ -239,7 +240,7 @@ def judge(trainer, split, scales):
                 for sizes in head_sizes
             ]
             scores[f"{decode}{', flip test' if flip_test else ''}"] = [
-                pckh.compute_pckh(e, truth["keypoints_visible"], threshold)
+                pckh.compute_pckh(e, truth["keypoints_visible"], MPII.scored_indices, threshold)
                 for e in errors
                 for threshold in (0.5, 0.1)
             ]

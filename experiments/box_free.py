@@ -32,11 +32,12 @@ from hourglass.evaluation.pckh import compute_pckh, score_persons
 from hourglass.inference import person_search
 from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Search
-from hourglass.keypoints import LIMB_JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils import transforms
 from hourglass.utils.images import decode_image
 
 HIT = 0.5
+LIMBS = [k for name, joints in MPII.group_indices.items() if name != "head" for k in joints]
 PLANS = {
     "as it is": person_search.PLAN,
     "no other retries than one a person": person_search.SearchPlan(retries=0),
@@ -129,8 +130,8 @@ def score_row(name, persons, poses, eye):
     ]
     seconds = "" if eye.known is not None else f"{eye.seconds / len(persons):.2f}"
     return (
-        f"| {name} | {compute_pckh(errors, keypoints_visible):.1f} "
-        f"| {compute_pckh(errors, keypoints_visible, joints=LIMB_JOINTS):.1f} "
+        f"| {name} | {compute_pckh(errors, keypoints_visible, MPII.scored_indices):.1f} "
+        f"| {compute_pckh(errors, keypoints_visible, LIMBS):.1f} "
         f"| {100 * np.mean(hits):.0f} "
         f"| {np.mean([pose.score for pose in poses]):.2f} "
         f"| {eye.num_inputs / len(persons):.1f} | {seconds} |"

@@ -20,7 +20,7 @@ import yaml
 from matplotlib.figure import Figure
 from runs import ROOT, name_folder, run_all, run_python
 
-from hourglass.data.person import load_persons
+from hourglass.data.person import load_persons, load_schema
 from hourglass.evaluation.pckh import score_persons
 from hourglass.evaluation.predictions import load_predictions
 
@@ -178,7 +178,8 @@ def drop_absurd(options, records, share):
         pack(options, folder, {}, records, records)
         run_stages(folder, "train", "predict")
     persons = load_persons(folder / "data/annotations/validation.json")
-    predictions = load_predictions(folder / "reports/predictions.json", persons)
+    schema = load_schema(folder / "data/annotations")
+    predictions = load_predictions(folder / "reports/predictions.json", persons, schema)
     errors, keypoints_visible = score_persons(persons, predictions.keypoints)
     against = (predictions.scores > SURE) & (errors > FAR) & keypoints_visible
     order = np.argsort(-against.mean(axis=1), kind="stable")

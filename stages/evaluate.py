@@ -10,7 +10,7 @@ import numpy as np
 
 from hourglass.data.head_size import describe_head_sizes
 from hourglass.data.invalid import read_invalid
-from hourglass.data.person import load_persons
+from hourglass.data.person import load_persons, load_schema
 from hourglass.evaluation.pckh import score_persons
 from hourglass.evaluation.predictions import load_predictions
 from hourglass.evaluation.reporting import score_invalid, write_reports
@@ -22,17 +22,17 @@ from hourglass.utils.files import exclusive_lock
 def main():
     stage_parser(__doc__).parse_args()
     persons = load_persons("data/annotations/validation.json")
+    schema = load_schema("data/annotations")
     invalid = read_invalid("data/annotations/invalid.csv", "run `dvc repro parse`")
-    predictions = load_predictions("reports/predictions.json", persons)
-    scored = score_persons(persons, predictions.keypoints)
-    *left_out, num_unreadable = score_invalid([r for r in invalid if r.split == "validation"])
-    errors, keypoints_visible = map(np.concatenate, zip(scored, left_out, strict=True))
-    num_invalid = len(left_out[0]) + int((~predictions.predicted).sum())
+    predictions = load_predictions("reports/predictions.json", persons, schema)
+    predicted = score_persons(persons, predictions.keypoints)
+    lost = [record for record in invalid if record.split == "validation"]
+    *wrong, num_unreadable = score_invalid(lost, schema)
+    scored = tuple(map(np.concatenate, zip(predicted, wrong, strict=True)))
+    num_invalid = len(wrong[0]) + int((~predictions.predicted).sum())
     counts = {"num_invalid": num_invalid, "num_unreadable": num_unreadable}
     with exclusive_lock("reports/.evaluate.lock", "writing the scores to reports"):
-        table = write_reports(
-            "reports", errors, keypoints_visible, counts, describe_head_sizes(persons)
-        )
+        table = write_reports("reports", scored, schema, counts, describe_head_sizes(persons))
     print(table, end="")
 
 

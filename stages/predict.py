@@ -8,7 +8,7 @@ params  predict
 from pathlib import Path
 
 from hourglass.config import load_params
-from hourglass.data.person import load_persons
+from hourglass.data.person import load_persons, load_schema
 from hourglass.evaluation import figures
 from hourglass.evaluation.pckh import score_persons
 from hourglass.evaluation.predictions import save_predictions
@@ -38,6 +38,7 @@ def predict(params):
         predictor = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
     batch_size = round_up_batch(params.batch_size, strategy)
     persons = load_persons("data/annotations/validation.json")
+    schema = load_schema("data/annotations")
     split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
     with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
         check_persons(split, persons)
@@ -49,15 +50,12 @@ def predict(params):
             [person.image for person in persons],
             [k if ok else None for k, ok in zip(keypoints, is_predicted, strict=True)],
             scores,
+            schema,
         )
-        chosen = choose_persons(persons, keypoints, is_predicted, params.num_figures)
+        ranking = figures.rank_persons(*score_persons(persons, keypoints), schema)
+        chosen = figures.choose_persons(ranking[is_predicted[ranking]], params.num_figures)
         crops = read_crops(split, [person for _, person in chosen])
-        figures.render_figures("reports/figures", chosen, crops, persons, keypoints)
-
-
-def choose_persons(persons, keypoints, is_predicted, num_figures):
-    ranking = figures.rank_persons(*score_persons(persons, keypoints))
-    return figures.choose_persons(ranking[is_predicted[ranking]], num_figures)
+        figures.render_figures("reports/figures", chosen, crops, persons, keypoints, schema)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from hourglass.evaluation.pckh import (
     pckh_curve,
     summarize,
 )
-from hourglass.keypoints import NUM_JOINTS
+from hourglass.keypoints import MPII
 from hourglass.models.codec import decode_heatmaps, encode_heatmaps
 from hourglass.utils import transforms
 
@@ -52,8 +52,8 @@ RECORDS = st.builds(
         "scale": scale,
     },
     st.integers(0, 9),
-    points(-9, 9, NUM_JOINTS),  # person heights
-    flags(NUM_JOINTS).filter(np.any),
+    points(-9, 9, MPII.num_keypoints),  # person heights
+    flags(MPII.num_keypoints).filter(np.any),
     points(-1e4, 1e4),
     numbers(1e-2, 40),
 ).filter(spreads_its_joints)
@@ -187,10 +187,10 @@ def test_any_heatmap_is_decoded_beside_its_highest_pixel(heatmaps, method):
 @st.composite
 def cases(draw):
     num = draw(st.integers(1, 4))
-    joints = draw(points(-500, 500, num, NUM_JOINTS))
-    offsets = draw(points(-60, 60, num, NUM_JOINTS))
+    joints = draw(points(-500, 500, num, MPII.num_keypoints))
+    offsets = draw(points(-60, 60, num, MPII.num_keypoints))
     head_sizes = draw(arrays.arrays(np.float64, num, elements=numbers(2.5, 250)))
-    return joints + offsets, joints, head_sizes, draw(flags(num, NUM_JOINTS))
+    return joints + offsets, joints, head_sizes, draw(flags(num, MPII.num_keypoints))
 
 
 @repeated
@@ -198,12 +198,12 @@ def cases(draw):
 def test_scores_are_shares_that_rise_with_the_threshold(case):
     keypoints, joints, head_sizes, keypoints_visible = case
     errors = normalized_errors(keypoints, joints, head_sizes)
-    _, curves = pckh_curve(errors, keypoints_visible)
+    _, curves = pckh_curve(errors, keypoints_visible, MPII)
     for values in curves.values():
         known = [value for value in values if value is not None]
         assert len(known) in (0, len(CURVE_THRESHOLDS))
         assert known == sorted(known) and all(0 <= value <= 100 for value in known)
-    metrics = summarize(errors, keypoints_visible)
+    metrics = summarize(errors, keypoints_visible, MPII)
     auc, total = metrics["auc"], metrics["pckh"]["total"]
     assert auc is total is None or auc <= total + 1e-4
 
@@ -215,9 +215,9 @@ def test_the_score_knows_no_order_and_nothing_unlabelled(case, random):
     order = list(range(len(head_sizes)))
     random.shuffle(order)
     garbage = np.where(keypoints_visible[..., None], joints, np.nan)
-    expected = summarize(normalized_errors(keypoints, joints, head_sizes), keypoints_visible)
+    expected = summarize(normalized_errors(keypoints, joints, head_sizes), keypoints_visible, MPII)
     shuffled = normalized_errors(keypoints[order], garbage[order], head_sizes[order])
-    assert summarize(shuffled, keypoints_visible[order]) == expected
+    assert summarize(shuffled, keypoints_visible[order], MPII) == expected
 
 
 @repeated
@@ -235,5 +235,7 @@ def test_the_score_knows_no_place_and_no_resolution(case, shift, zoom):
 @given(cases())
 def test_the_truth_scores_everything(case):
     _, joints, head_sizes, keypoints_visible = case
-    score = compute_pckh(normalized_errors(joints, joints, head_sizes), keypoints_visible, 0)
+    score = compute_pckh(
+        normalized_errors(joints, joints, head_sizes), keypoints_visible, MPII.scored_indices, 0
+    )
     assert score in (100, None)

@@ -22,7 +22,7 @@ from hourglass.config import load_params
 from hourglass.export.verification import FLOAT32, compare_with_keras
 from hourglass.inference.keras_backend import load_predictor
 from hourglass.inference.onnx_backend import OnnxBackend
-from hourglass.keypoints import JOINTS, PCKH_GROUPS
+from hourglass.keypoints import MPII
 from hourglass.models.metadata import read_trained_on
 from hourglass.models.saving import load_network
 from hourglass.models.stacked_hourglass import build_hourglass
@@ -45,7 +45,7 @@ def read_curve(threshold):
     """PCKh of the joint groups and the total at a threshold, as lspet/ has it."""
     with open(REPORTS / "plots" / "pckh_curve.csv") as file:
         (row,) = [row for row in csv.DictReader(file) if row["threshold"] == threshold]
-    return [float(row[name]) for name in (*PCKH_GROUPS, "total")]
+    return [float(row[name]) for name in (*MPII.groups, "total")]
 
 
 def test_it_is_no_larger_than_a_repository_stands():
@@ -89,7 +89,7 @@ def test_it_finds_the_woman_of_the_readme():
         "r_wrist": (140, 245),
     }
     for name, place in seen.items():
-        assert np.linalg.norm(pose.keypoints[JOINTS.index(name)] - place) < 30, name
+        assert np.linalg.norm(pose.keypoints[MPII.index(name)] - place) < 30, name
 
 
 @pytest.mark.parametrize(("row", "threshold"), [("PCKh@0.5", "0.50"), ("PCKh@0.1", "0.10")])
@@ -101,7 +101,7 @@ def test_the_readmes_scores_are_those_of_the_pipeline():
     (row,) = re.findall(r"^\| (`cd lspet.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     line = cells_of(row, (ROOT / "README.md").read_text())
     metrics = json.loads((REPORTS / "metrics.json").read_text())
-    groups = [metrics["pckh"][name] for name in PCKH_GROUPS]
+    groups = [metrics["pckh"][name] for name in MPII.groups]
     totals = [metrics["pckh"]["total"], metrics["pckh_0.1"]["total"]]
     assert line[-9:] == pytest.approx([*groups, *totals], abs=0.051)
 

@@ -10,7 +10,7 @@ from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Search, run_searches
 from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, is_bbox
 from hourglass.inference.runner import InferenceConfig
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import JOINTS, MPII
 from hourglass.shipped import shipped_network
 from hourglass.utils.drawing import paint_pose
 from hourglass.utils.errors import UserError
@@ -83,7 +83,7 @@ def draw(picture, poses):
     """
     pixels = np.array(_read_picture(picture))
     for pose in reversed(poses):
-        paint_pose(pixels, pose.keypoints)
+        paint_pose(pixels, pose.keypoints, MPII)
     return pixels
 
 

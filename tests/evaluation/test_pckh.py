@@ -15,9 +15,10 @@ from hourglass.evaluation.pckh import (
     score_persons,
     summarize,
 )
-from hourglass.keypoints import NUM_JOINTS, PCKH_GROUPS, SCORED_JOINTS
+from hourglass.keypoints import COCO, MPII, KeypointSchema
 
 RIGHT, WRONG = 0.2, 0.8
+NUM_JOINTS = MPII.num_keypoints
 
 
 def random_case(seed, num_persons=23):
@@ -53,7 +54,7 @@ def mean_of_sides(case, right, left):
 @pytest.mark.parametrize("seed", range(5))
 def test_all_numbers_agree_with_the_definition_spelled_out(seed):
     case = random_case(seed)
-    metrics = summarize(normalized_errors(*case[:3]), case[3])
+    metrics = summarize(normalized_errors(*case[:3]), case[3], MPII)
     scored = [k for k in range(16) if k not in (6, 7)]
     expected = {
         "total": count_right(case, 0.5, scored),
@@ -86,8 +87,11 @@ def test_an_error_on_the_threshold_is_right_and_one_above_is_wrong():
     for threshold in CURVE_THRESHOLDS:
         on = np.full((1, NUM_JOINTS), threshold)
         keypoints_visible = np.ones_like(on, bool)
-        assert compute_pckh(on, keypoints_visible, threshold) == 100
-        assert compute_pckh(np.nextafter(on, 1), keypoints_visible, threshold) == 0
+        assert compute_pckh(on, keypoints_visible, MPII.scored_indices, threshold) == 100
+        assert (
+            compute_pckh(np.nextafter(on, 1), keypoints_visible, MPII.scored_indices, threshold)
+            == 0
+        )
 
 
 def test_thresholds_are_the_numbers_as_written():
@@ -99,7 +103,7 @@ def test_a_prediction_that_is_not_a_number_is_wrong_not_dropped(bad):
     joints = np.ones((1, NUM_JOINTS, 2))
     keypoints = joints.copy()
     keypoints[0, 9, 1] = bad
-    metrics = summarize(normalized_errors(keypoints, joints, [1.0]), np.ones((1, 16), bool))
+    metrics = summarize(normalized_errors(keypoints, joints, [1.0]), np.ones((1, 16), bool), MPII)
     assert metrics["pckh"]["head"] == 0
     assert metrics["pckh"]["total"] == pytest.approx(100 * 13 / 14, abs=1e-4)
     assert metrics["num_joints"] == 14
@@ -110,12 +114,14 @@ def test_pelvis_and_thorax_do_not_count_and_the_upper_neck_only_in_the_totals():
     right = np.full((1, NUM_JOINTS), RIGHT)
     without_trunk = right.copy()
     without_trunk[0, [6, 7]] = WRONG
-    assert summarize(without_trunk, keypoints_visible) == summarize(right, keypoints_visible)
+    assert summarize(without_trunk, keypoints_visible, MPII) == summarize(
+        right, keypoints_visible, MPII
+    )
     without_neck = right.copy()
     without_neck[0, 8] = WRONG
-    scores = summarize(without_neck, keypoints_visible)["pckh"]
+    scores = summarize(without_neck, keypoints_visible, MPII)["pckh"]
     assert scores["total"] == scores["unweighted"] == pytest.approx(100 * 13 / 14, abs=1e-4)
-    assert all(scores[group] == 100 for group in PCKH_GROUPS)
+    assert all(scores[group] == 100 for group in MPII.groups)
 
 
 def test_the_total_weighs_labels_and_the_unweighted_mean_weighs_joints():
@@ -123,7 +129,7 @@ def test_the_total_weighs_labels_and_the_unweighted_mean_weighs_joints():
     keypoints_visible = np.zeros((3, NUM_JOINTS), bool)
     keypoints_visible[:, 0] = True  # three labels, all right
     keypoints_visible[0, 9], errors[0, 9] = True, WRONG  # one label, wrong
-    scores = summarize(errors, keypoints_visible)["pckh"]
+    scores = summarize(errors, keypoints_visible, MPII)["pckh"]
     assert (scores["total"], scores["unweighted"]) == (75, 50)
 
 
@@ -132,9 +138,9 @@ def test_a_group_is_the_mean_of_its_two_sides():
     keypoints_visible = np.ones((3, NUM_JOINTS), bool)
     errors[0, 10] = WRONG
     keypoints_visible[1:, 10] = False  # one right wrist, wrong; three left wrists, right
-    assert summarize(errors, keypoints_visible)["pckh"]["wrist"] == 50
+    assert summarize(errors, keypoints_visible, MPII)["pckh"]["wrist"] == 50
     keypoints_visible[0, 10] = False
-    assert summarize(errors, keypoints_visible)["pckh"]["wrist"] == 100
+    assert summarize(errors, keypoints_visible, MPII)["pckh"]["wrist"] == 100
 
 
 def test_a_group_without_labels_is_null_and_left_out_of_the_mean():
@@ -142,13 +148,13 @@ def test_a_group_without_labels_is_null_and_left_out_of_the_mean():
     errors[:, 9] = WRONG
     keypoints_visible = np.ones((2, NUM_JOINTS), bool)
     keypoints_visible[:, [1, 4]] = False
-    scores = summarize(errors, keypoints_visible)["pckh"]
+    scores = summarize(errors, keypoints_visible, MPII)["pckh"]
     assert scores["knee"] is None
     assert scores["unweighted"] == pytest.approx(100 * 11 / 12, abs=1e-4)
 
 
 def test_without_any_label_every_score_is_null_and_json_holds_no_nan():
-    metrics = summarize(np.full((2, NUM_JOINTS), np.inf), np.zeros((2, NUM_JOINTS), bool))
+    metrics = summarize(np.full((2, NUM_JOINTS), np.inf), np.zeros((2, NUM_JOINTS), bool), MPII)
     text = json.dumps(metrics, allow_nan=False)
     assert set(json.loads(text)["pckh"].values()) == {None}
     assert metrics["auc"] is None
@@ -158,20 +164,21 @@ def test_without_any_label_every_score_is_null_and_json_holds_no_nan():
 def test_the_curve_rises_to_the_score_at_half():
     keypoints, joints, head_sizes, keypoints_visible = random_case(7)
     errors = normalized_errors(keypoints, joints, head_sizes)
-    thresholds, curves = pckh_curve(errors, keypoints_visible)
-    assert list(curves) == ["total", *PCKH_GROUPS]
+    thresholds, curves = pckh_curve(errors, keypoints_visible, MPII)
+    assert list(curves) == ["total", *MPII.groups]
     assert all(len(values) == len(thresholds) == 51 for values in curves.values())
     assert (np.diff(curves["total"]) >= 0).all()
-    assert curves["total"][-1] == compute_pckh(errors, keypoints_visible, 0.5)
-    assert curves["total"][-1] == compute_pckh(errors, keypoints_visible)
-    assert curves["head"][10] == compute_pckh(errors, keypoints_visible, 0.1, [9])
-    assert curves["wrist"][10] == mean_pckh(errors, keypoints_visible, 0.1, [10, 15])
+    scored = MPII.scored_indices
+    assert curves["total"][-1] == compute_pckh(errors, keypoints_visible, scored, 0.5)
+    assert curves["total"][-1] == compute_pckh(errors, keypoints_visible, scored)
+    assert curves["head"][10] == compute_pckh(errors, keypoints_visible, [9], 0.1)
+    assert curves["wrist"][10] == mean_pckh(errors, keypoints_visible, [10, 15], 0.1)
 
 
 def test_the_area_of_a_flat_curve_is_its_height():
     errors = np.full((4, NUM_JOINTS), np.inf)
     errors[:3] = 0
-    assert area_under_curve(errors, np.ones((4, NUM_JOINTS), bool)) == pytest.approx(75)
+    assert area_under_curve(errors, np.ones((4, NUM_JOINTS), bool), MPII) == pytest.approx(75)
 
 
 def test_persons_are_scored_in_order_by_their_own_head_size_and_labels():
@@ -190,10 +197,38 @@ def test_persons_are_scored_in_order_by_their_own_head_size_and_labels():
 def test_the_arguments_are_left_alone():
     case = random_case(5)
     before = [array.copy() for array in case]
-    summarize(normalized_errors(*case[:3]), case[3])
+    summarize(normalized_errors(*case[:3]), case[3], MPII)
     for array, copy in zip(case, before, strict=True):
         np.testing.assert_array_equal(array, copy)
 
 
-def test_fourteen_joints_are_scored():
-    assert len(SCORED_JOINTS) == 14
+OWN = KeypointSchema(
+    name="own",
+    keypoints=("top", "r_hand", "l_hand", "tail"),
+    flip_pairs=(("r_hand", "l_hand"),),
+    bones=(),
+    groups={"hands": ("r_hand", "l_hand"), "all": ("top", "l_hand", "r_hand", "tail")},
+    unscored=("tail",),
+)
+
+
+def test_the_columns_are_the_schemas_groups():
+    errors = np.array([[RIGHT, WRONG, RIGHT, WRONG], [RIGHT, RIGHT, RIGHT, WRONG]])
+    keypoints_visible = np.ones((2, 4), bool)
+    keypoints_visible[1, 0] = False
+    metrics = summarize(errors, keypoints_visible, OWN)
+    # By hand: the tail counts in its own column alone.
+    assert metrics["pckh"] == {"total": 80, "unweighted": 83.3333, "hands": 75, "all": 62.5}
+    assert metrics["num_joints"] == 5
+    assert list(pckh_curve(errors, keypoints_visible, OWN)[1]) == ["total", "hands", "all"]
+
+
+def test_coco_scores_all_of_its_17():
+    rng = np.random.default_rng(1)
+    errors, keypoints_visible = rng.gamma(1, 0.5, (9, 17)), rng.random((9, 17)) < 0.8
+    metrics = summarize(errors, keypoints_visible, COCO)
+    total = 100 * (errors[keypoints_visible] <= 0.5).mean()
+    assert metrics["pckh"]["total"] == pytest.approx(total, abs=1e-4)
+    face = [compute_pckh(errors, keypoints_visible, [k]) for k in range(5)]
+    assert metrics["pckh"]["face"] == pytest.approx(np.mean(face), abs=1e-4)
+    assert metrics["num_joints"] == keypoints_visible.sum()

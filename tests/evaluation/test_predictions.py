@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hourglass.evaluation.predictions import load_predictions, save_predictions
+from hourglass.keypoints import COCO, MPII
 from hourglass.utils.errors import UserError
 
 
@@ -25,8 +26,8 @@ def test_what_is_saved_is_loaded_but_for_the_rounding(tmp_path):
     keypoints = rng.normal(300, 400, (5, 16, 2)).astype(np.float32)
     scores = rng.random((5, 16), np.float32)
     path = tmp_path / "reports" / "predictions.json"
-    save_predictions(path, [f"{n}.jpg" for n in range(5)], [*keypoints[:4], None], scores)
-    loaded = load_predictions(path, make_persons(5))
+    save_predictions(path, [f"{n}.jpg" for n in range(5)], [*keypoints[:4], None], scores, MPII)
+    loaded = load_predictions(path, make_persons(5), MPII)
     assert loaded.predicted.tolist() == [True] * 4 + [False]
     assert np.isnan(loaded.keypoints[4]).all() and np.isnan(loaded.scores[4]).all()
     np.testing.assert_allclose(loaded.keypoints[:4], keypoints[:4], rtol=0, atol=0.000501)
@@ -36,18 +37,19 @@ def test_what_is_saved_is_loaded_but_for_the_rounding(tmp_path):
 def test_the_file_has_one_entry_a_line_and_few_digits(tmp_path):
     path = tmp_path / "predictions.json"
     keypoints = np.full((2, 16, 2), 1 / 3, np.float32)
-    save_predictions(path, ["a.jpg", "b.jpg"], keypoints, np.full((2, 16), 2 / 3, np.float32))
+    save_predictions(path, ["a.jpg", "b.jpg"], keypoints, np.full((2, 16), 2 / 3, np.float32), MPII)
     lines = path.read_text().splitlines()
-    assert len(lines) == 4
-    assert '"image": "b.jpg"' in lines[2]
-    assert "0.333]" in lines[1] and "0.6667]" in lines[1] and "0.3333" not in lines[1]
+    assert len(lines) == 5
+    assert json.loads(path.read_text())["keypoint_names"] == list(MPII.keypoints)
+    assert '"image": "b.jpg"' in lines[3]
+    assert "0.333]" in lines[2] and "0.6667]" in lines[2] and "0.3333" not in lines[2]
     assert [path.name] == [file.name for file in tmp_path.iterdir()]
 
 
 def test_a_number_that_is_not_finite_is_never_written(tmp_path):
     path = tmp_path / "predictions.json"
     with pytest.raises(ValueError, match="JSON compliant"):
-        save_predictions(path, ["a.jpg"], np.full((1, 16, 2), np.nan), np.ones((1, 16)))
+        save_predictions(path, ["a.jpg"], np.full((1, 16, 2), np.nan), np.ones((1, 16)), MPII)
     assert not path.exists()
 
 
@@ -77,31 +79,42 @@ def test_each_fault_is_one_line_that_names_the_entry(tmp_path, fault):
     entries = make_entries(3)
     spoil(entries)
     path = tmp_path / "predictions.json"
-    path.write_text(json.dumps(entries))
+    path.write_text(json.dumps({"keypoint_names": MPII.keypoints, "persons": entries}))
     with pytest.raises(UserError, match=message) as caught:
-        load_predictions(path, make_persons(3))
+        load_predictions(path, make_persons(3), MPII)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"[{", b'{"image": 1}', b"\xff\xfe", b""])
-def test_a_file_that_is_no_json_list_is_one_line(tmp_path, content):
+@pytest.mark.parametrize("content", [b"[{", b"[]", b'{"persons": 1}', b"\xff\xfe", b""])
+def test_a_file_that_holds_no_predictions_is_one_line(tmp_path, content):
     path = tmp_path / "predictions.json"
     path.write_bytes(content)
     with pytest.raises(
-        UserError, match=r"(not JSON|not UTF-8|a list of records|empty).*; run `dvc repro predict`$"
+        UserError,
+        match=r"(not JSON|not UTF-8|must hold keypoint_names|empty).*; run `dvc repro predict`$",
     ) as caught:
-        load_predictions(path, make_persons(1))
+        load_predictions(path, make_persons(1), MPII)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_says_which_stage_makes_it(tmp_path):
     with pytest.raises(UserError, match="run `dvc repro predict`"):
-        load_predictions(tmp_path / "predictions.json", make_persons(1))
+        load_predictions(tmp_path / "predictions.json", make_persons(1), MPII)
 
 
 def test_a_file_without_any_prediction_is_refused(tmp_path):
     path = tmp_path / "predictions.json"
-    save_predictions(path, ["0.jpg"], [None], [None])
+    save_predictions(path, ["0.jpg"], [None], [None], MPII)
     with pytest.raises(UserError, match="no person was predicted"):
-        load_predictions(path, make_persons(1))
+        load_predictions(path, make_persons(1), MPII)
+
+
+def test_predictions_of_other_keypoints_are_refused(tmp_path):
+    path = tmp_path / "predictions.json"
+    save_predictions(path, ["0.jpg"], np.zeros((1, 17, 2)), np.ones((1, 17)), COCO)
+    with pytest.raises(
+        UserError, match=r"holds other keypoints than the annotations \(mpii\); run"
+    ):
+        load_predictions(path, make_persons(1), MPII)
+    assert load_predictions(path, make_persons(1), COCO).keypoints.shape == (1, 17, 2)

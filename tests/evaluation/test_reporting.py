@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import hashlib
 import json
 
@@ -11,11 +12,18 @@ from helpers.processes import loaded_after, run_python
 from hourglass.data.datasets.mpii import read_mpii_json
 from hourglass.data.head_size import head_size_from_scale
 from hourglass.data.invalid import NO_JOINTS, InvalidRecord, write_invalid
-from hourglass.data.person import Person, save_persons
+from hourglass.data.person import Person, save_persons, save_schema
 from hourglass.data.validation import check_records
 from hourglass.evaluation.pckh import score_persons
 from hourglass.evaluation.predictions import save_predictions
-from hourglass.evaluation.reporting import read_metrics
+from hourglass.evaluation.reporting import (
+    describe_unscored,
+    plot_curve,
+    read_metrics,
+    score_invalid,
+    write_reports,
+)
+from hourglass.keypoints import COCO, MPII
 from hourglass.utils.errors import UserError
 
 REPORTS = ("metrics.json", "pckh.md", "plots/pckh_curve.csv", "plots/pckh_curve.png")
@@ -51,10 +59,11 @@ def make_persons(num_persons, seed=1):
 
 def write_inputs(folder, persons, keypoints, invalid=()):
     save_persons(folder / "data" / "annotations" / "validation.json", persons)
+    save_schema(folder / "data" / "annotations", MPII)
     write_invalid(folder / "data" / "annotations" / "invalid.csv", invalid)
     images = [person.image for person in persons]
     scores = [np.ones(16)] * len(persons)
-    save_predictions(folder / "reports" / "predictions.json", images, keypoints, scores)
+    save_predictions(folder / "reports" / "predictions.json", images, keypoints, scores, MPII)
 
 
 def perturb(persons, seed=2):
@@ -93,7 +102,9 @@ def write_published(folder, name):
 
 
 def write_entries(folder, entries):
-    (folder / "reports" / "predictions.json").write_text(json.dumps(entries))
+    (folder / "reports" / "predictions.json").write_text(
+        json.dumps({"keypoint_names": MPII.keypoints, "persons": entries})
+    )
 
 
 def score(folder):
@@ -213,7 +224,7 @@ def test_metrics_have_the_promised_form(evaluated):
 
 def test_metrics_are_read_as_they_were_written(evaluated):
     path = evaluated[0] / "reports" / "metrics.json"
-    assert read_metrics(path) == read_json(path)
+    assert read_metrics(path, MPII) == read_json(path)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +242,7 @@ def test_metrics_of_another_form_are_one_line(evaluated, tmp_path, change):
     change(metrics)
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(UserError) as error:
-        read_metrics(tmp_path / "metrics.json")
+        read_metrics(tmp_path / "metrics.json", MPII)
     advice = "does not hold the scores of a run; run `dvc repro evaluate`"
     assert str(error.value) == f"{tmp_path}/metrics.json: {advice}"
 
@@ -318,3 +329,47 @@ def test_missing_annotations_are_one_line(tmp_path):
 def test_matplotlib_and_tensorflow_are_not_imported_at_the_start():
     code = f"import runpy; runpy.run_path({str(ROOT / 'stages' / 'evaluate.py')!r})"
     assert not loaded_after(code, "matplotlib", "tensorflow", "keras", "scipy")
+
+
+def reject(lost_joints):
+    return InvalidRecord("validation", 0, "a.jpg", "bad", lost_joints)
+
+
+def test_known_labels_are_wrong_and_the_others_counted_apart():
+    invalid = [reject("1" + "0" * 15), reject(""), reject(NO_JOINTS), reject("01" * 8), reject("")]
+    errors, keypoints_visible, num_unreadable = score_invalid(invalid, MPII)
+    assert errors.shape == (2, 16) and np.isposinf(errors).all()
+    assert [np.flatnonzero(row).tolist() for row in keypoints_visible] == [[0], [*range(1, 16, 2)]]
+    assert num_unreadable == 2
+
+
+def test_nothing_left_out_is_no_row():
+    errors, keypoints_visible, num_unreadable = score_invalid([reject(NO_JOINTS)], MPII)
+    assert errors.shape == keypoints_visible.shape == (0, 16)
+    assert (keypoints_visible.dtype, num_unreadable) == (bool, 0)
+
+
+def test_the_reports_have_the_columns_of_the_schema(tmp_path):
+    rng = np.random.default_rng(4)
+    scored = rng.gamma(1, 0.3, (9, 17)), rng.random((9, 17)) < 0.9
+    counts = {"num_invalid": 0, "num_unreadable": 0}
+    table = write_reports(tmp_path, scored, COCO, counts, "as given")
+    assert table.startswith("|  Face | Shoulder | Elbow |")
+    assert "labelled joints. Head sizes" in table, "all are scored"
+    assert read_metrics(tmp_path / "metrics.json", COCO)["pckh"].keys() > set(COCO.groups)
+    with pytest.raises(UserError, match="does not hold the scores of a run"):
+        read_metrics(tmp_path / "metrics.json", MPII)
+
+
+def test_unscored_keypoints_are_named():
+    assert describe_unscored(MPII) == "pelvis and thorax are not scored"
+    assert describe_unscored(dataclasses.replace(MPII, unscored=("pelvis",))) == (
+        "pelvis is not scored"
+    )
+    assert describe_unscored(COCO) == ""
+
+
+def test_more_groups_than_colours_are_told_apart(tmp_path):
+    curves = {name: [1.0, 2.0] for name in ("total", *map(str, range(20)))}
+    plot_curve(tmp_path / "curve.png", np.array([0, 0.5]), curves)
+    assert (tmp_path / "curve.png").stat().st_size > 10_000

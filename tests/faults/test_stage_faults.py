@@ -380,10 +380,10 @@ HALF_WRITTEN = {
         lambda: PREDICTIONS.write_text(""), "predictions.json: the file is empty",
     ),
     ("evaluate", "one prediction less"): (
-        lambda: edit_json(PREDICTIONS, list.pop), "4 entries for 5 validation persons",
+        lambda: edit_json(PREDICTIONS, lambda v: v["persons"].pop()), "4 entries for 5 validation",
     ),
     ("evaluate", "predictions in another order"): (
-        lambda: edit_json(PREDICTIONS, list.reverse), "entry 0: image ",
+        lambda: edit_json(PREDICTIONS, lambda v: v["persons"].reverse()), "entry 0: image ",
     ),
     ("evaluate", "predictions of other pictures"): (
         lambda: use_other_persons(5), "entry 0: image ",

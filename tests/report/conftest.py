@@ -10,8 +10,9 @@ from helpers.networks import write_network_file
 from helpers.paths import ROOT
 from hourglass.config import load_params
 from hourglass.data.invalid import InvalidRecord, write_invalid
-from hourglass.data.person import Person, save_persons
+from hourglass.data.person import Person, save_persons, save_schema
 from hourglass.evaluation.reporting import write_reports
+from hourglass.keypoints import MPII
 from hourglass.report.results import load_results
 from hourglass.utils.files import write_text
 
@@ -57,13 +58,14 @@ def finished(tmp_path_factory):
     rng = np.random.default_rng(1)
     errors, keypoints_visible = rng.gamma(1, 0.3, (20, 16)), rng.random((20, 16)) < 0.9
     counts = {"num_invalid": 3, "num_unreadable": 2}
-    write_reports(folder / "reports", errors, keypoints_visible, counts, "as given")
+    write_reports(folder / "reports", (errors, keypoints_visible), MPII, counts, "as given")
     write_text(folder / "reports/plots/history.csv", HISTORY)
     names = [f"{k:02d}_best_b{k}.jpg" for k in range(1, 9)]
     names += [f"{k:02d}_middle_m{k}.jpg" for k in range(9, 100)]
     names += [f"{k:02d}_worst_w{k}.jpg" for k in range(100, 108)]
     write_figures(folder / "reports/figures", names)
     write_persons(folder / "data/annotations", {"train": 14, "validation": 5})
+    save_schema(folder / "data/annotations", MPII)
     for name, invalid in REJECTS.items():
         write_invalid(folder / f"data/{name}/invalid.csv", invalid)
     (folder / "models").mkdir()

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import pytest
+
 from helpers.pages import Page
-from hourglass.keypoints import PCKH_GROUPS
-from hourglass.report.scores import LINE_STYLES, show_scores, show_training
+from hourglass.keypoints import COCO, MPII
+from hourglass.report.scores import show_scores, show_training, style_lines
 
 EPOCHS = "Loss and validation scores by epoch"
 
@@ -43,10 +45,14 @@ def test_a_start_and_an_epoch_of_no_loss_leave_gaps(load):
     assert page.tables[EPOCHS][3][1] == page.tables[EPOCHS][4][3] == "–"
 
 
-def test_every_joint_has_a_line_of_its_own(load):
-    assert set(LINE_STYLES) == {"total", *PCKH_GROUPS} and len(set(LINE_STYLES.values())) == len(
-        LINE_STYLES
-    )
+@pytest.mark.parametrize("groups", [MPII.groups, COCO.groups, [str(k) for k in range(28)]])
+def test_every_column_has_a_style_of_its_own(groups):
+    styles = style_lines(("total", *groups))
+    assert list(styles) == ["total", *groups]
+    assert len(set(styles.values())) == len(styles)
+
+
+def test_every_column_has_a_line(load):
     page = Page(show_scores(load()))
     lines = [path for path in page.named("path") if path["d"].count("L") == 50]
     assert len(lines) == 8
@@ -54,4 +60,5 @@ def test_every_joint_has_a_line_of_its_own(load):
 
 
 def test_heads_are_told(load):
+    assert "pelvis and thorax are not scored." in Page(show_scores(load())).text
     assert "Head sizes: 5 by 25 x scale." in Page(show_scores(load())).text

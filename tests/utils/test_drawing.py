@@ -2,19 +2,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.keypoints import BONES, FLIP_ORDER
+from hourglass.keypoints import COCO, MPII
 from hourglass.utils.drawing import (
     SIDE_COLOURS,
-    bone_side,
     draw_comparison,
     draw_contact_sheet,
     draw_legend,
     draw_pose,
-    joint_side,
     paint_pose,
 )
 
 GREY = (120, 120, 120)
+ALL = np.ones(16, bool)
 
 # A person who faces the camera: the right side is on the picture's left.
 STANDING = np.array(
@@ -40,29 +39,32 @@ def changed_pixels(image):
 
 
 def test_right_left_and_middle_bones_have_their_own_colours():
-    drawn = draw_pose(grey_image(), STANDING)
+    drawn = draw_pose(grey_image(), STANDING, MPII)
     assert drawn.getpixel(middle_of(0, 1)) == SIDE_COLOURS["right"]
     assert drawn.getpixel(middle_of(4, 5)) == SIDE_COLOURS["left"]
     assert drawn.getpixel(middle_of(6, 7)) == SIDE_COLOURS["middle"]
     assert len(set(SIDE_COLOURS.values())) == 3
 
 
-@pytest.mark.parametrize("bone", BONES)
+@pytest.mark.parametrize("bone", range(len(MPII.bones)))
 def test_every_bone_is_drawn_in_its_side_colour(bone):
-    visible = np.isin(np.arange(16), bone)
-    drawn = draw_pose(grey_image(), STANDING, visible)
-    assert drawn.getpixel(middle_of(*bone)) == SIDE_COLOURS[bone_side(bone)]
+    ends = MPII.bone_indices[bone]
+    drawn = draw_pose(grey_image(), STANDING, MPII, np.isin(np.arange(16), ends))
+    assert drawn.getpixel(middle_of(*ends)) == SIDE_COLOURS[MPII.bone_sides[bone]]
 
 
-def test_the_sides_agree_with_the_flip_pairs():
-    sides = {joint_side(a) + joint_side(b) for a, b in enumerate(FLIP_ORDER)}
-    assert sides == {"rightleft", "leftright", "middlemiddle"}
-    assert [k for k in range(16) if joint_side(k) == "middle"] == [6, 7, 8, 9]
-    assert sorted(map(bone_side, BONES)) == ["left"] * 6 + ["middle"] * 3 + ["right"] * 6
+def test_the_bones_and_colours_are_the_schemas():
+    keypoints = np.full((17, 2), np.nan)
+    keypoints[[COCO.index("left_hip"), COCO.index("right_hip")]] = (300, 200), (100, 200)
+    keypoints[COCO.index("right_knee")] = 100, 350
+    drawn = draw_pose(grey_image(), keypoints, COCO)
+    assert drawn.getpixel((200, 200)) == SIDE_COLOURS["middle"], "from one side to the other"
+    assert drawn.getpixel((100, 270)) == SIDE_COLOURS["right"]
+    assert drawn.getpixel((300, 200)) == SIDE_COLOURS["left"]
 
 
 def test_a_bone_has_a_dark_outline_and_a_soft_edge():
-    levels = np.asarray(draw_pose(grey_image(), STANDING).convert("L"), int)
+    levels = np.asarray(draw_pose(grey_image(), STANDING, MPII).convert("L"), int)
     row = levels[335, 145:176]  # across the right shin, far from any joint
     assert row.min() < 60
     assert ((row > 60) & (row < row.max()) & (row != levels[0, 0])).any()
@@ -73,7 +75,7 @@ def test_a_bone_has_a_dark_outline_and_a_soft_edge():
 def test_joints_that_are_not_visible_are_not_drawn():
     visible = np.ones(16, bool)
     visible[[0, 9]] = False
-    drawn = draw_pose(grey_image(), STANDING, visible)
+    drawn = draw_pose(grey_image(), STANDING, MPII, visible)
     assert drawn.getpixel(middle_of(0, 1)) == GREY
     assert drawn.getpixel(tuple(STANDING[9].astype(int))) == GREY
     assert drawn.getpixel(middle_of(1, 2)) != GREY
@@ -86,19 +88,19 @@ def test_what_is_undefined_where_a_joint_is_missing_has_no_effect():
     for value in (np.nan, -1.0, 1e9, np.inf):
         keypoints = STANDING.copy()
         keypoints[3] = value
-        drawn.append(draw_pose(grey_image(), keypoints, visible).tobytes())
+        drawn.append(draw_pose(grey_image(), keypoints, MPII, visible).tobytes())
     assert len(set(drawn)) == 1
 
 
 def test_no_visible_joint_leaves_the_picture_as_it_is():
-    drawn = draw_pose(grey_image(), STANDING, np.zeros(16, bool))
+    drawn = draw_pose(grey_image(), STANDING, MPII, np.zeros(16, bool))
     assert drawn.tobytes() == grey_image().tobytes()
 
 
 def test_the_input_is_not_changed():
     image, keypoints, visible = grey_image(), STANDING.copy(), np.ones(16, bool)
-    draw_pose(image, keypoints, visible)
-    draw_comparison(image, keypoints, visible, keypoints, "PCKh 93 %")
+    draw_pose(image, keypoints, MPII, visible)
+    draw_comparison(image, (keypoints, visible), keypoints, MPII, "PCKh 93 %")
     assert image.tobytes() == grey_image().tobytes()
     np.testing.assert_array_equal(keypoints, STANDING)
     assert visible.all()
@@ -106,8 +108,8 @@ def test_the_input_is_not_changed():
 
 def test_painting_changes_the_pixels_themselves_as_drawing_a_copy():
     pixels = np.array(grey_image())
-    paint_pose(pixels, STANDING)
-    np.testing.assert_array_equal(pixels, draw_pose(grey_image(), STANDING))
+    paint_pose(pixels, STANDING, MPII)
+    np.testing.assert_array_equal(pixels, draw_pose(grey_image(), STANDING, MPII))
 
 
 def cover_by_samples(start, end, half_width, size, samples=8):
@@ -124,7 +126,7 @@ def cover_by_samples(start, end, half_width, size, samples=8):
 def test_a_bone_and_its_joints_cover_the_pixels_that_they_lie_over(end):
     keypoints = np.full((16, 2), np.nan)
     keypoints[[0, 1]] = (30.5, 25.25), end
-    drawn = np.asarray(draw_pose(Image.new("RGB", (100, 100), "white"), keypoints), float)
+    drawn = np.asarray(draw_pose(Image.new("RGB", (100, 100), "white"), keypoints, MPII), float)
     # The right side's orange has less blue than the outline.
     covered = np.clip((255 - drawn[..., 2]) / (255 - 20), 0, 1)
     radius, outline = 0.6, 1.25  # px, in so small a picture
@@ -136,28 +138,28 @@ def test_a_bone_and_its_joints_cover_the_pixels_that_they_lie_over(end):
 def test_a_bone_that_leaves_the_picture_is_drawn_up_to_its_edge():
     keypoints = STANDING.copy()
     keypoints[0] = [160, 1000]
-    drawn = draw_pose(grey_image(), keypoints)
+    drawn = draw_pose(grey_image(), keypoints, MPII)
     assert drawn.getpixel((160, 399)) == SIDE_COLOURS["right"]
 
 
 @pytest.mark.parametrize("offset", [-5000, 5000, 1e18, -1e300])
 def test_a_person_wholly_outside_leaves_no_trace(offset):
-    drawn = draw_pose(grey_image(), STANDING + offset)
+    drawn = draw_pose(grey_image(), STANDING + offset, MPII)
     assert not changed_pixels(drawn).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2), (3, 3)])
 def test_tiny_and_narrow_pictures(size):
-    drawn = draw_pose(grey_image(size), STANDING * 0.005)
+    drawn = draw_pose(grey_image(size), STANDING * 0.005, MPII)
     assert drawn.size == size
     comparison = draw_comparison(
-        grey_image(size), STANDING * 0.005, np.ones(16, bool), STANDING, "PCKh 0 %"
+        grey_image(size), (STANDING * 0.005, ALL), STANDING, MPII, "PCKh 0 %"
     )
     assert max(comparison.size) < 3000
 
 
 def test_coincident_keypoints_make_one_dot():
-    drawn = draw_pose(grey_image(), np.full((16, 2), 50.0))
+    drawn = draw_pose(grey_image(), np.full((16, 2), 50.0), MPII)
     changed = changed_pixels(drawn)
     assert changed[50, 50]
     assert changed.sum() < 100
@@ -167,19 +169,19 @@ def test_lines_grow_with_the_person_but_stay_thin():
     counts = []
     for factor in (0.25, 0.5, 1):
         image = grey_image((1600, 1600))
-        counts.append(changed_pixels(draw_pose(image, STANDING * 4 * factor)).sum())
+        counts.append(changed_pixels(draw_pose(image, STANDING * 4 * factor, MPII)).sum())
     small, medium, large = counts
     assert small < medium < large < 0.06 * 1600 * 1600
 
 
 def test_lines_of_a_person_larger_than_the_picture_stay_thin():
-    drawn = draw_pose(grey_image(), (STANDING - STANDING[7]) * 50 + (200, 100))
+    drawn = draw_pose(grey_image(), (STANDING - STANDING[7]) * 50 + (200, 100), MPII)
     assert 0 < changed_pixels(drawn).mean() < 0.06
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "LA"])
 def test_every_mode_becomes_rgb(mode):
-    drawn = draw_pose(grey_image(mode=mode), STANDING)
+    drawn = draw_pose(grey_image(mode=mode), STANDING, MPII)
     assert drawn.mode == "RGB"
     assert drawn.getpixel(middle_of(0, 1)) == SIDE_COLOURS["right"]
 
@@ -187,7 +189,7 @@ def test_every_mode_becomes_rgb(mode):
 def test_the_same_input_gives_the_same_pixels():
     def draw():
         panels = [
-            draw_comparison(grey_image(), STANDING, np.ones(16, bool), STANDING + 9, f"PCKh {n} %")
+            draw_comparison(grey_image(), (STANDING, ALL), STANDING + 9, MPII, f"PCKh {n} %")
             for n in range(3)
         ]
         return draw_contact_sheet(panels, 2, "Worst").tobytes()
@@ -212,9 +214,9 @@ def test_a_comparison_scales_keypoints_with_the_picture():
     keypoints_visible = np.isin(np.arange(16), (0, 1))
     comparison = draw_comparison(
         grey_image((800, 800)),
+        (STANDING * 2, keypoints_visible),
         STANDING * 2,
-        keypoints_visible,
-        STANDING * 2,
+        MPII,
         "PCKh 93 %",
         height=400,
     )
@@ -229,7 +231,7 @@ def test_a_comparison_scales_keypoints_with_the_picture():
 
 
 def test_a_comparison_holds_its_caption():
-    arguments = grey_image(), STANDING, np.ones(16, bool), STANDING
+    arguments = grey_image(), (STANDING, ALL), STANDING, MPII
     short, other = (draw_comparison(*arguments, text) for text in ("PCKh 93 %", "PCKh 21 %"))
     assert short.size == other.size
     assert short.tobytes() != other.tobytes()
@@ -261,7 +263,7 @@ def test_a_long_title_widens_the_sheet_and_one_panel_needs_one_column():
 
 
 def test_a_caption_is_centred_under_its_panel():
-    comparison = draw_comparison(grey_image(), STANDING, np.ones(16, bool), STANDING, "PCKh 93 %")
+    comparison = draw_comparison(grey_image(), (STANDING, ALL), STANDING, MPII, "PCKh 93 %")
     below = np.asarray(comparison.convert("L"))[360:]
     for left in (0, 360 + 6):
         columns = np.flatnonzero((below[:, left : left + 360] < 128).any(axis=0))
@@ -270,6 +272,6 @@ def test_a_caption_is_centred_under_its_panel():
 
 def test_a_wide_picture_gets_a_lower_panel():
     comparison = draw_comparison(
-        grey_image((900, 100)), STANDING, np.ones(16, bool), STANDING, "", height=100
+        grey_image((900, 100)), (STANDING, ALL), STANDING, MPII, "", height=100
     )
     assert comparison.size == (200 + 6 + 200, 22 + 30)

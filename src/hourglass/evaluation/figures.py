@@ -1,13 +1,15 @@
 """Rendered predictions of validation persons: the best, the worst and an even spread between."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from hourglass.data.person import Person
 from hourglass.evaluation.pckh import compute_pckh, score_persons
-from hourglass.keypoints import SCORED_JOINTS
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils import transforms
 from hourglass.utils.drawing import draw_comparison, draw_contact_sheet
 
@@ -15,12 +17,18 @@ SHEET_COLUMNS = 4
 PANEL_HEIGHT = 260  # px
 
 
-def rank_persons(errors, keypoints_visible):
+def rank_persons(
+    errors: np.ndarray, keypoints_visible: np.ndarray, schema: KeypointSchema
+) -> np.ndarray:
     """Persons from best to worst: by their own PCKh@0.5, then by their mean error.
 
-    Only the joints that PCKh scores count; a person without any of them has no rank.
+    A person without any scored keypoint has no rank.
+
+    Args:
+        errors: [N, K], fractions of the head size. keypoints_visible: bool [N, K].
     """
-    errors, keypoints_visible = errors[:, SCORED_JOINTS], keypoints_visible[:, SCORED_JOINTS]
+    scored = list(schema.scored_indices)
+    errors, keypoints_visible = errors[:, scored], keypoints_visible[:, scored]
     counts = np.maximum(keypoints_visible.sum(axis=1), 1)  # (N,); 1: no division by 0
     hits = ((errors <= 0.5) & keypoints_visible).sum(axis=1)  # (N,)
     # A wild prediction should not outweigh all that is right, and infinity cannot be averaged.
@@ -30,7 +38,7 @@ def rank_persons(errors, keypoints_visible):
     return ranking[keypoints_visible[ranking].any(axis=1)]
 
 
-def choose_persons(ranking, number):
+def choose_persons(ranking: np.ndarray, number: int) -> list[tuple[str, int]]:
     """Pick `number` of a ranking: a quarter the best, a quarter the worst, an even spread between.
 
     Returns:
@@ -47,14 +55,22 @@ def choose_persons(ranking, number):
     return [(name, int(person)) for name, group in groups for person in group]
 
 
-def render_figures(folder, chosen, crops, persons, keypoints):
+def render_figures(
+    folder: str | Path,
+    chosen: Sequence[tuple[str, int]],
+    crops: Mapping[int, tuple[np.ndarray, np.ndarray]],
+    persons: Sequence[Person],
+    keypoints: np.ndarray,
+    schema: KeypointSchema,
+) -> None:
     """Draw ground truth beside prediction for each chosen person, and one sheet of all.
 
     Args:
         folder: emptied first. Gets `contact_sheet.jpg` and `01_best_<picture>.jpg` and so on.
         chosen: from `choose_persons`.
         crops: {person: (RGB array [D, D, 3], transform [2, 3] from it to the original picture)}.
-        persons: the annotations of the split. keypoints: [N, 16, 2], original px.
+        persons: the annotations of the split. keypoints: [N, K, 2], original px.
+        schema: of the keypoints.
     """
     folder = Path(folder)
     # Figures of an earlier prediction would be taken for these.
@@ -62,7 +78,7 @@ def render_figures(folder, chosen, crops, persons, keypoints):
     folder.mkdir(parents=True)
     panels = []
     for number, (name, person) in enumerate(chosen, start=1):
-        panel = _draw_person(*crops[person], persons[person], keypoints[person], name)
+        panel = _draw_person(*crops[person], persons[person], keypoints[person], schema, name)
         stem = Path(persons[person].image).stem
         panel.save(folder / f"{number:02d}_{name}_{stem}.jpg", quality=90)
         panels.append(panel)
@@ -70,27 +86,35 @@ def render_figures(folder, chosen, crops, persons, keypoints):
     draw_contact_sheet(panels, SHEET_COLUMNS, title).save(folder / "contact_sheet.jpg", quality=88)
 
 
-def _draw_person(picture, transform, person, keypoints, name):
-    picture, to_picture = _cut_to_person(picture, transform, person)
+def _draw_person(
+    picture: np.ndarray,
+    transform: np.ndarray,
+    person: Person,
+    keypoints: np.ndarray,
+    schema: KeypointSchema,
+    name: str,
+) -> Image.Image:
+    image, to_picture = _cut_to_person(picture, transform, person)
     truth, prediction = (
-        transforms.apply_transform(to_picture, joints) for joints in (person.joints, keypoints)
+        transforms.apply_transform(to_picture, points) for points in (person.joints, keypoints)
     )
-    score = compute_pckh(*score_persons([person], keypoints[None]))
+    score = compute_pckh(*score_persons([person], keypoints[None]), schema.scored_indices)
     caption = name if score is None else f"{name}, PCKh {score:.0f} %"
-    return draw_comparison(
-        picture, truth, person.keypoints_visible, prediction, caption, height=PANEL_HEIGHT
-    )
+    labels = truth, person.keypoints_visible
+    return draw_comparison(image, labels, prediction, schema, caption, height=PANEL_HEIGHT)
 
 
-def _cut_to_person(picture, transform, person):
-    """What the stored picture shows of the person's view square, and the transform into it."""
-    # The stored picture is larger than the view: it has room for augmentation, or is whole.
+def _cut_to_person(
+    picture: np.ndarray, transform: np.ndarray, person: Person
+) -> tuple[Image.Image, np.ndarray]:
+    """What the stored picture shows of the person's crop, and the transform into it."""
+    # The stored picture is larger than the crop: it has room for augmentation, or is whole.
     to_picture = transforms.invert_transform(np.asarray(transform, np.float64))
     center, side = transforms.person_crop(person.center, person.scale)  # original px
     # Stored px from here on.
     middle, half = transforms.apply_transform(to_picture, center), side * to_picture[0, 0] / 2
     limits = np.array(picture.shape[1::-1])  # width, height
-    # One pixel at least, even where the square lies outside of the picture.
+    # One pixel at least, even where the crop lies outside of the picture.
     left, top = np.clip(np.floor(middle - half), 0, limits - 1).astype(int)
     right, bottom = np.clip(np.ceil(middle + half), (left + 1, top + 1), limits).astype(int)
     to_picture[:, 2] -= left, top  # the corner is the new origin

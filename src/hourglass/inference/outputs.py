@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import JOINTS, MPII
 from hourglass.utils.drawing import paint_pose
 from hourglass.utils.files import atomic_path, write_json
 from hourglass.utils.images import decode_image
@@ -58,7 +58,7 @@ def draw_poses(photo, poses, scratch=None):
     image, _ = decode_image(photo.data)
     pixels = np.array(image)
     for pose in reversed(poses):  # the surest lies on top
-        paint_pose(pixels, pose.keypoints)
+        paint_pose(pixels, pose.keypoints, MPII)
     with atomic_path(picture, scratch) as temporary:
         # It looks for runs alone: 25 to 40 % of the time, a tenth more bytes.
         Image.fromarray(pixels).save(temporary, format="PNG", compress_type=zlib.Z_RLE)

@@ -16,7 +16,7 @@ _OF_THE_PLACE = {"cluster": True, "data": {"mirror", "folder"}}
 
 def show_setup(results):
     """The section that says what was trained, how, and on what."""
-    params, file = results.params, results.network
+    params, schema, file = results.params, results.schema, results.network
     dataset = find_dataset(params.data.dataset)
     persons = (
         number(results.num_train), " to train on, ",
@@ -28,6 +28,7 @@ def show_setup(results):
             join([element("b", _begin(dataset.title)), f". {_begin(dataset.terms)}."]),
         ),
         ("Persons", join(persons)),
+        ("Keypoints", f"{schema.num_keypoints} a person, named as in {schema.name}"),
         ("Network", _describe_network(params.model)),
         ("Training", _describe_training(params.train)),
         ("Trained on", name_datasets(file.trained_on)),

@@ -9,16 +9,15 @@ from pathlib import Path
 from hourglass.config import Params
 from hourglass.data.head_size import describe_head_sizes
 from hourglass.data.invalid import InvalidRecord, read_invalid
-from hourglass.data.person import load_persons
-from hourglass.evaluation.pckh import CURVE_THRESHOLDS
+from hourglass.data.person import load_persons, load_schema
+from hourglass.evaluation.pckh import CURVE_THRESHOLDS, TOTAL
 from hourglass.evaluation.reporting import EVALUATE_AGAIN, read_metrics
-from hourglass.keypoints import PCKH_GROUPS
+from hourglass.keypoints import KeypointSchema
 from hourglass.models.metadata import read_keras_version, read_trained_on
 from hourglass.report.persons import PersonFigure, list_figures
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
-CURVES = ("total", *PCKH_GROUPS)
 HISTORY = ("epoch", "loss", "val_pckh", "val_pckh_0_1")
 
 
@@ -38,7 +37,8 @@ class Results:
 
     Attributes:
         metrics: of `evaluation.reporting.read_metrics`.
-        curves: {"threshold", "total" and each joint group: 51 numbers, or None}, per cent.
+        schema: of the keypoints.
+        curves: {"threshold", "total" and each group: 51 numbers, or None}, per cent.
         history: {name of `HISTORY`: a number or None for each epoch}.
         num_train: persons in the train shards.
         head_sizes: where those of the validation persons are from, in words.
@@ -47,6 +47,7 @@ class Results:
     """
 
     params: Params
+    schema: KeypointSchema
     metrics: dict
     curves: dict[str, list]
     history: dict[str, list]
@@ -55,6 +56,11 @@ class Results:
     invalid: dict[str, list[InvalidRecord]]
     figures: list[PersonFigure]
     network: NetworkFile
+
+    @property
+    def columns(self):
+        """The names of the scores: "total" and the schema's groups."""
+        return TOTAL, *self.schema.groups
 
     @property
     def best_epoch(self):
@@ -74,10 +80,12 @@ def load_results(params):
         "shards": read_invalid("data/tfrecords/invalid.csv", "run `dvc repro shard`"),
     }
     num_lost = sum(reject.split == "train" for reject in invalid["shards"])
+    schema = load_schema("data/annotations")
     return Results(
         params=params,
-        metrics=read_metrics("reports/metrics.json"),
-        curves=_read_curves("reports/plots/pckh_curve.csv"),
+        schema=schema,
+        metrics=read_metrics("reports/metrics.json", schema),
+        curves=_read_curves("reports/plots/pckh_curve.csv", schema),
         history=_read_history("reports/plots/history.csv"),
         num_train=len(load_persons("data/annotations/train.json")) - num_lost,
         head_sizes=describe_head_sizes(load_persons("data/annotations/validation.json")),
@@ -87,8 +95,8 @@ def load_results(params):
     )
 
 
-def _read_curves(path):
-    curves = read_columns(path, ("threshold", *CURVES), EVALUATE_AGAIN)
+def _read_curves(path, schema):
+    curves = read_columns(path, ("threshold", TOTAL, *schema.groups), EVALUATE_AGAIN)
     if curves["threshold"] != CURVE_THRESHOLDS.tolist():
         raise UserError(f"{path}: not the thresholds from 0 to 0.5; {EVALUATE_AGAIN}")
     return curves

@@ -1,17 +1,13 @@
 """The parts of the report with numbers: scores, by joint and threshold, and the epochs."""
 
-from hourglass.keypoints import PCKH_GROUPS
+from hourglass.evaluation.reporting import describe_unscored
 from hourglass.report.charts import Axis, Line, Style, draw_chart, draw_swatch
 from hourglass.report.markup import definitions, element, folded, join, number, section, table
-from hourglass.report.results import CURVES
 
 # Each of them is seen on white and on black; by its dashes also without colour.
 _TOTAL = Style(width=3)
-_GROUP_STYLES = (
-    Style("#4477AA"), Style("#118899", "7 3"), Style("#228833", "2 3"), Style("#998811", "7 3 2 3"),
-    Style("#CC7711"), Style("#DD5566", "7 3"), Style("#B84488", "2 3"),
-)  # fmt: skip
-LINE_STYLES = {"total": _TOTAL, **dict(zip(PCKH_GROUPS, _GROUP_STYLES, strict=True))}
+_COLOURS = ("#4477AA", "#118899", "#228833", "#998811", "#CC7711", "#DD5566", "#B84488")
+_DASHES = ("none", "7 3", "2 3", "7 3 2 3")
 _FINE = Style("#4477AA", "7 3")
 SHOWN = (10, 20, 30, 40, 50)  # hundredths of the head size
 
@@ -29,24 +25,36 @@ def show_scores(results):
         ("persons left out, counted as wrong", number(metrics["num_invalid"])),
         ("records unreadable, not counted", number(metrics["num_unreadable"])),
     )
+    unscored = describe_unscored(results.schema)
+    unscored = f"; {unscored}" if unscored else ""
     about = (
         "A joint is right when it lies within the threshold, a fraction of the person’s head size, "
-        "of its label. Occluded joints count, joints without a label do not, pelvis and thorax are "
-        f"never scored. All scores are per cent. Head sizes: {results.head_sizes}."
+        f"of its label. Occluded joints count, joints without a label do not{unscored}. All scores "
+        f"are per cent. Head sizes: {results.head_sizes}."
     )
     return section(
         "Scores on the validation persons",
         definitions(tiles, class_="tiles"),
-        element("div", _draw_curves(results.curves), _show_joints(results), class_="pair"),
+        element("div", _draw_curves(results), _show_joints(results), class_="pair"),
         element("p", about, class_="note"),
     )
 
 
+def style_lines(columns):
+    """{column: the `Style` of its line}, the total first; 28 groups differ."""
+    styles = {
+        name: Style(_COLOURS[k % len(_COLOURS)], _DASHES[k % len(_DASHES)])
+        for k, name in enumerate(columns[1:])
+    }
+    return {columns[0]: _TOTAL, **styles}
+
+
 def _show_joints(results):
+    styles = style_lines(results.columns)
     thresholds = [f"@{hundredths / 100:g}" for hundredths in SHOWN]
     rows = [
-        (join([draw_swatch(LINE_STYLES[name]), name]), *_scores_of(results, name))
-        for name in CURVES
+        (join([draw_swatch(styles[name]), name]), *_scores_of(results, name))
+        for name in results.columns
     ]
     return table("PCKh by joint and threshold", ("joint", *thresholds), rows)
 
@@ -60,10 +68,11 @@ def _scores_of(results, name):
     return [number(value, 2) for value in values.values()]
 
 
-def _draw_curves(curves):
+def _draw_curves(results):
+    thresholds, styles = results.curves["threshold"], style_lines(results.columns)
     lines = [
-        Line(list(zip(curves["threshold"], curves[name], strict=True)), LINE_STYLES[name])
-        for name in (*PCKH_GROUPS, "total")  # the total lies on top
+        Line(list(zip(thresholds, results.curves[name], strict=True)), styles[name])
+        for name in (*results.columns[1:], results.columns[0])  # the total lies on top
     ]
     x_axis, y_axis = Axis("threshold, fraction of the head size", 0.5), Axis("PCKh, %", 100)
     label = "PCKh by threshold, a line for each joint; the table holds its numbers"
@@ -93,7 +102,7 @@ def show_training(results):
 
 def _draw_loss(rows):
     losses = [loss for _, loss, *_ in rows if loss is not None]
-    line = Line([(epoch, loss) for epoch, loss, *_ in rows], LINE_STYLES["total"])
+    line = Line([(epoch, loss) for epoch, loss, *_ in rows], _TOTAL)
     axes = _epoch_axis(rows), Axis("loss", 1.05 * max(losses, default=1.0))
     return _chart("Training loss", draw_chart("training loss by epoch", *axes, [line]))
 

@@ -22,6 +22,7 @@ from hourglass.config import Params
 from hourglass.data.tfrecords.pipeline import WHOLE, eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split, read_truth
 from hourglass.evaluation import pckh
+from hourglass.keypoints import MPII
 from hourglass.models.batch_norm import fuse_batch_norms
 from hourglass.models.graph import inner_kernels, scale_heatmaps
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
@@ -203,7 +204,7 @@ class Trainer:
         truth, keypoints = self.truth, keypoints[self.truth["index"]]
         errors = pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"])
         scores = (
-            pckh.compute_pckh(errors, truth["keypoints_visible"], threshold)
+            pckh.compute_pckh(errors, truth["keypoints_visible"], MPII.scored_indices, threshold)
             or 0.0  # None: no label
             for threshold in (0.5, 0.1)
         )

@@ -11,11 +11,11 @@ import os
 import shutil
 from pathlib import Path
 
-from hourglass import keypoints
 from hourglass.apps.page.runtime import FILES, find_runtime
 from hourglass.apps.video import tracker
 from hourglass.inference import crops, outputs, person_search
 from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.keypoints import MPII
 from hourglass.utils import drawing, transforms
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_folder, file_digest
@@ -31,7 +31,6 @@ CONSTANTS = {
     tracker: (
         "SEARCH_EVERY", "CHECK_EVERY", "LOST_AFTER", "WIDER", "KEPT", "SHRINKING",
     ),
-    keypoints: ("JOINTS", "BONES"),
     drawing: ("SIDE_COLOURS",),
     outputs: ("COORDINATES",),
 }  # fmt: skip
@@ -55,8 +54,10 @@ def _collect(about):
     for module, names in CONSTANTS.items():
         yield from ((name, getattr(module, name)) for name in names)
     yield "PLAN", dataclasses.asdict(person_search.PLAN)
-    yield "JOINT_SIDES", [drawing.joint_side(joint) for joint in range(keypoints.NUM_JOINTS)]
-    yield "BONE_SIDES", [drawing.bone_side(bone) for bone in keypoints.BONES]
+    yield "JOINTS", MPII.keypoints
+    yield "BONES", MPII.bone_indices
+    yield "JOINT_SIDES", MPII.sides
+    yield "BONE_SIDES", MPII.bone_sides
     yield "MAX_PIXELS", MAX_PIXELS
     yield "NETWORK_FILE", NETWORK_FILE
     yield "INPUT_SIZE", about["input_size"]

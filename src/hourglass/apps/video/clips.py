@@ -15,6 +15,7 @@ from hourglass.apps.video.sound import open_sound
 from hourglass.apps.video.tracker import Tracker
 from hourglass.apps.video.writer import describe_clip, open_writer
 from hourglass.inference.crops import Search, run_searches
+from hourglass.keypoints import MPII
 from hourglass.utils.drawing import paint_pose
 from hourglass.utils.errors import UserError
 from hourglass.utils.parallel import handle_interrupts, map_ahead, open_pool, read_ahead
@@ -115,7 +116,7 @@ def draw_people(seen):
     """Draw the skeletons of a pair (frame, people) on the frame; gives the pair back."""
     frame, people = seen
     for person in sorted(people, key=lambda person: person.pose.score):  # the surest lies on top
-        paint_pose(frame.pixels, person.pose.keypoints)
+        paint_pose(frame.pixels, person.pose.keypoints, MPII)
     return seen
 
 
