@@ -10,6 +10,8 @@ import yaml
 from helpers.imports import MODULES, PACKAGE, all_imports, direct_imports, module_path
 from helpers.paths import ROOT
 from helpers.processes import loaded_after
+from hourglass.config import Params, load_params
+from hourglass.report.recipe import format_params
 
 # Imports go one way: a folder imports from those before it, and from the modules at the root that
 # stand before it; `keypoints` is below all, `inferencer` above all but the command.
@@ -76,13 +78,40 @@ def test_deps_cover_what_the_stage_imports_and_no_more(stage):
     assert [dep for dep in declared if not any(covers(dep, name) for name in needed)] == []
 
 
+_READ = re.compile(
+    rf"\b(?:params|load_params\(\))\.({'|'.join(Params.model_fields)})\b(?:\.(\w+))?"
+)
+
+
+def find_read_params(stage):
+    """The parameters that a stage or a module in it reads: sections, and the keys of `data`."""
+    path = ROOT / f"stages/{stage}.py"
+    sources = [module_path(name).read_text() for name in all_imports(path)]
+    names = {m.groups() for text in (path.read_text(), *sources) for m in _READ.finditer(text)}
+    read = {f"data.{key}" if section == "data" and key else section for section, key in names}
+    if stage == "report":  # it shows the others, too
+        shown = yaml.safe_load(format_params(load_params(ROOT / "params.yaml")))
+        read |= {f"data.{key}" for key in shown.pop("data")} | shown.keys()
+    return {name.replace("keypoint_schema", "schema") for name in read} - {"cluster"}
+
+
+def find_undeclared(read, declared):
+    """Those parameters that dvc.yaml does not name; all of `data` is of its keys in it."""
+    return {
+        name for name in read
+        if not {name, name.split(".")[0]} & set(declared)
+        and not any(key.startswith(f"{name}.") for key in declared)
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_and_params_cover_what_the_stage_reads(stage):
-    entry = read_pipeline()[stage]
-    source = (ROOT / f"stages/{stage}.py").read_text()
-    read = set(re.findall(r"params\.(data|parse|shard|model|train|predict)\b", source))
-    declared = {name.split(".")[0] for name in entry.get("params", [])}
-    assert read <= declared
+def test_params_are_what_the_stage_reads(stage):
+    declared = read_pipeline()[stage].get("params", [])
+    read = find_read_params(stage)
+    assert find_undeclared(read, declared) == set()
+    # None of them could go: without it something that is read would be missed.
+    for name in declared:
+        assert find_undeclared(read, set(declared) - {name}), name
 
 
 def test_the_clusters_size_is_no_parameter_of_a_result():

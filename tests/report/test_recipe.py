@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from helpers.pages import Page
 from helpers.paths import ROOT
 from hourglass.config import load_params
 from hourglass.data.invalid import write_invalid
+from hourglass.keypoints import COCO, KeypointSchema
 from hourglass.models.metadata import encode_metadata
 from hourglass.report.recipe import format_params, show_invalid, show_recipe, show_setup
 
@@ -20,6 +22,14 @@ def test_the_parameters_shown_are_those_of_the_file(folder):
     wanted = YAML(typ="safe").load(path)
     del wanted["cluster"], wanted["data"]["mirror"], wanted["data"]["folder"]
     assert YAML(typ="safe").load(format_params(load_params(path))) == wanted
+
+
+def test_a_schema_of_ones_own_is_shown_whole():
+    params = load_params(ROOT / "demo/params.yaml")
+    schema = dataclasses.replace(COCO, name="mine", bones=())
+    data = params.data.model_copy(update={"keypoint_schema": schema})
+    shown = YAML(typ="safe").load(format_params(params.model_copy(update={"data": data})))
+    assert KeypointSchema.from_dict(shown["data"]["schema"]) == schema
 
 
 def test_where_files_lie_is_told_to_nobody(load):

@@ -122,7 +122,7 @@ def show_recipe(results):
 
 def format_params(params):
     """The parameters of a result as YAML: all but the place's own; of a path its name alone."""
-    values = params.model_dump(exclude=_OF_THE_PLACE)
+    values = params.model_dump(mode="json", exclude=_OF_THE_PLACE)
     values["train"]["init_weights"] = PurePath(params.train.init_weights).name
     text = io.StringIO()
     YAML().dump(values, text)
