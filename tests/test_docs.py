@@ -1,6 +1,8 @@
 """What the documentation says of files, stages and messages, and how it says it."""
 
 import ast
+import csv
+import json
 import re
 
 import pytest
@@ -8,6 +10,7 @@ import yaml
 
 from helpers.paths import ROOT
 from helpers.prose import find_long, find_stumbles
+from hourglass.keypoints import MPII
 
 PAGES = [
     path.relative_to(ROOT)
@@ -120,3 +123,51 @@ def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code():
     messages = read_messages()
     assert len(ours) > 15
     assert [text for text in ours if not any(text in message for message in messages)] == []
+
+
+def read_scores(folder):
+    """The scores of a recipe by the names that the pages give them, per cent."""
+    metrics = json.loads(read_page(f"{folder}/reports/metrics.json"))
+    scores = {"PCKh@0.5": metrics["pckh"]["total"], "PCKh@0.1": metrics["pckh_0.1"]["total"]}
+    return scores | metrics["pckh"] | {"persons": metrics["num_persons"]}
+
+
+def is_rounded(text, value):
+    """Whether a number of a page is that value, to as many decimals as it has."""
+    return text == f"{value:.{len(text.partition('.')[2])}f}"
+
+
+@pytest.mark.parametrize(("command", "folder"), [("make demo", "demo"), ("cd lspet", "lspet")])
+def test_the_readmes_scores_are_those_of_the_pipeline(command, folder):
+    header, *rows = re.findall(r"^\| (.*) \|$", read_page("README.md"), re.MULTILINE)
+    (row,) = [row.split(" | ") for row in rows if row.startswith(f"`{command}")]
+    scores = read_scores(folder)
+    cells = dict(zip(header.split(" | "), row, strict=True))
+    assert set(MPII.groups) | {"PCKh@0.5", "PCKh@0.1"} <= cells.keys()
+    wrong = {n: c for n, c in cells.items() if n in scores and not is_rounded(c, scores[n])}
+    assert wrong == {}
+    assert re.search(r"(\d+) (?:drawn figures|photographs)", row[0])[1] == str(scores["persons"])
+
+
+def test_the_readmes_console_is_what_the_demo_printed():
+    lines = {line.strip() for line in read_page("README.md").splitlines()}
+    table = read_page("demo/reports/pckh.md").splitlines()
+    assert {line for line in table if line.startswith("|") and "--" not in line} <= lines
+    (epoch,) = [line for line in lines if line.startswith("epoch ")]
+    *_, last = csv.DictReader(read_page("demo/reports/plots/history.csv").splitlines())
+    printed = re.search(r"loss ([\d.]+) +PCKh@0.5 ([\d.]+) +@0.1 ([\d.]+)", epoch).groups()
+    values = [float(last[name]) for name in ("loss", "val_pckh", "val_pckh_0_1")]
+    assert all(map(is_rounded, printed, values)), values
+
+
+@pytest.mark.parametrize(
+    ("page", "pattern"),
+    [
+        ("lspet/params.yaml", r"score +([\d.]+) PCKh@0\.5, ([\d.]+) @0\.1"),
+        ("docs/commands.md", r"\| `--box X,Y,W,H` \|.*\| ([\d.]+) \|"),
+    ],
+)
+def test_what_pages_say_of_the_shipped_network_is_its_score(page, pattern):
+    scores = read_scores("lspet")
+    stated = re.search(pattern, read_page(page)).groups()
+    assert all(map(is_rounded, stated, (scores["PCKh@0.5"], scores["PCKh@0.1"])))
