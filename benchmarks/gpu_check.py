@@ -137,7 +137,7 @@ def trace_train_step(precision, num_gpus):
         batches = strategy.experimental_distribute_dataset(batches)  # a part for each
     changed = PARAMS.model_copy(update={"train": params})
     trainer = Trainer(changed, SPLIT, SPLIT, strategy, Path("none.npz"))
-    return trainer.finish_step.get_concrete_function(batches.element_spec)
+    return trainer.run_pass.get_concrete_function(batches.element_spec, is_last=True)
 
 
 def trace_predict(precision):

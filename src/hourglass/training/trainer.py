@@ -87,9 +87,7 @@ class Trainer:
         self.estimator = PoseEstimator(self.fused, flip_test=False, decode="dark")
         # XLA cannot compile a step of several devices.
         xla = self.params.xla and self.strategy.num_replicas_in_sync == 1
-        compile_pass = functools.partial(tf.function, jit_compile=xla, autograph=False)
-        self.add_pass = compile_pass(self._run_earlier_pass)
-        self.finish_step = compile_pass(self._run_last_pass)
+        self.run_pass = tf.function(self._run_pass, jit_compile=xla, autograph=False)
 
     def run(self) -> list[dict]:
         """Train to the end, or to early stopping.
@@ -109,78 +107,71 @@ class Trainer:
         if self.start and not state.history:
             state = self.save(self.score_start())
         while not is_training_finished(self.params, state.history):
-            state = self.save(self.run_epoch(state))
+            epoch = count_epochs(state.history) + 1
+            with self._memory_errors():
+                row = self.train_one_epoch(epoch, state.history)
+                weights = self.network.get_weights()
+                # The last step's loss precedes its update: it can be finite, and the weights not.
+                if not all(np.isfinite(array).all() for array in weights):
+                    raise UserError(self._describe_divergence(epoch, self.steps - 1))
+                # Averages, where kept, are scored; training goes on from the weights themselves.
+                self.optimizer.finalize_variable_values(self.trained)
+                row |= self.validate()
+                scored = self.network.get_weights()
+                self.network.set_weights(weights)
+            # `>`: of equal epochs the first one stays.
+            is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
+            best = scored if is_best else state.best_weights
+            history = [*state.history, row]
+            state = self.save(Checkpoint(weights, self._optimizer_state(), best, history))
         self._tell("end_run")
         self.network.set_weights(state.best_weights)
         scale_heatmaps(self.network, 1 / self.params.target_peak)
         return state.history
-
-    def run_epoch(self, state: Checkpoint) -> Checkpoint:
-        """Train and validate one more epoch."""
-        epoch = count_epochs(state.history) + 1
-        with self._memory_errors():
-            try:
-                row = self.train_one_epoch(epoch, state.history)
-            finally:
-                self._tell("end_epoch")
-            weights = self.network.get_weights()
-            # The last step's loss precedes its update: it can be finite, and the weights not.
-            if not all(np.isfinite(array).all() for array in weights):
-                raise UserError(self._describe_divergence(epoch, self.steps - 1))
-            # Averages, where kept, are scored; training goes on from the weights themselves.
-            self.optimizer.finalize_variable_values(self.trained)
-            row |= self.validate()
-            scored = self.network.get_weights()
-            self.network.set_weights(weights)
-        # `>`: of equal epochs the first one stays.
-        is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
-        best = scored if is_best else state.best_weights
-        return Checkpoint(weights, self._optimizer_state(), best, [*state.history, row])
 
     def train_one_epoch(self, epoch: int, history: list[dict]) -> dict[str, Any]:
         """All steps of an epoch; gives the means of its learning rates and of its losses."""
         rates: list[float] = []
         losses: list[float] = []
         pending: list[Tensor] = []
-        self._tell("start_epoch", epoch, self.steps, self.params.batch_size)
-        for step, batch in enumerate(self._batches(epoch, self.share)):
-            number = (epoch - 1) * self.steps + step
-            rates.append(learning_rate(self.params, number, self.steps, history))
-            self.optimizer.learning_rate = rates[-1]
-            pending.append(self.train_step(batch))
-            if step % CHECK_EVERY == 0 or step == self.steps - 1:
-                losses += tf.stack(pending).numpy().tolist()
-                pending = []
-                if bad := [k for k, loss in enumerate(losses) if not math.isfinite(loss)]:
-                    raise UserError(self._describe_divergence(epoch, bad[0]))
-            self._tell("log_step", step, losses)
+        with self._epoch_told(epoch):
+            for step, batch in enumerate(self._batches(epoch, self.share)):
+                number = (epoch - 1) * self.steps + step
+                rates.append(learning_rate(self.params, number, self.steps, history))
+                self.optimizer.learning_rate = rates[-1]
+                pending.append(self.train_step(batch))
+                if step % CHECK_EVERY == 0 or step == self.steps - 1:
+                    losses += tf.stack(pending).numpy().tolist()
+                    pending = []
+                    if bad := [k for k, loss in enumerate(losses) if not math.isfinite(loss)]:
+                        raise UserError(self._describe_divergence(epoch, bad[0]))
+                self._tell("log_step", step, losses)
         return {"epoch": epoch, "lr": statistics.fmean(rates), "loss": statistics.fmean(losses)}
 
     def train_step(self, batch: dict[str, Tensor]) -> Tensor:
         """One step on this process's share of a batch; gives the loss before it, a float32."""
         *earlier, last = split_batch(batch, self.num_passes, self.strategy)
         for part in earlier:
-            self.add_pass(part)
-        return self.finish_step(last)
+            self.run_pass(part, is_last=False)
+        return self.run_pass(last, is_last=True)
 
-    def _run_earlier_pass(self, batch: dict[str, Tensor]) -> None:
-        self.strategy.run(lambda part: self.accumulator.add(self._differentiate(part)), (batch,))
+    def _run_pass(self, batch: dict[str, Tensor], is_last: bool) -> Tensor:
+        """Loss and gradients of a pass, on each device; the last one moves the weights."""
 
-    def _run_last_pass(self, batch: dict[str, Tensor]) -> Tensor:
-        def update(part: dict[str, Tensor]) -> Tensor:  # on each device
-            values = self._differentiate(part)
-            loss, *gradients = self.accumulator.finish(values) if self.accumulator else values
+        def run_on_device(part: dict[str, Tensor]) -> Tensor:
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(part) / self.num_parts  # the part's share of the batch's
+                scaled = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled, [v.value for v in self.trained])
+            if not is_last:
+                return self.accumulator.add([loss, *gradients])
+            if self.accumulator:
+                loss, *gradients = self.accumulator.finish([loss, *gradients])
             self.optimizer.apply(gradients)
             return loss
 
-        return self.strategy.reduce("sum", self.strategy.run(update, (batch,)), axis=None)
-
-    def _differentiate(self, batch: dict[str, Tensor]) -> list[Tensor]:
-        """The loss of a device's part, as its share of the batch's, and the gradients."""
-        with tf.GradientTape() as tape:
-            loss = self.compute_loss(batch) / self.num_parts
-            scaled = self.optimizer.scale_loss(loss)
-        return [loss, *tape.gradient(scaled, [v.value for v in self.trained])]
+        losses = self.strategy.run(run_on_device, (batch,))
+        return self.strategy.reduce("sum", losses, axis=None) if is_last else None
 
     def compute_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss of the model inputs of a batch of `train_batches`."""
@@ -245,6 +236,14 @@ class Trainer:
                 "new files late; wait a minute, then repeat, or move XDG_CACHE_HOME to another"
             )
         return state
+
+    @contextlib.contextmanager
+    def _epoch_told(self, epoch: int) -> Iterator[None]:
+        self._tell("start_epoch", epoch, self.steps, self.params.batch_size)
+        try:
+            yield
+        finally:
+            self._tell("end_epoch")
 
     def _tell(self, event: str, *arguments: Any) -> None:
         for logger in self.loggers:
