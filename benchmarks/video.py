@@ -24,7 +24,7 @@ import numpy as np
 from measure import describe_load, describe_machine
 from PIL import Image, ImageOps
 
-from hourglass.apps.video.clips import follow_people, predict_clip
+from hourglass.apps.video.clips import predict_clip, track_people
 from hourglass.apps.video.reader import open_clip
 from hourglass.apps.video.tracker import Tracker
 from hourglass.apps.video.writer import open_writer
@@ -107,14 +107,15 @@ def report_parts(backend, clip, folder, options):
         print_rate("read", len(frames), seconds)
         size = frames[0].pixels.shape[1::-1]
         seconds, seen = timed(
-            lambda: list(follow_people(backend, Tracker(InferenceConfig(), size), iter(frames)))
+            lambda: list(track_people(backend, Tracker(InferenceConfig(), size), iter(frames)))
         )
-        print_rate("look and follow", len(frames), seconds)
+        print_rate("track", len(frames), seconds)
         surest = max(seen, key=best_score)[0].pixels.copy()
         report_drawing("draw skeletons", drawing, seen)
         if options.before:
             report_drawing("draw skeletons, before", load_drawing(options.before), seen)
-        with open_writer(folder / "p.mp4", folder / "p.jsonl", opened, None, size) as writer:
+        opened.sound = None
+        with open_writer(folder / "p.mp4", folder / "p.jsonl", opened, size) as writer:
             seconds, _ = timed(lambda: [writer.write(*pair) for pair in seen])
         print_rate("write", len(frames), seconds)
     return surest

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass import load
-from hourglass.apps.stickers.styles import STYLES, Portrait
+from hourglass.apps.stickers.making import STYLES, Portrait
 from hourglass.utils.images import decode_image
 
 SIDE = 300  # px of a sticker on the sheet

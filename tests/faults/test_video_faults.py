@@ -281,7 +281,7 @@ def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeyp
     pixels = np.zeros((8, 8, 3), np.uint8)
     under_way, most = 0, 0
 
-    def read_frames(clip, is_stopped):
+    def read_frames(clip):
         nonlocal under_way
         for number in range(3600 * 25 // 20):
             under_way += 1
@@ -294,7 +294,7 @@ def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeyp
 
     monkeypatch.setattr(Clip, "read_frames", read_frames)
     monkeypatch.setattr(clips, "draw_people", draw_people)
-    monkeypatch.setattr(clips, "follow_people", lambda backend, follower, frames: (
+    monkeypatch.setattr(clips, "track_people", lambda backend, tracker, frames: (
         (frame, []) for frame in frames))  # fmt: skip
     write_clip("clip.mp4", [pixels] * 2)
     assert hourglass("clip.mp4")[0] == 0

@@ -1,6 +1,5 @@
 """What the commands do with clips and cameras, one after the other."""
 
-from hourglass.apps.video.formats import is_camera
 from hourglass.utils.errors import UserError
 
 
@@ -32,9 +31,8 @@ def predict_clips(backend, files, config, is_smooth):
     """
     for clip, target in files:
         clips = load_clips()
-        predict = clips.predict_camera if is_camera(clip) else clips.predict_clip
         try:
-            yield predict(backend, clip, target, config, is_smooth)
+            yield clips.predict_clip(backend, clip, target, config, is_smooth)
         except UserError as error:
             yield error
 

@@ -3,8 +3,7 @@
 import argparse
 import functools
 
-from hourglass.apps.stickers.making import write_stickers
-from hourglass.apps.stickers.styles import STYLES
+from hourglass.apps.stickers.making import STYLES, write_stickers
 from hourglass.cli.clips import make_stickers
 from hourglass.cli.files import check_stickers_kept, find_photos, part_clips
 from hourglass.cli.messages import describe_stickers, end, report_clips, report_photos

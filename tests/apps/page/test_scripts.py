@@ -241,7 +241,7 @@ def test_somebody_is_followed_lost_and_found_again_as_pythons(run_script):
         person = make_person((320, 240) if back else (150 + 2 * frame, 220), 260)
         recorder.joints = [] if gone else [person]
         recorder.squares, recorder.rounds = [], []
-        found = recorder.run(follower.follow(frame / 30))
+        found = recorder.run(follower.track(frame / 30))
         expected.append((recorder.squares, [person.pose for person in found]))
         rounds.append(recorder.rounds)
     script = (

@@ -7,8 +7,7 @@ from PIL import Image
 from helpers.clips import bars
 from helpers.messengers import check_telegram, check_whatsapp
 from hourglass.apps.stickers import making
-from hourglass.apps.stickers.making import name_sticker, write_stickers
-from hourglass.apps.stickers.styles import STYLES
+from hourglass.apps.stickers.making import STYLES, name_sticker, write_stickers
 from hourglass.inference.runner import InferenceConfig, map_photos
 from hourglass.utils.errors import UserError
 
@@ -55,7 +54,7 @@ def test_each_of_several_people_has_stickers_the_surest_first(backend, tmp_path)
     assert len(written.scores) == 2 and written.scores == sorted(written.scores, reverse=True)
 
 
-def test_of_nobody_nothing_is_written(backend, tmp_path):
+def test_without_people_nothing_is_written(backend, tmp_path):
     config = InferenceConfig(threshold=0.99)
     written = make(backend, tmp_path, config, STYLES)
     assert (written.files, written.sizes, written.scores) == ([], [], [])

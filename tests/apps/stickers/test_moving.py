@@ -4,7 +4,8 @@ import pytest
 from helpers.clips import bars, write_clip
 from helpers.messengers import check_telegram, check_whatsapp
 from hourglass.apps.stickers.encoding import MAX_SECONDS, RATE
-from hourglass.apps.stickers.moving import FrameChoice, make_clip_stickers
+from hourglass.apps.stickers.moving import choose_frames, make_clip_stickers
+from hourglass.apps.video.reader import Frame
 from hourglass.inference.runner import InferenceConfig
 from hourglass.utils.errors import UserError
 
@@ -21,15 +22,10 @@ def make(backend, tmp_path, pictures, styles=("figure",), config=None, rate=10, 
     return make_clip_stickers(backend, path, target, config or InferenceConfig(), styles, **options)
 
 
-def choose(times):
-    choice = FrameChoice()
-    taken = []
-    for time in times:
-        if choice.is_over(time):
-            break
-        if choice.take(time):
-            taken.append(time)
-    return np.array(taken)
+def choose(times, people=("somebody",)):
+    """The times of the frames that are chosen of frames with these people."""
+    tracked = ((Frame(0, time, None), people) for time in times)
+    return np.array([frame.time for frame, _ in choose_frames(tracked)])
 
 
 @pytest.mark.parametrize("rate", [5, 10, 15, 24, 25, 29.97, 30, 50, 60])
@@ -72,20 +68,20 @@ def test_frames_before_the_start_are_passed_over(backend, tmp_path):
     assert len(check_telegram(written.files[1])) == 3
 
 
-def test_of_nobody_nothing_is_written(backend, tmp_path):
+def test_without_people_nothing_is_written(backend, tmp_path):
     written = make(backend, tmp_path, [bars(SIZE)] * 3, config=InferenceConfig(threshold=0.99))
     assert written.files == [] and written.best < 0.99 and not (tmp_path / "out").exists()
 
 
 def test_somebody_in_one_frame_alone_is_one_line(backend, tmp_path):
-    with pytest.raises(UserError, match="shows nobody who moves"):
+    with pytest.raises(UserError, match="shows no person who moves"):
         make(backend, tmp_path, walk(1))
     assert not (tmp_path / "out").exists()
 
 
 def test_somebody_who_stands_still_is_one_line(backend, tmp_path):
     config = InferenceConfig("whole", threshold=None)
-    with pytest.raises(UserError, match="shows nobody who moves"):
+    with pytest.raises(UserError, match="shows no person who moves"):
         make(backend, tmp_path, walk(1) * 3, config=config)
     assert not (tmp_path / "out").exists()
 

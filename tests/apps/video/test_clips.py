@@ -1,6 +1,7 @@
 import json
 import signal
 import threading
+from pathlib import Path
 
 import av
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from helpers.clips import BarBackend, bars, figures, read_clip, write_clip
 from hourglass.apps.video import clips, writer
-from hourglass.apps.video.clips import AHEAD, draw_people, predict_camera, predict_clip
+from hourglass.apps.video.clips import AHEAD, draw_people, predict_clip
 from hourglass.apps.video.reader import Clip, Frame
 from hourglass.apps.video.tracker import TrackedPerson
 from hourglass.apps.video.writer import COORDINATES, ENCODERS
@@ -93,7 +94,7 @@ def test_the_drawn_clip_has_the_frames_with_skeletons_at_their_times(tmp_path):
         assert changed.mean() < 0.01
 
 
-def test_nobody_leaves_the_frames_as_they_are(tmp_path):
+def test_without_people_the_frames_stay_as_they_are(tmp_path):
     written = predict(tmp_path, [bars(SIZE)] * 5)
     assert (written.num_seen, written.num_people) == (0, 0) and 0 < written.best < 0.35
     assert [line["people"] for line in read_record(written)[1]] == [[]] * 5
@@ -142,7 +143,7 @@ def test_colours_survive(tmp_path):
     picture = np.zeros((64, 96, 3), np.uint8)
     for k, colour in enumerate([(200, 40, 40), (40, 200, 40), (40, 40, 200)]):
         picture[:, 32 * k : 32 * k + 32] = colour
-    config = InferenceConfig(threshold=1.0)  # nobody: nothing is drawn
+    config = InferenceConfig(threshold=1.0)  # no person: nothing is drawn
     form = {"codec": "ffv1", "pixels": "bgr0", "name": "a.mkv"}
     pictures, _ = read_clip(predict(tmp_path, [picture] * 3, config, **form).video)
     np.testing.assert_allclose(pictures[1][32, 16::32], picture[32, 16::32], atol=8)
@@ -176,7 +177,7 @@ class Endless:
     def __init__(self, number):
         self.number, self.taken = number, 0
 
-    def __call__(self, is_stopped):
+    def __call__(self):
         pixels = walk(1)[0]
         for k in range(self.number):
             self.taken += 1
@@ -196,11 +197,11 @@ def test_the_number_under_way_does_not_grow_with_the_length(tmp_path, monkeypatc
     monkeypatch.setattr(writer, "describe_frame", count)
     written = predict(tmp_path, walk(2), WHOLE)
     assert written.num_frames == 400
-    # Read ahead, being drawn, being written, and the one that is looked at.
+    # Read ahead, being drawn, being written, and the one in the network.
     assert 1 < most <= 3 * AHEAD + 1
 
 
-def test_reading_drawing_and_writing_are_other_threads_than_looking(tmp_path, monkeypatch):
+def test_reading_drawing_and_writing_are_other_threads_than_the_networks(tmp_path, monkeypatch):
     names = {}
 
     def note(step, function):
@@ -214,13 +215,13 @@ def test_reading_drawing_and_writing_are_other_threads_than_looking(tmp_path, mo
     monkeypatch.setattr(writer, "describe_frame", note("write", writer.describe_frame))
     monkeypatch.setattr(Clip, "_time_of", note("read", Clip._time_of))
 
-    class Finder(BarBackend):
-        __call__ = note("look", BarBackend.__call__)
+    class Backend(BarBackend):
+        __call__ = note("infer", BarBackend.__call__)
 
-    predict(tmp_path, walk(20), backend=Finder())
-    assert names["look"] == {threading.main_thread().name}
+    predict(tmp_path, walk(20), backend=Backend())
+    assert names["infer"] == {threading.main_thread().name}
     assert len(names["read"]) == len(names["write"]) == 1
-    assert not names["look"] & (names["draw"] | names["read"] | names["write"])
+    assert not names["infer"] & (names["draw"] | names["read"] | names["write"])
     assert not names["read"] & names["write"]
 
 
@@ -255,7 +256,7 @@ def test_a_camera_films_until_it_is_interrupted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(av, "open", film)
 
-    class Finder(BarBackend):
+    class Backend(BarBackend):
         def __call__(self, inputs):
             if len(self.num_inputs) == 12:
                 signal.raise_signal(signal.SIGINT)
@@ -263,7 +264,7 @@ def test_a_camera_films_until_it_is_interrupted(tmp_path, monkeypatch):
 
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        written = predict_camera(Finder(), "/dev/video0", tmp_path / "out" / "video0", WHOLE)
+        written = predict_clip(Backend(), Path("/dev/video0"), tmp_path / "out/video0", WHOLE)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, usual)

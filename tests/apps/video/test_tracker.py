@@ -11,20 +11,20 @@ SIZE = (320, 200)
 RATE = 20  # frames/s
 
 
-def follow(frames, config=None, backend=None, is_smooth=False, times=None):
-    """The people of each frame, the backend, and the follower."""
+def track(frames, config=None, backend=None, is_smooth=False, times=None):
+    """The people of each frame, the backend, and the tracker."""
     backend = backend or BarBackend()
-    follower = Tracker(config or InferenceConfig(), SIZE, is_smooth)
+    tracker = Tracker(config or InferenceConfig(), SIZE, is_smooth)
     found = []
     for number, pixels in enumerate(frames):
         image = Image.fromarray(pixels)
         search = Search(
-            follower.follow(times[number] if times else number / RATE), lambda _, i=image: (i, 1)
+            tracker.track(times[number] if times else number / RATE), lambda _, i=image: (i, 1)
         )
         cut_in_turn([search] if search.crops else [], backend.size)
         run_searches([search], backend)
         found.append(search.poses)
-    return found, backend, follower
+    return found, backend, tracker
 
 
 def numbers(found):
@@ -41,13 +41,13 @@ def across(num_frames, y=100, start=40, step=4):
 
 def test_a_person_who_moves_is_followed():
     places = across(50)
-    found, _, follower = follow([bars(SIZE, place) for place in places])
-    assert numbers(found) == [[1]] * 50 and follower.num_people == 1
+    found, _, tracker = track([bars(SIZE, place) for place in places])
+    assert numbers(found) == [[1]] * 50 and tracker.num_people == 1
     np.testing.assert_allclose(middles(found), np.array(places) - 0.5, atol=1.5)
 
 
 def test_the_joints_are_those_of_the_frame():
-    found, *_ = follow([bars(SIZE, place) for place in across(12)])
+    found, *_ = track([bars(SIZE, place) for place in across(12)])
     x, y = across(12)[-1]
     truth = bar_joints(x - 12, y - 30, x + 11, y + 29)
     np.testing.assert_allclose(found[-1][0].pose.keypoints, truth, atol=1.5)
@@ -55,7 +55,7 @@ def test_the_joints_are_those_of_the_frame():
 
 def test_a_frame_costs_one_look_and_every_few_a_second_one():
     num_frames = 4 * CHECK_EVERY + 1
-    _, backend, _ = follow([bars(SIZE, place) for place in across(num_frames)])
+    _, backend, _ = track([bars(SIZE, place) for place in across(num_frames)])
     calls = backend.num_inputs[-(num_frames - 1) :]  # after the search of the first frame
     expected = [2 if k % CHECK_EVERY == 0 else 1 for k in range(1, num_frames)]
     assert calls == expected
@@ -64,7 +64,7 @@ def test_a_frame_costs_one_look_and_every_few_a_second_one():
 
 def test_someone_who_leaves_is_lost_and_nobody_is_in_the_frames_after():
     frames = [bars(SIZE, place) for place in across(10)] + [bars(SIZE)] * 30
-    found, *_ = follow(frames)
+    found, *_ = track(frames)
     assert numbers(found[:10]) == [[1]] * 10
     # One look alone does not tell; a check comes at the latest after so many frames.
     assert numbers(found[9 + CHECK_EVERY :]) == [[]] * (31 - CHECK_EVERY)
@@ -75,32 +75,32 @@ def test_who_is_gone_for_a_moment_keeps_the_number():
     places = across(40)
     frames = [bars(SIZE, place) for place in places]
     frames[CHECK_EVERY : CHECK_EVERY + gap] = [bars(SIZE)] * gap
-    found, _, follower = follow(frames)
+    found, _, tracker = track(frames)
     assert numbers(found)[CHECK_EVERY : CHECK_EVERY + gap] == [[]] * gap
     assert numbers(found)[CHECK_EVERY + gap :] == [[1]] * (40 - CHECK_EVERY - gap)
-    assert follower.num_people == 1
+    assert tracker.num_people == 1
 
 
 def test_who_comes_later_is_found_and_gets_a_number_of_their_own():
     frames = [bars(SIZE, place) for place in across(6)] + [bars(SIZE)] * 20
     frames += [bars(SIZE, place) for place in across(2 * SEARCH_EVERY, start=200, step=1)]
-    found, _, follower = follow(frames)
+    found, _, tracker = track(frames)
     assert numbers(found[26 + SEARCH_EVERY :]) == [[2]] * SEARCH_EVERY
-    assert follower.num_people == 2
+    assert tracker.num_people == 2
 
 
 def test_an_empty_clip_does_not_cost_a_search_a_frame():
-    _, once, _ = follow([bars(SIZE)])
-    found, backend, follower = follow([bars(SIZE)] * (3 * SEARCH_EVERY))
+    _, once, _ = track([bars(SIZE)])
+    found, backend, tracker = track([bars(SIZE)] * (3 * SEARCH_EVERY))
     assert sum(backend.num_inputs) == 3 * sum(once.num_inputs)
     assert numbers(found) == [[]] * (3 * SEARCH_EVERY)
-    assert 0 < follower.best < 0.35
+    assert 0 < tracker.best < 0.35
 
 
 def test_two_people_keep_their_numbers():
     left, right = across(40, start=40, step=2), across(40, start=270, step=-2)
     frames = [bars(SIZE, *pair) for pair in zip(left, right, strict=True)]
-    found, *_ = follow(frames, InferenceConfig(num_people=2))
+    found, *_ = track(frames, InferenceConfig(num_people=2))
     assert all(sorted(pair) == [1, 2] for pair in numbers(found))
     x = np.array([[p.pose.keypoints[:, 0].mean() for p in sorted(people)] for people in found])
     assert (np.abs(np.diff(x, axis=0)) < 4).all(), "nobody jumps to the other's place"
@@ -108,9 +108,9 @@ def test_two_people_keep_their_numbers():
 
 def test_no_more_are_followed_than_asked_for():
     frames = [bars(SIZE, (60, 100), (160, 100), (260, 100))] * 20
-    found, *_ = follow(frames, InferenceConfig(num_people=2))
+    found, *_ = track(frames, InferenceConfig(num_people=2))
     assert all(len(people) == 2 for people in found)
-    found, *_ = follow(frames, InferenceConfig(num_people=9))
+    found, *_ = track(frames, InferenceConfig(num_people=9))
     assert all(len(people) == 3 for people in found)
 
 
@@ -118,7 +118,7 @@ def test_who_leaves_does_not_take_over_another():
     # The left one goes; its crop slides over to the other one's bar.
     here, gone = (150, 100), (90, 100)
     frames = [bars(SIZE, gone, here)] * 8 + [bars(SIZE, here)] * 30
-    found, *_ = follow(frames, InferenceConfig(num_people=2))
+    found, *_ = track(frames, InferenceConfig(num_people=2))
     (first,) = {p.number for p in found[0] if abs(p.pose.keypoints[:, 0].mean() - 150) < 10}
     assert numbers(found[-20:]) == [[first]] * 20
 
@@ -127,7 +127,7 @@ def test_a_box_is_of_the_person_in_the_first_frame():
     pair = [(90, 100), (230, 100)]
     frames = [bars(SIZE, *((x + 2 * k, y) for x, y in pair)) for k in range(30)]
     config = InferenceConfig("bbox", (215, 65, 30, 70), threshold=None)
-    found, backend, _ = follow(frames, config)
+    found, backend, _ = track(frames, config)
     assert numbers(found) == [[1]] * 30
     assert middles(found)[-1, 0] == pytest.approx(230 + 58, abs=2)
     assert backend.num_inputs[:2] == [1, 1], "nobody is searched for"
@@ -135,20 +135,20 @@ def test_a_box_is_of_the_person_in_the_first_frame():
 
 def test_after_the_person_in_the_box_anybody_is_searched_for():
     frames = [bars(SIZE, (60, 100))] * 5 + [bars(SIZE, (250, 100))] * (2 * SEARCH_EVERY)
-    found, *_ = follow(frames, InferenceConfig("bbox", (45, 65, 30, 70), threshold=None))
+    found, *_ = track(frames, InferenceConfig("bbox", (45, 65, 30, 70), threshold=None))
     assert numbers(found[:5]) == [[1]] * 5
     assert numbers(found[-5:]) == [[2]] * 5
 
 
 def test_who_is_told_to_be_in_the_box_needs_no_score():
     config = InferenceConfig("bbox", (45, 65, 30, 70), threshold=None)
-    found, *_ = follow([bars(SIZE, (60, 100))], config, BarBackend(score=0.01))
+    found, *_ = track([bars(SIZE, (60, 100))], config, BarBackend(score=0.01))
     assert numbers(found) == [[1]]
 
 
 def test_the_whole_frame_is_looked_at_each_time_once():
     frames = [bars(SIZE, place) for place in across(20)]
-    found, backend, _ = follow(frames, InferenceConfig("whole", threshold=None))
+    found, backend, _ = track(frames, InferenceConfig("whole", threshold=None))
     assert backend.num_inputs == [1] * 20
     assert numbers(found) == [[1]] * 20
     np.testing.assert_allclose(middles(found), np.array(across(20)) - 0.5, atol=3)
@@ -158,13 +158,13 @@ def test_a_lower_threshold_keeps_who_is_less_sure():
     frames = [bars(SIZE, place) for place in across(30)]
     for threshold, expected in ((0.35, [[]] * 30), (0.15, [[1]] * 30)):
         config = InferenceConfig(threshold=threshold)
-        found, *_ = follow(frames, config, BarBackend(score=0.3, unsure=0.1))
+        found, *_ = track(frames, config, BarBackend(score=0.3, unsure=0.1))
         assert numbers(found) == expected
 
 
 def test_joints_missed_for_a_moment_do_not_draw_the_square_together():
     tall, short = bars(SIZE, (160, 100), height=100), bars(SIZE, (160, 60), height=20)
-    found, *_ = follow([tall] * 6 + [short, tall, tall])
+    found, *_ = track([tall] * 6 + [short, tall, tall])
     assert numbers(found) == [[1]] * 9
     assert np.ptp(found[-1][0].pose.keypoints[:, 1]) > 95, "the crop still holds all"
 
@@ -176,7 +176,7 @@ def jitter(found):
 def test_smoothing_takes_jitter_away_and_can_be_left_out():
     rng = np.random.default_rng(0)
     frames = [bars(SIZE, (160 + rng.integers(-2, 3), 100)) for _ in range(60)]
-    raw, smooth = (follow(frames, is_smooth=is_smooth)[0] for is_smooth in (False, True))
+    raw, smooth = (track(frames, is_smooth=is_smooth)[0] for is_smooth in (False, True))
     assert jitter(smooth[20:]) < 0.7 * jitter(raw[20:])
     truth = [find.mean() for find in (np.flatnonzero(f[100, :, 0]) for f in frames)]
     np.testing.assert_allclose(middles(raw)[:, 0], truth, atol=1.2)
@@ -187,6 +187,6 @@ def test_smoothing_goes_by_the_times_of_the_frames():
     late = []
     for gap in (0.01, 10.0):
         times = [k / RATE for k in range(5)]
-        found, *_ = follow(frames, is_smooth=True, times=[*times, times[-1] + gap])
+        found, *_ = track(frames, is_smooth=True, times=[*times, times[-1] + gap])
         late.append(169.5 - middles(found)[-1, 0])
     assert late[0] > 3 and abs(late[1]) < 1

@@ -9,11 +9,16 @@ frames/s at most.
 """
 
 import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from hourglass.utils.errors import UserError
+
+Setting = TypeVar("Setting")
 
 KB = 1000  # bytes; neither says whether it means 1024, so that this suits both
 MAX_WEBP, MAX_MOVING_WEBP = 100 * KB, 500 * KB
@@ -25,38 +30,34 @@ QUALITIES = (95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10, 5, 0)  # of lossy W
 NUM_COLOURS = (None, 256, 128, 64, 32)  # of a PNG; None: all
 
 
-def encode_png(sticker):
+def encode_png(sticker: Image.Image) -> bytes:
     """A sticker as PNG, with fewer colours where it would not fit."""
 
-    def encode(num_colours):
-        about = PngInfo()
-        about.add_text("Software", MARK)
+    def encode(num_colours: int | None) -> bytes:
+        mark = PngInfo()
+        mark.add_text("Software", MARK)
         image = sticker
         if num_colours:
             image = sticker.quantize(num_colours, Image.Quantize.FASTOCTREE)
-        return _save(image, "PNG", optimize=True, pnginfo=about)
+        return _save(image, "PNG", optimize=True, pnginfo=mark)
 
     return find_best_quality(encode, NUM_COLOURS, MAX_PNG)
 
 
-def encode_webp(sticker):
+def encode_webp(sticker: Image.Image) -> bytes:
     """A sticker as WebP: lossless where that fits."""
 
-    def encode(quality):
+    def encode(quality: int | None) -> bytes:
         settings = {"lossless": True} if quality is None else {"quality": quality}
         return _save(sticker, "WEBP", exif=_make_mark(), method=4, **settings)
 
     return find_best_quality(encode, (None, *QUALITIES), MAX_WEBP)
 
 
-def encode_moving_webp(stickers, durations):
-    """Stickers that follow one another as one animated WebP, in a loop.
+def encode_moving_webp(stickers: Sequence[Image.Image], durations: Sequence[int]) -> bytes:
+    """Stickers that follow one another, ms each, as one animated WebP in a loop."""
 
-    Args:
-        stickers: PIL images. durations: ms, of each.
-    """
-
-    def encode(quality):
+    def encode(quality: int) -> bytes:
         return _save(
             stickers[0], "WEBP", save_all=True, append_images=stickers[1:], duration=durations,
             loop=0, quality=quality, method=2, exif=_make_mark(),
@@ -65,8 +66,10 @@ def encode_moving_webp(stickers, durations):
     return find_best_quality(encode, QUALITIES, MAX_MOVING_WEBP)
 
 
-def find_best_quality(encode, settings, limit):
-    """What `encode` makes of the best setting whose bytes are not more than `limit`.
+def find_best_quality(
+    encode: Callable[[Setting], bytes], settings: Sequence[Setting], limit: int
+) -> bytes:
+    """What `encode` makes of the best of some settings with at most `limit` bytes.
 
     Args:
         settings: sorted, the best first, which fits most often; later ones make fewer bytes.
@@ -90,20 +93,20 @@ def find_best_quality(encode, settings, limit):
     return best
 
 
-def _save(image, kind, **settings):
+def _save(image: Image.Image, kind: str, **settings: Any) -> bytes:
     with io.BytesIO() as buffer:
         image.save(buffer, kind, **settings)
         return buffer.getvalue()
 
 
-def _make_mark():
+def _make_mark() -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Software] = MARK
     return exif.tobytes()
 
 
-def is_sticker(path):
-    """Whether a file was written by this."""
+def is_sticker(path: Path) -> bool:
+    """Whether a file is a sticker that this module has encoded, by its mark."""
     with open(path, "rb") as file:
         data = file.read(MAX_PNG + 1)
     return len(data) <= MAX_PNG and MARK.encode() in data

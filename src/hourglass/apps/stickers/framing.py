@@ -1,15 +1,20 @@
 """Where a figure lies on its sticker, and the white outline around it.
 
-A window is (x, y, side), the square of the picture that the sticker shows, px, not rounded, from
-corner to corner as `geometry.crop_transform` counts. Coverage is how much of each pixel a figure
-covers, uint8.
+A window (x, y, side) is the square of the picture that a sticker shows, px, not rounded, corner to
+corner as `transforms.crop_transform` counts. Coverage, uint8, is how much of each pixel a figure
+covers.
 """
+
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from hourglass.inference.person_search import keypoints_bbox
 from hourglass.utils.transforms import apply_transform, crop_transform
+
+Window: TypeAlias = tuple[float, float, float]
 
 SIZE = 512  # px, what both messengers want
 MARGIN = 16  # px that stay free around the sticker, as WhatsApp advises
@@ -20,49 +25,42 @@ GREY = 196
 STEADY = 0.25  # s, what of a moving figure is smoothed over
 
 
-def place_windows(times, boxes):
-    """The windows, all of one size, of a figure that moves: one a box, low and high corner [2, 2].
-
-    Args:
-        times: [N], s. boxes: N of [2, 2], px of the picture.
-    """
-    boxes = np.array(boxes, float)
-    middles = steady(times, boxes.mean(axis=1))
-    reach = np.abs(boxes - middles[:, None]).max()  # the figure fits in each of its windows
+def place_windows(times: Sequence[float], boxes: Sequence[np.ndarray]) -> list[Window]:
+    """The windows, all of one size, of a figure that moves: of each time, s, and its box [2, 2]."""
+    corners = np.array(boxes, float)
+    middles = steady(times, corners.mean(axis=1))
+    reach = np.abs(corners - middles[:, None]).max()  # the figure fits in each of its windows
     side = 2 * max(reach, 0.5) * SIZE / (SIZE - 2 * (MARGIN + OUTLINE + EDGE))
     # From pixel centres to corners.
     return [(*(middle + 0.5 - side / 2).tolist(), float(side)) for middle in middles]
 
 
-def window_around(points, margin):
+def window_around(points: np.ndarray, margin: float) -> Window:
     """The window around points [N, 2], px of the picture, with a margin, px."""
     low, high = keypoints_bbox(points)
     side = float((high - low).max() + 2 * margin)
-    return (*((low + high + 1 - side) / 2).tolist(), side)
+    x, y = (low + high + 1 - side) / 2
+    return float(x), float(y), side
 
 
-def steady(times, values):
+def steady(times: Sequence[float], values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Values [N, C] of times [N], s, without what changes faster than a figure turns.
 
-    Each is on the line that fits its neighbours best, which begins and ends where they do.
+    Each is on the line that fits its neighbours best: first and last values do not lag.
     """
-    times, values = np.array(times, float), np.array(values, float)
-    away = times - times[:, None]  # (N, N), s
+    moments, values = np.array(times, float), np.array(values, float)
+    away = moments - moments[:, None]  # (N, N), s
     weights = np.exp(-0.5 * np.square(away / STEADY))
     total, first, second = ((weights * away**k).sum(axis=1, keepdims=True) for k in range(3))
-    second += 1e-9  # of one time alone it is none
+    second += 1e-9  # of a single time it is 0
     fitted = second * (weights @ values) - first * ((weights * away) @ values)
     return fitted / (total * second - first**2)
 
 
-def measure_box(coverage, window):
+def measure_box(coverage: np.ndarray, window: Window) -> np.ndarray | None:
     """The box, low and high corner [2, 2], px of the picture, of what a window shows covered.
 
-    Args:
-        coverage: uint8 [S, S]. window: what it shows.
-
-    Returns:
-        None where nothing is covered by half.
+    None where nothing of `coverage` [S, S] is more than half.
     """
     covered = coverage > 127
     if not covered.any():
@@ -72,19 +70,15 @@ def measure_box(coverage, window):
     return apply_transform(crop_transform(window, len(coverage)), corners)
 
 
-def find_inside(shape, window, size):
-    """The pixels, left, top, right, bottom, of a window at `size` px that a picture fills wholly.
-
-    Args:
-        shape: width, height of the picture.
-    """
+def find_inside(shape: tuple[int, int], window: Window, size: int) -> tuple[int, int, int, int]:
+    """left, top, right, bottom: the pixels of a window at `size` px that a picture fills wholly."""
     start, ratio = np.array(window[:2]), window[2] / size
     first = np.clip(np.ceil(-start / ratio), 0, size).astype(int)
     last = np.clip(np.floor((np.array(shape) - start) / ratio), 0, size).astype(int)
     return *first.tolist(), *last.tolist()
 
 
-def cut_window(image, window, size=SIZE):
+def cut_window(image: Image.Image, window: Window, size: int = SIZE) -> Image.Image:
     """What a window shows of an image, at `size` px; black outside, however far it reaches."""
     left, top, right, bottom = find_inside(image.size, window, size)
     cut = Image.new(image.mode, (size, size))
@@ -92,27 +86,20 @@ def cut_window(image, window, size=SIZE):
         corners = np.array([(left, top), (right, bottom)]) * window[2] / size + window[:2]
         # Rounding may carry them a hair outside, which Pillow refuses.
         box = np.clip(corners, 0, image.size).ravel().tolist()
-        part = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box=box)
-        cut.paste(part, (left, top))
+        resized = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box=box)
+        cut.paste(resized, (left, top))
     return cut
 
 
-def lay_on_white(rgba):
-    """Pixels uint8 [H, W, 4] as what lies on white, [H, W, 3], and its coverage, [H, W]."""
-    part = rgba[..., 3:] / np.float32(255)
-    return (rgba[..., :3] * part + 255 * (1 - part) + 0.5).astype(np.uint8), rgba[..., 3]
+def lay_on_white(rgba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 [H, W, 4] as they look on white, [H, W, 3], and their coverage, [H, W]."""
+    opacity = rgba[..., 3:] / np.float32(255)
+    on_white = rgba[..., :3] * opacity + 255 * (1 - opacity) + 0.5
+    return on_white.astype(np.uint8), rgba[..., 3]
 
 
-def add_outline(pixels, coverage):
-    """The sticker of a figure.
-
-    Args:
-        pixels: uint8 [H, W, 3], the figure on white.
-        coverage: uint8 [H, W].
-
-    Returns:
-        PIL image, RGBA: the figure in a white outline of even width, within a grey line.
-    """
+def add_outline(pixels: np.ndarray, coverage: np.ndarray) -> Image.Image:
+    """The RGBA sticker of a figure [H, W, 3] on white: in an even white outline, in a grey line."""
     outer = _smooth(grow(grow(coverage, OUTLINE + CLOSING), -CLOSING))
     alpha = _smooth(grow(outer, EDGE))
     line = (1 - outer / np.float32(255))[..., None]
@@ -120,7 +107,7 @@ def add_outline(pixels, coverage):
     return Image.fromarray(np.dstack([pixels.astype(np.uint8), alpha]))
 
 
-def grow(coverage, radius):
+def grow(coverage: np.ndarray, radius: int) -> np.ndarray:
     """Coverage grown by a disc of `radius` px; shrunk where that is negative."""
     if radius < 0:
         return 255 - grow(255 - coverage, -radius)
@@ -132,19 +119,17 @@ def grow(coverage, radius):
         for away in range(1, radius + 1):
             if int(np.sqrt(radius**2 - away**2) + 0.5) == reach:
                 _take_larger(grown, row, away, axis=0)
-        if reach == radius:
-            np.maximum(grown, row, out=grown)
-    return grown
+    return np.maximum(grown, row)
 
 
-def _take_larger(values, other, shift, axis):
+def _take_larger(values: np.ndarray, other: np.ndarray, shift: int, axis: int) -> None:
     """Take what `other` has `shift` px away, to either side, where it is larger."""
     values, other = (np.moveaxis(array, axis, 0) for array in (values, other))
     np.maximum(values[shift:], other[:-shift], out=values[shift:])
     np.maximum(values[:-shift], other[shift:], out=values[:-shift])
 
 
-def _smooth(coverage):
-    """Without the steps that a disc of whole pixels leaves."""
+def _smooth(coverage: np.ndarray) -> np.ndarray:
+    """Coverage without the steps that a disc of whole pixels leaves."""
     blurred = Image.fromarray(coverage).filter(ImageFilter.GaussianBlur(1.2))
     return np.clip((np.asarray(blurred, float) - 127.5) * 1.6 + 127.5, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A body in three dimensions, as `data/synthetic/bodies.py` has it, out of the joints of a picture.
+"""A body in three dimensions (`synthetic.bodies.Body`) out of the joints of one picture.
 
 One picture does not tell depth. It is read from what people's joints can do: knees close to the
 back and elbows to the front, shoulders that lie close together are seen from the side, and a limb
@@ -23,9 +23,11 @@ TOLD_BY = 0.75
 PLANE = 0.85
 FACE = 0.55  # how far a face is turned to the viewer, at least
 
+Points = dict[str, np.ndarray]  # [2] or [3] by name, px of the picture
+
 
 class Build(NamedTuple):
-    """What is told of a body as a whole; of frames that follow one another it can be smoothed.
+    """What a picture tells of a body as a whole; over the frames of a clip it can be smoothed.
 
     Attributes:
         height: px if they stood upright.
@@ -38,37 +40,36 @@ class Build(NamedTuple):
     bend: float
 
 
-def lift_body(keypoints, seen, build=None):
-    """The body of somebody who is seen on a picture.
+def lift_body(keypoints: np.ndarray, visible: np.ndarray, build: Build | None = None) -> Body:
+    """The body of a person on a picture, its joints where the keypoints are.
 
     Args:
         keypoints: [16, 2], px of the picture.
-        seen: bool [16], the joints to go by. Limbs that are not seen hang as those before them
-            point; pelvis, thorax, neck and head are needed, and taken as they are.
+        visible: bool [16], the joints to go by. The other limbs hang as those before them point;
+            pelvis, thorax, neck and head are needed, and taken as they are.
         build: theirs; None: as `estimate_build` has it. Smoothed ones may go a little too far.
 
     Returns:
-        `bodies.Body`, its joints where the keypoints are, z toward the viewer from the pelvis on.
+        A body whose z grows from the pelvis toward the viewer.
     """
-    height, front, bend = build or estimate_build(keypoints, seen)
+    height, front, bend = build or estimate_build(keypoints, visible)
     height, front = max(1.0, height), float(np.clip(front, -1, 1))
     side = 1 if bend >= 0 else -1
-    joints = _complete(_name_joints(keypoints), seen, height)
+    joints = _complete_joints(keypoints, visible, height)
     axes = _make_axes(joints["pelvis"] - joints["thorax"], front, side)
     points = _lift_trunk(joints, axes[:, 2] * height)
-    for part in OUTWARD:
-        points |= _lift_limb(joints, "arm", part, axes, height)
-        points |= _lift_limb(joints, "leg", part, axes, height)
+    for which, kind in itertools.product(OUTWARD, LIMBS):
+        points |= _lift_limb(joints, kind, which, axes, height)
     # A face is worth more than a profile: who is not seen from behind turns it to the viewer.
     head_front = front if front < -0.5 else max(front, FACE)
     head_axes = _make_axes(joints["upper_neck"] - joints["head_top"], head_front, side)
     return Body(points, head_axes, height, "photograph")
 
 
-def estimate_build(keypoints, seen):
-    """The `Build` that the joints of one picture tell; keypoints [16, 2], px, seen bool [16]."""
-    height = estimate_height(keypoints, seen)
-    joints = _complete(_name_joints(keypoints), seen, height)
+def estimate_build(keypoints: np.ndarray, visible: np.ndarray) -> Build:
+    """The build that joints [16, 2], px, tell by those that are visible, bool [16]."""
+    height = estimate_height(keypoints, visible)
+    joints = _complete_joints(keypoints, visible, height)
     across = _turn(_unit(joints["pelvis"] - joints["thorax"]))
     span = sum((joints[f"l_{name}"] - joints[f"r_{name}"]) @ across for name in ("shoulder", "hip"))
     front = span / (2 * height * (LENGTHS["shoulder"] + LENGTHS["hip"]))
@@ -82,11 +83,12 @@ def estimate_build(keypoints, seen):
     return Build(height, float(np.clip(front, -1, 1)), bend)
 
 
-def estimate_height(keypoints, seen):
-    """The height, px, of somebody as if they stood upright; at least 1.
+def estimate_height(keypoints: np.ndarray, visible: np.ndarray) -> float:
+    """The height, px, of a person as if they stood upright; at least 1.
 
     Args:
-        keypoints: [16, 2], px. seen: bool [16], the joints to go by; all where no bone has two.
+        keypoints: [16, 2], px.
+        visible: bool [16], the joints to go by; all where no bone has two.
     """
     bones = [("upper_neck", "head_top", "head"), ("pelvis", "thorax", "spine")]
     for kind, names in LIMBS.items():
@@ -95,32 +97,27 @@ def estimate_height(keypoints, seen):
     ends = np.array([[JOINTS.index(name) for name in bone[:2]] for bone in bones])
     lengths = np.array([LENGTHS[segment] for *_, segment in bones])
     told = np.linalg.norm(np.diff(np.asarray(keypoints)[ends], axis=1)[:, 0], axis=1) / lengths
-    is_seen = np.asarray(seen)[ends].all(axis=1)
-    return max(1.0, float(np.quantile(told[is_seen] if is_seen.any() else told, TOLD_BY)))
+    is_visible = np.asarray(visible)[ends].all(axis=1)
+    return max(1.0, float(np.quantile(told[is_visible] if is_visible.any() else told, TOLD_BY)))
 
 
-def _name_joints(keypoints):
-    return dict(zip(JOINTS, np.asarray(keypoints, float), strict=True))
-
-
-def _complete(joints, seen, height):
-    """The joints, those of limbs that are not seen in a line with the ones before."""
-    seen = dict(zip(JOINTS, seen, strict=True))
+def _complete_joints(keypoints: np.ndarray, visible: np.ndarray, height: float) -> Points:
+    """The joints by name; limbs that are not visible in a line with the ones before."""
+    joints = dict(zip(JOINTS, np.asarray(keypoints, float), strict=True))
+    is_visible = dict(zip(JOINTS, visible, strict=True))
     down = _unit(joints["pelvis"] - joints["thorax"])
-    for kind, names in LIMBS.items():
-        for side in "rl":
-            root, middle, tip = (f"{side}_{name}" for name in names)
-            upper, lower = (LENGTHS[segment] * height for segment in SEGMENTS[kind])
-            if not seen[middle]:
-                joints[middle] = joints[root] + down * upper
-            if not (seen[middle] and seen[tip]):
-                along = _unit(joints[middle] - joints[root])
-                joints[tip] = joints[middle] + along * lower
+    for (kind, names), side in itertools.product(LIMBS.items(), "rl"):
+        root, middle, tip = (f"{side}_{name}" for name in names)
+        upper, lower = (LENGTHS[segment] * height for segment in SEGMENTS[kind])
+        if not is_visible[middle]:
+            joints[middle] = joints[root] + down * upper
+        if not (is_visible[middle] and is_visible[tip]):
+            joints[tip] = joints[middle] + _unit(joints[middle] - joints[root]) * lower
     return joints
 
 
-def _make_axes(down, front, side):
-    """Axes [3, 3], columns the person's left, down, forward, of a part that points `down` [2]."""
+def _make_axes(down: np.ndarray, front: float, side: int) -> np.ndarray:
+    """Axes [3, 3] of trunk or head, pointing `down` [2]: the person's left, down, forward."""
     down = _unit(down)
     across, toward = np.append(_turn(down), 0.0), np.array((0.0, 0.0, 1.0))
     aside = side * np.sqrt(1 - front**2)
@@ -128,7 +125,7 @@ def _make_axes(down, front, side):
     return np.stack([left, np.append(down, 0.0), aside * across + front * toward], axis=1)
 
 
-def _lift_trunk(joints, forward):
+def _lift_trunk(joints: Points, forward: np.ndarray) -> Points:
     """Points from the pelvis to the head's top; `forward` [3] is one height long."""
     names = ("pelvis", "thorax", "upper_neck", "head_top")
     points = {name: np.append(joints[name], 0.0) for name in names}
@@ -138,7 +135,7 @@ def _lift_trunk(joints, forward):
     return points
 
 
-def _lift_limb(joints, kind, side, axes, height):
+def _lift_limb(joints: Points, kind: str, side: str, axes: np.ndarray, height: float) -> Points:
     """Named points of an arm or a leg, with its hand or foot."""
     names = [f"{side}_{name}" for name in LIMBS[kind]]
     half_width = LENGTHS["shoulder" if kind == "arm" else "hip"] * height
@@ -152,27 +149,22 @@ def _lift_limb(joints, kind, side, axes, height):
         hidden = np.sqrt(max(0.0, (PLANE * LENGTHS[segment] * height) ** 2 - seen**2))
         z += sign * axes[2, 2] * hidden
         points[end] = np.append(joints[end], z)
-    along = _unit(points[names[2]] - points[names[1]])
-    make_end = _add_hand if kind == "arm" else _add_foot
-    return points | make_end(points[names[2]], side, along, axes[:, 2], height)
-
-
-def _add_hand(wrist, side, along, _, height):
-    hand = along * LENGTHS["hand"] * height
-    return {f"{side}_palm": wrist + 0.5 * hand, f"{side}_hand": wrist + hand}
-
-
-def _add_foot(ankle, side, along, forward, height):
-    forward = _unit(forward - along * (along @ forward)) * height
+    tip = points[names[2]]
+    along = _unit(tip - points[names[1]])
+    if kind == "arm":
+        hand = along * LENGTHS["hand"] * height
+        return points | {f"{side}_palm": tip + 0.5 * hand, f"{side}_hand": tip + hand}
+    forward = axes[:, 2] - along * (along @ axes[:, 2])
+    forward = _unit(forward) * height
     down = along * LENGTHS["foot"] * height
-    heel = ankle + 0.6 * down - 0.01 * forward
-    return {f"{side}_heel": heel, f"{side}_toe": ankle + 0.7 * down + 0.085 * forward}
+    heel, toe = tip + 0.6 * down - 0.01 * forward, tip + 0.7 * down + 0.085 * forward
+    return points | {f"{side}_heel": heel, f"{side}_toe": toe}
 
 
-def _unit(vector):
+def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
-def _turn(down):
+def _turn(down: np.ndarray) -> np.ndarray:
     """A quarter turn in the picture's plane: from a person's down to their left, face to face."""
     return np.array((down[1], -down[0]))

@@ -1,46 +1,104 @@
-"""Stickers of photographs: whom the network finds on them, in each style that is asked for."""
+"""People portrayed in the styles of stickers, and the stickers of photographs."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
+from hourglass.apps.stickers.cutouts import Cutout
+from hourglass.apps.stickers.drawings import Drawing, draw_bold_figure, dress_body, find_outfit
 from hourglass.apps.stickers.encoding import encode_png, encode_webp
-from hourglass.apps.stickers.styles import Portrait
+from hourglass.apps.stickers.framing import add_outline, place_windows, steady
+from hourglass.apps.stickers.lifting import Build, estimate_build, lift_body
+from hourglass.data.synthetic.cartoons import Outfit, draw_figure
+from hourglass.inference.person_search import Pose
+from hourglass.inference.runner import InferenceConfig, Photo
+from hourglass.keypoints import JOINTS
 from hourglass.utils.files import atomic_path
 from hourglass.utils.images import decode_image
+from hourglass.utils.transforms import SURE_SCORE
 
+STYLES = ("figure", "cutout", "cartoon")
 STILL_KINDS, MOVING_KINDS = ("webp", "png"), ("webp", "webm")
 
 
-class WrittenStickers(NamedTuple):
-    """What became of a photograph or a clip.
+class Portrait:
+    """A person in one style, on one picture or in frames of a clip.
 
     Attributes:
-        files: list of paths. sizes: bytes of each.
-        scores: of the people, the surest first; of a clip the last score of each.
-        best: the best score of a search, whether of somebody or not.
+        times: of the frames, s.
     """
 
-    files: list
-    sizes: list
-    scores: list
+    def __init__(self, style: str) -> None:
+        self.style = style
+        self.times: list[float] = []
+        self._poses: list[tuple[np.ndarray, np.ndarray]] = []  # keypoints [16, 2], visible [16]
+        self._cutouts: list[Cutout] = []
+        self._outfit: Outfit | None = None
+
+    def add(self, pixels: np.ndarray, pose: Pose, time: float = 0.0) -> None:
+        """Portray the person as on a picture, uint8 [H, W, 3], in whose px their pose is.
+
+        Raises:
+            UserError: they are to be cut out of it and lie outside of it.
+        """
+        visible = pose.scores >= SURE_SCORE
+        body = lift_body(pose.keypoints, visible)
+        if self.style == "cutout":
+            names = {name for name, is_visible in zip(JOINTS, visible, strict=True) if is_visible}
+            self._cutouts.append(Cutout(pixels, body, names))
+        elif self.style == "cartoon" and self._outfit is None:
+            self._outfit = find_outfit(pixels, body)  # no person changes clothes in a clip
+        self.times.append(time)
+        self._poses.append((pose.keypoints, visible))
+
+    def make_stickers(self) -> list[Image.Image]:
+        """A sticker of each picture, a PIL image, RGBA."""
+        figures: Sequence[Cutout | Drawing] = self._cutouts or self._draw()
+        windows = place_windows(self.times, [figure.box for figure in figures])
+        return [
+            add_outline(*figure.render(window))
+            for figure, window in zip(figures, windows, strict=True)
+        ]
+
+    def _draw(self) -> list[Drawing]:
+        builds = steady(self.times, [np.array(estimate_build(*pose)) for pose in self._poses])
+        bodies = [
+            lift_body(*pose, Build(*build.tolist()))
+            for pose, build in zip(self._poses, builds, strict=True)
+        ]
+        if self._outfit is None:
+            return [Drawing(body, draw_bold_figure) for body in bodies]
+        return [Drawing(dress_body(body, self._outfit), draw_figure) for body in bodies]
+
+
+class WrittenStickers(NamedTuple):
+    """What became of a photograph or a clip; without files where no person is found.
+
+    Attributes:
+        files: the stickers.
+        sizes: bytes of each.
+        scores: of the people, the surest first; of a clip the last score of each.
+        best: the best score of a search, be it a person's or not.
+    """
+
+    files: list[Path]
+    sizes: list[int]
+    scores: list[float]
     best: float
 
 
-def write_stickers(photo, config, styles):
-    """Write the stickers of a photograph whose search has ended.
-
-    Args:
-        photo: a `photos.Photo`. config: an `InferenceConfig`. styles: of `styles.STYLES`.
-
-    Returns:
-        `WrittenStickers`; of nobody, without files.
+def write_stickers(photo: Photo, config: InferenceConfig, styles: Sequence[str]) -> WrittenStickers:
+    """Write the stickers of a photograph whose search has ended, in some of `STYLES`.
 
     Raises:
         UserError: a sticker cannot be made; none of this photograph is written.
     """
-    poses = config.choose_people(photo.search.poses)
-    pixels = np.array(decode_image(photo.data)[0]) if poses else None
+    found = photo.search.poses
+    poses = config.choose_people(found)
+    pixels = np.array(decode_image(photo.data)[0]) if poses else np.zeros(0)
     made = {}
     for number, pose in enumerate(poses, start=1):
         for style in styles:
@@ -49,19 +107,18 @@ def write_stickers(photo, config, styles):
             (sticker,) = portrait.make_stickers()
             for kind, encode in zip(STILL_KINDS, (encode_webp, encode_png), strict=True):
                 made[name_sticker(photo.target, style, number, kind)] = encode(sticker)
-    scores = [pose.score for pose in poses]
-    return write_all(made, scores, photo.search.poses[0].score)
+    return write_all(made, [pose.score for pose in poses], found[0].score)
 
 
-def write_all(made, scores, best):
-    """Write {path: bytes}: `WrittenStickers`."""
+def write_all(made: Mapping[Path, bytes], scores: list[float], best: float) -> WrittenStickers:
+    """Write the files of stickers, {path: bytes}, of people of these scores."""
     for path, data in made.items():
         with atomic_path(path) as temporary:
             temporary.write_bytes(data)
     return WrittenStickers(list(made), [len(data) for data in made.values()], scores, best)
 
 
-def name_sticker(target, style, number, kind):
+def name_sticker(target: Path, style: str, number: int, kind: str) -> Path:
     """The path of the sticker of one of the people, counted from 1."""
     ending = f"_{number}" if number > 1 else ""
     return target.with_name(f"{target.name}_{style}{ending}.{kind}")

@@ -1,9 +1,13 @@
-"""Moving stickers of clips: three seconds of whom the network follows through them."""
+"""Moving stickers of clips: three seconds of each person that is tracked through one."""
 
 import contextlib
 import itertools
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from PIL import Image
 from tqdm import tqdm
 
 from hourglass.apps.stickers.encoding import (
@@ -14,118 +18,123 @@ from hourglass.apps.stickers.encoding import (
     encode_moving_webp,
     find_best_quality,
 )
-from hourglass.apps.stickers.making import MOVING_KINDS, name_sticker, write_all
-from hourglass.apps.stickers.styles import Portrait
-from hourglass.apps.video.clips import follow_people
-from hourglass.apps.video.reader import open_clip
-from hourglass.apps.video.tracker import Tracker
+from hourglass.apps.stickers.making import (
+    MOVING_KINDS,
+    Portrait,
+    WrittenStickers,
+    name_sticker,
+    write_all,
+)
+from hourglass.apps.video.clips import track_people
+from hourglass.apps.video.reader import Frame, open_clip
+from hourglass.apps.video.tracker import TrackedPerson, Tracker
 from hourglass.apps.video.writer import encode_webm
 from hourglass.utils.errors import UserError
 
+if TYPE_CHECKING:
+    from hourglass.inference.runner import InferenceConfig
+
 # Frames that are all alike would become one, which is no moving sticker to WhatsApp.
-STILL = "shows nobody who moves; name a photograph"
+STILL = "shows no person who moves; name a photograph"
 CRFS = tuple(range(16, 64, 4))  # of libvpx, the best first
+Tracked = tuple[Frame, list[TrackedPerson]]
 
 
 @dataclass
 class Actor:
-    """Somebody in the frames that become stickers: their portraits and their last score."""
+    """A person in the frames that become stickers: a portrait in each style, the last score."""
 
-    portraits: list
+    portraits: list[Portrait]
     score: float = 0.0
 
     @property
-    def num_frames(self):
+    def num_frames(self) -> int:
         """In so many frames they are portrayed in every style."""
         return min(len(portrait.times) for portrait in self.portraits)
 
-    def add(self, frame, pose):
-        """Portray them as they are in a frame; where they have left it, they are left out."""
-        self.score = pose.score
+    def add(self, frame: Frame, person: TrackedPerson) -> None:
+        """Portray them as they are in a frame; not where they have left it."""
+        self.score = person.pose.score
         for portrait in self.portraits:
             with contextlib.suppress(UserError):
-                portrait.add(frame.pixels, pose, frame.time)
+                portrait.add(frame.pixels, person.pose, frame.time)
 
 
-@dataclass
-class FrameChoice:
-    """Chooses the frames of a sticker, `RATE` a second at most, from the first one asked about.
+def choose_frames(tracked: Iterable[Tracked]) -> Iterator[Tracked]:
+    """Yield the pairs (frame, people) of a sticker: from the first with people on, `RATE` a second.
 
-    Attributes:
-        first: s, of that frame.
+    They last for `MAX_SECONDS` at most.
     """
-
-    first: float | None = None
-    _due: float = field(default=0.0, init=False)
-
-    def is_over(self, time):
-        """Whether a frame at `time` s would make the sticker too long."""
-        return self.first is not None and time - self.first > MAX_SECONDS - 1 / RATE
-
-    def take(self, time):
-        """Whether to take the frame at `time` s."""
-        if self.first is None:
-            self.first = self._due = time
-        # Half a millisecond: times of frames are rounded.
-        if time < self._due - 0.0005:
-            return False
-        self._due = max(self._due + 1 / RATE, time + 0.5 / RATE)  # after a late one, twice as soon
-        return True
+    first, due = None, 0.0
+    for frame, people in tracked:
+        if first is None and people:
+            first = due = frame.time
+        if first is None:
+            continue
+        if frame.time - first > MAX_SECONDS - 1 / RATE:
+            return
+        if frame.time >= due - 0.0005:  # times of frames are rounded, to half a millisecond
+            due = max(due + 1 / RATE, frame.time + 0.5 / RATE)  # after a late one, twice as soon
+            yield frame, people
 
 
-def make_clip_stickers(backend, path, target, config, styles, start=0.0, is_smooth=True):
-    """Write the moving stickers of a clip, from the first somebody who is seen on.
+def make_clip_stickers(
+    backend: Any,
+    path: Path,
+    target: Path,
+    config: "InferenceConfig",
+    styles: Sequence[str],
+    start: float = 0.0,
+    is_smooth: bool = True,
+) -> WrittenStickers:
+    """Write the moving stickers of a clip, from the first frame on that shows a person.
 
     Args:
-        backend: a backend (`backends.py`). path: the clip. target: path without a suffix.
-        config: an `InferenceConfig`. styles: of `styles.STYLES`.
-        start: s of the clip that are passed over. is_smooth: whether joints are smoothed.
-
-    Returns:
-        `making.WrittenStickers`; of nobody, without files.
+        backend: what runs the network (`inference.backends`).
+        path: the clip.
+        target: path without a suffix.
+        styles: of `making.STYLES`.
+        start: s of the clip that are passed over.
+        is_smooth: whether joints are smoothed.
 
     Raises:
-        UserError: it cannot be decoded, is over before `start`, or shows nobody who moves; no
-            sticker of it is written.
+        UserError: the clip cannot be decoded, is over before `start`, or shows no person who moves;
+            no sticker of it is written.
     """
     with open_clip(path) as clip:
-        frames = (frame for frame in clip.read_frames() if frame.time >= start)
-        # The follower is told of the first frame that it sees as of number 0.
-        frames = (frame._replace(number=number) for number, frame in enumerate(frames))
+        later = (frame for frame in clip.read_frames() if frame.time >= start)
+        # To the tracker the first frame that it gets is number 0.
+        frames = (frame._replace(number=number) for number, frame in enumerate(later))
         first = next(frames, None)
         if first is None:
             raise UserError(f"has no frame after --start {start:g} s; name an earlier one")
-        follower = Tracker(config, first.pixels.shape[1::-1], is_smooth)
-        frames = itertools.chain([first], frames)
-        with tqdm(frames, "sticker", unit="frame", disable=None, leave=False) as bar:
-            actors = _portray(follow_people(backend, follower, bar), styles)
+        height, width = first.pixels.shape[:2]
+        tracker = Tracker(config, (width, height), is_smooth)
+        both = itertools.chain([first], frames)
+        with (
+            tqdm(both, "sticker", unit="frame", disable=None, leave=False) as bar,
+            contextlib.closing(track_people(backend, tracker, bar)) as tracked,
+        ):
+            actors = _portray(tracked, styles)
     if not actors:
-        return write_all({}, [], follower.best)
-    longest = sorted(actors.values(), key=lambda actor: -actor.num_frames)
+        return write_all({}, [], tracker.best)
+    longest = sorted(actors, key=lambda actor: -actor.num_frames)
     chosen = [actor for actor in longest[: config.num_people] if actor.num_frames > 1]
     if not chosen:
         raise UserError(STILL)
-    return write_all(_encode(chosen, target), [actor.score for actor in chosen], follower.best)
+    return write_all(_encode(chosen, target), [actor.score for actor in chosen], tracker.best)
 
 
-def _portray(seen, styles):
-    """The actors, by number, of pairs (frame, people), as long as a sticker may be."""
-    actors, choice = {}, FrameChoice()
-    with contextlib.closing(seen):
-        for frame, people in seen:
-            if choice.is_over(frame.time):
-                break
-            is_before = choice.first is None and not people
-            if is_before or not choice.take(frame.time):
-                continue
-            for person in people:
-                actor = actors.setdefault(person.number, Actor([Portrait(s) for s in styles]))
-                actor.add(frame, person.pose)
-    return actors
+def _portray(tracked: Iterable[Tracked], styles: Sequence[str]) -> list[Actor]:
+    actors: dict[int, Actor] = {}
+    for frame, people in choose_frames(tracked):
+        for person in people:
+            actor = actors.setdefault(person.number, Actor([Portrait(s) for s in styles]))
+            actor.add(frame, person)
+    return list(actors.values())
 
 
-def _encode(actors, target):
-    """{path: bytes} of the stickers of actors."""
+def _encode(actors: Sequence[Actor], target: Path) -> dict[Path, bytes]:
     made = {}
     for number, actor in enumerate(actors, start=1):
         for portrait in actor.portraits:
@@ -139,14 +148,13 @@ def _encode(actors, target):
     return made
 
 
-def _encode_webp(stickers, times):
+def _encode_webp(stickers: Sequence[Image.Image], times: Sequence[float]) -> bytes:
     # Sums of whole milliseconds, so that no time drifts.
     starts = [round(1000 * time) for time in [*times, times[-1] + 1 / RATE]]
-    durations = [end - start for start, end in itertools.pairwise(starts)]
-    return encode_moving_webp(stickers, durations)
+    return encode_moving_webp(stickers, [b - a for a, b in itertools.pairwise(starts)])
 
 
-def _encode_webm(stickers, times):
+def _encode_webm(stickers: Sequence[Image.Image], times: Sequence[float]) -> bytes:
     return find_best_quality(
         lambda crf: encode_webm(stickers, times, RATE, crf, MARK), CRFS, MAX_WEBM
     )

@@ -2,10 +2,11 @@
 
 import contextlib
 import re
+from pathlib import Path
 
 from PIL import Image
 
-# (where, bytes) of the containers that `frames.FORMATS` reads; any pair of a line that fits.
+# (where, bytes) of the containers that `reader.FORMATS` reads; any pair of a line that fits.
 _SIGNATURES = (
     (4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip"),  # MP4, MOV
     (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
@@ -18,16 +19,16 @@ _SIGNATURES = (
     (0, b"\x06\x0e\x2b\x34"),  # MXF
 )  # fmt: skip
 _TRANSPORT = ((0, 188), (4, 192))  # MPEG-TS, M2TS: where a packet's sync byte is, bytes a packet
-# HEIF and AVIF: pictures in MP4's form.
+# HEIF and AVIF: pictures in MP4's container.
 _PICTURE_BRANDS = {
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis",
 }  # fmt: skip
 
 
-def is_clip(path):
-    """Whether it has a video's form: a container of any kind, a GIF of several frames, or a camera.
+def is_clip(path: Path) -> bool:
+    """Whether a path is a video of any container, a GIF of several frames, or a camera.
 
-    What cannot be read is none: those who read pictures say why.
+    What cannot be read is no clip: whoever reads it as a picture then says why.
     """
     if is_camera(path):
         return True
@@ -39,12 +40,12 @@ def is_clip(path):
     return False
 
 
-def is_camera(path):
-    """Whether the path is of a camera's device, there or not; Linux."""
+def is_camera(path: Path) -> bool:
+    """Whether a path is that of a camera's device, there or not; Linux."""
     return re.fullmatch(r"/dev/video[0-9]+", str(path)) is not None
 
 
-def _is_container(head):
+def _is_container(head: bytes) -> bool:
     if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
         return False
     if any(head.startswith(mark, place) for place, mark in _SIGNATURES):
@@ -52,9 +53,9 @@ def _is_container(head):
     return any(head[first : first + 2 * step : step] == b"GG" for first, step in _TRANSPORT)
 
 
-def _is_animated(path):
+def _is_animated(path: Path) -> bool:
     try:
         with Image.open(path) as image:
-            return image.is_animated
+            return bool(getattr(image, "is_animated", False))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
         return False  # a damaged picture

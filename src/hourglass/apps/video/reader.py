@@ -1,15 +1,20 @@
 """The frames of a clip or a camera: upright RGB pixels and their times. PyAV."""
 
 import contextlib
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from av.stream import Disposition
 
+from hourglass.apps.video.formats import is_camera
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.images import MAX_PIXELS
+from hourglass.utils.parallel import handle_interrupts
 
 # Containers that hold what they show. FFmpeg would also take a text for a drawing, or for a list of
 # files and addresses to fetch.
@@ -37,27 +42,27 @@ class Clip:
     """An opened clip or camera, whose frames are read once.
 
     Attributes:
+        sound: its first stream of sound, of a container of its own; None without any.
         num_frames: about how many there are; None where the container does not know.
         rate: frames/s, about, a Fraction.
         origin: s, the time of the clip's beginning, as its container counts.
         num_damaged: packets that could not be decoded, so far.
+        stopped: an event that ends the frames.
     """
 
-    def __init__(self, container, stream):
-        self._container, self._stream = container, stream
+    def __init__(self, container: Any, stream: Any, sound: Any = None) -> None:
+        self._container, self._stream, self.sound = container, stream, sound
         rate = stream.average_rate or stream.guessed_rate
         self.rate = Fraction(rate) if rate and 0 < rate <= 1000 else Fraction(USUAL_RATE)
         start = container.start_time
-        self.origin = None if start is None else start / av.time_base
-        self.num_frames = self._count_frames()
+        self.origin: float | None = None if start is None else start / av.time_base
+        seconds = (container.duration or 0) / av.time_base
+        self.num_frames: int | None = stream.frames or round(seconds * self.rate) or None
         self.num_damaged = 0
+        self.stopped = threading.Event()
 
-    def _count_frames(self):
-        duration = self._container.duration or 0
-        return self._stream.frames or round(duration / av.time_base * self.rate) or None
-
-    def read_frames(self, is_stopped=lambda: False):
-        """Every frame that can be decoded, in order, until `is_stopped()`.
+    def read_frames(self) -> Iterator[Frame]:
+        """Every frame that can be decoded, in order, until the clip is stopped.
 
         Times rise: where a clip's own do not, they go on at its rate. All frames get the first
         one's size.
@@ -70,12 +75,12 @@ class Clip:
             size = size or _upright_size(frame, self._stream)
             time = last = self._time_of(frame, last)
             yield Frame(number, time, _to_pixels(frame, *size))
-            if is_stopped():
+            if self.stopped.is_set():
                 return
         if size is None:
             raise UserError("cannot be decoded: no frame of its video is whole")
 
-    def _decode(self):
+    def _decode(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
         try:
             for packet in packets:
@@ -86,8 +91,8 @@ class Clip:
         except av.error.FFmpegError:
             self.num_damaged += 1  # of the container itself: nothing comes after it
 
-    def _time_of(self, frame, last):
-        if self.origin is None and frame.time is not None:
+    def _time_of(self, frame: Any, last: float | None) -> float:
+        if self.origin is None:
             self.origin = frame.time
         after = 0.0 if last is None else last + float(1 / self.rate)
         if frame.time is None:
@@ -96,7 +101,7 @@ class Clip:
         return time if last is None or time >= last + LEAST_STEP else after
 
 
-def open_container(path):
+def open_container(path: Path) -> Any:
     """PyAV's container of a clip's file, opened to be read.
 
     Raises:
@@ -111,40 +116,43 @@ def open_container(path):
 
 
 @contextlib.contextmanager
-def open_clip(path):
-    """The `Clip` in a file.
+def open_clip(path: Path) -> Iterator[Clip]:
+    """The clip in a file, or what a camera films, from 0 s on, until Ctrl-C is pressed.
+
+    Args:
+        path: the file, or the camera's device (Linux).
 
     Raises:
-        UserError: it cannot be read, or holds no video.
+        UserError: the file cannot be read or holds no video; there is no such camera, or another
+            program uses it.
     """
-    with open_container(path) as container:
-        yield Clip(container, _choose_stream(container))
+    if is_camera(path):
+        with _open_camera(path) as container:
+            clip = Clip(container, container.streams.video[0])
+            clip.origin = clip.num_frames = None
+            with handle_interrupts(clip.stopped):
+                yield clip
+        return
+    # Sound by itself can be read as far as the frames have come, whatever lies between them.
+    with open_container(path) as container, open_container(path) as other:
+        sounds = [stream for stream in other.streams.audio if stream.codec_context]
+        yield Clip(container, _choose_stream(container), sounds[0] if sounds else None)
 
 
-@contextlib.contextmanager
-def open_camera(device):
-    """The `Clip` that a camera films, whose first frame is at 0 s; Linux.
-
-    Raises:
-        UserError: there is no such camera, or another program uses it.
-    """
+def _open_camera(device: Path) -> Any:
     try:
-        container = av.open(str(device), format="v4l2")
+        return av.open(str(device), format="v4l2")
     except (av.error.FFmpegError, ValueError) as error:
-        reason = f"{describe_error(error)}; connect it, name another, or end who uses it"
-        raise UserError(f"no camera to be opened: {reason}") from None
-    with container:
-        clip = Clip(container, container.streams.video[0])
-        clip.origin = clip.num_frames = None
-        yield clip
+        remedy = "connect it, name another, or end the program that uses it"
+        raise UserError(f"no camera to be opened: {describe_error(error)}; {remedy}") from None
 
 
-def describe_error(error):
+def describe_error(error: Exception) -> str:
     """What FFmpeg says is wrong, without what it was called with."""
     return getattr(error, "strerror", None) or one_line(error)
 
 
-def _choose_stream(container):
+def _choose_stream(container: Any) -> Any:
     streams = [
         stream for stream in container.streams.video
         # Neither of an unknown codec nor a song's cover.
@@ -159,30 +167,22 @@ def _choose_stream(container):
     return streams[0]
 
 
-def _upright_size(frame, stream):
+def _upright_size(frame: Any, stream: Any) -> tuple[int, int, int]:
     """Width and height of a frame as it is stored, its pixels square; quarter turns to the left."""
     aspect = stream.sample_aspect_ratio or 1
     width = max(1, round(frame.width * aspect)) if 0.1 < aspect < 10 else frame.width
     return width, frame.height, round(frame.rotation / 90)
 
 
-def _to_pixels(frame, width, height, turns):
-    matrix = _find_matrix(frame)
-    if any(component.is_alpha for component in frame.format.components):
-        rgba = frame.reformat(width, height, "rgba", src_colorspace=matrix).to_ndarray()
-        pixels = _lay_on_white(rgba)
-    else:
-        pixels = frame.reformat(width, height, "rgb24", src_colorspace=matrix).to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, turns))
-
-
-def _find_matrix(frame):
-    """By which matrix a frame's colours were made; FFmpeg alone would take HDTV's for the old."""
+def _to_pixels(frame: Any, width: int, height: int, turns: int) -> np.ndarray:
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    # FFmpeg alone would take HDTV's colours, where not said, for the old ones.
     is_unsaid = frame.colorspace in (0, 2)  # RGB, or unspecified (ITU-T H.273, table 4)
-    return "ITU709" if is_unsaid and frame.height >= HIGH else None
-
-
-def _lay_on_white(rgba):
-    alpha = rgba[..., 3:].astype(np.uint16)
-    levels = rgba[..., :3] * alpha + 255 * (255 - alpha)
-    return ((levels + 127) // 255).astype(np.uint8)
+    matrix = "ITU709" if is_unsaid and frame.height >= HIGH else None
+    form = "rgba" if has_alpha else "rgb24"
+    pixels = frame.reformat(width, height, form, src_colorspace=matrix).to_ndarray()
+    if has_alpha:
+        alpha = pixels[..., 3:].astype(np.uint16)
+        on_white = pixels[..., :3] * alpha + 255 * (255 - alpha)
+        pixels = ((on_white + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(np.rot90(pixels, turns))

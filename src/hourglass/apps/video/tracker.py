@@ -1,42 +1,45 @@
-"""People followed from frame to frame, each with a number of their own.
+"""People tracked from frame to frame, each under a number of their own.
 
-A frame costs one look at each of them, at the crop around the joints that they had in the frame
-before. All over the frame they are searched for in the first one, and again where there are fewer
-than were asked for.
+A frame costs one crop of each person, around the keypoints of the frame before. The first frame is
+searched all over, and later ones where fewer people are tracked than asked for.
 
-What one look sees where nobody is has joints as well, which are nearly as sure. They move with the
-crop. So every few frames a second, wider look must put the joints in the same places
-(`people.weigh`); who fails that some times in a row is lost.
+A crop without a person gives keypoints too, with scores nearly as high. They move with the crop. So
+every few frames a second, wider crop must put them in the same places (`person_search.rescore`). A
+track that fails this several times in a row is lost.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hourglass.apps.video.smoothing import LeapFilter, OneEuroFilter
+from hourglass.apps.video.smoothing import JumpFilter, OneEuroFilter
 from hourglass.inference import person_search
 from hourglass.inference.person_search import Pose
 from hourglass.utils import transforms
 
-SEARCH_EVERY = 15  # frames from one search to the next, at least: it costs some fifty looks
-CHECK_EVERY = 5  # frames from one second look at a person to the next
-LOST_AFTER = 3  # checks in a row that a person fails, and is lost
-WIDER = 1.5  # side of the second look's crop to that of the first
-# The score that a person keeps, to the least of a search, whose looks lie further apart. Of people
-# found with 0.4 and more all had it, of crops of nobody a third, on three clips.
+if TYPE_CHECKING:
+    from hourglass.inference.runner import InferenceConfig
+
+SEARCH_EVERY = 15  # frames from one search to the next, at least: it costs some fifty crops
+CHECK_EVERY = 5  # frames from one second crop of a person to the next
+LOST_AFTER = 3  # checks in a row that a lost track has failed
+WIDER = 1.5  # side of the second crop to that of the first
+# The score that a track keeps, to the least of a search, whose crops lie further apart. On three
+# clips, of people found with 0.4 and more all had it, of crops without a person a third.
 KEPT = 1.3
-# Of what a person's box has become smaller, the crop takes so much from frame to frame: joints
-# that are missed for a moment must not draw it together. It grows at once.
+# Where a person's size has shrunk, the crop takes so much of it from frame to frame: joints that
+# are missed for a moment must not draw it together. It grows at once.
 SHRINKING = 0.05
 
 
 class TrackedPerson(NamedTuple):
-    """Somebody in one frame.
+    """A person in one frame.
 
     Attributes:
         number: theirs from frame to frame, from 1 on.
-        pose: where they are, smoothed; its score is that of the last check.
+        pose: theirs, smoothed; its score is that of the last check.
     """
 
     number: int
@@ -45,15 +48,16 @@ class TrackedPerson(NamedTuple):
 
 @dataclass(eq=False)
 class Track:
-    """Somebody who is followed.
+    """A person who is tracked.
 
     Attributes:
-        number: as of `Person`.
-        pose: where they were seen last, smoothed.
+        number: of the person, from 1 on.
+        pose: the last one, smoothed.
         score: of the last check.
-        size: px, the longer side of their box.
+        size: px, the longer side of the bbox.
         checked: the frame of the last check.
         num_failed: checks since one that was passed.
+        filters: what smooths keypoints, in turn.
     """
 
     number: int
@@ -62,44 +66,52 @@ class Track:
     size: float
     checked: int
     num_failed: int = 0
-    hold: LeapFilter = field(default_factory=LeapFilter)
-    smooth: OneEuroFilter = field(default_factory=OneEuroFilter)
+    filters: list[Any] = field(default_factory=list)
 
-    def crop(self, factor=1.0):
-        """The crop to look at, `factor` as wide as usual."""
+    def crop(self, factor: float = 1.0) -> tuple[int, int, int]:
+        """The crop of the next frame, `factor` as wide as usual."""
         side = max(factor * transforms.AROUND_JOINTS * self.size, person_search.MIN_SIDE)
         return person_search.crop_at(self.pose.bbox.mean(axis=0), side)
 
+    def move(self, pose: Pose, time: float) -> None:
+        """Take the pose of the next frame, at `time` s."""
+        size = _measure_size(pose)
+        self.size = max(size, self.size + SHRINKING * (size - self.size))
+        keypoints = pose.keypoints
+        for smooth in self.filters:
+            keypoints = smooth(keypoints, time, self.size)
+        self.pose = replace(pose, keypoints=keypoints, score=self.score)
+
 
 class Tracker:
-    """Follows as many people through a clip as an `InferenceConfig` asks for.
+    """Tracks as many people through a clip as an `InferenceConfig` asks for.
 
     Args:
-        config: an `InferenceConfig`; its box is that of the person in the first frame.
+        config: whom to look for; a bbox is that of the person in the first frame.
         size: width, height of every frame, px.
-        is_smooth: whether joints are smoothed.
+        is_smooth: whether keypoints are smoothed.
 
     Attributes:
-        best: the best score of all searches. num_people: all who were followed.
+        best: the best score of all searches.
+        num_people: all who were tracked, one after the other or together.
     """
 
-    def __init__(self, config, size, is_smooth=True):
-        self.config = config
-        self.size = size
-        self.is_smooth = is_smooth
-        self.best = 0.0
-        self.num_people = 0
-        self._tracks = []
+    def __init__(
+        self, config: "InferenceConfig", size: tuple[int, int], is_smooth: bool = True
+    ) -> None:
+        self.config, self.size, self.is_smooth = config, size, is_smooth
+        self.best, self.num_people = 0.0, 0
+        given = config.threshold
+        self._threshold: float = person_search.THRESHOLD if given is None else given
+        self._tracks: list[Track] = []
         self._frame = -1
-        self._searched = None  # the frame of the last search
+        self._searched: int | None = None  # the frame of the last search
 
-    def follow(self, time):
-        """The search (`people.py`) of the next frame, at `time` in seconds: a list of `Person`."""
+    def track(self, time: float) -> Generator[list, Any, list[TrackedPerson]]:
+        """The search of the next frame, at `time` s, as those of `person_search`."""
         self._frame += 1
-        if self.config.mode == "whole":
-            yield from self._follow_whole(time)
-        elif self._tracks:
-            yield from self._follow_tracks(time)
+        if self._tracks:
+            yield from self._follow(time)
         if self._is_search_due():
             yield from self._search(time)
         return [
@@ -108,91 +120,71 @@ class Tracker:
             if not track.num_failed
         ]
 
-    def _follow_whole(self, time):
-        (pose,) = yield from self.config.start(self.size)
-        if self._tracks:
+    def _follow(self, time: float) -> Generator[list, Any, None]:
+        """Move the tracks to this frame; those that fail too often are lost."""
+        if self.config.mode == "whole":
+            (pose,) = yield from self.config.start(self.size)
             (track,) = self._tracks
             track.score = pose.score
-            self._move(track, pose, time)
-        else:
-            self._welcome(pose, time)
-
-    def _follow_tracks(self, time):
+            track.move(pose, time)
+            return
         tracks = self._tracks
         due = [t for t in tracks if t.num_failed or self._frame - t.checked >= CHECK_EVERY]
-        crops = [t.crop() for t in tracks] + [t.crop(WIDER) for t in due]
+        crops = [track.crop() for track in tracks] + [track.crop(WIDER) for track in due]
         poses = yield from person_search.estimate_crops(crops)
-        looks = dict(zip(tracks, poses, strict=False))
-        failed = self._check(due, looks, poses[len(tracks) :])
-        seen = {looks[track]: track for track in tracks if track not in failed}
-        # Of two tracks that see one person it is the one's whose pose has moved less.
-        apart = person_search.pose_nms(seen, key=lambda pose: _distance(pose, seen[pose].pose))
-        kept = {seen[pose] for pose in apart}
+        found = dict(zip(tracks, poses, strict=False))
+        failed = self._check(due, found, poses[len(tracks) :])
+        passed = {found[track]: track for track in tracks if track not in failed}
         for track in tracks:
-            track.num_failed = 0 if track in kept else track.num_failed + 1
-            if track in kept:
-                self._move(track, looks[track], time)
+            track.num_failed += 1
+        # Where two tracks found one person, that of the pose that has moved less goes on.
+        for pose in person_search.pose_nms(passed, key=lambda p: _distance(p, passed[p].pose)):
+            passed[pose].num_failed = 0
+            passed[pose].move(pose, time)
         self._tracks = [track for track in tracks if track.num_failed < LOST_AFTER]
 
-    def _check(self, due, looks, wider_looks):
-        """Hold each track's look against a wider one: the tracks that fail."""
-        least = KEPT * self._threshold()
-        for track, wider in zip(due, wider_looks, strict=True):
-            track.checked, track.score = (
-                self._frame,
-                person_search.rescore(looks[track], [wider]).score,
-            )
-        return {track for track in due if track.score < least}
+    def _check(self, due: list[Track], found: dict[Track, Pose], wider: list[Pose]) -> set[Track]:
+        """Hold the poses of some tracks against those of wider crops: the tracks that fail."""
+        for track, pose in zip(due, wider, strict=True):
+            track.checked = self._frame
+            track.score = person_search.rescore(found[track], [pose]).score
+        return {track for track in due if track.score < KEPT * self._threshold}
 
-    def _threshold(self):
-        return person_search.THRESHOLD if self.config.threshold is None else self.config.threshold
-
-    def _move(self, track, pose, time):
-        """The track's person is where `pose` is."""
-        size = _size_of(pose)
-        track.size = max(size, track.size + SHRINKING * (size - track.size))
-        keypoints = pose.keypoints
-        if self.is_smooth:
-            keypoints = track.hold(keypoints, time, track.size)
-            keypoints = track.smooth(keypoints, time, track.size)
-        track.pose = replace(pose, keypoints=keypoints, score=track.score)
-
-    def _is_search_due(self):
-        if self.config.mode == "whole":
-            return False
+    def _is_search_due(self) -> bool:
         if self._searched is None:
             return True
-        is_wanting = len(self._tracks) < self.config.num_people
+        is_wanting = len(self._tracks) < self.config.num_people and self.config.mode != "whole"
         return is_wanting and self._frame - self._searched >= SEARCH_EVERY
 
-    def _search(self, time):
-        """Search the whole frame, and follow from now on whom it finds."""
+    def _search(self, time: float) -> Generator[list, Any, None]:
+        """Search the whole frame, and track from now on whom it finds."""
         is_first, self._searched = self._searched is None, self._frame
         if is_first:
             found = yield from self.config.start(self.size)
         else:
             found = yield from person_search.find_people(self.size, self.config.num_people)
         self.best = max(self.best, found[0].score)
-        # Who was told to be there needs no score, in the first frame.
-        is_told = is_first and self.config.threshold is None
+        # A person who was told to be in the first frame needs no score.
+        is_told = is_first and (self.config.threshold is None or self.config.mode == "whole")
         for pose in found:
-            if is_told or pose.score >= self._threshold():
-                self._welcome(pose, time)
+            is_known = any(person_search.is_same_person(pose, track.pose) for track in self._tracks)
+            is_wanted = not is_known and len(self._tracks) < self.config.num_people
+            if is_wanted and (is_told or pose.score >= self._threshold):
+                self._add(pose, time)
 
-    def _welcome(self, pose, time):
-        """Follow somebody, if they are not yet followed and there is room."""
-        is_known = any(person_search.is_same_person(pose, track.pose) for track in self._tracks)
-        if not is_known and len(self._tracks) < self.config.num_people:
-            self.num_people += 1
-            track = Track(self.num_people, pose, pose.score, _size_of(pose), self._frame)
-            self._tracks.append(track)
-            self._move(track, pose, time)
-
-
-def _size_of(pose):
-    """The longer side of a pose's box, px."""
-    return np.ptp(pose.bbox, axis=0).max()
+    def _add(self, pose: Pose, time: float) -> None:
+        self.num_people += 1
+        filters = [JumpFilter(), OneEuroFilter()] if self.is_smooth else []
+        size = _measure_size(pose)
+        track = Track(self.num_people, pose, pose.score, size, self._frame, filters=filters)
+        track.move(pose, time)
+        self._tracks.append(track)
 
 
-def _distance(pose, other):
-    return np.linalg.norm(pose.keypoints - other.keypoints, axis=1).mean()
+def _measure_size(pose: Pose) -> float:
+    """The longer side of a pose's bbox, px."""
+    return float(np.ptp(pose.bbox, axis=0).max())
+
+
+def _distance(pose: Pose, other: Pose) -> float:
+    return float(np.linalg.norm(pose.keypoints - other.keypoints, axis=1).mean())

@@ -1,23 +1,28 @@
-"""The drawn clip and its joints, written frame by frame. PyAV.
-
-Moving pictures with transparency as WebM. PyAV.
-"""
+"""The drawn clip and the record of its keypoints, written frame by frame; moving stickers. PyAV."""
 
 import contextlib
 import io
 import json
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from PIL import Image
 
-from hourglass.apps.video.reader import describe_error
+from hourglass.apps.video.reader import Clip, Frame, describe_error
 from hourglass.apps.video.sound import SoundTrack
+from hourglass.apps.video.tracker import TrackedPerson
 from hourglass.inference.outputs import describe_person
 from hourglass.keypoints import JOINTS
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from hourglass.inference.runner import InferenceConfig
 
 # By FFmpeg's names, with their settings; the first one that the installed PyAV has is taken. All
 # browsers play H.264; VP9 in MP4 most of them. None is part of this package: libx264 is under the
@@ -36,16 +41,19 @@ COORDINATES = (
 
 
 class ClipWriter:
-    """Writes frames, sound and joints; from one thread at a time."""
+    """Writes frames, sound and keypoints, from one thread at a time; `open_writer` makes one.
 
-    def __init__(self, container, record, clip, sound, size, path):
-        """A writer, from `open_writer`.
+    Args:
+        container: PyAV's, nothing written yet.
+        record: a text file.
+        clip: the one that is drawn.
+        size: width, height of the frames, px.
+        path: of the drawn clip, for errors.
+    """
 
-        Args:
-            container: PyAV's, nothing written yet. record: a text file.
-            clip: the `frames.Clip` that is drawn. sound: its stream, or None.
-            size: width, height of the frames. path: of the drawn clip, for errors.
-        """
+    def __init__(
+        self, container: Any, record: TextIO, clip: Clip, size: tuple[int, int], path: Path
+    ) -> None:
         self._container, self._record, self._path = container, record, path
         name = next(name for name in ENCODERS if name in av.codecs_available)
         self._stream = container.add_stream(name, rate=clip.rate, options=ENCODERS[name])
@@ -56,39 +64,44 @@ class ClipWriter:
         # HDTV's colours (ITU-T H.273), as `_encode` makes them: said, no player has to guess.
         context.colorspace = context.color_primaries = context.color_trc = 1
         context.color_range = 1
-        self._sound = sound and SoundTrack(sound, container, clip.origin or 0)
-        self._reformatter = VideoReformatter()
-        self._error = None
+        self._sound = clip.sound and SoundTrack(clip.sound, container, clip.origin or 0)
+        self._reformatter: Any = VideoReformatter()
+        self._error: Exception | None = None
 
-    def write(self, frame, people):
-        """Write a drawn frame and its people, a list of `following.Person`; gives their number."""
+    def write(self, frame: Frame, people: Sequence[TrackedPerson]) -> int:
+        """Write a drawn frame and its people; gives their number."""
         with self._guard():
             self._container.mux(self._encode(frame))
             if self._sound:
                 self._sound.write_until(frame.time)
-            self._write_line(describe_frame(frame, people))
+            self.write_line(describe_frame(frame, people))
         return len(people)
 
-    def _encode(self, frame):
-        rgb = av.VideoFrame.from_numpy_buffer(_make_even(frame.pixels), format="rgb24")
-        colours = {"dst_colorspace": "ITU709", "dst_color_range": "MPEG"}
-        encoded = self._reformatter.reformat(rgb, format="yuv420p", **colours)
-        encoded.pts, encoded.time_base = round(frame.time / TIME_BASE), TIME_BASE
-        return self._stream.encode(encoded)
+    def write_line(self, value: dict[str, Any]) -> None:
+        """Write a line of the record, JSON."""
+        self._record.write(json.dumps(value, allow_nan=False) + "\n")
 
-    def write_header(self, header):
-        """Write the record's first line."""
-        self._write_line(header)
-
-    def finish(self):
+    def finish(self) -> None:
         """Write what the encoders still hold, and the sound to its end."""
         with self._guard():
             self._container.mux(self._stream.encode(None))
             if self._sound:
                 self._sound.write_until(float("inf"))
 
+    def _encode(self, frame: Frame) -> list[Any]:
+        pixels = frame.pixels
+        height, width = (length % 2 for length in pixels.shape[:2])
+        if height or width:  # the last row or column twice: colours have half as many of each
+            pixels = np.pad(pixels, ((0, height), (0, width), (0, 0)), mode="edge")
+        rgb = av.VideoFrame.from_numpy_buffer(pixels, format="rgb24")
+        encoded = self._reformatter.reformat(
+            rgb, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+        )
+        encoded.pts, encoded.time_base = round(frame.time / TIME_BASE), TIME_BASE
+        return self._stream.encode(encoded)
+
     @contextlib.contextmanager
-    def _guard(self):
+    def _guard(self) -> Iterator[None]:
         """After one error nothing more is written: FFmpeg would crash."""
         if self._error:
             raise self._error
@@ -99,13 +112,20 @@ class ClipWriter:
             self._error = error
             raise
 
-    def _write_line(self, value):
-        self._record.write(json.dumps(value, allow_nan=False) + "\n")
-
 
 @contextlib.contextmanager
-def open_writer(video, record, clip, sound, size):
-    """A `ClipWriter` into two files, which are there, whole, when the context has ended."""
+def open_writer(
+    video: Path, record: Path, clip: Clip, size: tuple[int, int]
+) -> Iterator[ClipWriter]:
+    """A writer of a clip into two files, which are there, whole, when the context has ended.
+
+    Args:
+        size: width, height of the frames, px.
+
+    Raises:
+        UserError: FFmpeg cannot encode the clip.
+        OSError: the disk refuses it.
+    """
     with (
         atomic_path(video) as temporary_video,
         atomic_path(record) as temporary_record,
@@ -117,13 +137,13 @@ def open_writer(video, record, clip, sound, size):
             container_options={"movflags": "faststart"},
         ) as container,
     ):  # fmt: skip
-        writer = ClipWriter(container, file, clip, sound, size, video)
+        writer = ClipWriter(container, file, clip, size, video)
         yield writer
         writer.finish()
 
 
 @contextlib.contextmanager
-def _write_errors(path):
+def _write_errors(path: Path) -> Iterator[None]:
     """What a disk refuses is an OSError, with the file's last name; all else is a UserError."""
     try:
         yield
@@ -133,16 +153,8 @@ def _write_errors(path):
         raise UserError(f"its drawn clip cannot be written: {describe_error(error)}") from None
 
 
-def _make_even(pixels):
-    """The last of an odd number of rows or columns twice: colours have half as many of each."""
-    height, width = pixels.shape[:2]
-    if height % 2 == width % 2 == 0:
-        return pixels
-    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-
-
-def describe_frame(frame, people):
-    """What is written of a frame, for JSON."""
+def describe_frame(frame: Frame, people: Sequence[TrackedPerson]) -> dict[str, Any]:
+    """A frame's line of the record, for JSON."""
     return {
         "frame": frame.number,
         "time": round(frame.time, 6),
@@ -150,7 +162,9 @@ def describe_frame(frame, people):
     }
 
 
-def describe_clip(name, size, config, smoothing):
+def describe_clip(
+    name: str, size: tuple[int, int], config: "InferenceConfig", smoothing: dict[str, Any] | None
+) -> dict[str, Any]:
     """The record's first line, for JSON: what holds for all frames."""
     return {
         "video": name,
@@ -165,30 +179,41 @@ def describe_clip(name, size, config, smoothing):
 
 
 WEBM_TIME_BASE = Fraction(1, 1000)  # s, WebM's own
-ENCODER = "libvpx-vp9"
+WEBM_ENCODER = "libvpx-vp9"
+# Frames out of their order, which it makes by itself, have no alpha.
+WEBM_OPTIONS = {"b": "0", "auto-alt-ref": "0", "deadline": "good", "cpu-used": "4"}
 
 
-def encode_webm(pictures, times, rate, quality, comment):
+def encode_webm(
+    pictures: Sequence[Image.Image],
+    times: Sequence[float],
+    rate: int,
+    quality: int,
+    comment: str,
+) -> bytes:
     """Pictures as a WebM of VP9 whose alpha is kept, without sound.
 
     Args:
-        pictures: PIL images, RGBA, of one even size. times: of each, s, from 0 on.
+        pictures: PIL images, RGBA, of one even size.
+        times: of each, s, from 0 on.
         rate: frames/s, at most.
         quality: libvpx' CRF, 0 (best) to 63.
         comment: kept in the file.
 
-    Returns:
-        bytes.
-
     Raises:
         UserError: the installed PyAV has no libvpx.
     """
-    if ENCODER not in av.codecs_available:
-        raise UserError(f"PyAV was built without {ENCODER}; `pip install av` has it")
+    if WEBM_ENCODER not in av.codecs_available:
+        raise UserError(f"PyAV was built without {WEBM_ENCODER}; `pip install av` has it")
     with io.BytesIO() as buffer:
         with av.open(buffer, "w", format="webm") as container:
             container.metadata["comment"] = comment
-            stream = _add_stream(container, pictures[0].size, rate, quality)
+            options = {"crf": str(quality), **WEBM_OPTIONS}
+            stream = container.add_stream(WEBM_ENCODER, rate=rate, options=options)
+            stream.width, stream.height = pictures[0].size
+            stream.pix_fmt = "yuva420p"
+            stream.codec_context.time_base = WEBM_TIME_BASE
+            stream.metadata["alpha_mode"] = "1"
             for picture, time in zip(pictures, times, strict=True):
                 frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgba")
                 frame = frame.reformat(format="yuva420p", dst_colorspace="ITU601")
@@ -196,15 +221,3 @@ def encode_webm(pictures, times, rate, quality, comment):
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         return buffer.getvalue()
-
-
-def _add_stream(container, size, rate, quality):
-    # Frames out of their order, which it makes by itself, have no alpha.
-    options = {"crf": str(quality), "b": "0", "auto-alt-ref": "0", "deadline": "good",
-               "cpu-used": "4"}  # fmt: skip
-    stream = container.add_stream(ENCODER, rate=rate, options=options)
-    stream.width, stream.height = size
-    stream.pix_fmt = "yuva420p"
-    stream.codec_context.time_base = WEBM_TIME_BASE
-    stream.metadata["alpha_mode"] = "1"
-    return stream
