@@ -27,6 +27,12 @@ def test_pictures_come_back_with_their_colours_and_transparency():
         assert frame[[0, 400], [0, 400], 3].max() < 8
 
 
+def test_the_same_pictures_give_the_same_bytes():
+    pictures = list(squares(3))
+    files = {encode_webm(pictures, [0, 0.1, 0.2], 15, 30, "") for _ in range(3)}
+    assert len(files) == 1
+
+
 def test_less_quality_is_fewer_bytes():
     noise = np.random.default_rng(1).integers(0, 256, (3, 512, 512, 4), np.uint8)
     pictures = [Image.fromarray(pixels) for pixels in noise]

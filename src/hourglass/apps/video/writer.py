@@ -206,7 +206,9 @@ def encode_webm(
     if WEBM_ENCODER not in av.codecs_available:
         raise UserError(f"PyAV was built without {WEBM_ENCODER}; `pip install av` has it")
     with io.BytesIO() as buffer:
-        with av.open(buffer, "w", format="webm") as container:
+        # Without it each file has random numbers of its own, and other bytes.
+        exact = {"fflags": "+bitexact"}
+        with av.open(buffer, "w", format="webm", container_options=exact) as container:
             container.metadata["comment"] = comment
             options = {"crf": str(quality), **WEBM_OPTIONS}
             stream = container.add_stream(WEBM_ENCODER, rate=rate, options=options)
