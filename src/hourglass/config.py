@@ -1,4 +1,4 @@
-"""Typed, checked sections of `params.yaml`; anything wrong in it is one clear line."""
+"""The sections of `params.yaml`, typed and checked; a fault in the file is one line."""
 
 import reprlib
 import textwrap
@@ -30,7 +30,7 @@ MIN_CROP_SIZE = 32  # px; the smallest network input
 
 
 def _find_schema(value: Any) -> Any:
-    """The schema of a name; a mapping is left to the checks of `KeypointSchema`'s own types."""
+    """The schema of a name. pydantic makes a mapping a `KeypointSchema` itself."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, str) or value not in SCHEMAS:
@@ -46,8 +46,8 @@ Schema = Annotated[
 
 
 class Section(BaseModel):
-    # Strict, as pydantic would else take "8" and true for numbers. No key has a default: with one,
-    # a missing key would pass unseen.
+    # Strict: pydantic would else take "8" and true for numbers. No key has a default: a missing key
+    # would pass unseen.
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True
     )
@@ -74,7 +74,7 @@ class ParseParams(Section):
 
     @field_validator("excluded")
     @classmethod
-    def check_excluded(cls, ranges):
+    def check_excluded(cls, ranges: list[list[str]]) -> list[list[str]]:
         if any(len(names) != 2 or names[0] > names[1] for names in ranges):
             raise ValueError("must hold pairs [first, last] of names, in the order of characters")
         return ranges
@@ -84,7 +84,7 @@ class ShardParams(Section):
     num_train_shards: Annotated[int, Field(ge=1, le=9999)]  # four digits in a file's name
     num_val_shards: Annotated[int, Field(ge=1, le=9999)]
     crop_size: Annotated[int, Field(ge=0, le=4096)]
-    scale_range: Annotated[float, Field(ge=0, lt=1)]  # at 1 a view would shrink to nothing
+    scale_range: Annotated[float, Field(ge=0, lt=1)]  # at 1 a person would shrink to nothing
     rotation_range: Annotated[float, Field(ge=0, le=180)]
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     seed: Seed
@@ -92,7 +92,7 @@ class ShardParams(Section):
 
     @field_validator("crop_size")
     @classmethod
-    def check_crop_size(cls, size):
+    def check_crop_size(cls, size: int) -> int:
         if 0 < size < MIN_CROP_SIZE:
             raise ValueError(f"must be 0, for whole pictures, or at least {MIN_CROP_SIZE}")
         return size
@@ -105,7 +105,7 @@ class ModelParams(Section):
     input_size: Annotated[int, Field(ge=32, le=2048)]
 
     @model_validator(mode="after")
-    def check_input_size(self):
+    def check_input_size(self) -> "ModelParams":
         # The heatmaps are halved once more at each level.
         step = HEATMAP_STRIDE * 2**self.num_levels
         if self.input_size % step:
@@ -150,7 +150,7 @@ class TrainParams(Section):
     seed: Seed
 
     @model_validator(mode="after")
-    def check_start(self):
+    def check_start(self) -> "TrainParams":
         if not self.epochs and not self.init_weights:
             raise ValueError(
                 "epochs 0 scores the network that init_weights names: name one, or raise epochs"
@@ -158,7 +158,7 @@ class TrainParams(Section):
         return self
 
     @model_validator(mode="after")
-    def check_determinism(self):
+    def check_determinism(self) -> "TrainParams":
         if self.xla and self.deterministic:
             raise ValueError(
                 "xla has no deterministic max pooling on GPUs: set xla or deterministic to false"
@@ -196,8 +196,8 @@ class Params(Section):
     cluster: ClusterParams
 
     @model_validator(mode="after")
-    def check_crop_covers_augmentation(self):
-        # Whole pictures too carry a square of this size, which is what their reader cuts out.
+    def check_crop_covers_augmentation(self) -> "Params":
+        # Of whole pictures too: their reader cuts a crop of this size out.
         for name, needed in (("scale", "scale_range"), ("rotation", "rotation_range")):
             asked, stored = getattr(self.train.augment, name), getattr(self.shard, needed)
             if asked > stored:
@@ -208,7 +208,7 @@ class Params(Section):
         return self
 
 
-def load_params(path="params.yaml"):
+def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and check `path`.
 
     Raises:
@@ -228,12 +228,12 @@ def load_params(path="params.yaml"):
         raise UserError(f"{path}: {one_line(_describe(error))}") from None
 
 
-def _parse(text):
-    """The values, read as DVC reads them: each means to a stage what it means to `dvc repro`.
+def _parse(text: str) -> Any:
+    """The values, as DVC reads them.
 
     Aliases alone are refused: with merges (`<<`), ten lines of them fill the memory.
     """
-    # As events first: they are made one by one, without following any alias.
+    # As events first: the parser makes them one by one and follows no alias.
     for event in YAML(typ="safe").parse(text):
         if isinstance(event, AliasEvent):
             problem = "an alias is not allowed"
@@ -241,23 +241,23 @@ def _parse(text):
     return YAML(typ="safe").load(text)
 
 
-def _describe_fault(error):
-    """What is wrong with a file that is no YAML, in one line, with the place."""
+def _describe_fault(error: Exception) -> str:
+    """The fault of a file that is no YAML, with its place, in one line."""
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 at byte {error.start}"
     if isinstance(error, OSError):
-        return error.strerror
+        return error.strerror or one_line(error)
     # Lines and columns count from 0 in a mark.
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if not mark:
         return one_line(error)
-    what = (error.context, error.problem)
+    what = (getattr(error, name, None) for name in ("context", "problem"))
     text = textwrap.shorten(", ".join(filter(None, what)), 160, placeholder=" ...")
     return f"line {mark.line + 1} column {mark.column + 1}: {text}"
 
 
-def _describe(error):
-    """The first fault as 'key: what is wrong (got value)', and how many more there are."""
+def _describe(error: ValidationError) -> str:
+    """The first fault as 'key: fault (got value)', and the number of further ones."""
     faults = error.errors()
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
@@ -273,12 +273,12 @@ def _describe(error):
         text = f"missing; add it ({example} shows every key)"
     elif first["type"] == "tuple_type":
         text = f"must be a list (got {_show(first['input'])})"
-    # A fault between two keys has their whole section for its input: too long to show.
+    # The input of a fault between two keys is their whole section, which is too long to show.
     elif not isinstance(first["input"], dict | Section):
         text = f"{text} (got {_show(first['input'])})"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return f"{key}: {text}{more}" if key else f"{text}{more}"
 
 
-def _show(value):
+def _show(value: Any) -> str:
     return textwrap.shorten(reprlib.repr(value), 80, placeholder=" ...")

@@ -114,7 +114,11 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
 @pytest.mark.parametrize(
     ("key", "value", "line"),
     [
-        ("dataset", "coco", "data.dataset: Input should be 'mpii', 'lspet', 'synthetic' or 'fol"),
+        ("dataset", "coco", "data.dataset: must be one of folder, lspet, mpii, synthetic (got"),
+        ("schema", "lsp", "data.schema: must be mpii, coco or a mapping of a schema's keys (got"),
+        ("schema", "[]", "data.schema: must be mpii, coco or a mapping of a schema's keys (got"),
+        ("schema", "{name: a}", "data.schema.keypoints: missing; add it (src/hourglass/keypoints"),
+        ("schema", "{parts: [a]}", "data.schema.name: missing; add it (src/hourglass/keypoints"),
         ("folder", "''", "data.folder: String should have at least 1 character"),
         ("num_train", "0", "data.synthetic.num_train: Input should be greater than or equal to 1"),
         (

@@ -16,7 +16,7 @@ TILES = {
     "PCKh@0.5, mean of the joints": lambda m: m["pckh"]["unweighted"],
     "persons": lambda m: m["num_persons"],
     "labelled joints": lambda m: m["num_joints"],
-    "persons left out, counted as wrong": lambda m: m["num_invalid"],
+    "persons without a prediction, counted as wrong": lambda m: m["num_invalid"],
     "records unreadable, not counted": lambda m: m["num_unreadable"],
 }
 SCORES = "PCKh by joint and threshold"
@@ -119,7 +119,7 @@ def test_what_the_data_say_stays_text(write, project):
     assert page.named("script") == []
     assert page.named("img")[0]["alt"].startswith(f"{HOSTILE}: the labels")
     assert len(page.named("img")) == 18
-    assert page.tables["Records left out, by reason"][1][0] == reason
+    assert page.tables["Invalid records by reason"][1][0] == reason
 
 
 def test_who_cannot_see_it_is_told(write):

@@ -9,7 +9,8 @@ from helpers.pages import Page
 from hourglass.data.person import Person
 from hourglass.evaluation.figures import render_figures
 from hourglass.keypoints import MPII
-from hourglass.report.persons import choose_figures, embed_picture, list_figures, show_persons
+from hourglass.report.persons import choose_figures, embed_picture, show_persons
+from hourglass.report.results import list_figures
 from hourglass.utils.errors import UserError
 
 
@@ -34,7 +35,7 @@ def test_the_best_the_worst_and_an_even_spread_are_shown(load):
 def test_pictures_that_may_not_be_passed_on_are_not_in_it(load, dataset):
     page = show(load, data={"dataset": dataset})
     assert page.named("img") == []
-    assert "Not in this report, so that it can be passed on." in page.text
+    assert "This report holds no pictures and can be passed on." in page.text
     assert "for research, not for commercial use" in page.text
     assert "reports/figures" in page.text
 

@@ -49,7 +49,7 @@ def test_the_setup_says_what_was_trained_on_what(load, project):
     terms = {term: text for term, (text, _) in Page(show_setup(load())).terms.items()}
     assert terms["Data"].startswith("Drawn figures. Drawn by this program")
     assert terms["Persons"] == "13 to train on, 20 to judge by"  # 14, of one was no crop
-    assert terms["Network"].endswith("1 stack, 64 channels, 3 levels, views of 96 px")
+    assert terms["Network"].endswith("1 stack, 64 channels, 3 levels, inputs of 96 px")
     assert "16 epochs at most in batches of 16, muon, learning rate 0.015" in terms["Training"]
     assert terms["Training"].endswith("from random weights")
     assert terms["Trained on"] == "Leeds Sports Pose Extended, drawn figures"
@@ -72,7 +72,7 @@ def test_a_network_of_unknown_data_is_called_so(load, project):
 
 def test_rejects_are_counted_by_reason(load):
     page = Page(show_invalid(load()))
-    assert page.tables["Records left out, by reason"] == [
+    assert page.tables["Invalid records by reason"] == [
         ["reason", "missing in the", "train", "validation"],
         ["not an object", "annotations", "2", "0"],
         ["picture is not among the images", "annotations", "0", "1"],
@@ -84,7 +84,7 @@ def test_no_rejects_are_a_sentence(load):
     for folder in ("annotations", "tfrecords"):
         write_invalid(f"data/{folder}/invalid.csv", [])
     page = Page(show_invalid(load()))
-    assert "Nothing: every record and every person was used." in page.text
+    assert "None: every record and every person was used." in page.text
     assert page.tables == {}
 
 

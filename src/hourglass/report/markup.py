@@ -1,6 +1,8 @@
-"""HTML elements of text, which they escape: no file name can become a part of the page."""
+"""HTML elements. They escape their text: no file name can become markup."""
 
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 _VOID = ("img", "link", "meta")  # without an end tag
 
@@ -9,7 +11,7 @@ class Markup(str):
     """Text that is HTML already."""
 
 
-def element(name, /, *children, **attributes):
+def element(name: str, /, *children: Any, **attributes: Any) -> Markup:
     """One element; children that are no `Markup` are text.
 
     Attributes are written with `-` for `_`, so that `class_` is class and `font_size` font-size.
@@ -22,17 +24,17 @@ def element(name, /, *children, **attributes):
     return Markup(start if name in _VOID else f"{start}{join(children)}</{name}>")
 
 
-def join(parts):
+def join(parts: Iterable[Any]) -> Markup:
     """Elements and text, one after the other."""
     return Markup("".join(p if isinstance(p, Markup) else escape(str(p)) for p in parts))
 
 
-def section(title, *children):
+def section(title: str, *children: Any) -> Markup:
     """A part of the page with its title."""
     return join(["\n", element("section", element("h2", title), *children)])
 
 
-def table(caption, header, rows):
+def table(caption: str, header: Iterable[Any], rows: Iterable[Sequence[Any]]) -> Markup:
     """A table that scrolls by itself where the page is narrow; the first cell names its row."""
     head = element("tr", *(element("th", cell, scope="col") for cell in header))
     body = (
@@ -49,17 +51,17 @@ def table(caption, header, rows):
     return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
-def definitions(pairs, class_=""):
-    """Terms with what they are."""
+def definitions(pairs: Iterable[tuple[str, Any]], class_: str = "") -> Markup:
+    """Terms and their meanings."""
     items = (element("div", element("dt", term), element("dd", text)) for term, text in pairs)
     return element("dl", *items, class_=class_)
 
 
-def folded(summary, *children):
-    """What is shown when it is asked for, and in print."""
+def folded(summary: str, *children: Any) -> Markup:
+    """What opens on a click, and in print."""
     return element("details", element("summary", summary), *children)
 
 
-def number(value, digits=0):
+def number(value: float | None, digits: int = 0) -> str:
     """A number as text, with its exact value as `data`'s; a dash for None."""
     return "–" if value is None else element("data", f"{value:,.{digits}f}", value=f"{value:.10g}")

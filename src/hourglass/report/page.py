@@ -1,11 +1,13 @@
 """The whole page: one file that loads nothing and runs nothing."""
 
 from pathlib import Path
+from typing import Any
 
 from hourglass.data.datasets.base import find_dataset
 from hourglass.report.markup import Markup, element, join, number
 from hourglass.report.persons import show_persons
 from hourglass.report.recipe import show_invalid, show_recipe, show_setup
+from hourglass.report.results import Results
 from hourglass.report.scores import show_scores, show_training
 from hourglass.utils.files import write_text
 
@@ -13,8 +15,8 @@ from hourglass.utils.files import write_text
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def write_page(path, results):
-    """Write the report of `results.Results`, atomically; the same results give the same bytes.
+def write_page(path: str | Path, results: Results) -> None:
+    """Write the report of a run, atomically; the same results give the same bytes.
 
     Raises:
         UserError: a figure is damaged.
@@ -22,7 +24,7 @@ def write_page(path, results):
     write_text(path, f"<!doctype html>\n{_build_page(results)}\n")
 
 
-def _build_page(results):
+def _build_page(results: Results) -> Markup:
     title = f"Human pose estimation on {find_dataset(results.params.data.dataset).title}"
     sections = (
         show_setup, show_scores, show_training, show_persons, show_invalid, show_recipe,
@@ -32,7 +34,7 @@ def _build_page(results):
     return element("html", _build_head(title), element("body", main), lang="en")
 
 
-def _build_head(title):
+def _build_head(title: str) -> Markup:
     style = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
     return element(
         "head",
@@ -45,7 +47,7 @@ def _build_head(title):
     )
 
 
-def _introduce(metrics):
+def _introduce(metrics: dict[str, Any]) -> Markup:
     parts = [
         number(metrics["pckh"]["total"], 1), " % of the labelled joints of ",
         number(metrics["num_persons"]), " validation persons lie within half a head size of their "

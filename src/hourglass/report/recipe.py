@@ -1,21 +1,33 @@
-"""The parts of the report in words: what was trained on what, left out, and how to repeat it."""
+"""The parts of the report in words: the training, the invalid records, how to repeat the run."""
 
 import collections
 import io
 from pathlib import PurePath
+from typing import Any
 
 from ruamel.yaml import YAML
 
+from hourglass.config import ModelParams, Params, TrainParams
 from hourglass.data.datasets.base import find_dataset, find_network_terms, name_datasets
 from hourglass.data.person import SPLITS
-from hourglass.report.markup import definitions, element, folded, join, number, section, table
+from hourglass.report.markup import (
+    Markup,
+    definitions,
+    element,
+    folded,
+    join,
+    number,
+    section,
+    table,
+)
+from hourglass.report.results import NetworkFile, Results
 
-# Where files lie and how many processes there are: of the place, not of the run.
-_OF_THE_PLACE = {"cluster": True, "data": {"mirror", "folder"}}
+# They say where files lie and how many processes there are, not what the run is.
+_OF_THE_PLACE: Any = {"cluster": True, "data": {"mirror", "folder"}}
 
 
-def show_setup(results):
-    """The section that says what was trained, how, and on what."""
+def show_setup(results: Results) -> Markup:
+    """The section of the data, the network and its training."""
     params, schema, file = results.params, results.schema, results.network
     dataset = find_dataset(params.data.dataset)
     persons = (
@@ -38,20 +50,20 @@ def show_setup(results):
     return section("What was trained, and on what", definitions(rows, class_="facts"))
 
 
-def _begin(text):
+def _begin(text: str) -> str:
     """The text as the beginning of a sentence."""
     return text[:1].upper() + text[1:]
 
 
-def _describe_network(model):
+def _describe_network(model: ModelParams) -> str:
     stacks = "1 stack" if model.num_stacks == 1 else f"{model.num_stacks} stacks"
     return (
         f"stacked hourglass: {stacks}, {model.num_channels} channels, {model.num_levels} levels, "
-        f"views of {model.input_size} px"
+        f"inputs of {model.input_size} px"
     )
 
 
-def _describe_training(train):
+def _describe_training(train: TrainParams) -> str:
     start = {"": "random weights", "shipped": "the network that comes with the package"}
     began = start.get(train.init_weights, PurePath(train.init_weights).name)
     if not train.epochs:
@@ -62,35 +74,35 @@ def _describe_training(train):
     )
 
 
-def _describe_file(file):
+def _describe_file(file: NetworkFile) -> Markup:
     version = f", saved by Keras {file.keras_version}" if file.keras_version else ""
     return join([f"{version}, SHA-256 ", element("code", file.sha256)])
 
 
-def show_invalid(results):
-    """The section of what no stage could use: how many records, for which reason."""
+def show_invalid(results: Results) -> Markup:
+    """The section of the invalid records: how many, for which reason."""
     counts = collections.Counter(
-        (made, reject.reason, reject.split)
+        (made, record.reason, record.split)
         for made, invalid in results.invalid.items()
-        for reject in invalid
+        for record in invalid
     )
-    title = "Left out"
+    title = "Invalid records"
     if not counts:
-        return section(title, element("p", "Nothing: every record and every person was used."))
+        return section(title, element("p", "None: every record and every person was used."))
     kinds = dict.fromkeys((made, reason) for made, reason, _ in sorted(counts))
     rows = [
         (reason, made, *(number(counts[made, reason, split]) for split in SPLITS))
         for made, reason in kinds
     ]
     about = (
-        "What could not be used. Validation records among it count as wrong in each labelled joint "
-        "that is lost with them. invalid.csv, beside annotations and shards, names them all."
+        "These records could not be used. The labelled joints of validation records among them "
+        "count as wrong. invalid.csv, beside annotations and shards, names them all."
     )
     header = ("reason", "missing in the", *SPLITS)
-    return section(title, element("p", about), table("Records left out, by reason", header, rows))
+    return section(title, element("p", about), table("Invalid records by reason", header, rows))
 
 
-def show_recipe(results):
+def show_recipe(results: Results) -> Markup:
     """The section of all parameters, and of the commands that make the same network again."""
     folder = find_dataset(results.params.data.dataset).recipe
     commands = (
@@ -102,13 +114,12 @@ def show_recipe(results):
         "sha256sum models/hourglass.keras"
     )
     about = (
-        "In a clone of the project that made this report. The first command lists the commits "
-        "whose dvc.lock names this network, where it is kept in git; dvc.lock also holds the "
-        "checksums of code and data. params.yaml must say what stands below; where its files lie "
-        "and how many processes work is its own affair."
+        "Run these in a clone of the project that made this report. The first command lists the "
+        "commits whose dvc.lock names this network. dvc.lock also holds the checksums of code and "
+        "data. params.yaml must hold the parameters below; others change nothing in the network."
     )
     outcome = (
-        "On a CPU of the same kind that gives the same network, byte for byte; elsewhere its "
+        "A CPU of the same kind gives the same network, byte for byte. On other machines its "
         "scores differ a little."
     )
     return section(
@@ -120,8 +131,8 @@ def show_recipe(results):
     )
 
 
-def format_params(params):
-    """The parameters of a result as YAML: all but the place's own; of a path its name alone."""
+def format_params(params: Params) -> str:
+    """The parameters of a result as YAML, without paths: of a file its name alone."""
     values = params.model_dump(mode="json", exclude=_OF_THE_PLACE)
     values["train"]["init_weights"] = PurePath(params.train.init_weights).name
     text = io.StringIO()

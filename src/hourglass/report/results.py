@@ -1,34 +1,51 @@
-"""All that a finished run has left, read for its report."""
+"""The files of a finished run, read for its report."""
 
 import csv
 import hashlib
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hourglass.config import Params
 from hourglass.data.head_size import describe_head_sizes
 from hourglass.data.invalid import InvalidRecord, read_invalid
 from hourglass.data.person import load_persons, load_schema
 from hourglass.evaluation.pckh import CURVE_THRESHOLDS, TOTAL
+from hourglass.evaluation.predictions import PREDICT_AGAIN
 from hourglass.evaluation.reporting import EVALUATE_AGAIN, read_metrics
 from hourglass.keypoints import KeypointSchema
 from hourglass.models.metadata import read_keras_version, read_trained_on
-from hourglass.report.persons import PersonFigure, list_figures
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
+Columns = dict[str, list[Any]]  # floats, or None
+
+FIGURE_GROUPS = ("best", "middle", "worst")
+_FIGURE = re.compile(rf"(\d+)_({'|'.join(FIGURE_GROUPS)})_(.*)\.jpg", re.DOTALL)
 HISTORY = ("epoch", "loss", "val_pckh", "val_pckh_0_1")
 
 
 @dataclass(frozen=True)
+class PersonFigure:
+    """One of the files of `evaluation.figures.render_figures`."""
+
+    rank: int  # from 1, the best
+    group: str  # of `FIGURE_GROUPS`
+    picture: str  # the name of the person's picture
+    path: Path
+
+
+@dataclass(frozen=True)
 class NetworkFile:
-    """A network's file: what it says of itself, and by what it can be told from others."""
+    """A network's file: its metadata and checksums."""
 
     trained_on: str | None
     keras_version: str | None
     sha256: str
-    md5: str  # by which DVC knows it
+    md5: str  # as in dvc.lock
 
 
 @dataclass(frozen=True)
@@ -36,21 +53,21 @@ class Results:
     """What the stages of one run wrote.
 
     Attributes:
-        metrics: of `evaluation.reporting.read_metrics`.
+        metrics: the content of metrics.json (`evaluation.reporting`).
         schema: of the keypoints.
         curves: {"threshold", "total" and each group: 51 numbers, or None}, per cent.
         history: {name of `HISTORY`: a number or None for each epoch}.
         num_train: persons in the train shards.
-        head_sizes: where those of the validation persons are from, in words.
-        invalid: {what was made without them: list of `InvalidRecord`}.
-        figures: of `pictures.Figure`, the best person first.
+        head_sizes: how those of the validation persons were measured, in words.
+        invalid: {"annotations" or "shards": the records that they lack}.
+        figures: the best person first.
     """
 
     params: Params
     schema: KeypointSchema
-    metrics: dict
-    curves: dict[str, list]
-    history: dict[str, list]
+    metrics: dict[str, Any]
+    curves: Columns
+    history: Columns
     num_train: int
     head_sizes: str
     invalid: dict[str, list[InvalidRecord]]
@@ -58,19 +75,19 @@ class Results:
     network: NetworkFile
 
     @property
-    def columns(self):
+    def columns(self) -> tuple[str, ...]:
         """The names of the scores: "total" and the schema's groups."""
         return TOTAL, *self.schema.groups
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int:
         """The epoch of the best score, the first of them on a tie: its weights were kept."""
         scores = self.history["val_pckh"]
         return int(self.history["epoch"][scores.index(max(scores))])
 
 
-def load_results(params):
-    """Read what the run in the current folder has left; `params` are its `Params`.
+def load_results(params: Params) -> Results:
+    """Read the files of the run in the current folder.
 
     Raises:
         UserError: a file is missing or damaged; names the stage to run.
@@ -79,7 +96,7 @@ def load_results(params):
         "annotations": read_invalid("data/annotations/invalid.csv", "run `dvc repro parse`"),
         "shards": read_invalid("data/tfrecords/invalid.csv", "run `dvc repro shard`"),
     }
-    num_lost = sum(reject.split == "train" for reject in invalid["shards"])
+    num_lost = sum(record.split == "train" for record in invalid["shards"])
     schema = load_schema("data/annotations")
     return Results(
         params=params,
@@ -95,27 +112,40 @@ def load_results(params):
     )
 
 
-def _read_curves(path, schema):
+def _read_curves(path: str, schema: KeypointSchema) -> Columns:
     curves = read_columns(path, ("threshold", TOTAL, *schema.groups), EVALUATE_AGAIN)
     if curves["threshold"] != CURVE_THRESHOLDS.tolist():
         raise UserError(f"{path}: not the thresholds from 0 to 0.5; {EVALUATE_AGAIN}")
     return curves
 
 
-def _read_history(path):
+def _read_history(path: str) -> Columns:
     history = read_columns(path, HISTORY, "run `dvc repro train`")
     if None in (*history["epoch"], *history["val_pckh"]):
         raise UserError(f"{path}: an epoch without a score; run `dvc repro train`")
     return history
 
 
-def _read_network(path):
+def _read_network(path: str) -> NetworkFile:
     origin = read_trained_on(path), read_keras_version(path)
     md5 = hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
     return NetworkFile(*origin, file_digest(path), md5)
 
 
-def read_columns(path, names, advice):
+def list_figures(folder: str | Path) -> list[PersonFigure]:
+    """The figures in a folder, the best person first; none where none were asked for.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: not found; {PREDICT_AGAIN}")
+    matches = [(_FIGURE.fullmatch(path.name), path) for path in Path(folder).iterdir()]
+    figures = [PersonFigure(int(m[1]), m[2], m[3], path) for m, path in matches if m]
+    return sorted(figures, key=lambda figure: figure.rank)
+
+
+def read_columns(path: str | Path, names: Iterable[str], advice: str) -> Columns:
     """The named columns of a CSV of numbers.
 
     Returns:
@@ -137,6 +167,6 @@ def read_columns(path, names, advice):
     return columns
 
 
-def _read_number(text):
+def _read_number(text: str) -> float | None:
     number = float("nan" if text == "" else text)
     return number if math.isfinite(number) else None

@@ -1,10 +1,25 @@
-"""The parts of the report with numbers: scores, by joint and threshold, and the epochs."""
+"""The parts of the report with numbers: scores by joint and threshold, and the epochs."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from hourglass.evaluation.reporting import describe_unscored
 from hourglass.report.charts import Axis, Line, Style, draw_chart, draw_swatch
-from hourglass.report.markup import definitions, element, folded, join, number, section, table
+from hourglass.report.markup import (
+    Markup,
+    definitions,
+    element,
+    folded,
+    join,
+    number,
+    section,
+    table,
+)
+from hourglass.report.results import Results
 
-# Each of them is seen on white and on black; by its dashes also without colour.
+Rows = list[tuple[Any, ...]]  # epoch, loss, PCKh@0.5, PCKh@0.1
+
+# All are seen on white and on black. The dashes tell them apart without colour.
 _TOTAL = Style(width=3)
 _COLOURS = ("#4477AA", "#118899", "#228833", "#998811", "#CC7711", "#DD5566", "#B84488")
 _DASHES = ("none", "7 3", "2 3", "7 3 2 3")
@@ -12,7 +27,7 @@ _FINE = Style("#4477AA", "7 3")
 SHOWN = (10, 20, 30, 40, 50)  # hundredths of the head size
 
 
-def show_scores(results):
+def show_scores(results: Results) -> Markup:
     """The section of the validation scores: all numbers of `metrics.json`, and the curve."""
     metrics = results.metrics
     tiles = (
@@ -22,7 +37,7 @@ def show_scores(results):
         ("PCKh@0.5, mean of the joints", number(metrics["pckh"]["unweighted"], 2)),
         ("persons", number(metrics["num_persons"])),
         ("labelled joints", number(metrics["num_joints"])),
-        ("persons left out, counted as wrong", number(metrics["num_invalid"])),
+        ("persons without a prediction, counted as wrong", number(metrics["num_invalid"])),
         ("records unreadable, not counted", number(metrics["num_unreadable"])),
     )
     unscored = describe_unscored(results.schema)
@@ -40,7 +55,7 @@ def show_scores(results):
     )
 
 
-def style_lines(columns):
+def style_lines(columns: Sequence[str]) -> dict[str, Style]:
     """{column: the `Style` of its line}, the total first; 28 groups differ."""
     styles = {
         name: Style(_COLOURS[k % len(_COLOURS)], _DASHES[k % len(_DASHES)])
@@ -49,7 +64,7 @@ def style_lines(columns):
     return {columns[0]: _TOTAL, **styles}
 
 
-def _show_joints(results):
+def _show_joints(results: Results) -> Markup:
     styles = style_lines(results.columns)
     thresholds = [f"@{hundredths / 100:g}" for hundredths in SHOWN]
     rows = [
@@ -59,8 +74,8 @@ def _show_joints(results):
     return table("PCKh by joint and threshold", ("joint", *thresholds), rows)
 
 
-def _scores_of(results, name):
-    """At the thresholds that are shown; from the metrics where they have it."""
+def _scores_of(results: Results, name: str) -> list[str]:
+    """A column's scores at the `SHOWN` thresholds: of metrics.json, else of the curve."""
     values = {hundredths: results.curves[name][hundredths] for hundredths in SHOWN}
     values[50] = results.metrics["pckh"][name]
     if name == "total":
@@ -68,7 +83,7 @@ def _scores_of(results, name):
     return [number(value, 2) for value in values.values()]
 
 
-def _draw_curves(results):
+def _draw_curves(results: Results) -> Markup:
     thresholds, styles = results.curves["threshold"], style_lines(results.columns)
     lines = [
         Line(list(zip(thresholds, results.curves[name], strict=True)), styles[name])
@@ -79,7 +94,7 @@ def _draw_curves(results):
     return _chart("PCKh by threshold", draw_chart(label, x_axis, y_axis, lines))
 
 
-def show_training(results):
+def show_training(results: Results) -> Markup:
     """The section of the epochs: loss and validation scores, as lines and as a table."""
     rows = list(zip(*results.history.values(), strict=True))
     epochs = [
@@ -100,14 +115,14 @@ def show_training(results):
     )
 
 
-def _draw_loss(rows):
+def _draw_loss(rows: Rows) -> Markup:
     losses = [loss for _, loss, *_ in rows if loss is not None]
     line = Line([(epoch, loss) for epoch, loss, *_ in rows], _TOTAL)
     axes = _epoch_axis(rows), Axis("loss", 1.05 * max(losses, default=1.0))
     return _chart("Training loss", draw_chart("training loss by epoch", *axes, [line]))
 
 
-def _draw_progress(results, rows):
+def _draw_progress(results: Results, rows: Rows) -> Markup:
     half = [(epoch, score) for epoch, _, score, _ in rows]
     tenth = [(epoch, score) for epoch, _, _, score in rows]
     lines = [Line(tenth, _FINE), Line(half, _TOTAL)]
@@ -118,9 +133,9 @@ def _draw_progress(results, rows):
     return _chart(join(["Validation PCKh ", *key]), chart)
 
 
-def _epoch_axis(rows):
+def _epoch_axis(rows: Rows) -> Axis:
     return Axis("epoch", rows[-1][0], step=1)
 
 
-def _chart(caption, chart):
+def _chart(caption: str, chart: Markup) -> Markup:
     return element("figure", element("figcaption", caption), chart)

@@ -13,7 +13,7 @@ import numpy as np
 Size = tuple[int, int]  # width, height, px
 Line = tuple[np.ndarray, float, tuple[int, ...]]  # ends [2, 2] px, half the width px, RGB
 
-_OUTLINE = (20, 20, 20)
+_OUTLINE = np.array((20, 20, 20), np.float32)
 
 
 def paint_lines(pixels: np.ndarray, lines: Sequence[Line], outline: float) -> None:
@@ -35,7 +35,7 @@ def paint_lines(pixels: np.ndarray, lines: Sequence[Line], outline: float) -> No
     kept = (1 - dark) * (1 - bright)
     # Channels first, which numpy is quick at: (3, P). 0.5: rounds what is cut to whole levels.
     added = np.repeat(colours.T, counts, axis=1) * bright + np.float32(0.5)
-    added += dark * (1 - bright) * np.float32(_OUTLINE)[:, None]
+    added += dark * (1 - bright) * _OUTLINE[:, None]
     levels = pixels.reshape(-1)
     places = 3 * place + np.arange(3)[:, None]
     for first, last in itertools.pairwise([0, *np.cumsum(counts)]):
