@@ -14,19 +14,19 @@ import yaml
 from helpers.networks import make_params
 from helpers.paths import ROOT
 from helpers.processes import environment, find_processes, run_python, wait_for_none
-from helpers.shards import write_shards
 from helpers.stages import (
+    STAGES,
     assert_one_line,
     files_below,
-    load_stage,
+    load_stages,
     run_stage,
+    run_stages,
 )
 from hourglass.data.person import load_persons, save_persons
 from hourglass.models.saving import save_network
 from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.utils import files
 
-STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
 # These take seconds to build their graphs; one case of each is enough for every day.
 MOSTLY_QUICK = [
     pytest.param(stage, marks=pytest.mark.slow) if stage in ("train", "export") else stage
@@ -59,27 +59,13 @@ REPORT = Path("reports/index.html")
 @pytest.fixture(scope="session")
 def stages():
     """The eight stages; the shard stage writes its shards here, without Ray."""
-    modules = {name: load_stage(name) for name in STAGES}
-    modules["shard"].start_ray = lambda _: None
-    modules["shard"].write_shards = write_shards
-    return modules
+    return load_stages()
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, raw_folder, persons, tiny_params, stages):
+def finished(tmp_path_factory, tiny_params, stages):
     """A project in which all stages have run, by hand, one after the other."""
-    folder = tmp_path_factory.mktemp("finished")
-    params = tiny_params.model_dump()
-    params["data"]["synthetic"] = {"num_train": 14, "num_val": 5, "seed": 3}
-    params["train"]["epochs"] = 1
-    params["predict"]["num_figures"] = 2
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        for name in STAGES:
-            patch.setattr("sys.argv", [f"{name}.py"])
-            stages[name].main()
+    folder = run_stages(tmp_path_factory.mktemp("finished"), stages, tiny_params)
     assert not files_below(folder / "cache")
     return folder
 

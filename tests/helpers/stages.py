@@ -12,7 +12,10 @@ import yaml
 # Keras loads Matplotlib, which writes a cache: here, not in the folder that a test looks through.
 import hourglass.utils.backend  # noqa: F401
 from helpers.paths import ROOT
+from helpers.shards import write_shards
 from hourglass.data.person import save_persons, save_schema
+
+STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
 
 
 def load_stage(name):
@@ -21,6 +24,29 @@ def load_stage(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def load_stages():
+    """{name: module} of the eight stages; the shard stage writes its shards here, without Ray."""
+    modules = {name: load_stage(name) for name in STAGES}
+    modules["shard"].start_ray = lambda _: None
+    modules["shard"].write_shards = write_shards
+    return modules
+
+
+def run_stages(folder, stages, params):
+    """Run all stages in a folder, one after the other, for one epoch on 14 + 5 drawn figures."""
+    values = params.model_dump(mode="json")
+    values["data"]["synthetic"] = {"num_train": 14, "num_val": 5, "seed": 3}
+    values["train"]["epochs"] = 1
+    values["predict"]["num_figures"] = 2
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        for name in STAGES:
+            assert end_stage(stages[name]) == 0, name
+    return folder
 
 
 def end_stage(stage, *arguments):
