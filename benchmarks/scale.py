@@ -6,7 +6,7 @@ usage: python benchmarks/scale.py [--pictures 20000] [--kills 3] [--cluster] [--
 Draws some figures and writes so many pictures of them, no two the same bytes, one in a hundred cut
 off. They are predicted once undisturbed, once killed by kill -9 again and again and repeated until
 all are there, and, with --cluster, on a cluster of two nodes of this machine, a core each. Counts
-must add up, and all results be the same bytes. With --whole each picture is one look and no search,
+must add up, and all results be the same bytes. With --whole each picture is one crop and no search,
 which costs fifty. DIR is for pictures and results: another disk, or to keep them.
 """
 
@@ -64,7 +64,7 @@ def read_options():
     options.add_argument("--pictures", type=int, default=20_000, metavar="N")
     options.add_argument("--kills", type=int, default=3, metavar="N")
     options.add_argument("--cluster", action="store_true", help="also on two nodes")
-    options.add_argument("--whole", action="store_true", help="one look a picture")
+    options.add_argument("--whole", action="store_true", help="one crop a picture, no search")
     options.add_argument("--model", type=Path, default=shipped_network(), metavar="FILE")
     options.add_argument("--folder", type=Path, metavar="DIR")
     return options.parse_args()

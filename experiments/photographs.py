@@ -27,7 +27,7 @@ from hourglass.evaluation.predictions import load_predictions
 BASE = {
     "model": {"num_channels": 64},
     "train": {"epochs": 16, "batch_size": 16, "weight_decay": 1e-2},
-    "predict": {"num_figures": 0, "flip_test": True, "looks": 2},
+    "predict": {"num_figures": 0, "flip_test": True, "num_refinements": 1},
 }
 # Changes of params.yaml, and of what is trained on: each `every`-th photograph (4), without the
 # share `drop` of them whose labels a network finds absurd, from the weights of a network (`start`).
@@ -218,7 +218,7 @@ def run_variant(options, data, starts, run, core):
 
 
 def read_results(options, name):
-    """For each seed PCKh@0.5, @0.1, flip test, two looks; PCKh@0.5 without; minutes of training."""
+    """For each seed PCKh@0.5, @0.1, flip test and one refinement; PCKh@0.5 without; minutes of training."""
     results = []
     for seed in range(1, 1 + options.seeds):
         folder = run_folder(options, name, seed)
@@ -233,7 +233,7 @@ def read_results(options, name):
 
 def print_ablation(results):
     """Markdown: a row a variant, its seeds side by side."""
-    print("| changed | PCKh@0.5, flip test, 2 looks | @0.1, the same | @0.5 | minutes |")
+    print("| changed | PCKh@0.5, flip test, 1 refinement | @0.1, the same | @0.5 | minutes |")
     print("|---|---:|---:|---:|---:|")
     for name, runs in results.items():
         columns = zip(*runs, strict=True)
@@ -257,7 +257,7 @@ def print_scaling(results, options):
     axes = figure.subplots(1, 2, sharey=True)
     plot_scores(axes[0], by_part, "photographs to train on, as many of them seen")
     plot_scores(axes[1], by_epochs, f"epochs of {of_all:,} photographs")
-    axes[0].set_ylabel("PCKh@0.5, flip test, two looks")
+    axes[0].set_ylabel("PCKh@0.5, flip test, 1 refinement")
     figure.savefig(options.work / "scaling.png", dpi=120)
 
 
