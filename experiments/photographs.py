@@ -218,7 +218,7 @@ def run_variant(options, data, starts, run, core):
 
 
 def read_results(options, name):
-    """For each seed PCKh@0.5, @0.1, flip test and one refinement; PCKh@0.5 without; minutes of training."""
+    """For each seed PCKh@0.5 and @0.1 of predict, the best PCKh@0.5 of training, minutes."""
     results = []
     for seed in range(1, 1 + options.seeds):
         folder = run_folder(options, name, seed)
