@@ -14,6 +14,9 @@ GPU_WHEEL := .venv-gpu
 # Tests at a time. Each takes a gigabyte.
 WORKERS := 2
 
+# What `make quick` runs: folders and files that start neither Ray nor a stage's process, nor train.
+QUICK_TESTS := tests/utils tests/data tests/models tests/evaluation tests/report tests/test_config.py tests/test_docs.py \
+	tests/test_keypoints.py tests/test_layers.py tests/test_makefile.py tests/test_packaging.py tests/test_properties.py
 # What `make test EXTRAS=1` runs: the tests of packages that no lock holds.
 EXTRA_TESTS := tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_parquet.py \
 	tests/cli/test_batch.py tests/faults/test_storage_faults.py
@@ -22,7 +25,7 @@ INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys
 	print(*(r.split(";")[0] for r in requires("hourglass") if r.split("extra == ")[-1].strip("\"") in sys.argv), sep="\n")' \
 	$(1) | $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r /dev/stdin
 
-.PHONY: help setup demo test page-test faults lint docs repro bench field gpu-check clean lock
+.PHONY: help setup demo quick test page-test faults lint docs repro bench field gpu-check clean lock
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -47,6 +50,9 @@ test: setup $(if $(EXTRAS),$(VENV)/extras) ## run all tests except the slow ones
 $(VENV)/extras: $(VENV)/installed
 	@$(call INSTALL,docs extras parquet s3)
 	@touch $@
+
+quick: setup ## run the tests that take under 3 minutes together
+	pytest --numprocesses $(WORKERS) --dist loadfile $(QUICK_TESTS)
 
 page-test: setup ## test the web page in Chromium (needs npm and chromium)
 	pytest tests/apps/page tests/faults/test_page_faults.py -m browser -rs
