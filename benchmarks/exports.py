@@ -34,8 +34,7 @@ from hourglass.export import onnx_format
 from hourglass.export.exporter import export_network
 from hourglass.export.tensorflow_formats import open_litert, open_saved_model
 from hourglass.export.verification import draw_figures
-from hourglass.inference.keras_backend import load_keras_backend
-from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.inference.backends import OnnxBackend, load_keras_backend
 from hourglass.shipped import shipped_network
 from hourglass.utils.errors import UserError, exit_on_user_error
 from hourglass.utils.images import cut_crop, decode_image

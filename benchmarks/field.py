@@ -38,7 +38,7 @@ from hourglass.data.person import load_persons
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
 from hourglass.export.exporter import export_network
 from hourglass.inference.backends import open_backend
-from hourglass.inference.crops import Search, cut_in_turn, run_searches
+from hourglass.inference.crops import Search, run_searches
 from hourglass.inference.person_search import crop_at, estimate_pose, person_crop
 from hourglass.keypoints import MPII
 from hourglass.shipped import shipped_network
@@ -181,11 +181,11 @@ def find_keypoints(entrant, read, images, crops, batch_size):
         searches = [
             Search(
                 estimate_pose(crop, refine=entrant.looks_again),
-                functools.partial(decode_image, read(image)),
+                decode_image(read(image))[0],
+                entrant.backend.size,
             )
             for image, crop in zip(images[batch], crops[batch], strict=True)
         ]
-        cut_in_turn(searches, entrant.backend.size)
         run_searches(searches, entrant.backend)
         found += [search.poses[0].keypoints for search in searches]
     return np.stack(found)

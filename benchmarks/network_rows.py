@@ -12,8 +12,8 @@ from measure import Row, rate_row
 
 from hourglass.data.tfrecords import pipeline
 from hourglass.data.tfrecords.reader import Split
+from hourglass.inference.backends import KerasBackend
 from hourglass.inference.crops import Search, run_searches
-from hourglass.inference.keras_backend import KerasBackend
 from hourglass.inference.person_search import estimate_pose, whole_picture_crop
 from hourglass.models import batch_norm
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
@@ -154,10 +154,8 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
 def predict_photo(predictor, data):
     """The keypoints on one photograph, from the file's bytes."""
     image, _ = decode_image(data)
-    search = Search(
-        estimate_pose(whole_picture_crop(image.size), refine=False), lambda _: (image, 1)
-    )
-    search.cut_crops(predictor.size)
+    generator = estimate_pose(whole_picture_crop(image.size), refine=False)
+    search = Search(generator, image, predictor.size)
     run_searches([search], KerasBackend(predictor, None))
     return search.poses[0].keypoints
 

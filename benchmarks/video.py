@@ -29,8 +29,7 @@ from hourglass.apps.video.reader import open_clip
 from hourglass.apps.video.tracker import Tracker
 from hourglass.apps.video.writer import open_writer
 from hourglass.data.synthetic.pictures import draw_picture
-from hourglass.inference.backends import open_backend
-from hourglass.inference.keras_backend import load_keras_backend
+from hourglass.inference.backends import load_keras_backend, open_backend
 from hourglass.inference.person_search import whole_picture_crop
 from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import MPII

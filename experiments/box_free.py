@@ -69,9 +69,8 @@ class Eye:
         """The poses that a search finds."""
         rounds = itertools.chain(self.backends, itertools.repeat(self.backends[-1]))
         start = time.perf_counter()
-        search = Search(search, lambda _: (image, 1))
+        search = Search(search, image, self.backends[0].size)
         while search.crops:
-            search.cut_crops(self.backends[0].size)
             search.take_keypoints(*self._find_joints(next(rounds), search.inputs))
         self.seconds += time.perf_counter() - start
         return search.poses

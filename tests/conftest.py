@@ -218,7 +218,7 @@ def run_command(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def hourglass(run_command, monkeypatch, model_file, make_predictor):
     """Run `hourglass predict` with a small network, or with `model`; None names none."""
-    monkeypatch.setattr("hourglass.inference.keras_backend.PoseEstimator", make_predictor)
+    monkeypatch.setattr("hourglass.models.pose_estimator.PoseEstimator", make_predictor)
 
     def run(*arguments, model=model_file):
         return run_command("predict", *arguments, *(["--model", model] if model else []))

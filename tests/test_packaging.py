@@ -49,16 +49,14 @@ def test_prediction_needs_the_base_and_nothing_more():
     modules = {"cli.main"} | all_imports(module_path("cli.main"))
     needed = {module for module in modules if not module.startswith(("export.", "distributed."))}
     clips = {module for module in needed if module.startswith("apps.video.")}
-    tables = {"apps.batch.parquet"}
-    assert imported(map(module_path, needed - clips - tables)) == set(BASE)
+    assert imported(map(module_path, needed - clips)) == {*BASE, *PARQUET}
     assert imported(map(module_path, clips)) - set(BASE) == set(VIDEO)
-    assert imported(map(module_path, tables)) == set(PARQUET)
 
 
 def test_the_pipeline_needs_its_extra_and_nothing_more():
-    modules = [n for n in MODULES if not n.startswith("apps.video.") and n != "apps.batch.parquet"]
+    modules = [name for name in MODULES if not name.startswith("apps.video.")]
     paths = [*map(module_path, modules), *(ROOT / "stages").glob("*.py")]
-    assert imported(paths) == set(PIPELINE) - PROGRAMS
+    assert imported(paths) - set(PARQUET) == set(PIPELINE) - PROGRAMS
 
 
 def test_what_the_tests_import_is_declared():

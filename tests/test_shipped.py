@@ -19,8 +19,7 @@ from helpers.paths import ROOT
 from hourglass.apps.page.building import STATIC
 from hourglass.config import load_params
 from hourglass.export.verification import FLOAT32, compare_with_keras
-from hourglass.inference.keras_backend import load_predictor
-from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.inference.backends import OnnxBackend, load_estimator
 from hourglass.keypoints import MPII
 from hourglass.models.metadata import read_trained_on
 from hourglass.models.saving import load_network
@@ -69,11 +68,11 @@ def test_it_is_of_the_recipe_for_photographs():
 def test_what_was_exported_of_it_finds_what_it_finds():
     exported = OnnxBackend(shipped_network().with_suffix(".onnx"))
     remake = "hourglass export --model src/hourglass/shipped/photographs.keras"
-    assert exported.about["made_from"] == file_digest(shipped_network()), remake
-    assert exported.about["flip_test"] and exported.about["weights"] == "float32"
+    assert exported.metadata["made_from"] == file_digest(shipped_network()), remake
+    assert exported.metadata["flip_test"] and exported.metadata["weights"] == "float32"
     assert exported.trained_on == read_trained_on(shipped_network())
-    assert "research" in exported.about["licence"]
-    proof = compare_with_keras(exported, load_predictor(shipped_network(), True), FLOAT32)
+    assert "research" in exported.metadata["licence"]
+    proof = compare_with_keras(exported, load_estimator(shipped_network(), True), FLOAT32)
     assert proof.distance <= 0.01 and proof.num_firm > 0.9 * proof.num_joints
 
 

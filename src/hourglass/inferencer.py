@@ -3,12 +3,15 @@
 What can be fixed by the caller is an `errors.UserError` of one line.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from hourglass.inference.backends import open_backend
-from hourglass.inference.crops import Search, run_searches
-from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, is_bbox
+from hourglass.inference.crops import Backend, run_searches
+from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, Pose, is_bbox
 from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import JOINTS, MPII
 from hourglass.shipped import shipped_network
@@ -18,14 +21,15 @@ from hourglass.utils.errors import UserError
 __all__ = ["JOINTS", "Network", "draw", "load"]
 
 
-def load(path=None, flip_test=True):
+def load(path: str | Path | None = None, flip_test: bool = True) -> "Network":
     """A trained network, ready for pictures.
 
     Args:
         path: its `.keras` file, or what `hourglass export` made of it, `.onnx`. None: the network
             that comes with the package, trained on photographs of sports, for research use alone
             (`shipped/MODEL_CARD.md`).
-        flip_test: look at each picture in a mirror too: twice the time, more exact.
+        flip_test: average what it sees in each picture and in its mirror image: twice the time,
+            more exact.
 
     Raises:
         UserError: the file is missing or damaged, holds another kind of network, or was exported
@@ -37,43 +41,47 @@ def load(path=None, flip_test=True):
 class Network:
     """A trained network; `load` makes one."""
 
-    def __init__(self, backend):
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def predict(self, picture, bbox=None, people=1, threshold=None):
+    def predict(
+        self,
+        picture: np.ndarray,
+        bbox: Sequence[float] | None = None,
+        people: int = 1,
+        threshold: float | None = None,
+    ) -> list[Pose]:
         """Find people on a picture, as `hourglass predict` does.
 
         Args:
             picture: uint8 [H, W, 3], RGB, upright.
-            bbox: x, y, width, height, px, of the one person who is there. None: whoever is there
-                is searched for.
+            bbox: x, y, width, height, px, of the one person who is there. None: search all of the
+                picture.
             people: how many to find, at most.
             threshold: the least score, 0 to 1, of what a search takes for a person; None: that of
                 `hourglass predict`.
 
         Returns:
-            list of `people.Pose`, the surest first: `keypoints` [16, 2] (x, y), px of the picture,
-            pixel centres at integers, joints in the order of `JOINTS`; `scores` [16] of the joints;
-            `score`, how sure the whole pose is. Empty where nobody is found.
+            list of `person_search.Pose`, the surest first: `keypoints` [16, 2] (x, y), px of the
+            picture, pixel centres at integers, joints in the order of `JOINTS`; `scores` [16] of
+            the joints; `score`, how sure the whole pose is. Empty where no person is found.
 
         Raises:
             UserError: not such a picture, box or number, or nothing of the picture is in the box.
         """
         image = _read_picture(picture)
         config = _make_config(bbox, people, threshold)
-        search = Search(config.start(image.size), lambda _: (image, 1))
-        if not search.cut_crops(self._backend.size):
-            raise UserError(config.describe_unseen(image.size))
+        search = config.start_on(image, self._backend.size)
         run_searches([search], self._backend)
         return config.choose_people(search.poses)
 
 
-def draw(picture, poses):
+def draw(picture: np.ndarray, poses: Sequence[Pose]) -> np.ndarray:
     """A copy of a picture with the skeletons of `Network.predict` on it.
 
     Args:
         picture: uint8 [H, W, 3], RGB.
-        poses: list of `people.Pose`, the surest first, which is drawn on top.
+        poses: list of `person_search.Pose`, the surest first, which is drawn on top.
 
     Returns:
         uint8 [H, W, 3].
@@ -87,7 +95,7 @@ def draw(picture, poses):
     return pixels
 
 
-def _read_picture(picture):
+def _read_picture(picture: np.ndarray) -> Image.Image:
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise UserError(
@@ -96,19 +104,19 @@ def _read_picture(picture):
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _make_config(bbox, people, threshold):
+def _make_config(
+    bbox: Sequence[float] | None, people: int, threshold: float | None
+) -> InferenceConfig:
     if not isinstance(people, int | np.integer) or people < 1:
         raise UserError(f"people is {people!r}; a whole number, 1 or more, was expected")
     if bbox is None:
         return InferenceConfig(num_people=int(people), threshold=_read_threshold(threshold))
     if people > 1 or threshold is not None:
-        raise UserError(
-            "bbox says where the one person is; leave out people and threshold, or bbox"
-        )
+        raise UserError("bbox says where the one person is; leave out people and threshold, or it")
     return InferenceConfig("bbox", _read_bbox(bbox), threshold=None)
 
 
-def _read_threshold(threshold):
+def _read_threshold(threshold: float | None) -> float:
     if threshold is None:
         return THRESHOLD
     if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
@@ -116,14 +124,14 @@ def _read_threshold(threshold):
     return float(threshold)
 
 
-def _read_bbox(bbox):
-    """Four floats."""
+def _read_bbox(bbox: Sequence[float]) -> tuple[float, float, float, float]:
     try:
         numbers = np.array(bbox, np.float64)
     except (TypeError, ValueError):
         numbers = np.zeros(0)
-    if numbers.shape != (4,) or not is_bbox(numbers):
+    if numbers.shape != (4,) or not is_bbox(numbers.tolist()):
         raise UserError(
             f"bbox is {bbox!r}; x, y, width, height in pixels were expected: {BBOX_RULE}"
         )
-    return tuple(numbers.tolist())
+    x, y, width, height = numbers.tolist()
+    return x, y, width, height

@@ -17,7 +17,7 @@ RESULTS = {"plan.json", "pictures.txt", "poses.jsonl", "invalid.csv"}
 
 @pytest.fixture
 def predict(run_command, monkeypatch):
-    """Run `hourglass predict --records --whole` with a fake network, in parts of six pictures."""
+    """Run `hourglass predict --records --whole` with a fake network, in chunks of six pictures."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(plans, "CHUNK_SIZE", 6)
     monkeypatch.setattr(models, "open_backend", lambda *_: BrightestBackend())
@@ -43,7 +43,7 @@ def test_all_pictures_become_one_file_and_one_line_is_said(predict):
     code, (line,), (note,) = predict("in", "--list", "list.txt")
     assert (code, note) == (0, "note: named again, and counted once: 1")
     assert line == (
-        "poses/poses.jsonl: 15 pictures, 15 people, nobody on 0; 2 files could not be used: "
+        "poses/poses.jsonl: 15 pictures, 15 people, no person on 0; 2 files could not be used: "
         "poses/invalid.csv"
     )
     assert set(files_below("poses")) == RESULTS
@@ -53,11 +53,11 @@ def test_all_pictures_become_one_file_and_one_line_is_said(predict):
         assert [row[0] for row in csv.reader(file)] == ["image", "in/junk.jpg", "gone.png"]
 
 
-def test_a_search_leaves_nobody_where_the_score_is_too_low(predict):
+def test_a_search_leaves_no_person_where_the_score_is_too_low(predict):
     save_dot(Path("in/a.png"))
     save_dot(Path("in/dark.png"), light=20)
     code, (line,), _ = predict("in", "--threshold", 0.5, ways=())
-    assert code == 0 and line.endswith("2 pictures, 1 person, nobody on 1")
+    assert code == 0 and line.endswith("2 pictures, 1 person, no person on 1")
     (person,), nobody = (picture["people"] for picture in read_poses())
     assert person["score"] > 0.5 and nobody == []
 
@@ -75,12 +75,12 @@ def test_what_was_ended_goes_on_where_it_was_to_the_same_bytes(predict, monkeypa
     whole = predict("in", "--out", "whole")
     done, usual = [], batch.predict_chunk
 
-    def predict_two(backend, plan, part, scratch, **settings):
+    def predict_two(backend, plan, chunk, scratch, **settings):
         if len(done) in (2, 5):
             done.append("end")
             raise KeyboardInterrupt
-        done.append(part.number)
-        usual(backend, plan, part, scratch, **settings)
+        done.append(chunk.number)
+        usual(backend, plan, chunk, scratch, **settings)
 
     monkeypatch.setattr(batch, "predict_chunk", predict_two)
     for _ in range(2):
@@ -95,12 +95,12 @@ def test_what_was_ended_goes_on_where_it_was_to_the_same_bytes(predict, monkeypa
     assert files_below("ended") == files_below("whole")
 
 
-def test_what_was_ended_while_parts_were_removed_is_finished(predict):
+def test_what_was_ended_while_chunks_were_removed_is_finished(predict):
     save_dots(Path("in"), 8)
     predict("in")
     before = files_below("poses")
-    Path("poses/parts").mkdir()
-    Path("poses/parts/000001.jsonl").write_text("left")
+    Path("poses/chunks").mkdir()
+    Path("poses/chunks/000001.jsonl").write_text("left")
     Path("poses/.unfinished/x").mkdir(parents=True)
     assert predict("in")[0] == 0
     assert files_below("poses") == before

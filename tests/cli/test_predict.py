@@ -56,8 +56,8 @@ def test_a_photograph_of_nobody_says_so(hourglass):
     code, out, err = hourglass(photo)
     assert (code, err, outputs()) == (0, [], ["photo.json", "photo.png"])
     line = (
-        r"photo\.jpg: poses/photo\.png, poses/photo\.json, nobody found: best score -?\d\.\d\d is "
-        rf"below --threshold {THRESHOLD:g}"
+        r"photo\.jpg: poses/photo\.png, poses/photo\.json, no person found: best score "
+        rf"-?\d\.\d\d is below --threshold {THRESHOLD:g}"
     )
     assert re.fullmatch(line, out[0])
     assert read_record()["people"] == []
@@ -294,7 +294,10 @@ def test_what_lies_in_the_output_folder_is_never_overwritten(hourglass, name):
     Path("a.png").rename(name)
     before = Path(name).read_bytes()
     code, _, err = hourglass("a.jpg", "--out", ".")
-    assert (code, err) == (1, [f"error: {name}: was not written by this; choose another --out"])
+    assert (code, err) == (
+        1,
+        [f"error: {name}: was not written by hourglass; choose another --out"],
+    )
     assert Path(name).read_bytes() == before and outputs(".") == ["a.jpg", name]
 
 
@@ -302,7 +305,7 @@ def test_the_json_of_another_program_is_never_overwritten(hourglass):
     save_picture(Path("a.jpg"))
     Path("a.json").write_text('{"shapes": [], "imagePath": "a.jpg"}')
     code, _, err = hourglass("a.jpg", "--out", ".")
-    assert (code, err) == (1, ["error: a.json: was not written by this; choose another --out"])
+    assert (code, err) == (1, ["error: a.json: was not written by hourglass; choose another --out"])
     assert "shapes" in Path("a.json").read_text() and not Path("a.png").exists()
     Path("a.json").unlink()
     for _ in range(2):  # its own it may replace

@@ -61,7 +61,9 @@ def test_of_nobody_it_says_so_and_writes_nothing(make_stickers):
     save_photo("a.png")
     code, (line,), err = make_stickers("a.png", "--threshold", "1")
     assert (code, err, outputs()) == (0, [], [])
-    assert re.fullmatch(r"a\.png: nobody found: best score \d\.\d\d is below --threshold 1", line)
+    assert re.fullmatch(
+        r"a\.png: no person found: best score \d\.\d\d is below --threshold 1", line
+    )
 
 
 def test_the_same_photograph_gives_the_same_bytes_again(make_stickers):

@@ -13,7 +13,7 @@ from hourglass.distributed import ray_batch  # noqa: E402
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A plan, its parts, the folder of what is not whole, and a network's file."""
+    """A plan, its chunks, the folder of what is not whole, and a network's file."""
     monkeypatch.setattr("hourglass.apps.batch.plan.CHUNK_SIZE", 3)
     monkeypatch.setattr(ray_batch, "open_backend", lambda *_: BrightestBackend())
     ray_batch.open_once.cache_clear()
@@ -26,28 +26,28 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_task_writes_its_part(run):
-    plan, parts, scratch, model = run
-    for part in parts:
-        job = ray_batch.make_chunk_job(plan, part, scratch, model)
-        assert job.num_items == part.num_pictures
+    plan, chunks, scratch, model = run
+    for chunk in chunks:
+        job = ray_batch.make_chunk_job(plan, chunk, scratch, model)
+        assert job.num_items == chunk.num_pictures
         ray_batch.photo_chunk_task._function(*job.arguments)
-    names = sorted(path.name for path in (plan.folder / "parts").iterdir())
+    names = sorted(path.name for path in (plan.folder / "chunks").iterdir())
     assert names == ["000000.jsonl", "000001.jsonl"]
 
 
 def test_a_job_names_its_pictures_and_one_that_is_there(run, tmp_path):
-    plan, parts, scratch, model = run
-    job = ray_batch.make_chunk_job(plan, parts[1], scratch, model)
+    plan, chunks, scratch, model = run
+    job = ray_batch.make_chunk_job(plan, chunks[1], scratch, model)
     assert job.name == "in/003.png to in/004.png"
     assert job.arguments[3] == [tmp_path / "in/004.png"]
     (tmp_path / "in/004.png").unlink()
-    assert ray_batch.make_chunk_job(plan, parts[1], scratch, model).arguments[3] == []
+    assert ray_batch.make_chunk_job(plan, chunks[1], scratch, model).arguments[3] == []
 
 
 @pytest.mark.parametrize("lacking", ["pictures", "results", "network"])
 def test_a_machine_that_does_not_see_the_files_is_one_line(run, lacking):
-    plan, parts, scratch, model = run
-    job = ray_batch.make_chunk_job(plan, parts[0], scratch, model)
+    plan, chunks, scratch, model = run
+    job = ray_batch.make_chunk_job(plan, chunks[0], scratch, model)
     if lacking == "pictures":
         (plan.base / "in").rename(plan.base / "away")
     elif lacking == "results":
@@ -56,20 +56,20 @@ def test_a_machine_that_does_not_see_the_files_is_one_line(run, lacking):
         model.unlink()
     with pytest.raises(UserError, match=r"not there, or .*; network, pictures and --out must lie"):
         ray_batch.photo_chunk_task._function(*job.arguments)
-    assert not (plan.folder / "parts").exists()
+    assert not (plan.folder / "chunks").exists()
 
 
 def test_another_network_on_a_machine_is_one_line(run):
-    plan, parts, scratch, model = run
+    plan, chunks, scratch, model = run
     plan = dataclasses.replace(plan, network="abc")
-    job = ray_batch.make_chunk_job(plan, parts[0], scratch, model)
+    job = ray_batch.make_chunk_job(plan, chunks[0], scratch, model)
     with pytest.raises(UserError, match=r"net\.keras: is another network on another machine"):
         ray_batch.photo_chunk_task._function(*job.arguments)
 
 
 @pytest.mark.parametrize(("resources", "num_gpus"), [({"CPU": 4}, 0), ({"CPU": 4, "GPU": 2}, 1)])
 def test_where_there_are_gpus_each_task_has_one(run, monkeypatch, resources, num_gpus):
-    plan, parts, scratch, model = run
+    plan, chunks, scratch, model = run
     monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
     tried = []
 
@@ -83,5 +83,5 @@ def test_where_there_are_gpus_each_task_has_one(run, monkeypatch, resources, num
 
     monkeypatch.setattr(ray_batch, "photo_chunk_task", Task())
     monkeypatch.setattr(ray_batch, "run_tasks", run_tasks)
-    ray_batch.predict_chunks(plan, parts, 7, scratch, model)
+    ray_batch.predict_chunks(plan, chunks, 7, scratch, model)
     assert tried == [(num_gpus, 2, 7)]

@@ -1,5 +1,6 @@
 """Which Ray the shard stage works with; none is started here."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -150,6 +151,26 @@ def test_without_an_address_ray_is_started_here(monkeypatch, inits, address):
         monkeypatch.setenv("RAY_ADDRESS", address)
     ray_session.start_ray(3)
     assert (inits[0]["address"], inits[0]["num_cpus"]) == ("local", 3)
+
+
+@pytest.mark.parametrize("fault", [None, ConnectionError("no room")])
+def test_the_environment_is_changed_for_rays_processes_alone(monkeypatch, fault):
+    seen = []
+
+    def init(**_):
+        seen.append({name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "PYTHONPATH")})
+        if fault:
+            raise fault
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PYTHONPATH", "before")
+    with pytest.raises(UserError) if fault else contextlib.nullcontext():
+        ray_session.start_ray(1)
+    (changed,) = seen
+    assert changed == {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": f"{SOURCE}{os.pathsep}before"}
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ and os.environ["PYTHONPATH"] == "before"
 
 
 def test_a_cluster_that_turns_us_away_may_want_a_token(monkeypatch):

@@ -8,8 +8,7 @@ from helpers.networks import random_pictures
 from hourglass.export import exporter
 from hourglass.export.exporter import export_network
 from hourglass.export.tensorflow_formats import ASSETS, open_litert, open_saved_model
-from hourglass.inference.keras_backend import load_keras_backend
-from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.inference.backends import OnnxBackend, load_keras_backend
 from hourglass.models.metadata import NAME, read_metadata
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
@@ -53,7 +52,7 @@ def test_without_flip_test_the_file_is_another(tmp_path, model_file):
     path = tmp_path / "net.onnx"
     export_network(model_file, path, flip_test=False)
     backend = OnnxBackend(path)
-    check_about(json.dumps(backend.about), model_file, flip_test=False)
+    check_about(json.dumps(backend.metadata), model_file, flip_test=False)
     check_joints(backend, model_file, flip_test=False)
 
 

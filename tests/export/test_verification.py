@@ -11,7 +11,7 @@ from hourglass.export.verification import (
     draw_figures,
     find_firm_joints,
 )
-from hourglass.inference.keras_backend import KerasBackend
+from hourglass.inference.backends import KerasBackend
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.utils.errors import UserError
 

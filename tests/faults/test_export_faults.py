@@ -14,7 +14,7 @@ from PIL import Image
 import hourglass
 from hourglass.export import exporter, onnx_format, tensorflow_formats
 from hourglass.inference import backends
-from hourglass.inference.onnx_backend import NO_DIGEST, SEAL, seal
+from hourglass.inference.backends import NO_DIGEST, SEAL, seal
 from hourglass.utils.errors import UserError
 
 
@@ -211,7 +211,7 @@ def test_another_programs_file_is_kept(run, model_file, name):
     before = Path(name).read_bytes()
     kind = {"net.onnx": "onnx", "net.tflite": "litert"}[name]
     result = run("export", "--model", model_file, "--format", kind, "--out", name)
-    assert_one_line(result, f"{name}: was not written by this; choose another --out")
+    assert_one_line(result, f"{name}: was not written by hourglass; choose another --out")
     assert Path(name).read_bytes() == before
 
 

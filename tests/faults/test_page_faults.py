@@ -131,8 +131,11 @@ def page_with_notes(folder):
 
 
 FOLDERS = {
-    "somebody's page": (foreign_file, "page/index.html: was not written by this; choose another"),
-    "a page with a file more": (page_with_notes, "page/notes.txt: was not written by this"),
+    "somebody's page": (
+        foreign_file,
+        "page/index.html: was not written by hourglass; choose another",
+    ),
+    "a page with a file more": (page_with_notes, "page/notes.txt: was not written by hourglass"),
     "a file": (lambda path: path.write_text("mine"), "page: is there already and no folder"),
     "a broken link": (lambda path: path.symlink_to("nowhere"), "page: is there already and no fol"),
 }

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import struct
@@ -117,7 +118,7 @@ BAD = {
     ),
     "1x2000.png": (
         lambda: encode("PNG", pixels=np.zeros((2000, 1, 3), np.uint8)),
-        "1 x 2000 px is too narrow to see anybody; name a --box within it",
+        "1 x 2000 px is too narrow to show a person; name a --box within it",
     ),
     "no_pixels.png": (lambda: make_png(50, 50, zlib.compress(b"")), "cannot be decoded"),
     "zero_wide.png": (lambda: make_png(0, 50, zlib.compress(b"")), "cannot be decoded"),
@@ -186,13 +187,13 @@ def test_a_folder_that_changes_while_it_is_read(hourglass, monkeypatch):
     Path("photos").mkdir()
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         Path("photos", name).write_bytes(encode())
-    read_photo = runner.read_photo
+    open_photo = runner.open_photo
 
-    def remove_and_read(file, **options):
+    def remove_and_open(file):
         Path("photos/b.jpg").unlink(missing_ok=True)
-        return read_photo(file, **options)
+        return open_photo(file)
 
-    monkeypatch.setattr(runner, "read_photo", remove_and_read)
+    monkeypatch.setattr(runner, "open_photo", remove_and_open)
     code, out, err = hourglass("photos")
     assert (code, len(out)) == (1, 2)
     assert err[0] == "error: photos/b.jpg: cannot be read: No such file or directory"
@@ -384,6 +385,20 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_picture(hourglass):
     assert find_targets() == {"photo"}
     Path("poses/.photo.png.tmp").unlink(missing_ok=True)
     assert hourglass("photo.jpg")[0] == 0
+
+
+@pytest.mark.parametrize("output", ["", "2>&1"])
+def test_where_nobody_reads_the_output_it_ends_without_a_word(tmp_path, model_file, output):
+    Path(tmp_path, "photo.jpg").write_bytes(encode())
+    Path(tmp_path, "bad.jpg").write_bytes(b"")
+    code = "from hourglass.cli.main import main; main()"
+    words = [sys.executable, "-c", code, "predict", "photo.jpg", "bad.jpg", "--model", model_file]
+    line = f"{shlex.join(map(str, words))} {output} | true; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert (result.stdout, result.stderr) == ("141\n", "")
 
 
 def test_an_interrupt_leaves_whole_files_alone(tmp_path, model_file):

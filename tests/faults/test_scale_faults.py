@@ -44,7 +44,7 @@ def predict(run_command, monkeypatch):
 def assert_one_line(result, *parts):
     code, out, err = result
     assert (code, out, len(err)) == (1, [], 1), result
-    assert err[0].startswith("error: ") and all(part in err[0] for part in chunks), err
+    assert err[0].startswith("error: ") and all(part in err[0] for part in parts), err
 
 
 def read_invalid(folder="poses"):
@@ -83,7 +83,7 @@ def test_a_full_disk_is_one_line_and_costs_a_part(predict, monkeypatch):
 
     monkeypatch.setattr(files.os, "fsync", fsync)
     assert_one_line(predict("in"), "000001.jsonl: No space left on device; fix it, or")
-    assert sorted(files_below("poses")) == ["parts/000000.jsonl", *RESULTS[:2]]
+    assert sorted(files_below("poses")) == ["chunks/000000.jsonl", *RESULTS[:2]]
     left[0] = 2  # the same plan is not written again: the list and the other part
     assert_one_line(predict("in"), "invalid.csv: No space left on device; fix it, or")
     left[0] = -1
@@ -137,9 +137,9 @@ def test_a_damaged_part_is_one_line_and_made_again(predict, damage):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch, "gather_chunks", lambda *_: sys.exit(130))
         predict("in")
-    part = Path("poses/parts/000001.jsonl")
+    part = Path("poses/chunks/000001.jsonl")
     part.write_bytes(damage)
-    assert_one_line(predict("in"), "parts/000001.jsonl: ", "remove it, then repeat")
+    assert_one_line(predict("in"), "chunks/000001.jsonl: ", "remove it, then repeat")
     part.unlink()
     assert predict("in")[0] == 0
     assert files_below("poses") == files_below("whole")
@@ -176,7 +176,7 @@ def test_a_list_of_no_use_is_one_line(predict, case):
 def test_missing_files_of_a_list_have_their_reason(predict):
     Path("list").write_text("in/000.png\ngone.png\nin\nin/001.png\n")
     code, (line,), _ = predict("--list", "list")
-    assert code == 0 and "2 pictures, 2 people, nobody on 0; 2 files could not be used" in line
+    assert code == 0 and "2 pictures, 2 people, no person on 0; 2 files could not be used" in line
     reasons = [
         "cannot be read: No such file or directory",
         "is a folder, a device or a pipe, not a file",

@@ -91,7 +91,7 @@ def test_the_sticker_of_another_program_is_never_overwritten(make_stickers, kind
     Image.new("RGB", (9, 9)).save(foreign)
     before = foreign.read_bytes()
     code, out, err = make_stickers("a.png", *FIGURE)
-    line = f"error: stickers/a_figure.{kind}: was not written by this; choose another --out"
+    line = f"error: stickers/a_figure.{kind}: was not written by hourglass; choose another --out"
     assert (code, out, err) == (1, [], [line])
     assert foreign.read_bytes() == before and outputs() == [foreign.name]
 
@@ -100,7 +100,9 @@ def test_a_folder_in_its_place_is_one_line(make_stickers):
     save_photo()
     Path("stickers/a_figure.png").mkdir(parents=True)
     code, _, (line,) = make_stickers("a.png", *FIGURE)
-    assert code == 1 and line.startswith("error: stickers/a_figure.png: was not written by this")
+    assert code == 1 and line.startswith(
+        "error: stickers/a_figure.png: was not written by hourglass"
+    )
 
 
 def test_a_photograph_is_never_overwritten(make_stickers):
@@ -117,7 +119,7 @@ def test_the_stickers_of_a_second_person_are_looked_after_as_well(make_stickers)
     Path("stickers").mkdir()
     Image.new("RGB", (9, 9)).save("stickers/a_figure_2.png")
     code, _, (line,) = make_stickers("a.png", "--people", "2", "--style", "figure")
-    assert code == 1 and "stickers/a_figure_2.png: was not written by this" in line
+    assert code == 1 and "stickers/a_figure_2.png: was not written by hourglass" in line
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_sticker(make_stickers):

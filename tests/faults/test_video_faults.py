@@ -269,7 +269,7 @@ def test_a_clip_without_anybody_says_so(hourglass):
     write_clip("clip.mp4", [bars((64, 64))] * 20)
     code, (line,), err = hourglass("clip.mp4", "--threshold", "1")
     assert (code, err) == (0, [])
-    assert "20 frames, nobody found: best score " in line
+    assert "20 frames, no person found: best score " in line
     assert line.endswith(" is below --threshold 1")
 
 
@@ -365,7 +365,7 @@ def test_what_another_program_wrote_is_never_overwritten(hourglass, name):
     Path("poses", name).write_text("another's")
     code, out, err = hourglass("clip.avi")
     assert (code, out) == (1, [])
-    assert err == [f"error: poses/{name}: was not written by this; choose another --out"]
+    assert err == [f"error: poses/{name}: was not written by hourglass; choose another --out"]
     assert Path("poses", name).read_text() == "another's"
 
 

@@ -39,8 +39,7 @@ class EverywhereBackend:
 
 def run_search(search, image, find_keypoints, size):
     """The poses that a search, a generator, finds on a PIL image by inputs of `size` px."""
-    search = Search(search, lambda _: (image, 1))
+    search = Search(search, image, size)
     while search.crops:
-        search.cut_crops(size)
         search.take_keypoints(*find_keypoints(search.inputs))
     return search.poses

@@ -3,9 +3,7 @@ import pytest
 from PIL import Image
 
 from helpers.fake_backends import run_search
-from helpers.pictures import file_of
-from hourglass.inference.crops import Search, cut_in_turn, run_searches
-from hourglass.utils.images import decode_image
+from hourglass.inference.crops import Search, cut_inputs, run_searches
 
 SIZE = 64  # px of a view
 
@@ -58,51 +56,45 @@ def test_a_search_goes_on_with_what_was_seen():
     np.testing.assert_allclose(found, [(64.5, 74.5), (69.5, 74.5)])
 
 
-def test_what_lies_outside_is_black_and_still_a_look():
-    search = Search(ask([(0, 0, 100), (5000, 0, 100), (-50, 0, 100)]), lambda _: (image, 1))
+def test_what_lies_outside_is_black_and_still_an_input():
     image = Image.new("RGB", (100, 100), "white")
-    assert search.cut_crops(SIZE)
-    whole, outside, half = search.inputs
-    assert (whole == 255).all() and (outside == 0).all()
+    inputs, is_seen = cut_inputs(image, [(0, 0, 100), (5000, 0, 100), (-50, 0, 100)], SIZE)
+    whole, outside, half = inputs
+    assert is_seen and (whole == 255).all() and (outside == 0).all()
     assert (half[:, : SIZE // 2] == 0).all() and (half[:, SIZE // 2 :] == 255).all()
 
 
 def test_it_is_told_where_nothing_is_to_be_seen():
     image = Image.new("RGB", (100, 100), "white")
-    assert not Search(ask([(500, 0, 100), (0, 900, 9)]), None).cut_crops(SIZE, (image, 1))
+    assert not Search(ask([(500, 0, 100), (0, 900, 9)]), image, SIZE).is_seen
+    assert Search(ask([(500, 0, 100), (0, 90, 9)]), image, SIZE).is_seen
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_large_pictures_are_cut_in_their_place(kind):
-    # Both are shrunk before they are cut, the JPEG by its decoder.
+def test_large_pictures_are_cut_in_their_place():
     size = (3001, 2003)  # no multiple of anything
-    data = file_of(as_bright_as_they_lie(size), kind)
     crops = [(0, 0, 2900), (1500, 1000, 1000), (2001, 1003, 1000), (-500, -400, 1700)]
-    reductions = []
-
-    def decode(reduction):
-        reductions.append(reduction)
-        return decode_image(data, reduction)
-
-    search = Search(ask(crops), decode)
-    search.cut_crops(SIZE)
-    assert reductions == [1000 / SIZE / 2]
-    for (x, y, side), view in zip(crops, search.inputs.astype(float), strict=True):
+    inputs, _ = cut_inputs(as_bright_as_they_lie(size), crops, SIZE)
+    for (x, y, side), pixels in zip(crops, inputs.astype(float), strict=True):
         ratio = side / SIZE
         places = (np.arange(SIZE) + 0.5) * ratio - 0.5  # px of the crop
         for axis, start in enumerate((x, y)):
-            seen = view[SIZE // 2, :, 0] if axis == 0 else view[:, SIZE // 2, 1]
+            seen = pixels[SIZE // 2, :, 0] if axis == 0 else pixels[:, SIZE // 2, 1]
             expected = (start + places) * 255 / (size[axis] - 1)
             inside = (start + places > 2 * ratio) & (start + places < size[axis] - 2 * ratio)
             assert np.abs(seen - expected)[inside].max() < 2.5
 
 
-def test_a_picture_no_larger_than_its_views_is_not_shrunk():
-    image = as_bright_as_they_lie((100, 80))
-    asked = []
-    search = Search(ask([(0, 0, 100)]), lambda reduction: asked.append(reduction) or (image, 1))
-    search.cut_crops(SIZE)
-    assert asked == [1]
+@pytest.mark.parametrize(("side", "factors"), [(255, []), (256, [2]), (400, [3])])
+def test_a_picture_is_shrunk_once_for_all_crops_and_only_a_large_one(monkeypatch, side, factors):
+    seen, usual = [], Image.Image.reduce
+
+    def reduce(image, factor):
+        seen.append(factor)
+        return usual(image, factor)
+
+    monkeypatch.setattr(Image.Image, "reduce", reduce)
+    cut_inputs(as_bright_as_they_lie((500, 400)), [(0, 0, 900), (9, 9, side), (5, 5, 950)], SIZE)
+    assert seen == factors
 
 
 class Counter:
@@ -118,7 +110,7 @@ class Counter:
         return read_places(inputs)
 
 
-def test_the_looks_of_many_pictures_share_batches():
+def test_the_crops_of_many_pictures_share_batches():
     # Three pictures whose searches have one, two and three rounds of different lengths.
     rounds = [
         ([(0, 0, 40), (5, 5, 20)],),
@@ -127,10 +119,8 @@ def test_the_looks_of_many_pictures_share_batches():
     ]
     images = [as_bright_as_they_lie((100 + 50 * k, 90)) for k in range(3)]
     searches = [
-        Search(ask(*crops), lambda _, image=image: (image, 1))
-        for crops, image in zip(rounds, images, strict=True)
+        Search(ask(*crops), image, SIZE) for crops, image in zip(rounds, images, strict=True)
     ]
-    cut_in_turn(searches, SIZE)
     counter = Counter()
     run_searches(searches, counter)
     assert counter.numbers == [4, 3, 4, 2, 2]  # rounds of 7, 6 and 2
@@ -143,17 +133,17 @@ def test_the_looks_of_many_pictures_share_batches():
         assert search.crops == []
 
 
-def test_no_search_is_no_look():
+def test_no_search_is_no_batch():
     run_searches([], counter := Counter())
     assert counter.numbers == []
 
 
-def test_a_search_may_end_before_any_look():
+def test_a_search_may_end_before_any_crop():
     def search():
         return ["nobody"]
         yield
 
-    ended = Search(search(), None)
+    ended = Search(search(), Image.new("RGB", (9, 9)), SIZE)
     assert (ended.crops, ended.poses) == ([], ["nobody"])
     run_searches([ended], counter := Counter())
     assert counter.numbers == []

@@ -42,7 +42,7 @@ def predict_one(tmp_path, monkeypatch):
         Image.new("RGB", (80, 60), (90, 90, 90)).save(path)
         write = functools.partial(write_poses, config=config)
         (written,) = map_photos(write, EverywhereBackend(0.01), [(path, target)], config)
-        with Image.open(written.picture) as drawn:
+        with Image.open(written.files[0]) as drawn:
             return written, json.loads((tmp_path / "out.json").read_text()), np.asarray(drawn)
 
     return predict

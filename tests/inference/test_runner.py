@@ -8,9 +8,9 @@ from PIL import Image
 
 from helpers.fake_backends import EverywhereBackend, run_search
 from helpers.fake_networks import SIZE, make_predictor
-from hourglass.inference.keras_backend import BATCH_SIZE, KerasBackend
+from hourglass.inference.backends import BATCH_SIZE, KerasBackend
 from hourglass.inference.outputs import write_poses
-from hourglass.inference.runner import InferenceConfig, map_photos, read_photo
+from hourglass.inference.runner import InferenceConfig, map_photos, open_photo
 from hourglass.models.model_inputs import heatmap_to_input
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.utils.errors import UserError
@@ -125,18 +125,16 @@ def test_exif_orientation_is_applied():
 @pytest.mark.parametrize(
     "box", [(500, 10, 50, 50), (-100, 10, 50, 50), (10, 400, 20, 20), (10, -90, 20, 20)], ids=str
 )
-def test_a_box_outside_of_the_picture_is_refused(tmp_path, box):
-    path = tmp_path / "photo.png"
-    path.write_bytes(encode(Image.new("RGB", (400, 300))))
+def test_a_box_outside_of_the_picture_is_refused(box):
     with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; fix the box"):
-        read_photo((path, tmp_path / "out"), InferenceConfig("bbox", box), SIZE)
+        InferenceConfig("bbox", box).start_on(Image.new("RGB", (400, 300)), SIZE)
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(b"no picture")
     with pytest.raises(UserError, match="not a picture"):
-        read_photo((path, tmp_path / "out"), InferenceConfig(), SIZE)
+        open_photo((path, tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +147,7 @@ def test_what_is_no_picture_is_refused(tmp_path):
 )
 def test_what_cannot_be_read_is_refused(tmp_path, name, reason):
     with pytest.raises(UserError, match=f"^{reason}$"):
-        read_photo((tmp_path / name, None), InferenceConfig(), SIZE)
+        open_photo((tmp_path / name, tmp_path / "out"))
 
 
 def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_path):
@@ -161,10 +159,10 @@ def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_pat
 
     def describe(photo):
         (pose,) = photo.search.poses
-        assert pose.score == 0.25 and photo.target is None
-        return photo.size
+        assert pose.score == 0.25 and photo.target == photo.path.with_suffix("")
+        return photo.search.image.size
 
-    files = [(path, None) for path in paths]
+    files = [(path, path.with_suffix("")) for path in paths]
     results = list(map_photos(describe, EverywhereBackend(0.25), files, WHOLE, num_threads=1))
     assert str(results.pop(4)).startswith("cannot be read")
     assert results == sizes
@@ -220,14 +218,14 @@ def test_in_batches_the_joints_are_those_of_each_alone(tmp_path, backend, mode):
     files = [(path, tmp_path / "all" / path.stem) for path in paths]
     results = list(predict_files(backend, files, CONFIGS[mode]))
     for (path, target), written in zip(files, results, strict=True):
-        assert [written.picture.stem, written.record.stem] == [path.stem] * 2  # in order
+        assert [file.stem for file in written.files] == [path.stem] * 2  # in order
         alone = tmp_path / "alone" / path.stem
         (again,) = predict_files(backend, [(path, alone)], CONFIGS[mode])
         assert again.scores == pytest.approx(written.scores, abs=1e-5)
         assert again.best == pytest.approx(written.best, abs=1e-5)
         # Rounded to 0.01 px and 0.0001, to either side.
         np.testing.assert_allclose(read_joints(target), read_joints(alone), atol=0.0101)
-        with Image.open(written.picture) as drawn, Image.open(path) as photo:
+        with Image.open(written.files[0]) as drawn, Image.open(path) as photo:
             assert drawn.size == photo.size
 
 
@@ -257,5 +255,5 @@ def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, b
             yield path, tmp_path / "out" / str(number)
 
     for given, _ in enumerate(predict_files(backend, files(), WHOLE), start=1):
-        # A batch being read, one in the network, one being written.
-        assert len(taken) <= given + 3 * BATCH_SIZE
+        # A batch being opened, one decoded, one in the network, one being written.
+        assert len(taken) <= given + 4 * BATCH_SIZE

@@ -1,5 +1,9 @@
+import subprocess
+import sys
+
 import pytest
 
+from helpers.processes import environment
 from hourglass.utils.errors import UserError, exit_on_user_error
 
 
@@ -37,7 +41,9 @@ def test_subclasses_count_as_user_errors(capsys):
     assert exit_.value.code == 1 and capsys.readouterr().err == "error: gone\n"
 
 
-@pytest.mark.parametrize("fault", [ValueError("a bug"), SystemExit(2)])
+@pytest.mark.parametrize(
+    "fault", [ValueError("a bug"), SystemExit(2), BrokenPipeError(32, "Broken pipe")]
+)
 def test_bugs_keep_their_traceback(fault):
     with pytest.raises(type(fault)) as raised:
         run(fault)
@@ -50,3 +56,24 @@ def test_the_name_and_docstring_stay():
         """What it does."""
 
     assert (main.__name__, main.__doc__) == ("main", "What it does.")
+
+
+PRINT = """
+import sys
+from hourglass.utils.errors import exit_on_user_error
+@exit_on_user_error
+def main():
+    for _ in range(100_000):
+        print("a line", file=sys.{stream})
+main()
+"""
+
+
+@pytest.mark.parametrize(("stream", "other"), [("stdout", "stderr"), ("stderr", "stdout")])
+def test_where_the_reader_has_gone_it_ends_without_a_word(stream, other):
+    command = [sys.executable, "-c", PRINT.format(stream=stream)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), **pipes) as process:
+        getattr(process, stream).close()
+        assert getattr(process, other).read() == b""
+    assert process.returncode == 141  # as shells say of a program that SIGPIPE has ended

@@ -245,9 +245,31 @@ def test_file_that_its_last_holder_removed_is_not_taken_for_the_lock(
         calls.append(mode)
         real_flock(file, mode)
 
-    monkeypatch.setattr(files.fcntl, "flock", flock_just_after_the_last_holder_left)
+    monkeypatch.setattr(fcntl, "flock", flock_just_after_the_last_holder_left)
     with exclusive_lock(path, "testing"):
         assert len(calls) == 2 and path.read_text() == str(os.getpid())
+    assert names_in(tmp_path) == []
+
+
+NO_LOCKS = """
+import sys
+sys.modules["fcntl"] = None  # as on Windows
+from hourglass import draw, load
+import hourglass.cli.main
+from hourglass.utils.errors import UserError
+from hourglass.utils.files import exclusive_lock
+try:
+    with exclusive_lock("a.lock", "testing"):
+        pass
+except UserError as error:
+    print(error)
+"""
+
+
+def test_where_there_are_no_locks_all_else_is_loaded(tmp_path):
+    result = run_python("-c", NO_LOCKS, cwd=tmp_path, check=True)
+    line = "a.lock: this system has no file locks; use Linux or macOS, or WSL on Windows\n"
+    assert result.stdout == line
     assert names_in(tmp_path) == []
 
 

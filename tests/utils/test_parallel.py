@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from helpers.imports import MODULES, module_path
 from hourglass.utils.errors import UserError
-from hourglass.utils.parallel import map_ahead, open_pool, read_ahead
+from hourglass.utils.parallel import count_cores, map_ahead, open_pool, read_ahead
 
 
 def test_results_are_in_order_though_the_first_takes_longest():
@@ -117,3 +118,22 @@ def test_what_reading_raises_comes_after_the_items_before_it():
 def test_fewer_items_than_may_be_ahead(number):
     with open_pool(1) as pool:
         assert list(read_ahead(pool, iter(range(number)), 4)) == list(range(number))
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_cores_are_those_that_this_process_may_use(monkeypatch, number):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(number)), raising=False)
+    assert count_cores() == number
+
+
+@pytest.mark.parametrize(("told", "number"), [(6, 6), (None, 1)])
+def test_where_there_is_no_affinity_cores_are_those_of_the_machine(monkeypatch, told, number):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: told)
+    assert count_cores() == number
+
+
+def test_cores_are_counted_in_one_place():
+    words = ("cpu_count", "sched_getaffinity")
+    counting = [m for m in MODULES if any(word in module_path(m).read_text() for word in words)]
+    assert counting == ["utils.parallel"]

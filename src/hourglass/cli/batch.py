@@ -1,39 +1,45 @@
 """`hourglass predict --records`: very many photographs into one file of records."""
 
+import argparse
 import functools
 import importlib.util
 import os
 import sys
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tqdm import tqdm
 
 from hourglass.apps.batch.chunks import find_missing, predict_chunk
-from hourglass.apps.batch.plan import BatchPlan, begin_run, check_work_dir, split_chunks
+from hourglass.apps.batch.plan import BatchPlan, Chunk, begin_run, check_work_dir, split_chunks
 from hourglass.apps.batch.results import (
     INVALID,
     POSES,
+    Counts,
     count_results,
     gather_chunks,
     is_batch_finished,
     remove_chunks,
+    write_table,
 )
 from hourglass.cli.files import list_pictures
 from hourglass.cli.models import find_model, open_network
+from hourglass.inference.crops import Backend
+from hourglass.inference.runner import InferenceConfig
 from hourglass.shipped import shipped_network
 from hourglass.utils.errors import UserError, printable
 from hourglass.utils.files import exclusive_lock, file_digest, scratch_folder
 
-MANY = 1_000_000  # inputs: more than a batch, so that all GPUs of the machine share them
+MANY = 1_000_000  # model inputs: more than a batch, so that all GPUs of the machine share them
 
 
-def run_records(options, config):
+def run_records(options: argparse.Namespace, config: InferenceConfig) -> None:
     """Write the records of all pictures; goes on where a run in the same folder was ended.
 
     Raises:
-        UserError: the folder is another run's; there are no pictures; none could be used; or what
-            `bulk` and `distributed.ray_batch` raise.
+        UserError: the folder is another run's; there are no pictures; none could be used; a file
+            of the run was changed; the cluster is of no use.
     """
     check_work_dir(options.out)
     model = find_model(options.model)
@@ -44,63 +50,60 @@ def run_records(options, config):
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
         flip_test=not options.no_flip_test, config=config, draw=options.draw,
     )  # fmt: skip
+    predict = functools.partial(predict_here, plan, backend)
     if os.environ.get("RAY_ADDRESS"):
         predict = functools.partial(predict_on_cluster, plan, model)
-    else:
-        predict = functools.partial(predict_here, plan, backend)
     with (
         exclusive_lock(plan.folder / ".lock", f"predicting into {options.out}"),
         scratch_folder(plan.folder / ".unfinished") as scratch,
     ):
-        begin(plan, options, scratch)
+        paths = list_pictures(options.photos, options.list, plan.folder)
+        bar = tqdm(paths, "list", unit="file", disable=None, leave=False)
+        if num_again := begin_run(plan, bar, scratch):
+            print(f"note: named again, and counted once: {num_again:,}", file=sys.stderr)
         counts = finish(plan, predict, scratch)
     report_counts(options.out, counts)
 
 
-def begin(plan, options, scratch):
-    """List the pictures, and see that it is a new run or the one that was begun."""
-    paths = list_pictures(options.photos, options.list, plan.folder)
-    bar = tqdm(paths, "list", unit="file", disable=None, leave=False)
-    if num_again := begin_run(plan, bar, scratch):
-        print(f"note: named again, and counted once: {num_again:,}", file=sys.stderr)
-
-
-def finish(plan, predict, scratch):
-    """Predict the parts that are missing, by `predict`, and gather all; their `Counts`."""
-    parts = split_chunks(plan)
+def finish(
+    plan: BatchPlan, predict: Callable[[list[Chunk], int, Path], None], scratch: Path
+) -> Counts:
+    """Predict the chunks that are missing, by `predict`, and gather all."""
+    chunks = split_chunks(plan)
     if not is_batch_finished(plan):
-        missing = find_missing(plan, parts)
-        num_done = count_pictures(parts) - count_pictures(missing)
+        missing = find_missing(plan, chunks)
         if missing:
-            predict(missing, num_done, scratch)
-        gather_chunks(plan, parts, scratch)
+            predict(missing, count_pictures(chunks) - count_pictures(missing), scratch)
+        gather_chunks(plan, chunks, scratch)
     remove_chunks(plan)
     if importlib.util.find_spec("pyarrow"):
-        from hourglass.apps.batch.parquet import write_table
-
         write_table(plan, scratch)
-    return count_results(plan, parts)
+    return count_results(plan, chunks)
 
 
-def count_pictures(parts):
-    """Of all the parts together."""
-    return sum(part.num_pictures for part in parts)
+def count_pictures(chunks: Iterable[Chunk]) -> int:
+    """Of all the chunks together."""
+    return sum(chunk.num_pictures for chunk in chunks)
 
 
-def predict_here(plan, backend, parts, num_done, scratch):
-    """Predict parts in this process; `num_done` pictures of others are done."""
-    total = num_done + count_pictures(parts)
+def predict_here(
+    plan: BatchPlan, backend: Backend, chunks: list[Chunk], num_done: int, scratch: Path
+) -> None:
+    """Predict chunks in this process; `num_done` pictures of others are done."""
+    total = num_done + count_pictures(chunks)
     with (
         warnings.catch_warnings(),
         tqdm(None, "predict", total, initial=num_done, unit="image", disable=None) as bar,
     ):
         warnings.simplefilter("ignore")  # Pillow's on odd files: what matters is an error
-        for part in parts:
-            predict_chunk(backend, plan, part, scratch, advance=bar.update)
+        for chunk in chunks:
+            predict_chunk(backend, plan, chunk, scratch, advance=bar.update)
 
 
-def predict_on_cluster(plan, model, parts, num_done, scratch):
-    """Predict parts on the cluster of RAY_ADDRESS.
+def predict_on_cluster(
+    plan: BatchPlan, model: Path, chunks: list[Chunk], num_done: int, scratch: Path
+) -> None:
+    """Predict chunks on the cluster of RAY_ADDRESS; `num_done` pictures of others are done.
 
     Raises:
         UserError: Ray is not installed, or the cluster is of no use.
@@ -116,31 +119,31 @@ def predict_on_cluster(plan, model, parts, num_done, scratch):
         ) from None
     ray_session.start_ray(None)
     # The workers have their own copy of what comes with the package.
-    model = None if model == shipped_network() else model.resolve()
-    ray_batch.predict_chunks(plan, parts, num_done, scratch, model)
+    network = None if model == shipped_network() else model.resolve()
+    ray_batch.predict_chunks(plan, chunks, num_done, scratch, network)
 
 
-def report_counts(out, counts):
+def report_counts(out: Path, counts: Counts) -> None:
     """Say on stdout what was found and where it is.
 
     Raises:
         UserError: no file could be used.
     """
-    invalid, num_rejects = out / INVALID, counts.num_rejects
+    invalid = out / INVALID
+    num_invalid = _count(counts.num_invalid, "file", "files")
     if not counts.num_used:
-        image, reason = counts.first_reject
+        image, reason = counts.first_invalid
         raise UserError(
-            f"none of {_count(num_rejects, 'file', 'files')} could be used, the first, "
-            f"{image}: {reason} (all in {invalid}); fix that, and choose another "
-            "--out"
+            f"none of {num_invalid} could be used, the first, {image}: {reason} (all in {invalid})"
+            "; fix that, and choose another --out"
         )
     pictures = _count(counts.num_used, "picture", "pictures")
     people = _count(counts.num_people, "person", "people")
-    line = f"{out / POSES}: {pictures}, {people}, nobody on {counts.num_empty:,}"
-    if num_rejects:
-        line += f"; {_count(num_rejects, 'file', 'files')} could not be used: {invalid}"
+    line = f"{out / POSES}: {pictures}, {people}, no person on {counts.num_empty:,}"
+    if counts.num_invalid:
+        line += f"; {num_invalid} could not be used: {invalid}"
     print(printable(line))
 
 
-def _count(number, one, several):
+def _count(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"

@@ -1,25 +1,24 @@
-"""Which network a command takes, and what has to be said of it."""
+"""The network that a command takes, opened; what has to be said of it."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from hourglass.cli.clips import load_clips
 from hourglass.inference.backends import open_backend
+from hourglass.inference.crops import Backend
+from hourglass.inference.runner import InferenceConfig
 from hourglass.shipped import shipped_network
-from hourglass.utils.errors import printable
+from hourglass.utils.errors import UserError, printable
 
 MODEL = Path("models/hourglass.keras")
 
 
-def open_network(path, flip_test, num_inputs):
-    """The backend of a network, as of `backends.open_backend`; a warning where it needs one."""
-    backend = open_backend(path, flip_test, num_inputs)
-    warn_of_drawings(path, backend.trained_on)
-    return backend
-
-
-def open_finding(options, config, photos, clips):
-    """The backend for pairs (path, target) of photographs and clips; makes their folder.
+def open_inference(
+    options: argparse.Namespace, config: InferenceConfig, photos: Sequence, clips: Sequence
+) -> Backend:
+    """The backend for photographs and clips; makes the folder of the results.
 
     Raises:
         UserError: the network, or what clips need, is missing or of no use; nothing is made then.
@@ -32,7 +31,31 @@ def open_finding(options, config, photos, clips):
     return backend
 
 
-def find_model(named=None):
+def load_clips() -> ModuleType:
+    """The module `clips`, which alone needs PyAV.
+
+    Raises:
+        UserError: PyAV is not installed.
+    """
+    try:
+        from hourglass.apps.video import clips
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise
+        raise UserError(
+            "clips and cameras need PyAV: `pip install av`, or name photographs alone"
+        ) from None
+    return clips
+
+
+def open_network(path: Path, flip_test: bool, num_inputs: int) -> Backend:
+    """The backend of a network (`backends.open_backend`), with a warning where it needs one."""
+    backend = open_backend(path, flip_test, num_inputs)
+    warn_of_drawings(path, backend.trained_on)
+    return backend
+
+
+def find_model(named: Path | None = None) -> Path:
     """The network named; else the one trained in this folder, or the shipped one, with a note.
 
     Raises:
@@ -42,23 +65,18 @@ def find_model(named=None):
         return named
     if MODEL.exists():
         return MODEL
-    path = shipped_network()
+    path, lock = shipped_network(), Path("dvc.lock")
+    is_locked = lock.is_file() and f"path: {MODEL}\n" in lock.read_text(errors="replace")
+    remedy = " (`dvc pull` or `dvc repro` brings the one of dvc.lock)" * is_locked
     print(
-        f"note: no {MODEL} here{_describe_remedy()}; using the shipped network (photographs of "
-        "sports, Leeds Sports Pose Extended; for research use only)",
+        f"note: no {MODEL} here{remedy}; using the shipped network (photographs of sports, Leeds "
+        "Sports Pose Extended; for research use only)",
         file=sys.stderr,
     )
     return path
 
 
-def _describe_remedy():
-    lock = Path("dvc.lock")
-    if lock.is_file() and f"path: {MODEL}\n" in lock.read_text(errors="replace"):
-        return " (`dvc pull` or `dvc repro` brings the one of dvc.lock)"
-    return ""
-
-
-def warn_of_drawings(path, trained_on):
+def warn_of_drawings(path: Path, trained_on: str | None) -> None:
     """Warn on stderr of a network, in `path`, that has seen no photograph."""
     if trained_on == "synthetic":
         print(

@@ -1,11 +1,9 @@
-"""The parsers of the commands, and options that several of them have.
-
-Whom a command looks for: its options, and what they may hold.
-"""
+"""The options that several commands have, and the values that they take."""
 
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 from hourglass.cli.models import MODEL
 from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, is_bbox
@@ -13,7 +11,7 @@ from hourglass.inference.runner import InferenceConfig
 from hourglass.utils.errors import UserError
 
 
-def add_parser(commands, name, text, more):
+def add_parser(commands: Any, name: str, text: str, more: str) -> argparse.ArgumentParser:
     """Add the parser of a command to the subparsers of `hourglass`.
 
     Args:
@@ -22,18 +20,34 @@ def add_parser(commands, name, text, more):
     return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}")
 
 
-def add_finding_options(parser, nargs, folder):
-    """What finds people in files needs: the files, whom to look for, the network, where to write.
+def add_inference_options(parser: argparse.ArgumentParser, nargs: str, folder: str) -> None:
+    """Add the options of finding people in files: the files, which people, the network, the output.
 
     Args:
-        nargs: of files, as argparse has it. folder: where to write, where none is named.
+        nargs: of files, as argparse has it. folder: the default of `--out`.
     """
     parser.add_argument(
         "photos", nargs=nargs, type=Path, metavar="FILE",
         help="a picture or a clip, or a folder of them",
     )  # fmt: skip
-    add_person_options(parser)
-    add_folder_option(parser, folder)
+    parser.add_argument(
+        "--people", type=parse_people, metavar="N",
+        help="find up to N people on each picture, the surest first (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=parse_threshold, metavar="T",
+        help=f"the least score, 0 to 1, of a person (default: {THRESHOLD})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--box", type=parse_box, metavar="X,Y,W,H",
+        help="do not search: the person is in this box, left, top, width, height in px of the "
+        "upright picture, of a clip in its first frame; the joints found there are refined once",
+    )  # fmt: skip
+    parser.add_argument(
+        "--whole", action="store_true",
+        help="do not search: the whole picture shows one person; the fastest",
+    )  # fmt: skip
+    add_out_option(parser, folder)
     add_network_options(parser)
     parser.add_argument(
         "--no-smoothing", action="store_true",
@@ -41,82 +55,53 @@ def add_finding_options(parser, nargs, folder):
     )  # fmt: skip
 
 
-def add_folder_option(parser, name):
-    """Where to write; `name` is the default."""
+def add_out_option(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Add `--out`, where to write; `folder` is its default."""
     parser.add_argument(
-        "--out", type=Path, default=Path(name), metavar="DIR",
+        "--out", type=Path, default=Path(folder), metavar="DIR",
         help="the folder to write to; made if missing (default: %(default)s)",
     )  # fmt: skip
 
 
-def add_network_options(parser):
-    """Which network, and how it looks."""
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--model` and `--no-flip-test`."""
     parser.add_argument(
         "--model", type=Path, metavar="FILE",
         help=f"the trained network (default: {MODEL}, else the shipped one)",
     )  # fmt: skip
     parser.add_argument(
         "--no-flip-test", action="store_true",
-        help="do without the mirrored picture: twice as fast, less exact (default: use both)",
+        help="leave out the mirrored picture: twice as fast, less exact (default: use both)",
     )  # fmt: skip
 
 
-def add_person_options(parser):
-    """Who is meant, and how sure to be of it."""
-    parser.add_argument(
-        "--people", type=parse_people, metavar="N",
-        help="find up to N people on each picture, the surest first (default: 1)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--threshold", type=parse_threshold, metavar="T",
-        help=f"the least score, 0 to 1, of what is taken for a person (default: {THRESHOLD})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--box", type=parse_box, metavar="X,Y,W,H",
-        help="do not search: the person is in this box, left, top, width, height in px of the "
-        "upright picture, of a clip in its first frame; looked at a second time around the joints "
-        "found first",
-    )  # fmt: skip
-    parser.add_argument(
-        "--whole", action="store_true",
-        help="do not search: the whole picture shows one person; looked at once, the fastest",
-    )  # fmt: skip
-
-
-def check_modes(options):
-    """Refuse options that contradict each other.
+def make_config(options: argparse.Namespace) -> InferenceConfig:
+    """Which people the options ask for.
 
     Raises:
-        UserError: two ways to tell who is meant, and why they exclude each other.
+        UserError: options that exclude each other.
     """
-    given = options.box is not None
-    if given and options.whole:
+    if options.box and options.whole:
         raise UserError(
             "--box and --whole exclude each other: the person is in the box, or all over the "
             "picture; leave one out"
         )
-    way = "--box" if given else "--whole" if options.whole else None
+    mode = "bbox" if options.box else "whole" if options.whole else "search"
     for name in ("people", "threshold"):
-        if way and getattr(options, name) is not None:
+        if mode != "search" and getattr(options, name) is not None:
             raise UserError(
-                f"--{name} cannot be combined with {way}, which says where the one person is; "
-                "leave one out"
+                f"--{name} cannot be combined with {'--box' if options.box else '--whole'}, which "
+                "says where the one person is; leave one out"
             )
-
-
-def make_config(options):
-    """Whom the options ask for, an `InferenceConfig`."""
-    if options.box:
-        return InferenceConfig("bbox", options.box, threshold=None)
-    if options.whole:
-        return InferenceConfig("whole", threshold=None)
+    if mode != "search":
+        return InferenceConfig(mode, options.box, threshold=None)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     return InferenceConfig(num_people=options.people or 1, threshold=threshold)
 
 
-def join_box(arguments):
+def join_box(arguments: list[str]) -> list[str]:
     """Write `--box -1,2,3,4` as `--box=-1,2,3,4`: argparse takes a minus for an option's."""
-    joined = []
+    joined: list[str] = []
     for argument in arguments:
         if joined[-1:] == ["--box"] and re.match(r"-[\d.]", argument):
             joined[-1] += f"={argument}"
@@ -125,7 +110,7 @@ def join_box(arguments):
     return joined
 
 
-def parse_box(text):
+def parse_box(text: str) -> tuple[float, float, float, float]:
     """Parse "x,y,w,h" into four numbers, width and height positive."""
     try:
         x, y, width, height = (float(part) for part in text.split(","))
@@ -138,14 +123,14 @@ def parse_box(text):
     return x, y, width, height
 
 
-def parse_people(text):
+def parse_people(text: str) -> int:
     """Parse how many people to find, 1 or more."""
     if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999")
     return int(text)
 
 
-def parse_threshold(text):
+def parse_threshold(text: str) -> float:
     """Parse a score, 0 to 1."""
     try:
         threshold = float(text)

@@ -1,28 +1,23 @@
 """`hourglass predict`: people found on photographs and in clips, and drawn."""
 
 import argparse
-import functools
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hourglass.cli.batch import run_records
-from hourglass.cli.clips import predict_clips
-from hourglass.cli.files import check_no_overwrite, find_photos, part_clips
-from hourglass.cli.messages import (
-    describe_people,
-    describe_tracks,
-    end,
-    report_clips,
-    report_photos,
-)
-from hourglass.cli.models import open_finding
-from hourglass.cli.options import add_finding_options, add_parser, check_modes, make_config
-from hourglass.inference.outputs import write_poses
+from hourglass.cli.files import Pair, find_files, name_inputs, pair_targets, refuse_loss
+from hourglass.cli.messages import describe_people, describe_tracks, end, report
+from hourglass.cli.models import load_clips, open_inference
+from hourglass.cli.options import add_inference_options, add_parser, make_config
+from hourglass.inference.outputs import is_record, write_poses
 from hourglass.inference.runner import map_photos
 from hourglass.utils.errors import UserError
+from hourglass.utils.parallel import attempt
 
 
-def add_command(commands):
+def add_command(commands: Any) -> None:
     """Add `hourglass predict` to the subparsers of the command."""
     parser = add_parser(
         commands, "predict", "find people on photographs and in clips, and draw their poses",
@@ -30,21 +25,16 @@ def add_command(commands):
         "scores; of a clip NAME.mp4 and NAME.jsonl, a line a frame. With --records one file of "
         "joints for all pictures.",
     )  # fmt: skip
-    add_finding_options(parser, "*", "poses")
+    add_inference_options(parser, "*", "poses")
     parser.add_argument(
         "--camera", type=parse_camera, action="append", default=[], metavar="N",
         help="follow people on what camera N films, 0 the first, until Ctrl-C is pressed (Linux)",
     )  # fmt: skip
-    _add_records_options(parser)
-    parser.set_defaults(run=run_predict)
-
-
-def _add_records_options(parser):
     parser.add_argument(
         "--records", action="store_true",
         help="for any number of pictures, in folders and all below them: one DIR/poses.jsonl, a "
-        "line a picture, in place of files for each; what cannot be used in DIR/invalid.csv; "
-        "repeated after a kill it goes on",
+        "line a picture, in place of files for each; pictures that cannot be used are named in "
+        "DIR/invalid.csv; after a kill, repeat the command and it goes on",
     )  # fmt: skip
     parser.add_argument(
         "--list", type=Path, action="append", default=[], metavar="FILE",
@@ -55,32 +45,35 @@ def _add_records_options(parser):
         "--draw", action="store_true",
         help="with --records: draw the people on the pictures too, into DIR/drawn",
     )  # fmt: skip
+    parser.set_defaults(run=run_predict)
 
 
-def run_predict(options):
+def run_predict(options: argparse.Namespace) -> None:
     """Write the drawn picture and the joints of every photograph; of clips as well.
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
     check_inputs(options)
-    check_modes(options)
     config = make_config(options)
     if options.records:
         run_records(options, config)
         return
-    paths = find_photos(options.photos) + options.camera
-    photos, clips = part_clips(paths, options.out)
+    photos, clips = pair_targets([*find_files(options.photos), *options.camera], options.out)
     check_no_overwrite(photos, clips)
-    backend = open_finding(options, config, photos, clips)
-    write = functools.partial(write_poses, config=config)
-    photo_results = map_photos(write, backend, photos, config)
-    failed = report_photos(photos, photo_results, describe_people, config.threshold, "predict")
-    clip_results = predict_clips(backend, clips, config, not options.no_smoothing)
-    failed += report_clips(clips, clip_results, describe_tracks, config.threshold)
-    end(failed, len(paths))
+    backend = open_inference(options, config, photos, clips)
+    write = partial(write_poses, config=config)
+    describe = partial(describe_people, threshold=config.threshold)
+    failed = report(photos, map_photos(write, backend, photos, config), describe, "predict")
+
+    def track(file: Pair) -> Any:
+        return load_clips().predict_clip(backend, *file, config, not options.no_smoothing)
+
+    describe = partial(describe_tracks, threshold=config.threshold)
+    failed += report(clips, (attempt(track, clip) for clip in clips), describe)
+    end(failed, len(photos) + len(clips))
 
 
-def check_inputs(options):
+def check_inputs(options: argparse.Namespace) -> None:
     """Refuse to predict nothing, and options that belong to `--records` alone.
 
     Raises:
@@ -88,10 +81,6 @@ def check_inputs(options):
     """
     if not (options.photos or options.camera or options.list):
         raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
-    _check_records(options)
-
-
-def _check_records(options):
     if options.records and options.camera:
         raise UserError("--records is for pictures, not for a --camera; leave one out")
     for name in ("list", "draw"):
@@ -99,7 +88,23 @@ def _check_records(options):
             raise UserError(f"--{name} is for --records; add that, or leave it out")
 
 
-def parse_camera(text):
+def check_no_overwrite(photos: list[Pair], clips: list[Pair]) -> None:
+    """Refuse an output folder in which an input, or what another program wrote, would be lost.
+
+    Raises:
+        UserError: names the file that would be lost.
+    """
+    inputs = name_inputs(photos, clips)
+    for files, kinds in ((photos, ("png", "json")), (clips, ("mp4", "jsonl"))):
+        for _, target in files:
+            drawn, record = (target.with_name(f"{target.name}.{kind}") for kind in kinds)
+            # The record is written first: a picture without one is not ours. Labelling tools keep
+            # records of their own beside the photograph, under its name.
+            refuse_loss(drawn, inputs, drawn.exists() and not record.is_file())
+            refuse_loss(record, inputs, record.is_file() and not is_record(record))
+
+
+def parse_camera(text: str) -> Path:
     """Parse a camera's number; gives its device."""
     if not re.fullmatch(r"[0-9]{1,3}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a camera's number, such as 0")

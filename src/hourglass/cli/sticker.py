@@ -1,18 +1,28 @@
 """`hourglass sticker`: people on photographs and in clips as stickers for chats."""
 
 import argparse
-import functools
+import itertools
+from functools import partial
+from typing import Any
 
-from hourglass.apps.stickers.making import STYLES, write_stickers
-from hourglass.cli.clips import make_stickers
-from hourglass.cli.files import check_stickers_kept, find_photos, part_clips
-from hourglass.cli.messages import describe_stickers, end, report_clips, report_photos
-from hourglass.cli.models import open_finding
-from hourglass.cli.options import add_finding_options, add_parser, check_modes, make_config
+from hourglass.apps.stickers.encoding import is_sticker
+from hourglass.apps.stickers.making import (
+    MOVING_KINDS,
+    STILL_KINDS,
+    STYLES,
+    WrittenStickers,
+    name_sticker,
+    write_stickers,
+)
+from hourglass.cli.files import Pair, find_files, name_inputs, pair_targets, refuse_loss
+from hourglass.cli.messages import describe_stickers, end, report
+from hourglass.cli.models import open_inference
+from hourglass.cli.options import add_inference_options, add_parser, make_config
 from hourglass.inference.runner import map_photos
+from hourglass.utils.parallel import attempt
 
 
-def add_command(commands):
+def add_command(commands: Any) -> None:
     """Add `hourglass sticker` to the subparsers of the command."""
     parser = add_parser(
         commands, "sticker", "make stickers for chats of people on photographs and in clips",
@@ -20,11 +30,11 @@ def add_command(commands):
         "NAME_STYLE.webp and NAME_STYLE.png of a photograph, NAME_STYLE.webp and NAME_STYLE.webm, "
         "three seconds, of a clip; of several people also NAME_STYLE_2 and so on.",
     )  # fmt: skip
-    add_finding_options(parser, "+", "stickers")
+    add_inference_options(parser, "+", "stickers")
     parser.add_argument(
         "--style", choices=STYLES, action="append",
         help="figure: a bold pictogram; cutout: cut out of the picture; cartoon: drawn, in the "
-        "colours of what is worn; may be named several times (default: all three)",
+        "colours of the clothes; may be named several times (default: all three)",
     )  # fmt: skip
     parser.add_argument(
         "--start", type=parse_start, default=0.0, metavar="S",
@@ -33,28 +43,50 @@ def add_command(commands):
     parser.set_defaults(run=run_sticker)
 
 
-def run_sticker(options):
+def run_sticker(options: argparse.Namespace) -> None:
     """Write the stickers of every photograph and clip.
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
-    check_modes(options)
     config = make_config(options)
     styles = [style for style in STYLES if style in (options.style or STYLES)]
-    paths = find_photos(options.photos)
-    photos, clips = part_clips(paths, options.out)
+    photos, clips = pair_targets(find_files(options.photos), options.out)
     check_stickers_kept(photos, clips, styles, config.num_people)
-    backend = open_finding(options, config, photos, clips)
-    write = functools.partial(write_stickers, config=config, styles=styles)
-    photo_results = map_photos(write, backend, photos, config)
-    failed = report_photos(photos, photo_results, describe_stickers, config.threshold, "sticker")
-    is_smooth = not options.no_smoothing
-    clip_results = make_stickers(backend, clips, config, styles, options.start, is_smooth)
-    failed += report_clips(clips, clip_results, describe_stickers, config.threshold)
-    end(failed, len(paths))
+    backend = open_inference(options, config, photos, clips)
+    describe = partial(describe_stickers, threshold=config.threshold)
+    write = partial(write_stickers, config=config, styles=styles)
+    failed = report(photos, map_photos(write, backend, photos, config), describe, "sticker")
+
+    def make(file: Pair) -> WrittenStickers:
+        from hourglass.apps.stickers.moving import make_clip_stickers  # it needs PyAV
+
+        is_smooth = not options.no_smoothing
+        return make_clip_stickers(backend, *file, config, styles, options.start, is_smooth)
+
+    failed += report(clips, (attempt(make, clip) for clip in clips), describe)
+    end(failed, len(photos) + len(clips))
 
 
-def parse_start(text):
+def check_stickers_kept(
+    photos: list[Pair], clips: list[Pair], styles: list[str], number: int
+) -> None:
+    """Refuse an output folder in which an input, or what another program wrote, would be lost.
+
+    Args:
+        number: people whose stickers may be written, on each file.
+
+    Raises:
+        UserError: names the file that would be lost.
+    """
+    inputs = name_inputs(photos, clips)
+    for files, kinds in ((photos, STILL_KINDS), (clips, MOVING_KINDS)):
+        people = range(1, number + 1)
+        for (_, target), style, kind, person in itertools.product(files, styles, kinds, people):
+            path = name_sticker(target, style, person, kind)
+            refuse_loss(path, inputs, path.exists() and not (path.is_file() and is_sticker(path)))
+
+
+def parse_start(text: str) -> float:
     """Parse seconds, 0 or more."""
     try:
         start = float(text)

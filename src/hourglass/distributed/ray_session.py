@@ -1,9 +1,11 @@
 """Ray, started for as long as a stage runs, or joined where a cluster is named."""
 
+import contextlib
 import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,8 +29,15 @@ GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 
 ALONE = "or unset RAY_ADDRESS to use this machine alone"
 
 
-def start_ray(num_workers):
-    """Join the cluster of RAY_ADDRESS, or start Ray on this machine for as long as we run."""
+def start_ray(num_workers: int | None) -> None:
+    """Join the cluster of RAY_ADDRESS, or start Ray on this machine for as long as we run.
+
+    Args:
+        num_workers: on this machine; None: one a core.
+
+    Raises:
+        UserError: it does not start, or RAY_ADDRESS is of no use.
+    """
     address = os.environ.get("RAY_ADDRESS")
     if address and address != "auto":
         _check_answers(address)
@@ -48,7 +57,7 @@ def start_ray(num_workers):
         _check_token_mode(address)
 
 
-def _check_token_mode(address):
+def _check_token_mode(address: str) -> None:
     """Refuse a cluster without tokens while we go by one: its machines could not ask us for data.
 
     Small arguments of tasks are sent along, larger ones than 100 kB are asked for.
@@ -65,7 +74,7 @@ def _check_token_mode(address):
         )
 
 
-def describe_setup_error(error):
+def describe_setup_error(error: Exception) -> str:
     """What a `ray.exceptions.RuntimeEnvSetupError` means and what to do, in a part of a line."""
     reason = str(error).strip().splitlines()[-1]  # before it, a traceback
     return (
@@ -74,7 +83,7 @@ def describe_setup_error(error):
     )
 
 
-def _check_answers(address):
+def _check_answers(address: str) -> None:
     """Refuse an address where nothing answers: Ray itself would try for minutes."""
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
@@ -96,7 +105,7 @@ def _check_answers(address):
         ) from None
 
 
-def _init_ray(address, num_workers):
+def _init_ray(address: str | None, num_workers: int | None) -> None:
     # Nothing is sent to Ray's makers, unless the user asks for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Where one task's error ends the stage, Ray would print those of the others, in full.
@@ -111,12 +120,27 @@ def _init_ray(address, num_workers):
         # The workers inherit it; Ray's own way to hand it over takes a second more.
         paths = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         # No GPU for the workers: a TensorFlow in each would share its memory out among them.
-        os.environ |= {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
-        ray.init(
-            address="local",  # not whatever else runs on this machine
-            num_cpus=num_workers,  # None: all cores
-            include_dashboard=False,
-            # Enough: annotations and invalid pass through it, pictures never do.
-            object_store_memory=200 * 2**20,
-            **settings,
-        )
+        with _environment(PYTHONPATH=paths, CUDA_VISIBLE_DEVICES=""):
+            ray.init(
+                address="local",  # not whatever else runs on this machine
+                num_cpus=num_workers,  # None: all cores
+                include_dashboard=False,
+                # Enough: annotations and invalid records pass through it, pictures never do.
+                object_store_memory=200 * 2**20,
+                **settings,
+            )
+
+
+@contextlib.contextmanager
+def _environment(**changes: str) -> Iterator[None]:
+    """Change environment variables, for what is started meanwhile."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

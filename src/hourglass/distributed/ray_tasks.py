@@ -5,6 +5,9 @@ import dataclasses
 import itertools
 import os
 import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import ray
 from tqdm import tqdm
@@ -26,7 +29,7 @@ class Job:
     arguments: tuple
 
 
-def check_shared(what, *paths):
+def check_shared(what: str, *paths: Path) -> None:
     """Raise `UserError` where this machine does not see what the first one does.
 
     Args:
@@ -41,11 +44,18 @@ def check_shared(what, *paths):
             )
 
 
-def run_tasks(task, jobs, title, unit, if_memory_is_short, num_done=0):
+def run_tasks(
+    task: Any,
+    jobs: Sequence[Job],
+    title: str,
+    unit: str,
+    if_memory_is_short: str,
+    num_done: int = 0,
+) -> list[Any]:
     """Run a Ray task for each job, a few at a time, so that memory does not grow with the dataset.
 
     Args:
-        jobs: list of Job. title, unit: of the progress bar.
+        task: a remote function of Ray. title, unit: of the progress bar.
         if_memory_is_short: what the user can do then.
         num_done: items that were done before.
 
@@ -54,7 +64,8 @@ def run_tasks(task, jobs, title, unit, if_memory_is_short, num_done=0):
     """
     # Two tasks a core: one runs, the next one's arguments have arrived.
     limit = max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
-    results, waiting = [None] * len(jobs), iter(enumerate(jobs))
+    results: list[Any] = [None] * len(jobs)
+    waiting = iter(enumerate(jobs))
     total = num_done + sum(job.num_items for job in jobs)
     bar = tqdm(total=total, initial=num_done, desc=title, unit=unit, disable=None)
     with running_tasks() as running, bar:
@@ -71,12 +82,12 @@ def run_tasks(task, jobs, title, unit, if_memory_is_short, num_done=0):
 
 
 @contextlib.contextmanager
-def running_tasks():
+def running_tasks() -> Iterator[dict[Any, int]]:
     """Yield a dict to keep running tasks in; where an error leaves some, they are ended.
 
     Else they would write on into folders that are being removed.
     """
-    running = {}
+    running: dict[Any, int] = {}
     try:
         yield running
     finally:
@@ -86,7 +97,7 @@ def running_tasks():
             ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
 
 
-def get_result(task, name, if_memory_is_short):
+def get_result(task: Any, name: object, if_memory_is_short: str) -> Any:
     """What the task of the job `name` returned; what the user can fix becomes a UserError."""
     try:
         return ray.get(task)

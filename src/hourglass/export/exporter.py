@@ -13,8 +13,7 @@ from hourglass.export.tensorflow_formats import (
     write_saved_model,
 )
 from hourglass.export.verification import FLOAT16, FLOAT32, compare_with_keras
-from hourglass.inference.keras_backend import load_predictor
-from hourglass.inference.onnx_backend import OnnxBackend, is_sealed
+from hourglass.inference.backends import OnnxBackend, is_sealed, load_estimator
 from hourglass.models.metadata import NAME, export_metadata, read_trained_on
 from hourglass.utils.backend import tf
 from hourglass.utils.errors import UserError, one_line
@@ -46,7 +45,7 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
     _check_kept(target)
     _leave_gpus()
     make_whole = atomic_folder if kind == "saved_model" else atomic_path
-    predictor = load_predictor(path, flip_test)
+    predictor = load_estimator(path, flip_test)
     trained_on = read_trained_on(path)
     terms = find_network_terms(trained_on)
     about = export_metadata(predictor.size, flip_test, half, trained_on, terms, file_digest(path))
@@ -96,7 +95,7 @@ def _check_kept(target):
         raise UserError(f"{target}: is there already; remove it, or choose another --out")
     is_ours = is_sealed(target) or (zipfile.is_zipfile(target) and _has_about(target))
     if not is_ours:
-        raise UserError(f"{target}: was not written by this; choose another --out")
+        raise UserError(f"{target}: was not written by hourglass; choose another --out")
 
 
 def _has_about(path):

@@ -8,7 +8,7 @@ import onnx
 import tf2onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from hourglass.inference.onnx_backend import NO_DIGEST, SEAL, seal
+from hourglass.inference.backends import NO_DIGEST, SEAL, seal
 from hourglass.models.metadata import NAME
 
 OPSET = 18  # of those that tf2onnx 1.17 takes the last

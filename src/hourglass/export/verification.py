@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hourglass.data.synthetic.pictures import draw_picture
-from hourglass.inference.keras_backend import KerasBackend
+from hourglass.inference.backends import KerasBackend
 from hourglass.inference.person_search import person_crop
 from hourglass.models.codec import decode_heatmaps
 from hourglass.utils.errors import UserError

@@ -1,31 +1,39 @@
-"""Joint backends: what runs a network on inputs, in one shape whatever runs it.
+"""What runs a network on model inputs: Keras on all GPUs or the CPU, onnxruntime on the CPU.
 
-A backend is called with inputs, uint8 [n, S, S, 3], n >= 1, and returns NumPy arrays: keypoints
-float32 [n, 16, 2], px of the inputs, pixel centres at integers, and scores float32 [n, 16]. It has
-
-    size         S
-    batch_size   inputs a call that it works on best
-    trained_on   the names of the datasets that its network was trained on; None where not known
+Each runtime is loaded when a network is first opened with it: an exported network needs no
+TensorFlow, a `.keras` file no onnxruntime.
 """
 
+import contextlib
 import ctypes
+import hashlib
+import os
+import re
 from pathlib import Path
+from typing import Any
 
-from hourglass.utils.errors import UserError
+import numpy as np
+
+from hourglass.inference.crops import Backend
+from hourglass.models.metadata import NAME, read_metadata, read_trained_on
+from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import file_digest
+from hourglass.utils.parallel import count_cores
+
+BATCH_SIZE = 16  # inputs a device
 
 
-def open_backend(path, flip_test, num_inputs=1):
+def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Backend:
     """The backend of a trained network.
 
-    Beside a `.keras` file, on a machine without an NVIDIA driver, an exported one of the same name,
-    with the same weights and flip test, takes its place: it needs no TensorFlow, and the joints are
-    the same to 0.01 px. A file of another network, or of another program, is left alone.
+    If an ONNX file of the same name lies beside a `.keras` file, was exported from exactly that
+    network with the same flip test, and the machine has no NVIDIA driver, it is opened in place of
+    it: it starts sooner, and its joints are the same to 0.01 px.
 
     Args:
         path: its `.keras` file, or the `.onnx` file that `hourglass export` made of it.
-        flip_test: look at each view in a mirror too.
-        num_inputs: that it will be shown, as far as is known: many are shared by all GPUs.
+        flip_test: average each input's heatmaps with those of its mirror image.
+        num_inputs: how many it will be given, as far as is known: many are shared by all GPUs.
 
     Raises:
         UserError: the file is missing or damaged, holds another kind of network, or was exported
@@ -33,46 +41,181 @@ def open_backend(path, flip_test, num_inputs=1):
     """
     path = Path(path)
     if path.suffix == ".onnx":
-        return _open_exported(path, flip_test)
-    if backend := _find_exported(path, flip_test):
+        backend = OnnxBackend(path)
+        if (exported := backend.metadata["flip_test"]) != flip_test:
+            kind = "with" if exported else "without"
+            raise UserError(
+                f"{path}: was exported {kind} flip test; ask for that, or name the .keras file"
+            )
         return backend
-    # TensorFlow: not where something else does its work
-    from hourglass.inference.keras_backend import load_keras_backend
-
-    return load_keras_backend(path, flip_test, num_inputs)
+    return _find_exported(path, flip_test) or load_keras_backend(path, flip_test, num_inputs)
 
 
-def _open_exported(path, flip_test):
-    # onnxruntime: not for those who open none
-    from hourglass.inference.onnx_backend import OnnxBackend
-
-    backend = OnnxBackend(path)
-    if backend.about["flip_test"] != flip_test:
-        way = "with" if backend.about["flip_test"] else "without"
-        raise UserError(
-            f"{path}: was exported {way} flip test; ask for that, or name the .keras file"
-        )
-    return backend
-
-
-def _find_exported(path, flip_test):
-    """What was exported of exactly this network beside it; None where nothing was."""
+def _find_exported(path: Path, flip_test: bool) -> Backend | None:
+    """The backend of what was exported of exactly this network beside it; None without such."""
     beside = path.with_suffix(".onnx")
-    if not (path.is_file() and beside.is_file()) or has_nvidia_driver():
-        return None
-    from hourglass.inference.onnx_backend import OnnxBackend, is_sealed
-
-    if not is_sealed(beside):
+    is_there = path.is_file() and beside.is_file() and not has_nvidia_driver()
+    if not is_there or not is_sealed(beside):
         return None
     backend = OnnxBackend(beside)
     wanted = {"made_from": file_digest(path), "flip_test": flip_test, "weights": "float32"}
-    return backend if wanted.items() <= backend.about.items() else None
+    return backend if wanted.items() <= backend.metadata.items() else None
 
 
-def has_nvidia_driver():
+def has_nvidia_driver() -> bool:
     """Whether a GPU may be there, for which TensorFlow is worth its start."""
     try:
         ctypes.CDLL("libcuda.so.1")  # what TensorFlow looks for too
     except OSError:
         return False
     return True
+
+
+class KerasBackend:
+    """The backend of a `PoseEstimator`; one call's inputs are shared by its devices."""
+
+    def __init__(self, estimator: Any, trained_on: str | None) -> None:
+        self.size = estimator.size
+        self.trained_on = trained_on
+        self._estimator = estimator
+        self._num_devices = estimator.strategy.num_replicas_in_sync
+        self.batch_size = BATCH_SIZE * self._num_devices
+
+    def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The keypoints in the inputs and their scores (`crops.Backend`)."""
+        # Each device needs something to do: the batch is repeated up to their number.
+        number = max(len(inputs), self._num_devices)
+        found = self._estimator.predict_inputs(np.resize(inputs, (number, *inputs.shape[1:])))
+        keypoints, scores = (np.asarray(values)[: len(inputs)] for values in found)
+        return keypoints, scores
+
+
+def load_keras_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> KerasBackend:
+    """The backend of a `.keras` file, without a look at what was exported of it.
+
+    Args:
+        flip_test: average each input's heatmaps with those of its mirror image.
+        num_inputs: how many it will be given, as far as is known: many are shared by all GPUs.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds another kind of network.
+    """
+    return KerasBackend(load_estimator(path, flip_test, num_inputs), read_trained_on(path))
+
+
+def load_estimator(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Any:
+    """The `PoseEstimator` of a `.keras` file, its batch norms fused, that decodes by "dark"."""
+    from hourglass.models.batch_norm import fuse_conv_bn
+    from hourglass.models.pose_estimator import PoseEstimator
+    from hourglass.models.saving import load_network
+    from hourglass.utils.devices import choose_strategy, grow_memory
+
+    # TensorFlow refuses where the caller's program has used it before: it keeps what it has.
+    with contextlib.suppress(RuntimeError):
+        grow_memory()
+    # One batch is for one device.
+    scope = choose_strategy().scope() if num_inputs > BATCH_SIZE else contextlib.nullcontext()
+    with scope:
+        return PoseEstimator(fuse_conv_bn(load_network(path), "float32"), flip_test, "dark")
+
+
+class OnnxBackend:
+    """The backend of a file that `hourglass export` made.
+
+    Attributes:
+        metadata: what the file says of itself (`models.metadata.read_metadata`).
+    """
+
+    batch_size = BATCH_SIZE
+
+    def __init__(self, path: str | Path) -> None:
+        """Load the file.
+
+        Raises:
+            UserError: it is missing, damaged, or not of `hourglass export`.
+        """
+        data = _read(path)
+        check_seal(data, path)
+        self._session = _start_session(data, path)
+        text = self._session.get_modelmeta().custom_metadata_map.get(NAME)
+        self.metadata = read_metadata(text, path)
+        self.size: int = self.metadata["input_size"]
+        self.trained_on: str | None = self.metadata["trained_on"]
+
+    def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The keypoints in the inputs and their scores (`crops.Backend`)."""
+        keypoints, scores = self._session.run(["keypoints", "scores"], {"pictures": inputs})
+        return keypoints, scores
+
+
+def import_onnxruntime() -> Any:
+    """onnxruntime, told to keep to itself: since 1.29 it reports what it runs, unless asked not to.
+
+    Source: https://github.com/microsoft/onnxruntime/pull/27379
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import, which reads it
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _start_session(data: bytes, path: str | Path) -> Any:
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    # Ray sets OMP_NUM_THREADS to a task's cores. onnxruntime's own choice binds threads to cores
+    # that this process may not have.
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = (int(asked) if asked.isdecimal() else 0) or count_cores()
+    # Threads that wait would keep the cores from what decodes, draws and encodes beside them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # fatal: what goes wrong is raised
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common class
+        reason, version = one_line(error)[:200], onnxruntime.__version__
+        raise UserError(
+            f"{path}: onnxruntime {version} cannot load it: {reason}; try another version"
+        ) from None
+
+
+# The seal of an exported file is its own SHA-256, as if zeros stood there: bytes that changed would
+# move joints unseen.
+SEAL = "hourglass_seal"
+NO_DIGEST = "0" * 64
+_SEALED = re.compile(SEAL.encode() + rb"\x12@([0-9a-f]{64})")  # in protobuf: 64 bytes of field 2
+_AGAIN = "`hourglass export` writes it again"
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such network; {_AGAIN}, or name another") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; fix it or name another") from None
+
+
+def seal(data: bytes) -> bytes:
+    """The bytes of a file with its own digest in the place of `NO_DIGEST`."""
+    empty, digest = NO_DIGEST.encode(), hashlib.sha256(data).hexdigest()
+    return _SEALED.sub(lambda match: match[0].replace(empty, digest.encode()), data, count=1)
+
+
+def is_sealed(path: str | Path) -> bool:
+    """Whether a file has a seal, whole or broken: another program's has none."""
+    return _SEALED.search(_read(path)) is not None
+
+
+def check_seal(data: bytes, path: str | Path) -> None:
+    """Refuse bytes that are not as `seal` left them.
+
+    Raises:
+        UserError: no exported file, or one that has changed since.
+    """
+    found = _SEALED.search(data)
+    if found is None:
+        raise UserError(f"{path}: not a whole network of `hourglass export`; {_AGAIN}")
+    start, end = found.span(1)
+    unsealed = data[:start] + NO_DIGEST.encode() + data[end:]
+    if hashlib.sha256(unsealed).hexdigest().encode() != found[1]:
+        raise UserError(f"{path}: damaged, or changed since its export; {_AGAIN}")

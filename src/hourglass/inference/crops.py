@@ -1,106 +1,117 @@
 """Searches at work: crops cut out of pictures, through the network together, and taken back."""
 
 import contextlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
+from hourglass.inference.person_search import Crop, Pose, PoseSearch
 from hourglass.utils import transforms
 from hourglass.utils.images import BadImageError, cut_crop
 
-# Px of the picture to a view px that a JPEG's decoder, or a mean of pixels, may leave: fewer, and
-# the smoothing of the last step would not hide theirs.
+# Px of the picture to a px of the model input that a mean of pixels may leave: fewer, and the
+# smoothing of the last step would not hide those of the mean.
 FINENESS = 2
 
 
-class Search:
-    """A search (`people.py`) of one picture, with the inputs that it waits for.
-
-    Args:
-        generator: the search itself.
-        decode: function of a reduction that gives the picture, as `images.decode_image` does.
+class Backend(Protocol):
+    """What runs a network on model inputs: `backends` has one for each runtime.
 
     Attributes:
-        crops: n of (x, y, side), which it wants looked at; none when it has ended, which may be
-            before any look.
-        inputs: uint8 [n, S, S, 3] of them, once `cut_crops` has run.
+        size: S, the side of the model inputs, px.
+        batch_size: inputs a call that it works on best.
+        trained_on: the names of the datasets that its network was trained on; None if not known.
+    """
+
+    size: int
+    batch_size: int
+    trained_on: str | None
+
+    def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The keypoints in the inputs and their scores.
+
+        Args:
+            inputs: uint8 [n, S, S, 3], RGB, n >= 1.
+
+        Returns:
+            keypoints: float32 [n, 16, 2] (x, y), px of the inputs, pixel centres at integers.
+            scores: float32 [n, 16].
+        """
+
+
+class Search:
+    """A search of one picture, with the model inputs that it waits for.
+
+    Args:
+        generator: the search itself (`person_search`).
+        image: the picture, RGB, upright.
+        size: S, the side of the model inputs, px.
+
+    Attributes:
+        crops: n of (x, y, side) that it asks about; none when it has ended, which may be at once.
+        inputs: uint8 [n, S, S, 3], what they show; black outside of the picture.
+        is_seen: whether any of them shows anything of the picture.
         poses: what it has found, when it has ended.
     """
 
-    def __init__(self, generator, decode):
-        self.crops = []
-        self.inputs = None
-        self.poses = None
+    def __init__(self, generator: PoseSearch, image: Image.Image, size: int) -> None:
+        self.image, self.size = image, size
+        self.crops: list[Crop] = []
+        self.inputs, self.is_seen = np.zeros((0, size, size, 3), np.uint8), False
+        self.poses: list[Pose] = []
         self._generator = generator
-        self._decode = decode
         self._go_on(None)
 
-    def cut_crops(self, size, decoded=None):
-        """Cut what the crops show out of the picture, black outside of it.
-
-        Args:
-            size: S.
-            decoded: the picture and its factor, where they are at hand.
-
-        Returns:
-            Whether any of the crops shows anything of the picture.
-        """
-        reduction = max(1, min(side for *_, side in self.crops) / size / FINENESS)
-        image, factor = decoded or self._decode(reduction)
-        if (further := int(reduction / factor)) > 1:
-            # One mean for all crops: each would otherwise smooth the whole picture for itself.
-            image, factor = image.reduce(further), factor * further
-        self.inputs = np.zeros((len(self.crops), size, size, 3), np.uint8)
-        num_seen = 0
-        for view, crop in zip(self.inputs, self.crops, strict=True):
-            with contextlib.suppress(BadImageError):
-                view[:] = cut_crop(image, factor, crop, size)
-                num_seen += 1
-        return num_seen > 0
-
-    def take_keypoints(self, keypoints, scores):
-        """Go on with what the network has found in the inputs.
+    def take_keypoints(self, keypoints: np.ndarray, scores: np.ndarray) -> None:
+        """Go on with what the network has found.
 
         Args:
             keypoints: [n, 16, 2], px of the inputs. scores: [n, 16].
         """
-        size, self.inputs = self.inputs.shape[1], None
-        to_picture = [transforms.crop_transform(crop, size) for crop in self.crops]
-        keypoints = [
-            transforms.apply_transform(transform, points)
-            for transform, points in zip(to_picture, keypoints, strict=True)
-        ]
-        self._go_on((np.array(keypoints), scores))
+        to_picture = [transforms.crop_transform(crop, self.size) for crop in self.crops]
+        pairs = zip(to_picture, keypoints, strict=True)
+        self._go_on((np.array([transforms.apply_transform(*pair) for pair in pairs]), scores))
 
-    def _go_on(self, seen):
+    def _go_on(self, found: tuple[np.ndarray, np.ndarray] | None) -> None:
         try:
-            self.crops = self._generator.send(seen)
+            self.crops = self._generator.send(found)  # type: ignore[arg-type]  # None starts it
         except StopIteration as end:
             self.crops, self.poses = [], end.value
+        else:
+            self.inputs, self.is_seen = cut_inputs(self.image, self.crops, self.size)
 
 
-def cut_in_turn(searches, size):
-    """Have each of some searches cut its next inputs, of `size` px."""
-    for search in searches:
-        search.cut_crops(size)
+def cut_inputs(image: Image.Image, crops: Sequence[Crop], size: int) -> tuple[np.ndarray, bool]:
+    """What crops show of a picture, uint8 [n, S, S, 3], and whether any shows anything of it."""
+    factor = max(1, int(min(side for *_, side in crops) / size / FINENESS))
+    if factor > 1:
+        # One mean for all crops: each would otherwise smooth the whole picture for itself.
+        image = image.reduce(factor)
+    inputs, num_seen = np.zeros((len(crops), size, size, 3), np.uint8), 0
+    for pixels, crop in zip(inputs, crops, strict=True):
+        with contextlib.suppress(BadImageError):
+            pixels[:] = np.asarray(cut_crop(image, factor, crop, size))
+            num_seen += 1
+    return inputs, num_seen > 0
 
 
-def run_searches(searches, backend, cut_crops=cut_in_turn):
-    """Run the searches of many pictures to their ends, side by side: their looks share batches.
+def run_searches(
+    searches: Sequence[Search], backend: Backend, map_function: Callable = map
+) -> None:
+    """Run the searches of several pictures to their ends: their crops share batches.
 
     Args:
-        searches: list of `Search` whose first inputs are cut.
-        backend: a backend (`backends.py`).
-        cut_crops: what does the work of `cut_in_turn` after each round.
+        map_function: has `map`'s arguments; that of a pool of threads cuts the crops of several
+            pictures at the same time.
     """
-    searches = [search for search in searches if search.crops]
     number = backend.batch_size
-    while searches:
+    while searches := [search for search in searches if search.crops]:
         inputs = np.concatenate([search.inputs for search in searches])
         found = [backend(inputs[k : k + number]) for k in range(0, len(inputs), number)]
-        keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         ends = np.cumsum([len(search.crops) for search in searches])[:-1]
-        parts = (np.split(values, ends) for values in (keypoints, scores))
-        for search, *joints in zip(searches, *parts, strict=True):
-            search.take_keypoints(*joints)
-        searches = [search for search in searches if search.crops]
-        cut_crops(searches, backend.size)
+        keypoints, scores = (
+            np.split(np.concatenate(values), ends) for values in zip(*found, strict=True)
+        )
+        list(map_function(Search.take_keypoints, searches, keypoints, scores))

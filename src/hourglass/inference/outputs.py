@@ -1,16 +1,18 @@
 """What is written of a photograph: the drawn picture, and the joints of its people as JSON."""
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from hourglass.inference.person_search import Pose
+from hourglass.inference.runner import InferenceConfig, Photo
 from hourglass.keypoints import JOINTS, MPII
 from hourglass.utils.drawing import paint_pose
 from hourglass.utils.files import atomic_path, write_json
-from hourglass.utils.images import decode_image
 
 COORDINATES = (
     "pixels of the upright picture (EXIF orientation applied), x to the right, y down; the centre "
@@ -19,44 +21,46 @@ COORDINATES = (
 
 
 class Written(NamedTuple):
-    """What became of a photograph.
+    """What was written of a photograph.
 
     Attributes:
-        picture, record: the files.
+        files: the picture and the record.
         scores: of the people found, the best first. best: the score of the best pose, found or not.
     """
 
-    picture: Path
-    record: Path
-    scores: list
+    files: tuple[Path, Path]
+    scores: list[float]
     best: float
 
-    @property
-    def files(self):
-        """What was written."""
-        return self.picture, self.record
 
-
-def write_poses(photo, config):
-    """Write `target`.png, the drawn picture, and `target`.json, the joints: `Written`."""
-    poses = config.choose_people(photo.search.poses)
+def write_poses(photo: Photo, config: InferenceConfig) -> Written:
+    """Write `target`.png, the drawn picture, and `target`.json, the joints."""
+    found = photo.search.poses
+    poses = config.choose_people(found)
     record = photo.target.with_name(f"{photo.target.name}.json")
-    # First: a picture without it is taken for somebody else's.
-    write_json(record, describe_poses(photo.path, config, poses))
-    picture = draw_poses(photo, poses)
-    scores = [pose.score for pose in poses]
-    return Written(picture, record, scores, photo.search.poses[0].score)
+    # First: a picture without it is taken for another program's.
+    write_json(
+        record,
+        {
+            "image": str(photo.path),
+            "coordinates": COORDINATES,
+            "mode": config.mode,
+            "bbox": config.bbox,
+            "people": [describe_person(pose) for pose in poses],
+        },
+    )
+    files = draw_poses(photo, poses), record
+    return Written(files, [pose.score for pose in poses], found[0].score)
 
 
-def draw_poses(photo, poses, scratch=None):
+def draw_poses(photo: Photo, poses: Sequence[Pose], scratch: Path | None = None) -> Path:
     """Write `target`.png, a photograph with the poses on it; gives its path.
 
     Args:
-        scratch: of `files.atomic_path`.
+        scratch: a folder on the same disk for what is not whole yet; None: beside `target`.
     """
     picture = photo.target.with_name(f"{photo.target.name}.png")
-    image, _ = decode_image(photo.data)
-    pixels = np.array(image)
+    pixels = np.array(photo.search.image)
     for pose in reversed(poses):  # the surest lies on top
         paint_pose(pixels, pose.keypoints, MPII)
     with atomic_path(picture, scratch) as temporary:
@@ -65,31 +69,16 @@ def draw_poses(photo, poses, scratch=None):
     return picture
 
 
-def is_record(path):
+def is_record(path: Path) -> bool:
     """Whether a file begins as the record of a photograph, or of a clip."""
     with open(path, "rb") as file:
         return b'"coordinates":' in file.read(20_000)
 
 
-def describe_poses(path, config, poses):
-    """What is written of a photograph, for JSON."""
-    return {
-        "image": str(path),
-        "coordinates": COORDINATES,
-        "mode": config.mode,
-        "bbox": config.bbox,
-        "people": [describe_person(pose) for pose in poses],
-    }
-
-
-def describe_person(pose):
+def describe_person(pose: Pose) -> dict:
     """What is written of a person, for JSON."""
     joints = {
-        name: {"x": _rounded(x, 2), "y": _rounded(y, 2), "score": _rounded(score, 4)}
+        name: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(score), 4)}
         for name, (x, y), score in zip(JOINTS, pose.keypoints, pose.scores, strict=True)
     }
-    return {"score": _rounded(pose.score, 4), "joints": joints}
-
-
-def _rounded(number, digits):
-    return round(float(number), digits)
+    return {"score": round(pose.score, 4), "joints": joints}

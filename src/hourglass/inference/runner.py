@@ -1,155 +1,186 @@
-"""One's own photographs: picture files in; each out with what a search has found on it."""
+"""Photographs: picture files in; each out with what a search has found on it."""
 
 import functools
+import itertools
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from PIL import Image
 
 from hourglass.inference import person_search
-from hourglass.inference.crops import Search, run_searches
+from hourglass.inference.crops import Backend, Search, run_searches
+from hourglass.inference.person_search import Pose, PoseSearch
 from hourglass.utils.errors import UserError
-from hourglass.utils.images import BadImageError, decode_image
-from hourglass.utils.parallel import map_ahead, open_pool
+from hourglass.utils.images import BadImageError, load_upright, open_image
+from hourglass.utils.parallel import attempt, map_ahead, open_pool
 
-# Of the first inputs of photographs that are searched together. The further looks are few on each.
+# Photographs that are searched together: their first inputs fill so many batches, and they have so
+# many pixels in all, or it is one. Three such groups are in memory, 4 bytes a pixel: while one is
+# in the network the next is decoded, and the one before is written. At most 600 MB; of pictures of
+# MAX_PIXELS, one in each group, 1.2 GB.
 BATCHES_TOGETHER = 8
+PIXELS_TOGETHER = 50_000_000
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """Whom to look for on each photograph.
+    """Which people to look for on each photograph.
 
     Attributes:
-        mode: "search": whoever is there. "bbox": the person in `bbox`. "whole": the one person whom
-            the whole picture shows.
+        mode: "search": anywhere. "bbox": the person in `bbox`. "whole": the one person whom the
+            whole picture shows.
         bbox: x, y, width, height, px of the upright picture.
         num_people: how many to find, at most; a search.
-        threshold: the least score of a person; a search. None: whoever is told to be there is.
+        threshold: the least score of a person; a search. None: every pose is a person.
     """
 
     mode: str = "search"
-    bbox: tuple | None = None
+    bbox: tuple[float, float, float, float] | None = None
     num_people: int = 1
     threshold: float | None = person_search.THRESHOLD
 
     @property
-    def num_inputs(self):
-        """About how many inputs of a picture the network is shown."""
+    def num_inputs(self) -> int:
+        """About how many inputs the network is given of a picture."""
         return {"search": person_search.PLAN.max_crops, "bbox": 2, "whole": 1}[self.mode]
 
-    def start(self, size):
+    def start(self, size: tuple[int, int]) -> PoseSearch:
         """The search of a picture of `size` (width, height)."""
         if self.mode == "search":
             return person_search.find_people(size, self.num_people)
-        if self.mode == "bbox":
+        if self.bbox:
             return person_search.estimate_pose(person_search.bbox_crop(self.bbox))
         return person_search.estimate_pose(person_search.whole_picture_crop(size), refine=False)
 
-    def choose_people(self, poses):
-        """Those of a search's poses, the best first, who are somebody."""
+    def start_on(self, image: Image.Image, input_size: int) -> Search:
+        """The search of a picture, RGB, upright, by model inputs of `input_size` px.
+
+        Raises:
+            BadImageError: nothing of the picture is in its crops.
+        """
+        search = Search(self.start(image.size), image, input_size)
+        if not search.is_seen:
+            raise BadImageError(self.describe_unseen(image.size))
+        return search
+
+    def choose_people(self, poses: list[Pose]) -> list[Pose]:
+        """Those of a search's poses, the best first, that are sure enough to be people."""
         if self.threshold is None:
             return poses
         return [pose for pose in poses if pose.score >= self.threshold]
 
-    def describe_unseen(self, size):
+    def describe_unseen(self, size: tuple[int, int]) -> str:
         """Why nothing of a picture of `size` is to be seen, and what to do."""
         picture = "a picture of {} x {} px".format(*size)
-        if self.mode != "bbox":
-            return f"{picture} is too narrow to see anybody; name a --box within it"
-        box = ",".join(f"{number:g}" for number in self.bbox)
-        return f"the box {box} leaves nothing to see of {picture}; fix the box"
+        if not self.bbox:
+            return f"{picture} is too narrow to show a person; name a --box within it"
+        bbox = ",".join(f"{number:g}" for number in self.bbox)
+        return f"the box {bbox} leaves nothing to see of {picture}; fix the box"
 
 
-@dataclass(frozen=True)
-class Photo:
+class OpenedPhoto(NamedTuple):
+    """A photograph whose size is known, and whose pixels are not decoded yet."""
+
+    path: Path
+    target: Path
+    image: Image.Image
+
+
+class Photo(NamedTuple):
     """A photograph on its way through the network.
 
     Attributes:
-        path: its file, and data: the bytes of it.
-        target: where to write, without the suffix; None where nothing is drawn.
-        size: width and height, px, upright.
-        search: what runs on it.
+        path: its file.
+        target: where to write, without the suffix.
+        search: what runs on it; it has the pixels, `search.image`.
     """
 
     path: Path
-    target: Path | None
-    data: bytes
-    size: tuple
+    target: Path
     search: Search
 
 
-def map_photos(function, backend, files, config, read=None, num_threads=None):
-    """What `function` makes of each `Photo` when its search has ended.
-
-    Some are read and others made something of, in threads, while the network works on a batch.
+def map_photos(
+    function: Callable[[Photo], R],
+    backend: Backend,
+    files: Iterable[tuple[Path, Path] | UserError],
+    config: InferenceConfig,
+    num_threads: int | None = None,
+) -> Generator[R | UserError, None, None]:
+    """What `function` makes of each `Photo` when its search has ended; each is decoded once.
 
     Args:
-        function: of a `Photo`; or it raises `UserError`.
-        backend: a backend (`backends.py`).
-        files: pairs (photo, target) of paths.
-        config: an `InferenceConfig`.
-        read: does the work of `read_photo`.
+        function: runs in threads, as reading and decoding do, while the network works on others.
+            It may raise `UserError`.
+        files: pairs (photo, target) of paths; a `UserError` in the place of one goes through.
         num_threads: None for one a core.
 
     Yields:
         For each in order what it gives, or the `UserError` that says why it cannot be used.
     """
-    read = functools.partial(read or read_photo, config=config, size=backend.size)
     with open_pool(num_threads) as pool:
-        photos = map_ahead(pool, read, files, backend.batch_size)
-        searched = search_photos(backend, photos, pool)
-        yield from map_ahead(pool, function, searched, backend.batch_size)
+        start = functools.partial(start_photo, config=config, input_size=backend.size)
+        opened = map_ahead(pool, open_photo, files, backend.batch_size)
+        groups = group_photos(opened, config, backend.batch_size)
+        decoding: list[Future] = []
+        writing: list[Future] = []
+        for group in itertools.chain(groups, [[]]):
+            following = [pool.submit(attempt, start, photo) for photo in group]
+            photos = [future.result() for future in decoding]
+            searches = [photo.search for photo in photos if isinstance(photo, Photo)]
+            run_searches(searches, backend, pool.map)
+            yield from (future.result() for future in writing)
+            writing = [pool.submit(attempt, function, photo) for photo in photos]
+            decoding = following
+        yield from (future.result() for future in writing)
 
 
-def read_photo(file, config, size):
-    """The photograph of a pair (photo, target), with its first inputs of `size` px.
+def open_photo(file: tuple[Path, Path]) -> OpenedPhoto:
+    """The photograph of a pair (photo, target); its header is read.
 
     Raises:
-        UserError: the file cannot be read or decoded, or shows nothing where it is looked at.
+        UserError: the file cannot be read, or is no picture.
     """
     path, target = file
-    data = _read_file(path)
-    image, _ = decode_image(data)
-    # Decoded anew for later looks, which is quick beside them: kept until then, the pictures under
-    # way would fill the memory.
-    search = Search(config.start(image.size), functools.partial(decode_image, data))
-    if not search.cut_crops(size, decoded=(image, 1)):
-        raise BadImageError(config.describe_unseen(image.size))
-    return Photo(path, target, data, image.size, search)
-
-
-def _read_file(path):
     try:
         if path.exists() and not path.is_file():
             raise UserError("is a folder, a device or a pipe, not a file")
-        return path.read_bytes()
+        return OpenedPhoto(path, target, open_image(path.read_bytes()))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
 
 
-def search_photos(backend, photos, pool):
-    """Run the searches of photographs to their ends, as many together as fill a batch.
+def start_photo(opened: OpenedPhoto, config: InferenceConfig, input_size: int) -> Photo:
+    """The photograph, decoded, with its search and the search's first model inputs.
 
-    Yields:
-        Each in order; a `UserError` among them goes through.
+    Raises:
+        BadImageError: it cannot be decoded, or nothing of it is in its crops.
     """
-
-    def cut_crops(searches, size):
-        for done in [pool.submit(search.cut_crops, size) for search in searches]:
-            done.result()
-
-    for group in _group_photos(photos, backend.batch_size):
-        searches = [photo.search for photo in group if isinstance(photo, Photo)]
-        run_searches(searches, backend, cut_crops)
-        yield from group
+    search = config.start_on(load_upright(opened.image), input_size)
+    return Photo(opened.path, opened.target, search)
 
 
-def _group_photos(photos, batch_size):
-    """Lists of photographs whose first inputs fill batches; the last one may be smaller."""
-    group, num_inputs = [], 0
+def group_photos(
+    photos: Iterable[OpenedPhoto | UserError], config: InferenceConfig, batch_size: int
+) -> Iterator[list]:
+    """Lists of photographs that are searched together; bad ones are in their places."""
+    group: list[OpenedPhoto | UserError] = []
+    num_inputs = num_pixels = 0
     for photo in photos:
+        size = (0, 0) if isinstance(photo, UserError) else photo.image.size
+        if group and num_pixels + math.prod(size) > PIXELS_TOGETHER:
+            yield group
+            group, num_inputs, num_pixels = [], 0, 0
         group.append(photo)
-        num_inputs += len(photo.search.crops) if isinstance(photo, Photo) else 0
+        num_pixels += math.prod(size)
+        num_inputs += len(next(config.start(size))) if any(size) else 0
         if num_inputs >= BATCHES_TOGETHER * batch_size or len(group) == batch_size:
             yield group
-            group, num_inputs = [], 0
+            group, num_inputs, num_pixels = [], 0, 0
     yield group

@@ -5,13 +5,22 @@ import contextlib
 import errno
 import functools
 import os
+import select
 import sys
+from collections.abc import Callable, Iterator
+from typing import NoReturn, ParamSpec, TypeVar
 
 # What the user's disk, or network disk, refuses to a program; other OSErrors are defects.
 _DISK_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ESTALE, errno.ETIMEDOUT,
 )  # fmt: skip
+# Exit codes of shells: 128 and the signal's number. Windows has no SIGPIPE to ask for its own.
+_INTERRUPTED, _PIPE_CLOSED = 128 + 2, 128 + 13
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class UserError(Exception):
@@ -19,14 +28,14 @@ class UserError(Exception):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """One whose complaints are a `UserError`, not two lines and exit code 2."""
+    """A parser that raises `UserError`; argparse would print two lines and exit with code 2."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Raise `UserError`."""
         raise UserError(f"{one_line(message)}; `{self.prog} --help` says more")
 
 
-def stage_parser(docstring):
+def stage_parser(docstring: str | None) -> ArgumentParser:
     """The parser of a stage in stages/: `--help` prints the stage's docstring as it stands."""
     return ArgumentParser(
         prog=f"python {sys.argv[0]}",
@@ -35,48 +44,65 @@ def stage_parser(docstring):
     )
 
 
-def exit_on_user_error(main):
+def exit_on_user_error(main: Callable[P, R]) -> Callable[P, R]:
     """Decorate a program's `main`: a `UserError` becomes one line on stderr and exit code 1.
 
-    So does a full disk or a missing permission.
+    A full disk and a missing permission end it likewise. Where the reader of its output has gone,
+    as in `... | head`, it ends without a word.
     """
 
     @functools.wraps(main)
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            print(f"error: {printable(error)}", file=sys.stderr)
-            sys.exit(1)
+            _end(f"error: {printable(error)}", 1)
+        except BrokenPipeError:
+            if not _drop_output():
+                raise  # a pipe of the program's own
+            sys.exit(_PIPE_CLOSED)
         except OSError as error:
             if error.errno not in _DISK_ERRORS:
                 raise
             name = printable(error.filename or "output")
-            print(
-                f"error: {name}: {error.strerror}; make room on the disk or "
-                "fix its permissions, then repeat",
-                file=sys.stderr,
-            )
-            sys.exit(1)
+            advice = "make room on the disk or fix its permissions, then repeat"
+            _end(f"error: {name}: {error.strerror}; {advice}", 1)
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)  # 128 + SIGINT, as shells count
+            _end("interrupted", _INTERRUPTED)
 
     return wrapped
 
 
-def one_line(error):
+def _end(line: str, code: int) -> NoReturn:
+    print(line, file=sys.stderr)
+    sys.exit(code)
+
+
+def _drop_output() -> bool:
+    """Whether the reader of stdout or stderr has gone; what is left for it then goes nowhere."""
+    if not hasattr(select, "poll"):  # Windows
+        return True
+    poller = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        poller.register(stream, 0)  # for errors alone, of which a closed pipe is one
+    gone = [place for place, _ in poller.poll(0)]
+    for place in gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), place)
+    return bool(gone)
+
+
+def one_line(error: object) -> str:
     """The text of an exception without line breaks; its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def printable(text):
+def printable(text: object) -> str:
     """The text as one line: line breaks and what else cannot be printed, as in paths, escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 @contextlib.contextmanager
-def silent_stderr():
+def silent_stderr() -> Iterator[None]:
     """Send what C++ code writes to stderr nowhere; Python's exceptions come through."""
     # The descriptor and not sys.stderr, which C++ knows nothing of.
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

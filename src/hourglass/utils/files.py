@@ -4,14 +4,15 @@ Progress of what is counted in bytes.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -22,7 +23,7 @@ JSON_MEMORY_FACTOR = 10
 
 
 @contextlib.contextmanager
-def atomic_path(path, scratch=None):
+def atomic_path(path: str | Path, scratch: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
     On an exception the temporary file is removed and `path` is left as it was. The name is fixed,
@@ -51,7 +52,7 @@ def atomic_path(path, scratch=None):
 
 
 @contextlib.contextmanager
-def atomic_folder(path):
+def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; on success it takes its place, whatever is there.
 
     On an exception the new folder is removed and `path` is left as it was.
@@ -72,7 +73,7 @@ def atomic_folder(path):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _put_back(old, path):
+def _put_back(old: Path, path: Path) -> None:
     """Rename `old` to `path` where nothing has taken its place; else remove it."""
     if old.exists() and not path.exists():
         os.replace(old, path)
@@ -80,7 +81,7 @@ def _put_back(old, path):
 
 
 @contextlib.contextmanager
-def scratch_folder(path):
+def scratch_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder below `path`; both are removed at the end.
 
     What a killed run left below `path` is removed before; where that is a link, the new folder
@@ -98,19 +99,19 @@ def scratch_folder(path):
         shutil.rmtree(path, ignore_errors=True)  # refuses a link, which may lead to others' files
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as JSON, atomically; NaN is refused, since it is not JSON."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, allow_nan=False, indent=1) + "\n")
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json_list(path, advice):
+def read_json_list(path: str | Path, advice: str) -> list:
     """The list in a JSON file, as of `read_json`.
 
     Raises:
@@ -122,7 +123,7 @@ def read_json_list(path, advice):
     return values
 
 
-def read_json(path, advice):
+def read_json(path: str | Path, advice: str) -> Any:
     """What a JSON file holds, in UTF-8 with or without a byte order mark.
 
     A number of any length becomes a float: one absurd record must not cost the whole file.
@@ -140,7 +141,7 @@ def read_json(path, advice):
         raise UserError(f"{path}: {_describe_json_fault(error)}; {advice}") from None
 
 
-def _describe_json_fault(error):
+def _describe_json_fault(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         if not error.doc.strip():
             return "the file is empty"
@@ -150,10 +151,10 @@ def _describe_json_fault(error):
         return f"not UTF-8 at byte {error.start}"
     if isinstance(error, RecursionError):
         return "not a list of records: nested too deeply"
-    return f"cannot be read: {error.strerror}"
+    return f"cannot be read: {getattr(error, 'strerror', error)}"
 
 
-def check_free_space(folder, needed):
+def check_free_space(folder: str | Path, needed: int) -> None:
     """Raise `UserError` unless the disk of `folder` has `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -162,7 +163,7 @@ def check_free_space(folder, needed):
         )
 
 
-def check_free_memory(path, needed):
+def check_free_memory(path: str | Path, needed: int) -> None:
     """Raise `UserError` where the system knows that the `needed` bytes to read `path` are not free.
 
     What does not fit would end without a word: Linux kills the process.
@@ -181,7 +182,9 @@ def check_free_memory(path, needed):
 
 
 @contextlib.contextmanager
-def exclusive_lock(path, what, advice="wait for it, or end it"):
+def exclusive_lock(
+    path: str | Path, what: str, advice: str = "wait for it, or end it"
+) -> Iterator[None]:
     """Hold a lock on the file `path`; it is freed whichever way the process ends.
 
     Raises:
@@ -200,7 +203,13 @@ def exclusive_lock(path, what, advice="wait for it, or end it"):
             path.unlink(missing_ok=True)
 
 
-def _open_locked(path, what, advice):
+def _open_locked(path: Path, what: str, advice: str) -> IO[str]:
+    try:
+        import fcntl  # not on Windows, where all that takes no lock works
+    except ModuleNotFoundError:
+        raise UserError(
+            f"{path}: this system has no file locks; use Linux or macOS, or WSL on Windows"
+        ) from None
     while True:
         # Not "w": it would empty the file of whoever holds the lock.
         file = open(path, "a+")  # noqa: SIM115 -- returned open
@@ -216,14 +225,14 @@ def _open_locked(path, what, advice):
         file.close()  # its last holder removed it before we had the lock: take the new one
 
 
-def _is_same_file(file, path):
+def _is_same_file(file: IO[str], path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
         return False
 
 
-def file_digest(path):
+def file_digest(path: str | Path) -> str:
     """The file's SHA-256, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
@@ -232,7 +241,7 @@ def file_digest(path):
     return digest.hexdigest()
 
 
-def byte_bar(name, total, initial=0):
+def byte_bar(name: str, total: int | None, initial: int = 0) -> tqdm:
     """A progress bar of bytes; quiet unless on a terminal."""
     return tqdm(
         desc=name, total=total, initial=initial,

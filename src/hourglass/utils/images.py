@@ -5,11 +5,12 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from hourglass.utils.errors import UserError
+from hourglass.utils.errors import UserError, one_line
 
 # Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
 MAX_PIXELS = 100_000_000
@@ -32,11 +33,11 @@ class Picture:
         data: the file's bytes.
     """
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         self.data = data
-        self._decoded = {}  # factor -> image
+        self._decoded: dict[int, Image.Image] = {}  # by factor
 
-    def decode(self, reduction=1.0):
+    def decode(self, reduction: float = 1.0) -> tuple[Image.Image, int]:
         """The picture's pixels.
 
         Args:
@@ -52,72 +53,90 @@ class Picture:
         Raises:
             BadImageError: not a picture, damaged, or too large.
         """
-        with _decode_errors(self.data), Image.open(io.BytesIO(self.data)) as image:
+        with open_image(self.data) as image, _decode_errors():
             factor = _draft(image, reduction)
             if factor not in self._decoded:
-                self._decoded[factor] = _load_upright(image)
+                self._decoded[factor] = load_upright(image)
             return self._decoded[factor], factor
 
 
-def decode_image(data, reduction=1.0):
-    """What `Picture.decode` gives of a file's bytes."""
+def decode_image(data: bytes, reduction: float = 1.0) -> tuple[Image.Image, int]:
+    """The pixels of a file's bytes, and the factor by which they are fewer: `Picture.decode`."""
     return Picture(data).decode(reduction)
 
 
+def open_image(data: bytes) -> Image.Image:
+    """A picture of which the header alone is read: its size is known, no pixel is decoded.
+
+    Raises:
+        BadImageError: not a picture, or too large.
+    """
+    with _decode_errors():
+        try:
+            image = Image.open(io.BytesIO(data))
+        except Image.UnidentifiedImageError:
+            raise BadImageError(f"cannot be decoded: {_explain_unknown(data)}") from None
+    if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
+        raise BadImageError("is PostScript, a program and not a picture")
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
+    return image
+
+
+def load_upright(image: Image.Image) -> Image.Image:
+    """The pixels of an opened picture: RGB, EXIF orientation applied, transparency on white.
+
+    Raises:
+        BadImageError: it is damaged.
+    """
+    with _decode_errors():
+        image.load()  # before the file is closed; Pillow copies what needs no change
+        # Only where needed: it copies the pixels.
+        return _to_rgb(image if _is_upright(image) else ImageOps.exif_transpose(image))
+
+
 @contextlib.contextmanager
-def _decode_errors(data):
+def _decode_errors() -> Iterator[None]:
     try:
         yield
     except BadImageError:
         raise
     except _DECODE_ERRORS as error:
-        reason = " ".join(str(error).replace(repr(io.BytesIO), "").split()) or type(error).__name__
-        if "cannot identify image file" in reason:
-            reason = _explain_unknown(data)
+        reason = one_line(error).replace(repr(io.BytesIO), "").strip() or type(error).__name__
         raise BadImageError(f"cannot be decoded: {reason}") from None
 
 
-def _explain_unknown(data):
+def _explain_unknown(data: bytes) -> str:
     """Why Pillow knows no picture of these bytes."""
     if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):  # HEIF's brands
         return "HEIC, a camera's form that is not read here; save it as JPEG"
     return "not a picture" if data else "empty file"
 
 
-def _draft(image, reduction):
-    """Check an opened picture's header, choose the size to decode it at: the factor."""
-    if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
-        raise BadImageError("is PostScript, a program and not a picture")
-    # Known from the header, before any pixel is decoded.
+def _draft(image: Image.Image, reduction: float) -> int:
+    """Choose the size to decode an opened picture at: the factor."""
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
     # A reduced JPEG's last column and row may stand for fewer pixels than the others;
     # turned to the front they would shift the picture.
-    exact = _is_upright(image) or width % 8 == height % 8 == 0
-    if reduction >= 2 and image.format == "JPEG" and exact:
+    is_exact = width % 8 == height % 8 == 0
+    if reduction >= 2 and image.format == "JPEG" and (is_exact or _is_upright(image)):
         image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
     # `draft` chooses the reduction itself and does not say which.
     return next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
 
 
-def _load_upright(image):
-    image.load()  # before the file is closed; Pillow copies what needs no change
-    # Only where needed: it copies the pixels.
-    return _to_rgb(image if _is_upright(image) else ImageOps.exif_transpose(image))
-
-
-def is_plain_jpeg(data):
+def is_plain_jpeg(data: bytes) -> bool:
     """Whether a decoder that knows neither EXIF nor colour spaces shows the picture as we do."""
     with Image.open(io.BytesIO(data)) as image:
         return image.format == "JPEG" and image.mode == "RGB" and _is_upright(image)
 
 
-def _is_upright(image):
+def _is_upright(image: Image.Image) -> bool:
     return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
-def _to_rgb(image):
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # Pillow would clip 16 bits to 8, not scale them
         levels = np.asarray(image).astype(np.int64) >> 8
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
@@ -130,19 +149,25 @@ def _to_rgb(image):
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def cut_crop(image, factor, square, size, resample=Image.Resampling.BICUBIC):
-    """Cut a square out of a picture and resize it; what lies outside the picture is black.
+def cut_crop(
+    image: Image.Image,
+    factor: int,
+    crop: tuple[int, int, int],
+    size: int,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+) -> Image.Image:
+    """Cut a crop out of a picture and resize it; what lies outside the picture is black.
 
     Args:
         image: RGB, decoded at 1 / `factor` of the picture's size.
-        square: (x, y, side), px of the picture at full size; it may reach outside.
+        crop: (x, y, side), a square, px of the picture at full size; it may reach outside.
         size: the side of the result, px.
         resample: one of Pillow's filters; all smooth what they shrink.
 
     Raises:
-        BadImageError: the square does not touch the picture.
+        BadImageError: the crop does not touch the picture.
     """
-    x, y, side = square
+    x, y, side = crop
     ratio = side / size  # px of the picture to one of the result
     # In px of the result: only those that the picture fills wholly, so that no border is mixed with
     # black.
@@ -164,14 +189,14 @@ def cut_crop(image, factor, square, size, resample=Image.Resampling.BICUBIC):
     return canvas
 
 
-def _inside(start, length, side, size):
+def _inside(start: int, length: int, side: int, size: int) -> tuple[int, int]:
     """First and last + 1 of the result's pixels that lie wholly in a picture of `length` px."""
     # In whole numbers: a quotient a hair below its true value would lose a column.
     # ceil(-start * size / side) and floor((length - start) * size / side).
     return max(0, -(start * size // side)), min(size, (length - start) * size // side)
 
 
-def encode_jpeg(image, quality):
+def encode_jpeg(image: Image.Image, quality: int) -> bytes:
     """The image as JPEG bytes; the same image gives the same bytes."""
     with io.BytesIO() as buffer:
         image.save(buffer, format="JPEG", quality=quality)

@@ -1,13 +1,24 @@
-"""Work on a row of items in threads: in order, and no more of it under way than is told."""
+"""Work on a row of items in threads: in order, and a bounded number of them under way."""
 
 import collections
 import contextlib
 import os
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from hourglass.utils.errors import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class Pool(ThreadPoolExecutor):
@@ -16,25 +27,19 @@ class Pool(ThreadPoolExecutor):
     Raised at any other place it could leave one of the pool's locks held for ever.
     """
 
-    def __init__(self, num_threads=None):
+    def __init__(self, num_threads: int | None = None) -> None:
         super().__init__(num_threads or count_cores())
         self.is_interrupted = threading.Event()
 
-    def submit(self, function, *arguments):
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """Have a thread call the function; gives a Future."""
         if self.is_interrupted.is_set():
             raise KeyboardInterrupt
-        return super().submit(function, *arguments)
-
-
-def count_cores():
-    """The cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone
-    return len(affinity(0)) if affinity else os.cpu_count()
+        return super().submit(function, *args, **kwargs)
 
 
 @contextlib.contextmanager
-def open_pool(num_threads=None):
+def open_pool(num_threads: int | None = None) -> Iterator[Pool]:
     """A Pool; in the end what is under way is finished, and nothing begun."""
     pool = Pool(num_threads)
     with handle_interrupts(pool.is_interrupted):
@@ -47,15 +52,15 @@ def open_pool(num_threads=None):
 
 
 @contextlib.contextmanager
-def handle_interrupts(event):
-    """Set the event at Ctrl-C; the second time it is handled as ever."""
+def handle_interrupts(event: threading.Event) -> Iterator[None]:
+    """Set the event at Ctrl-C; a second Ctrl-C is handled as usual."""
     usual = signal.getsignal(signal.SIGINT)
     is_main = threading.current_thread() is threading.main_thread()
     if usual is not signal.default_int_handler or not is_main:  # ignored, or not ours to handle
         yield
         return
 
-    def handle(*_):
+    def handle(*_: object) -> None:
         event.set()
         signal.signal(signal.SIGINT, usual)
 
@@ -66,7 +71,7 @@ def handle_interrupts(event):
         signal.signal(signal.SIGINT, usual)
 
 
-def read_ahead(pool, items, number):
+def read_ahead(pool: Pool, items: Iterator[T], number: int) -> Iterator[T]:
     """The items of an iterator, in order, `number` of them taken ahead by a pool of one thread."""
     end = object()
     under_way = collections.deque(pool.submit(next, items, end) for _ in range(number))
@@ -75,23 +80,26 @@ def read_ahead(pool, items, number):
         yield item
 
 
-def map_ahead(pool, function, items, number):
+def map_ahead(
+    pool: Pool, function: Callable[[T], R], items: Iterable[T | UserError], number: int
+) -> Iterator[R | UserError]:
     """What `function` gives of each item, in order, at most `number` of them under way.
 
-    A `UserError` that it raises is given in the place of a result, and one among the items goes
-    through as it is; any other exception ends the row.
+    A `UserError` that it raises takes the place of the result; one among the items goes through.
+    Any other exception ends the row.
     """
-
-    def attempt(item):
-        try:
-            return item if isinstance(item, UserError) else function(item)
-        except UserError as error:
-            return error
-
-    under_way = collections.deque()
+    under_way: collections.deque[Future] = collections.deque()
     for item in items:
-        under_way.append(pool.submit(attempt, item))
+        under_way.append(pool.submit(attempt, function, item))
         if len(under_way) == number:
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()
+
+
+def attempt(function: Callable[[T], R], item: T | UserError) -> R | UserError:
+    """What `function` gives of an item, or the `UserError` that it raises or that the item is."""
+    try:
+        return item if isinstance(item, UserError) else function(item)
+    except UserError as error:
+        return error

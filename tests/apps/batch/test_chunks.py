@@ -13,19 +13,19 @@ from hourglass.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
+def small_chunks(monkeypatch):
     monkeypatch.setattr(plans, "CHUNK_SIZE", 6)
 
 
-def read_lines(plan, part):
-    return [json.loads(line) for line in chunks.chunk_path(plan, part).read_text().splitlines()]
+def read_lines(plan, chunk):
+    return [json.loads(line) for line in chunks.chunk_path(plan, chunk).read_text().splitlines()]
 
 
 def predict_all(plan, paths, order=slice(None)):
-    """Begin a run and predict its parts in some order; the parts."""
+    """Begin a run and predict its chunks in some order; the chunks."""
     made, scratch = begin_chunks(plan, paths)
-    for part in made[order]:
-        chunks.predict_chunk(BrightestBackend(), plan, part, scratch)
+    for chunk in made[order]:
+        chunks.predict_chunk(BrightestBackend(), plan, chunk, scratch)
     return made
 
 
@@ -36,8 +36,8 @@ def test_every_picture_is_a_line_in_order_found_or_with_the_reason(tmp_path):
     (tmp_path / "in/clip.jpg").write_bytes(b"\0\0\0\x20ftypisom" + bytes(300))
     names = [f"in/{name}" for name in ("junk.jpg", "a.png", "gone.png", "clip.jpg", "dark.png")]
     plan = make_plan(tmp_path)
-    (part,) = predict_all(plan, map(Path, names))
-    junk, found, gone, clip, dark = lines = read_lines(plan, part)
+    (chunk,) = predict_all(plan, map(Path, names))
+    junk, found, gone, clip, dark = lines = read_lines(plan, chunk)
     assert [line["image"] for line in lines] == names
     assert junk["error"] == "cannot be decoded: not a picture"
     assert gone["error"] == "cannot be read: No such file or directory"
@@ -53,25 +53,25 @@ def test_every_picture_is_a_line_in_order_found_or_with_the_reason(tmp_path):
 def test_what_is_no_file_has_its_reason(tmp_path, name):
     save_dot(tmp_path / "in/a.png")
     plan = make_plan(tmp_path)
-    (part,) = predict_all(plan, [Path(name), Path("in/a.png")])
-    bad, good = read_lines(plan, part)
+    (chunk,) = predict_all(plan, [Path(name), Path("in/a.png")])
+    bad, good = read_lines(plan, chunk)
     assert bad["error"] and "people" in good
 
 
-def test_a_part_does_not_depend_on_what_else_is_predicted(tmp_path):
+def test_a_chunk_does_not_depend_on_what_else_is_predicted(tmp_path):
     save_dots(tmp_path / "in", 20)
     paths = [path.relative_to(tmp_path) for path in sorted((tmp_path / "in").iterdir())]
     one, two = make_plan(tmp_path, "one"), make_plan(tmp_path, "two")
     made = predict_all(one, paths)
     predict_all(two, paths, order=slice(None, None, -1))
-    assert [part.num_pictures for part in made] == [6, 6, 6, 2]
-    for part in made:
-        data = chunks.chunk_path(one, part).read_bytes()
-        assert data == chunks.chunk_path(two, part).read_bytes() and data.endswith(b"}\n")
-    # As a network of low bits would have it: no batch holds pictures of two parts.
+    assert [chunk.num_pictures for chunk in made] == [6, 6, 6, 2]
+    for chunk in made:
+        data = chunks.chunk_path(one, chunk).read_bytes()
+        assert data == chunks.chunk_path(two, chunk).read_bytes() and data.endswith(b"}\n")
+    # As a network of low bits would have it: no batch holds pictures of two chunks.
     backend = BrightestBackend()
-    for part in made:
-        chunks.predict_chunk(backend, one, part, one.folder / ".unfinished")
+    for chunk in made:
+        chunks.predict_chunk(backend, one, chunk, one.folder / ".unfinished")
     assert backend.batches == [4, 2, 4, 2, 4, 2, 2]
 
 
@@ -87,8 +87,8 @@ def test_pictures_are_drawn_where_it_is_asked(tmp_path):
     save_dot(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("junk")
     plan = make_plan(tmp_path, draw=True)
-    (part,) = predict_all(plan, [Path("b.png"), Path("a.png")])
-    _, found = read_lines(plan, part)
+    (chunk,) = predict_all(plan, [Path("b.png"), Path("a.png")])
+    _, found = read_lines(plan, chunk)
     with Image.open(plan.folder / found["drawn"]) as drawn, Image.open(tmp_path / "a.png") as photo:
         assert drawn.size == photo.size and (np.asarray(drawn) != np.asarray(photo)).any()
     assert [p.name for p in (plan.folder / "drawn").rglob("*.png")] == ["000001.png"]
@@ -101,8 +101,8 @@ def test_names_of_any_bytes_come_back(tmp_path):
     except OSError as error:
         pytest.skip(f"this file system takes UTF-8 names alone: {error}")
     plan = make_plan(tmp_path)
-    (part,) = predict_all(plan, [Path(name)])
-    ((_, about),) = chunks.read_chunk(plan, part)
+    (chunk,) = predict_all(plan, [Path(name)])
+    ((_, about),) = chunks.read_chunk(plan, chunk)
     assert about["image"] == name and "people" in about
 
 
@@ -118,11 +118,11 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_part_is_one_line(tmp_path, damage):
+def test_a_damaged_chunk_is_one_line(tmp_path, damage):
     save_dots(tmp_path / "in", 3)
     plan = make_plan(tmp_path)
-    (part,) = predict_all(plan, [Path(f"in/{k:03}.png") for k in range(3)])
-    path = chunks.chunk_path(plan, part)
+    (chunk,) = predict_all(plan, [Path(f"in/{k:03}.png") for k in range(3)])
+    path = chunks.chunk_path(plan, chunk)
     path.write_bytes(b"".join(DAMAGES[damage](path.read_bytes().splitlines(keepends=True))))
-    with pytest.raises(UserError, match=r"^\S+/parts/000000\.jsonl: .*remove it, then repeat$"):
-        list(chunks.read_chunk(plan, part))
+    with pytest.raises(UserError, match=r"^\S+/chunks/000000\.jsonl: .*remove it, then repeat$"):
+        list(chunks.read_chunk(plan, chunk))

@@ -13,16 +13,16 @@ NAMES = [Path(f"{k}.jpg") for k in range(7)]
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
+def small_chunks(monkeypatch):
     monkeypatch.setattr(plans, "CHUNK_SIZE", 3)
 
 
-def test_parts_follow_one_another_in_the_list(tmp_path):
+def test_chunks_follow_one_another_in_the_list(tmp_path):
     names = [*NAMES, Path("line\nbreak.jpg")]
-    parts, _ = begin_chunks(make_plan(tmp_path), names)
-    assert [(part.number, part.num_pictures) for part in parts] == [(0, 3), (1, 3), (2, 2)]
+    chunks, _ = begin_chunks(make_plan(tmp_path), names)
+    assert [(chunk.number, chunk.num_pictures) for chunk in chunks] == [(0, 3), (1, 3), (2, 2)]
     data = (tmp_path / "out/pictures.txt").read_bytes()
-    cut = [data[part.offset : part.offset + part.length] for part in parts]
+    cut = [data[chunk.offset : chunk.offset + chunk.length] for chunk in chunks]
     assert b"".join(cut) == data
     assert cut[2] == b"6.jpg\0line\nbreak.jpg\0"
 

@@ -8,7 +8,7 @@ import pytest
 from hourglass.apps.page import building
 from hourglass.apps.page.building import MARK, STATIC, build_page, write_settings
 from hourglass.apps.page.runtime import FILES
-from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.inference.backends import OnnxBackend
 from hourglass.shipped import shipped_network
 
 SCRIPTS = sorted(STATIC.glob("*.js"))
@@ -24,7 +24,7 @@ def exported():
 def test_the_folder_holds_page_network_settings_and_runtime(tmp_path, small_runtime, exported):
     folder = tmp_path / "a" / "page"
     about = build_page(shipped_network(), folder, small_runtime)
-    assert about == OnnxBackend(exported).about
+    assert about == OnnxBackend(exported).metadata
     static = {path.name for path in STATIC.iterdir()}
     written = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(written) == static | set(FILES) | {"network.onnx", "settings.js"}

@@ -4,7 +4,7 @@ from PIL import Image
 
 from helpers.clips import BarBackend, bar_joints, bars
 from hourglass.apps.video.tracker import CHECK_EVERY, LOST_AFTER, SEARCH_EVERY, Tracker
-from hourglass.inference.crops import Search, cut_in_turn, run_searches
+from hourglass.inference.crops import Search, run_searches
 from hourglass.inference.runner import InferenceConfig
 
 SIZE = (320, 200)
@@ -18,10 +18,8 @@ def track(frames, config=None, backend=None, is_smooth=False, times=None):
     found = []
     for number, pixels in enumerate(frames):
         image = Image.fromarray(pixels)
-        search = Search(
-            tracker.track(times[number] if times else number / RATE), lambda _, i=image: (i, 1)
-        )
-        cut_in_turn([search] if search.crops else [], backend.size)
+        time = times[number] if times else number / RATE
+        search = Search(tracker.track(time), image, backend.size)
         run_searches([search], backend)
         found.append(search.poses)
     return found, backend, tracker

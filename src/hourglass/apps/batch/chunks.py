@@ -1,8 +1,8 @@
-"""Parts of a run: each predicted by itself, into one file that appears whole or not at all.
+"""Chunks of a batch inference: each predicted by itself, into one file, whole or not at all.
 
-No part shares a batch with another: its bytes do not depend on what was predicted before, nor
-where. A line a picture, JSON, in the order of the list: what was found, or the reason why it cannot
-be used:
+No chunk shares a batch of the network with another: its bytes do not depend on what was predicted
+before, nor where. A line a picture, JSON, in the order of the list: what was found, or the reason
+why the picture cannot be used:
 
     {"image": ..., "width": ..., "height": ..., "people": [...]}
     {"image": ..., "error": ...}
@@ -12,48 +12,58 @@ import contextlib
 import functools
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from hourglass.apps.batch.plan import PICTURES
+from hourglass.apps.batch.plan import PICTURES, BatchPlan, Chunk
 from hourglass.apps.video.formats import is_clip
+from hourglass.inference.crops import Backend
 from hourglass.inference.outputs import describe_person, draw_poses
-from hourglass.inference.runner import map_photos, read_photo
+from hourglass.inference.runner import Photo, map_photos
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path
 
-CHUNKS, DRAWN = "parts", "drawn"
+CHUNKS, DRAWN = "chunks", "drawn"
 
 
-def chunk_path(plan, part):
-    """The file of a part's results."""
-    return plan.folder / CHUNKS / f"{part.number:06}.jsonl"
+def chunk_path(plan: BatchPlan, chunk: Chunk) -> Path:
+    """The file of a chunk's results."""
+    return plan.folder / CHUNKS / f"{chunk.number:06}.jsonl"
 
 
-def find_missing(plan, parts):
-    """Those of the parts that are not there yet."""
-    return [part for part in parts if not chunk_path(plan, part).exists()]
+def find_missing(plan: BatchPlan, chunks: Iterable[Chunk]) -> list[Chunk]:
+    """The chunks without a file of results."""
+    return [chunk for chunk in chunks if not chunk_path(plan, chunk).exists()]
 
 
-def predict_chunk(backend, plan, part, scratch, num_threads=None, advance=lambda: None):
-    """Write the results of a part, and its drawn pictures where the plan says so.
+def predict_chunk(
+    backend: Backend,
+    plan: BatchPlan,
+    chunk: Chunk,
+    scratch: Path,
+    num_threads: int | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> None:
+    """Write the results of a chunk, and its drawn pictures if the plan says so.
 
     Args:
-        backend: a backend (`backends.py`). plan: of the run.
         scratch: a folder on the same disk, for what is not whole yet.
         num_threads: that read and draw; None for one a core.
         advance: is called after each picture.
     """
-    paths = read_chunk_paths(plan, part)
-    drawn = plan.folder / DRAWN / f"{part.number:06}"
-    files = [
-        (plan.base / path, drawn / f"{number:06}" if plan.draw else None)
+    paths = read_chunk_paths(plan, chunk)
+    drawn = plan.folder / DRAWN / f"{chunk.number:06}"
+    files = (
+        # It would be read whole before it is found to be no picture.
+        UserError("is a clip; predict it without --records") if is_clip(plan.base / path)
+        else (plan.base / path, drawn / f"{number:06}")
         for number, path in enumerate(paths)
-    ]
+    )  # fmt: skip
     describe = functools.partial(describe_photo, plan=plan, scratch=scratch)
-    results = map_photos(describe, backend, files, plan.config, read_still, num_threads)
+    results = map_photos(describe, backend, files, plan.config, num_threads)
     with (
         contextlib.closing(results),
-        atomic_path(chunk_path(plan, part), scratch) as temporary,
+        atomic_path(chunk_path(plan, chunk), scratch) as temporary,
         open(temporary, "w", encoding="utf-8") as file,
     ):
         for path, result in zip(paths, results, strict=True):
@@ -62,48 +72,41 @@ def predict_chunk(backend, plan, part, scratch, num_threads=None, advance=lambda
             advance()
 
 
-def read_chunk_paths(plan, part):
-    """The paths of a part's pictures, as they were named."""
+def read_chunk_paths(plan: BatchPlan, chunk: Chunk) -> list[Path]:
+    """The paths of a chunk's pictures, as they were named."""
     with open(plan.folder / PICTURES, "rb") as file:
-        file.seek(part.offset)
-        names = file.read(part.length).split(b"\0")[:-1]
+        file.seek(chunk.offset)
+        names = file.read(chunk.length).split(b"\0")[:-1]
     return [Path(os.fsdecode(name)) for name in names]
 
 
-def read_still(file, config, size):
-    """`photos.read_photo`, which would read a clip whole before it says that it is no picture."""
-    if is_clip(file[0]):
-        raise UserError("is a clip; predict it without --records")
-    return read_photo(file, config, size)
-
-
-def describe_photo(photo, plan, scratch):
-    """What is written of a photograph whose search has ended, for JSON; draws it where asked."""
+def describe_photo(photo: Photo, plan: BatchPlan, scratch: Path) -> dict:
+    """What is written of a photograph whose search has ended, for JSON; draws it if asked to."""
     poses = plan.config.choose_people(photo.search.poses)
-    width, height = photo.size
-    about = {"width": width, "height": height, "people": [describe_person(pose) for pose in poses]}
+    width, height = photo.search.image.size
+    line = {"width": width, "height": height, "people": [describe_person(pose) for pose in poses]}
     if plan.draw:
-        about["drawn"] = str(draw_poses(photo, poses, scratch).relative_to(plan.folder))
-    return about
+        line["drawn"] = str(draw_poses(photo, poses, scratch).relative_to(plan.folder))
+    return line
 
 
-def read_chunk(plan, part):
-    """Yield the lines of a part's file, bytes, each with what it says.
+def read_chunk(plan: BatchPlan, chunk: Chunk) -> Iterator[tuple[bytes, dict]]:
+    """Yield the lines of a chunk's file, each with the JSON object in it.
 
     Raises:
         UserError: the file is not as `predict_chunk` left it.
     """
-    path, number = chunk_path(plan, part), 0
+    path, number = chunk_path(plan, chunk), 0
     again = "remove it, then repeat"
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                about = json.loads(line)
-                about["image"], about.get("error")
+                record = json.loads(line)
+                record["image"], record.get("error")
             except (ValueError, TypeError, LookupError, AttributeError):
                 raise UserError(f"{path}: line {number} is no record; {again}") from None
-            yield line, about
-    if number != part.num_pictures:
+            yield line, record
+    if number != chunk.num_pictures:
         raise UserError(
-            f"{path}: holds {number} of {part.num_pictures} records: changed since; {again}"
+            f"{path}: holds {number} of {chunk.num_pictures} records: changed since; {again}"
         )

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,10 @@ KEY_SIZE = 16  # bytes of a path's digest: two in a million are the same by 1 to
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_paths(path):
+def read_paths(path: Path) -> Iterator[Path]:
     """Yield the paths in a list: one a line, or each with a NUL after it (`find -print0`).
 
-    Their bytes may be any; empty lines are none.
+    A path may hold any bytes; empty lines are left out.
 
     Raises:
         UserError: the list cannot be read, or is no list of paths.
@@ -32,7 +34,7 @@ def read_paths(path):
         ) from None
 
 
-def _split_names(file, path):
+def _split_names(file: BufferedReader, path: Path) -> Iterator[bytes]:
     head = file.peek(MAX_PATH + 1)
     if head.startswith(UTF16_MARKS):
         raise UserError(f"{path}: is a list in UTF-16; save it as UTF-8")
@@ -49,7 +51,7 @@ def _split_names(file, path):
     yield from _check_names([rest], separator, path)
 
 
-def _check_names(names, separator, path):
+def _check_names(names: list[bytes], separator: bytes, path: Path) -> list[bytes]:
     if separator == b"\n":  # else a name may hold and be whatever a file system takes
         names = [name.removesuffix(b"\r") for name in names if name.strip()]
     if any(len(name) > MAX_PATH or b"\0" in name for name in names):
@@ -57,14 +59,14 @@ def _check_names(names, separator, path):
     return [name for name in names if name]
 
 
-def _no_list(path):
+def _no_list(path: Path) -> UserError:
     return UserError(
         f"{path}: is no list of paths, one a line or each with a NUL after it (`find -print0`); "
         "name another"
     )
 
 
-def write_paths(path, names, folder):
+def write_paths(path: Path, names: Iterable[Path], folder: Path) -> tuple[int, int]:
     """Write a list of paths, each with a NUL after it, that `read_paths` reads.
 
     Of paths that name one file below `folder`, compared as text, the first is kept.
@@ -85,15 +87,15 @@ def write_paths(path, names, folder):
     return number, len(is_first) - number
 
 
-def _find_first(keys):
+def _find_first(digests: bytearray) -> np.ndarray:
     """Of each key, bool [n], whether it is the first of its kind; 60 bytes of memory a key."""
-    keys = np.frombuffer(keys, f"S{KEY_SIZE}")
+    keys = np.frombuffer(digests, f"S{KEY_SIZE}")
     is_first = np.zeros(len(keys), bool)
     is_first[np.unique(keys, return_index=True)[1]] = True
     return is_first
 
 
-def _keep(path, chosen):
+def _keep(path: Path, chosen: np.ndarray) -> None:
     """Leave only the chosen ones of a list that `write_paths` wrote."""
     shorter = path.with_name(f"{path.name}.shorter")
     with open(shorter, "wb") as file:

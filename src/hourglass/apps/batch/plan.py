@@ -1,14 +1,15 @@
-"""What a run over very many photographs is made of: its pictures, its parts, and the plan's file.
+"""A batch inference: its pictures, its chunks, and the file that says what it does.
 
-A run's folder holds, while it is under way:
+Its folder holds, while it is under way:
 
-    plan.json      what the run is made of: another one in the same folder is refused
+    plan.json      what it does: another one in the same folder is refused
     pictures.txt   the paths of its pictures, each with a NUL after it
-    parts/         what was found so far (`parts.py`)
+    chunks/        what was found so far (`chunks.py`)
 """
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,20 +19,20 @@ from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path, file_digest, read_json, write_json
 
 PLAN, PICTURES = "plan.json", "pictures.txt"
-# Pictures of a part: what a kill costs at most, on each worker. Fewer, and the last batches of the
-# parts, which are not full, would count.
+# Pictures of a chunk: what a kill costs at most, on each worker. With fewer, the last batches of
+# the chunks, which are not full, would cost time.
 CHUNK_SIZE = 500
 ANEW = "choose another --out, or remove this one"
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What a run does with every picture.
+    """What a batch inference does with every picture.
 
     Attributes:
         folder: absolute, gets the results. base: absolute, what the paths are relative to.
         network: the SHA-256 of its file. flip_test: as of `backends.open_backend`.
-        config: `InferenceConfig`.
+        config: which people it looks for.
         draw: draw the people on the pictures, too.
     """
 
@@ -42,18 +43,11 @@ class BatchPlan:
     config: InferenceConfig
     draw: bool
 
-    def describe(self):
+    def describe(self) -> dict:
         """The plan for JSON, without its pictures."""
-        return {
-            "base": str(self.base),
-            "network": self.network,
-            "options": {
-                **dataclasses.asdict(self.config),
-                "flip_test": self.flip_test,
-                "draw": self.draw,
-                "part_size": CHUNK_SIZE,
-            },
-        }
+        settings = {"flip_test": self.flip_test, "draw": self.draw, "chunk_size": CHUNK_SIZE}
+        options = dataclasses.asdict(self.config) | settings
+        return {"base": str(self.base), "network": self.network, "options": options}
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ class Chunk:
     Attributes:
         number: from 0.
         offset, length: the bytes of the list that hold their paths.
-        num_pictures: CHUNK_SIZE, or fewer in the last part.
+        num_pictures: CHUNK_SIZE, or fewer in the last chunk.
     """
 
     number: int
@@ -72,8 +66,8 @@ class Chunk:
     num_pictures: int
 
 
-def check_work_dir(folder):
-    """Refuse a folder that is neither a run's nor empty, hidden files aside.
+def check_work_dir(folder: Path) -> None:
+    """Refuse a folder that is neither a batch inference's nor empty, hidden files aside.
 
     Raises:
         UserError: names it.
@@ -84,11 +78,11 @@ def check_work_dir(folder):
         raise UserError(f"{folder}: holds other files; choose another --out")
 
 
-def begin_run(plan, paths, scratch):
-    """Write the list and the plan of a run, or see that they are those of the run in the folder.
+def begin_run(plan: BatchPlan, paths: Iterable[Path], scratch: Path) -> int:
+    """Write the list and the plan, or see that they are those of the run in the folder.
 
     Args:
-        paths: an iterator of its pictures' paths. scratch: a folder on the same disk.
+        paths: of its pictures. scratch: a folder on the same disk.
 
     Returns:
         How many paths named a picture again, and were left out.
@@ -105,15 +99,15 @@ def begin_run(plan, paths, scratch):
     return num_again
 
 
-def _compare_plan(folder, about):
+def _compare_plan(folder: Path, described: dict) -> None:
     file = folder / PLAN
-    about = json.loads(json.dumps(about))  # lists for tuples
+    described = json.loads(json.dumps(described))  # lists for tuples
     if not file.exists():
-        write_json(file, about)
+        write_json(file, described)
         return
     before = read_json(file, ANEW)
-    if not isinstance(before, dict) or before.keys() != about.keys():
-        raise UserError(f"{file}: was not written by this; {ANEW}")
+    if not isinstance(before, dict) or before.keys() != described.keys():
+        raise UserError(f"{file}: was not written by hourglass; {ANEW}")
     reasons = {
         "base": f"was begun in the folder {before['base']}; repeat it there, or {ANEW}",
         "network": f"is of another network; repeat it with that, or {ANEW}",
@@ -122,18 +116,19 @@ def _compare_plan(folder, about):
         f"alone; else {ANEW}",
     }
     for key, reason in reasons.items():
-        if before[key] != about[key]:
+        if before[key] != described[key]:
             raise UserError(f"{folder}: holds a run that {reason}")
 
 
-def split_chunks(plan):
-    """The parts of a run, a list, in order; only these are kept in memory, not the paths."""
-    parts, offset, length, number = [], 0, 0, 0
+def split_chunks(plan: BatchPlan) -> list[Chunk]:
+    """The chunks of a run, in order; only these are kept in memory, not the paths."""
+    chunks: list[Chunk] = []
+    offset = length = number = 0
     for path in read_paths(plan.folder / PICTURES):
         length, number = length + len(bytes(path)) + 1, number + 1
         if number == CHUNK_SIZE:
-            parts.append(Chunk(len(parts), offset, length, number))
+            chunks.append(Chunk(len(chunks), offset, length, number))
             offset, length, number = offset + length, 0, 0
     if number:
-        parts.append(Chunk(len(parts), offset, length, number))
-    return parts
+        chunks.append(Chunk(len(chunks), offset, length, number))
+    return chunks

@@ -1,21 +1,26 @@
-"""The results of a finished run, gathered from its parts; counts of what is in them."""
+"""The results of a finished batch inference, gathered from its chunks, and their counts."""
 
 import contextlib
 import csv
+import itertools
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tqdm import tqdm
 
 from hourglass.apps.batch.chunks import CHUNKS, read_chunk
+from hourglass.apps.batch.plan import BatchPlan, Chunk
 from hourglass.inference.outputs import COORDINATES
 from hourglass.keypoints import JOINTS
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path
 
-POSES, INVALID = "poses.jsonl", "invalid.csv"
+POSES, INVALID, TABLE = "poses.jsonl", "invalid.csv", "poses.parquet"
 COLUMNS = ("image", "reason")
+ROWS = 10_000  # of the table that are in memory together
 
 
 @dataclass
@@ -25,53 +30,53 @@ class Counts:
     Attributes:
         num_used: pictures that could be used. num_empty: those of them without people.
         num_people: on all of them.
-        num_rejects: files that could not be used. first_reject: image and reason, "" for none.
+        num_invalid: files that could not be used. first_invalid: image and reason, "" for none.
     """
 
     num_used: int = 0
     num_empty: int = 0
     num_people: int = 0
-    num_rejects: int = 0
-    first_reject: tuple = ("", "")
+    num_invalid: int = 0
+    first_invalid: tuple[str, str] = ("", "")
 
 
-def is_batch_finished(plan):
+def is_batch_finished(plan: BatchPlan) -> bool:
     """Whether the results are there: poses.jsonl comes last."""
     return (plan.folder / POSES).exists()
 
 
-def gather_chunks(plan, parts, scratch):
-    """Write poses.jsonl and invalid.csv of all parts, in the order of the list.
+def gather_chunks(plan: BatchPlan, chunks: Iterable[Chunk], scratch: Path) -> None:
+    """Write poses.jsonl and invalid.csv of all chunks, in the order of the list.
 
     poses.jsonl: first a line that says what the numbers are, then one a picture. invalid.csv: a row
-    a file that could not be used. The parts are left until `remove_chunks`.
+    a file that could not be used. The chunks are left until `remove_chunks`.
 
     Raises:
-        UserError: a part is not as it was written.
+        UserError: a chunk is not as it was written.
     """
     with contextlib.ExitStack() as stack:
         # The last one opened gets its name first.
-        poses, invalid = (
+        paths = [
             stack.enter_context(atomic_path(plan.folder / name, scratch))
             for name in (POSES, INVALID)
-        )
-        poses = stack.enter_context(open(poses, "wb"))
+        ]
+        poses = stack.enter_context(open(paths[0], "wb"))
         # A name may hold any bytes, a "\r" too, which csv would not quote by itself.
         invalid = stack.enter_context(
-            open(invalid, "w", newline="", encoding="utf-8", errors="backslashreplace")
+            open(paths[1], "w", newline="", encoding="utf-8", errors="backslashreplace")
         )
         writer = csv.writer(invalid, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(COLUMNS)
         poses.write(json.dumps(describe_run(plan)).encode() + b"\n")
-        for part in tqdm(parts, "gather", unit="part", disable=None, leave=False):
-            for line, about in read_chunk(plan, part):
-                if "error" in about:
-                    writer.writerow((about["image"], about["error"]))
+        for chunk in tqdm(chunks, "gather", unit="chunk", disable=None, leave=False):
+            for line, record in read_chunk(plan, chunk):
+                if "error" in record:
+                    writer.writerow((record["image"], record["error"]))
                 else:
                     poses.write(line)
 
 
-def describe_run(plan):
+def describe_run(plan: BatchPlan) -> dict:
     """The first line of poses.jsonl, for JSON: what holds for all pictures."""
     return {
         "coordinates": COORDINATES,
@@ -83,29 +88,28 @@ def describe_run(plan):
     }
 
 
-def remove_chunks(plan):
-    """Remove the parts; what a killed run left of them too."""
+def remove_chunks(plan: BatchPlan) -> None:
+    """Remove the chunks; what a killed run left of them too."""
     shutil.rmtree(plan.folder / CHUNKS, ignore_errors=True)
 
 
-def read_poses(plan):
-    """Yield what poses.jsonl says of each picture, a dict."""
+def read_poses(plan: BatchPlan) -> Iterator[dict]:
+    """Yield what poses.jsonl says of each picture."""
     with open(plan.folder / POSES, "rb") as file:
         next(file, None)
-        for line in file:
-            yield json.loads(line)
+        yield from map(json.loads, file)
 
 
-def read_run_invalid(plan):
+def read_run_invalid(plan: BatchPlan) -> Iterator[tuple[str, str]]:
     """Yield the rows of invalid.csv, image and reason."""
     with open(plan.folder / INVALID, newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         next(rows, None)
-        yield from map(tuple, rows)
+        yield from ((image, reason) for image, reason in rows)
 
 
-def count_results(plan, parts):
-    """The `Counts` of a finished run.
+def count_results(plan: BatchPlan, chunks: Iterable[Chunk]) -> Counts:
+    """The counts of a finished run.
 
     Raises:
         UserError: they do not add up to the pictures of the run.
@@ -116,15 +120,53 @@ def count_results(plan, parts):
             counts.num_used += 1
             counts.num_people += len(picture["people"])
             counts.num_empty += not picture["people"]
-        for reject in read_run_invalid(plan):
-            counts.num_rejects += 1
-            counts.first_reject = counts.first_reject if any(counts.first_reject) else reject
+        for row in read_run_invalid(plan):
+            counts.num_invalid += 1
+            counts.first_invalid = counts.first_invalid if any(counts.first_invalid) else row
     except (ValueError, TypeError, LookupError, csv.Error, FileNotFoundError):
         counts = Counts()
-    found, total = counts.num_used + counts.num_rejects, sum(part.num_pictures for part in parts)
-    if found != total:
+    total = sum(chunk.num_pictures for chunk in chunks)
+    if counts.num_used + counts.num_invalid != total:
         raise UserError(
             f"{plan.folder}: {POSES} and {INVALID} do not hold its {total:,} pictures: changed "
             "since they were written; choose another --out, or remove this one"
         )
     return counts
+
+
+def write_table(plan: BatchPlan, scratch: Path) -> None:
+    """Write poses.parquet from poses.jsonl, a row a person, unless it is there; needs pyarrow.
+
+    Columns: `image`; its `width` and `height`, px; `person`, 0 the surest of the picture; `score`;
+    of each joint `NAME_x` and `NAME_y`, px, as poses.jsonl has them, and `NAME_score`.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    if (plan.folder / TABLE).exists():
+        return
+    kinds = {"image": pyarrow.string(), "score": pyarrow.float32()}
+    kinds |= dict.fromkeys(("width", "height", "person"), pyarrow.int32())
+    names = [f"{joint}_{key}" for joint in JOINTS for key in ("x", "y", "score")]
+    columns = ["image", "width", "height", "person", "score", *names]
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in columns])
+    rows = itertools.chain.from_iterable(map(list_rows, read_poses(plan)))
+    with (
+        atomic_path(plan.folder / TABLE, scratch) as temporary,
+        parquet.ParquetWriter(temporary, schema) as writer,
+    ):
+        while group := list(itertools.islice(rows, ROWS)):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema))
+
+
+def list_rows(picture: dict) -> Iterator[dict]:
+    """Yield the table's rows of a picture's people."""
+    # A name may hold any bytes, Parquet holds UTF-8.
+    image = picture["image"].encode("utf-8", "backslashreplace").decode()
+    size = {"width": picture["width"], "height": picture["height"]}
+    for number, person in enumerate(picture["people"]):
+        joints = {
+            f"{name}_{key}": value
+            for name, joint in person["joints"].items() for key, value in joint.items()
+        }  # fmt: skip
+        yield {"image": image, "person": number, "score": person["score"]} | size | joints

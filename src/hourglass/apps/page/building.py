@@ -14,7 +14,7 @@ from pathlib import Path
 from hourglass.apps.page.runtime import FILES, find_runtime
 from hourglass.apps.video import tracker
 from hourglass.inference import crops, outputs, person_search
-from hourglass.inference.onnx_backend import OnnxBackend
+from hourglass.inference.backends import OnnxBackend
 from hourglass.keypoints import MPII
 from hourglass.utils import drawing, transforms
 from hourglass.utils.errors import UserError
@@ -88,7 +88,7 @@ def build_page(network, folder, runtime=None):
     static = sorted(STATIC.iterdir())
     check_page_folder(folder, {path.name for path in static})
     network = find_exported(network)
-    about = OnnxBackend(network).about
+    about = OnnxBackend(network).metadata
     files = [*static, *find_runtime(runtime)]
     with atomic_folder(folder) as temporary:
         for path in files:
@@ -112,7 +112,7 @@ def find_exported(network):
         raise UserError(f"{network}: no such network; train it, or name another by --model")
     if not beside.is_file():
         raise UserError(f"{beside}: missing; {remedy}")
-    if OnnxBackend(beside).about["made_from"] != file_digest(network):
+    if OnnxBackend(beside).metadata["made_from"] != file_digest(network):
         raise UserError(f"{beside}: was not exported of {network}; {remedy} again")
     return beside
 
@@ -134,7 +134,7 @@ def check_page_folder(folder, static):
     ours = static | set(FILES) | {NETWORK_FILE, SETTINGS_FILE} if _is_page(folder) else set()
     if foreign := [name for name in names if name not in ours]:
         path = folder / foreign[0]
-        raise UserError(f"{path}: was not written by this; choose another --out")
+        raise UserError(f"{path}: was not written by hourglass; choose another --out")
 
 
 def _is_page(folder):

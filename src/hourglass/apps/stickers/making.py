@@ -17,7 +17,6 @@ from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import InferenceConfig, Photo
 from hourglass.keypoints import JOINTS
 from hourglass.utils.files import atomic_path
-from hourglass.utils.images import decode_image
 from hourglass.utils.transforms import SURE_SCORE
 
 STYLES = ("figure", "cutout", "cartoon")
@@ -98,7 +97,7 @@ def write_stickers(photo: Photo, config: InferenceConfig, styles: Sequence[str])
     """
     found = photo.search.poses
     poses = config.choose_people(found)
-    pixels = np.array(decode_image(photo.data)[0]) if poses else np.zeros(0)
+    pixels = np.array(photo.search.image) if poses else np.zeros(0)
     made = {}
     for number, pose in enumerate(poses, start=1):
         for style in styles:

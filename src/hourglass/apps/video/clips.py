@@ -127,9 +127,8 @@ def track_people(
     """
     for frame in frames:
         image = Image.fromarray(frame.pixels)
-        search = Search(tracker.track(frame.time), lambda _, image=image: (image, 1))
-        is_seen = not search.crops or search.cut_crops(backend.size)
-        if frame.number == 0 and not is_seen:
+        search = Search(tracker.track(frame.time), image, backend.size)
+        if frame.number == 0 and search.crops and not search.is_seen:
             raise UserError(tracker.config.describe_unseen(tracker.size))
         run_searches([search], backend)
         yield frame, search.poses

@@ -19,6 +19,7 @@ from hourglass.data.synthetic.cartoons import draw_figure, sample_figure
 from hourglass.data.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
 from hourglass.keypoints import PERSON_HEIGHT
 from hourglass.utils.files import atomic_path, write_json
+from hourglass.utils.parallel import count_cores
 
 JPEG_QUALITY = 92
 MIN_SIDE, MAX_SIDE = 240, 480  # px of a picture
@@ -41,7 +42,7 @@ def write_dataset(folder, params):
     jobs += [(f"validation_{i:05d}.jpg", 2 * i + 1) for i in range(params.num_val)]
     records = []
     with atomic_path(folder / "images.zip") as path, zipfile.ZipFile(path, "w") as archive:
-        results = encode_pictures(params.seed, jobs, _available_cores())
+        results = encode_pictures(params.seed, jobs, count_cores())
         for jpeg, record in tqdm(results, "draw", total=len(jobs), unit="picture", disable=None):
             # Undated, unlike a plain name: the archive's bytes depend on its pictures alone.
             archive.writestr(zipfile.ZipInfo(f"images/{record['image']}"), jpeg)
@@ -78,12 +79,6 @@ def _encode_picture(seed, job):
     jpeg = io.BytesIO()
     picture.save(jpeg, "JPEG", quality=JPEG_QUALITY)
     return jpeg.getvalue(), {**persons[0], "image": name}
-
-
-def _available_cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def draw_picture(seed, index):

@@ -4,8 +4,6 @@ There is no warp here: on the host it costs 40 times what decoding does, on the 
 nothing (`models.model_inputs`). The order of an epoch follows from (seed, epoch) alone.
 """
 
-import os
-
 import numpy as np
 
 from hourglass.data.tfrecords.augmentation import sample_augmentation
@@ -13,13 +11,14 @@ from hourglass.data.tfrecords.reader import open_records, with_cardinality
 from hourglass.data.tfrecords.schema import parse_record
 from hourglass.utils.backend import tf
 from hourglass.utils.devices import Share
+from hourglass.utils.parallel import count_cores
 
 SHUFFLE_RECORDS = 4096  # encoded crops of 30 kB; the persons were spread over the shards already
 INTERLEAVED_SHARDS = 8
 TRAIN_KEYS = ("crops", "keypoints", "keypoints_visible", "center", "side", "augmentation", "index")
 EVAL_KEYS = ("crops", "center", "side", "index", "transform")
 WHOLE = Share()
-_PARALLEL = {"num_parallel_calls": os.cpu_count(), "deterministic": True}
+_PARALLEL = {"num_parallel_calls": count_cores(), "deterministic": True}
 
 
 def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
