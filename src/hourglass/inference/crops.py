@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
-from hourglass.inference.person_search import Crop, Pose, PoseSearch
+from hourglass.inference.person_search import Crop, PoseSearch
 from hourglass.utils import transforms
 from hourglass.utils.images import BadImageError, cut_crop
 
@@ -60,7 +60,7 @@ class Search:
         self.image, self.size = image, size
         self.crops: list[Crop] = []
         self.inputs, self.is_seen = np.zeros((0, size, size, 3), np.uint8), False
-        self.poses: list[Pose] = []
+        self.poses: list[Any] = []
         self._generator = generator
         self._go_on(None)
 

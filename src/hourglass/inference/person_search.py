@@ -33,7 +33,8 @@ AGREEMENT = 0.2
 MAX_WIDTH = 3.75  # side of the widest crop that is asked about a pose, in the same
 
 Crop = tuple[int, int, int]
-PoseSearch = Generator[list[Crop], tuple[np.ndarray, np.ndarray], "list[Pose]"]
+# It gives a list: poses, or what a tracker makes of them.
+PoseSearch = Generator[list[Crop], tuple[np.ndarray, np.ndarray], list[Any]]
 
 
 @dataclass(frozen=True)
