@@ -26,6 +26,7 @@ import gpu_graphs
 from hourglass.config import load_params
 from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split
+from hourglass.keypoints import MPII
 from hourglass.models.batch_norm import fuse_conv_bn
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.models.stacked_hourglass import build_hourglass
@@ -41,7 +42,7 @@ COLUMNS = (
     "largest in host memory", "not deterministic",
 )  # fmt: skip
 # Its shards are never opened: only the shapes of their batches are asked for.
-SPLIT = Split(("",), ("",), 22_246, 22_246, PARAMS.shard.crop_size, False)
+SPLIT = Split(("",), ("",), 22_246, 22_246, PARAMS.shard.crop_size, False, MPII)
 
 
 @dataclasses.dataclass(frozen=True)

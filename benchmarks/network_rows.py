@@ -15,6 +15,7 @@ from hourglass.data.tfrecords.reader import Split
 from hourglass.inference.backends import KerasBackend
 from hourglass.inference.crops import Search, run_searches
 from hourglass.inference.person_search import estimate_pose, whole_picture_crop
+from hourglass.keypoints import MPII
 from hourglass.models import batch_norm
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.stacked_hourglass import build_hourglass
@@ -55,7 +56,9 @@ def our_step(batch, precision):
     keras.config.set_dtype_policy(precision.removesuffix(", XLA"))
     changes = {"xla": precision.endswith("XLA"), "precision": precision.removesuffix(", XLA")}
     params = PARAMS.train.model_copy(update=changes)
-    split = Split((), (), params.batch_size, params.batch_size, batch["crops"].shape[1], False)
+    split = Split(
+        (), (), params.batch_size, params.batch_size, batch["crops"].shape[1], False, MPII
+    )
     changed = PARAMS.model_copy(update={"train": params})
     trainer = Trainer(changed, split, split, tf.distribute.get_strategy(), Path("none.npz"))
     trainer.optimizer.learning_rate = params.lr

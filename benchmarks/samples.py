@@ -10,11 +10,14 @@ import yaml
 from PIL import Image
 from tqdm import tqdm
 
-from hourglass.data.synthetic.pictures import draw_picture
+from hourglass.data.conversion import MPII_AS_IT_IS, Conversion
+from hourglass.data.person import save_persons, save_schema
+from hourglass.data.synthetic.pictures import FIGURE, draw_picture
 from hourglass.data.tfrecords.index import write_index
 from hourglass.data.tfrecords.reader import open_split
 from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
 from hourglass.data.validation import check_records
+from hourglass.keypoints import MPII
 
 MPII_WIDTH = 1280  # px, as most of MPII's
 ENLARGED = 4  # lspet-mini becomes as large as MPII
@@ -40,7 +43,7 @@ def draw_sample(number, width=None):
         (record | {"image": f"{index}.jpg"}, image, width / image.width if width else 1)
         for index, (image, (record, *_)) in enumerate(tqdm(drawn, "draw", number, disable=None))
     ]
-    return _make_sample(items)
+    return _make_sample(items, Conversion(FIGURE, MPII))
 
 
 def enlarge_photographs(folder, number):
@@ -70,12 +73,12 @@ def read_photographs(folder):
     return repeat_sample(Sample(persons, pictures), -(-REPEATED // len(persons)))
 
 
-def _make_sample(items):
+def _make_sample(items, conversion=MPII_AS_IT_IS):
     records, pictures = [], {}
     for record, image, factor in items:
         pictures[record["image"]] = _encode(image, factor)
         records.append(_scale_record(record, factor))
-    persons, invalid = check_records(records, image_names=None)
+    persons, invalid = check_records(records, image_names=None, conversion=conversion)
     assert not invalid, invalid[0]
     return Sample(persons, pictures)
 
@@ -114,7 +117,7 @@ def write_split(folder, sample, shard_params, num_shards=8):
         path = folder / shard.name
         written = write_chunk(path, shard.indices, persons, sample, shard_params)
         results.append(list_invalid(shard.indices, persons, written))
-    write_index(folder, shards, results, {"train": len(sample.persons)}, shard_params)
+    write_index(folder, shards, results, {"train": len(sample.persons)}, MPII, shard_params)
     return open_split(folder, "train", 256)
 
 
@@ -136,7 +139,8 @@ def write_our_project(folder, sample, params):
         for name, data in sample.pictures.items():
             archive.writestr(f"images/{name}", data)
     for split, persons in _halves(sample).items():
-        persons.save_persons(folder / "data" / "annotations" / f"{split}.json", persons)
+        save_persons(folder / "data" / "annotations" / f"{split}.json", persons)
+    save_schema(folder / "data" / "annotations", MPII)
 
 
 def write_tutorial_project(folder, sample):
@@ -146,7 +150,7 @@ def write_tutorial_project(folder, sample):
     for name, data in sample.pictures.items():
         (images / name).write_bytes(data)
     for split, persons in _halves(sample).items():
-        persons.save_persons(labels / f"{split}.json", persons)
+        save_persons(labels / f"{split}.json", persons)
 
 
 def _halves(sample):

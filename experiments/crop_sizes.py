@@ -25,6 +25,7 @@ from hourglass.data.tfrecords.pipeline import eval_batches
 from hourglass.data.tfrecords.reader import open_split
 from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
 from hourglass.data.validation import check_records
+from hourglass.keypoints import MPII
 from hourglass.models.model_inputs import render_inputs
 from hourglass.utils import transforms
 from hourglass.utils.images import decode_image
@@ -69,7 +70,7 @@ def store_sample(sample, params, folder, size):
     path = folder / shards[0].name
     written = write_chunk(path, shards[0].indices, sample.persons, sample, params)
     invalid = list_invalid(shards[0].indices, sample.persons, written)
-    write_index(folder, shards, [invalid], {"validation": len(sample.persons)}, params)
+    write_index(folder, shards, [invalid], {"validation": len(sample.persons)}, MPII, params)
     return open_split(folder, "validation", size)
 
 

@@ -22,17 +22,20 @@ def main():
     stage_parser(__doc__).parse_args()
     params = load_params()
     folder = Path("data/annotations")
-    dataset, excluded = params.data.dataset, params.parse.excluded
-    splits, invalid, num_invalid = parse_dataset(Path("data/raw", dataset), dataset, excluded)
+    dataset, schema = params.data.dataset, params.data.keypoint_schema
+    excluded = params.parse.excluded
+    splits, invalid, num_excluded = parse_dataset(
+        Path("data/raw", dataset), dataset, schema, excluded
+    )
     with exclusive_lock("data/.parse.lock", f"writing {folder}"):
         # Before anything can stop the stage: the user needs this file to fix the annotations.
         write_invalid(folder / "invalid.csv", invalid)
         if excluded:
-            print(f"{num_invalid:,} pictures left out by name (parse.excluded)")
+            print(f"{num_excluded:,} pictures left out by name (parse.excluded)")
         for split in SPLITS:
-            print(summarize_split(split, splits[split], invalid))
+            print(summarize_split(split, splits[split], invalid, schema))
         stop_on_rejects(params, splits, invalid, folder / "invalid.csv")
-        save_schema(folder, params.data.keypoint_schema)
+        save_schema(folder, schema)
         for split in SPLITS:
             save_persons(folder / f"{split}.json", splits[split])
 

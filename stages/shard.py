@@ -11,7 +11,7 @@ from hourglass.config import load_params
 from hourglass.data.archives import locate_pictures
 from hourglass.data.datasets.base import find_dataset
 from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
-from hourglass.data.person import load_persons
+from hourglass.data.person import load_persons, load_schema
 from hourglass.data.tfrecords.index import write_index
 from hourglass.data.tfrecords.writer import (
     PREFIXES,
@@ -48,7 +48,8 @@ def main():
         start_ray(num_workers)
         results = write_shards(OUT, shards, chunks, persons, archive, params.shard)
         report_rejects(collect_invalid(shards, results), num_persons, params.shard)
-        write_index(OUT, shards, results, num_persons, params.shard)
+        schema = load_schema("data/annotations")
+        write_index(OUT, shards, results, num_persons, schema, params.shard)
 
 
 def report_rejects(invalid, num_persons, params):

@@ -47,8 +47,9 @@ def raw_folder(tmp_path_factory):
 def persons(raw_folder):
     """The checked persons of `raw_folder`, {split: list}."""
     from hourglass.data.parse import parse_dataset
+    from hourglass.keypoints import MPII
 
-    return parse_dataset(raw_folder, "synthetic")[0]
+    return parse_dataset(raw_folder, "synthetic", MPII)[0]
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,12 @@ from tensorflow.core.framework import kernel_def_pb2, node_def_pb2
 from helpers.paths import ROOT
 from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split
+from hourglass.keypoints import MPII
 from hourglass.models.codec import decode_heatmaps
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.utils.backend import tf
 
-SPLIT = Split(("",), ("",), 64, 64, 48, False)  # never opened
+SPLIT = Split(("",), ("",), 64, 64, 48, False, MPII)  # never opened
 
 
 @pytest.fixture(scope="module")

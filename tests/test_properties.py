@@ -92,7 +92,7 @@ def test_saved_persons_come_back_bit_for_bit(tmp_path_factory, records):
     path = tmp_path_factory.getbasetemp() / "properties.json"
     persons, _ = check_records(records, None)
     save_persons(path, persons)
-    loaded = load_persons(path)
+    loaded = load_persons(path, MPII)
     assert len(loaded) == len(persons)
     for person, other in zip(persons, loaded, strict=True):
         for name in ("image", "scale", "head_size", "head_source"):

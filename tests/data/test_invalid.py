@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hourglass.data.invalid import (
-    NO_JOINTS,
     InvalidRecord,
     check_invalid_fraction,
     count_invalid,
@@ -18,7 +17,7 @@ from hourglass.utils.errors import UserError
 REJECTS = [
     InvalidRecord("train", 1, "a.jpg", "bad", "0011110000111111"),
     InvalidRecord("train", 4, "", "worse", ""),
-    InvalidRecord("train", 6, "c.jpg", "worse", NO_JOINTS),
+    InvalidRecord("train", 6, "c.jpg", "worse", "0" * 16),
     InvalidRecord("validation", 0, "v.jpg", "worse", "1" * 16),
 ]
 
@@ -56,7 +55,7 @@ def test_joints_are_text_in_their_order_and_come_back():
     keypoints_visible = np.arange(16) % 3 == 0
     assert encode_joints(keypoints_visible) == "1001001001001001"
     np.testing.assert_array_equal(decode_joints("1001001001001001"), keypoints_visible)
-    assert not decode_joints(NO_JOINTS).any()
+    assert not decode_joints("0" * 16).any()
 
 
 def test_the_count_is_by_split():
@@ -88,3 +87,13 @@ def test_a_split_with_nothing_left_stops_whatever_the_fraction():
         check({"train": 30, "validation": 1}, 1.0)
     with pytest.raises(UserError, match=r"validation: holds no records; fix validation\.json"):
         check({"validation": 0}, 1.0, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["train,1,a.jpg,bad,01", "train,1,a.jpg,bad,2222", "train,1,a.jpg"]
+)
+def test_rows_of_other_keypoints_are_damage(tmp_path, text):
+    path = tmp_path / "invalid.csv"
+    path.write_text(f"split,index,image,reason,lost_joints\ntrain,0,b.jpg,bad,0110\n{text}\n")
+    with pytest.raises(UserError, match=r"invalid\.csv: row 3 is no invalid record; parse again"):
+        read_invalid(path, "parse again")

@@ -44,7 +44,7 @@ def test_lspet_is_read_from_the_mat_in_its_archive(tmp_path):
         archive.writestr("lsp-8fab/joints.mat", mat_of(joints=make_lspet(20)))
         for number in range(1, 21):
             archive.writestr(f"lsp-8fab/images/im{number:05d}.jpg", b"a picture")
-    splits, invalid, _ = parse_dataset(tmp_path, "lspet")
+    splits, invalid, _ = parse_dataset(tmp_path, "lspet", MPII)
     assert (len(splits["train"]), len(splits["validation"]), invalid) == (18, 2, [])
     assert splits["validation"][-1].image == "im00020.jpg"
     for person in (*splits["train"], *splits["validation"]):
@@ -65,7 +65,7 @@ def test_picture_in_both_splits_costs_the_train_record(tmp_path):
     train = [make_record(image="b.jpg"), make_record(image="a.jpg"), make_record(image="c.jpg")]
     validation = [make_record(image="a.jpg"), make_record(image="c.jpg", scale=0)]
     write_raw(tmp_path / "raw", ["a.jpg", "b.jpg", "c.jpg"], train=train, validation=validation)
-    splits, invalid, _ = parse_dataset(tmp_path / "raw", "folder")
+    splits, invalid, _ = parse_dataset(tmp_path / "raw", "folder", MPII)
     assert [person.image for person in splits["train"]] == ["b.jpg", "c.jpg"]
     assert [person.image for person in splits["validation"]] == ["a.jpg"]
     assert [(r.split, r.index, r.image) for r in invalid] == [
@@ -84,7 +84,7 @@ def test_what_is_left_out_is_neither_kept_nor_rejected(tmp_path):
     train += [None, {"image": ["b.jpg"]}, make_record(image="c.jpg", scale=0)]
     validation = [make_record(image="b.jpg"), make_record(image="f.jpg")]
     write_raw(tmp_path / "raw", names, train=train, validation=validation)
-    splits, invalid, num_invalid = parse_dataset(tmp_path / "raw", "folder", LEFT_OUT)
+    splits, invalid, num_invalid = parse_dataset(tmp_path / "raw", "folder", MPII, LEFT_OUT)
     assert [person.image for person in splits["train"]] == ["a.jpg", "d.jpg"]
     assert [person.image for person in splits["validation"]] == ["f.jpg"]
     # They still count where records are told by their number.
@@ -116,10 +116,10 @@ def test_lspet_is_split_the_same_whether_the_archive_has_them_or_not(tmp_path):
     left_out = [["im00006.jpg", "im00019.jpg"], ["im00050.jpg", "im00055.jpg"]]
     write_lspet(tmp_path / "all", range(1, 61))
     write_lspet(tmp_path / "less", numbers)
-    whole, *rest = parse_dataset(tmp_path / "all", "lspet", left_out)
+    whole, *rest = parse_dataset(tmp_path / "all", "lspet", MPII, left_out)
     assert rest == [[], 20]
     for other in (left_out, ()):
-        less, *rest = parse_dataset(tmp_path / "less", "lspet", other)
+        less, *rest = parse_dataset(tmp_path / "less", "lspet", MPII, other)
         assert rest == [[], 0]
         for split, size in (("train", 36), ("validation", 4)):
             assert len(whole[split]) == len(less[split]) == size
@@ -134,10 +134,10 @@ def test_mpii_leaves_out_by_name_too(tmp_path, monkeypatch, ending):
         for split, names in (("train", "ab"), ("validation", "b")):
             records = [make_record(image=f"{name}.jpg") for name in names]
             (tmp_path / "raw" / f"{split}.json").write_text(json.dumps(records))
-    splits, _, number = parse_dataset(tmp_path / "raw", "mpii", [["c", "d"]])
+    splits, _, number = parse_dataset(tmp_path / "raw", "mpii", MPII, [["c", "d"]])
     assert (len(splits["train"]), number) == (1, 0)
     with pytest.raises(UserError, match=r"parse.excluded: leaves no record in validation; shorten"):
-        parse_dataset(tmp_path / "raw", "mpii", [[splits["validation"][0].image] * 2])
+        parse_dataset(tmp_path / "raw", "mpii", MPII, [[splits["validation"][0].image] * 2])
 
 
 def write_mpii(folder, monkeypatch):
@@ -153,7 +153,7 @@ def write_mpii(folder, monkeypatch):
 
 def test_mpii_without_json_is_read_from_the_mat(tmp_path, monkeypatch):
     write_mpii(tmp_path / "raw", monkeypatch)
-    splits, invalid, _ = parse_dataset(tmp_path / "raw", "mpii")
+    splits, invalid, _ = parse_dataset(tmp_path / "raw", "mpii", MPII)
     assert not invalid
     assert [person.image for person in splits["train"]] == ["b.jpg"]
     assert [person.image for person in splits["validation"]] == ["a.jpg"]
@@ -164,21 +164,21 @@ def test_mpii_without_json_is_read_from_the_mat(tmp_path, monkeypatch):
 def test_mpii_with_the_json_of_one_split_is_read_from_the_mat(tmp_path, monkeypatch, split):
     write_mpii(tmp_path / "raw", monkeypatch)
     (tmp_path / "raw" / f"{split}.json").write_text(json.dumps([make_record(image="a.jpg")]))
-    assert parse_dataset(tmp_path / "raw", "mpii")[0]["train"][0].image == "b.jpg"
+    assert parse_dataset(tmp_path / "raw", "mpii", MPII)[0]["train"][0].image == "b.jpg"
 
 
 def test_mpii_json_goes_before_the_mat(tmp_path, monkeypatch):
     write_mpii(tmp_path / "raw", monkeypatch)
     for split, image in (("train", "a.jpg"), ("validation", "b.jpg")):
         (tmp_path / "raw" / f"{split}.json").write_text(json.dumps([make_record(image=image)]))
-    assert parse_dataset(tmp_path / "raw", "mpii")[0]["train"][0].image == "a.jpg"
+    assert parse_dataset(tmp_path / "raw", "mpii", MPII)[0]["train"][0].image == "a.jpg"
 
 
 def test_mpii_with_neither_names_the_missing_file(tmp_path, monkeypatch):
     write_mpii(tmp_path / "raw", monkeypatch)
     (tmp_path / "raw" / "valid_images.txt").unlink()
     with pytest.raises(UserError, match=r"train\.json: not found"):
-        parse_dataset(tmp_path / "raw", "mpii")
+        parse_dataset(tmp_path / "raw", "mpii", MPII)
 
 
 def test_one_split_may_be_in_cocos_form_and_leave_out_by_name(tmp_path):
@@ -186,7 +186,7 @@ def test_one_split_may_be_in_cocos_form_and_leave_out_by_name(tmp_path):
     train, validation = make_coco(annotations, 3), [make_record(image="4.jpg")]
     names = [f"{number}.jpg" for number in (1, 2, 3, 4)]
     write_raw(tmp_path / "raw", names, train=train, validation=validation)
-    splits, invalid, number = parse_dataset(tmp_path / "raw", "folder", [["3.jpg", "3.jpg"]])
+    splits, invalid, number = parse_dataset(tmp_path / "raw", "folder", MPII, [["3.jpg", "3.jpg"]])
     assert (invalid, number) == ([], 1)
     assert [person.image for person in splits["train"]] == ["1.jpg"]
     assert [person.image for person in splits["validation"]] == ["4.jpg"]
@@ -252,7 +252,7 @@ def test_lspet_is_read_from_its_archive(tmp_path):
         archive.writestr("lsp/joints.mat", mat_of(joints=make_lspet(2)))
         for number in (1, 2):
             archive.writestr(f"lsp/images/im0000{number}.jpg", b"a picture")
-    splits, invalid, _ = parse_dataset(tmp_path, "lspet")
+    splits, invalid, _ = parse_dataset(tmp_path, "lspet", MPII)
     assert [splits[split][0].image for split in splits] == ["im00001.jpg", "im00002.jpg"]
     assert not invalid
 
@@ -260,6 +260,6 @@ def test_lspet_is_read_from_its_archive(tmp_path):
 @needs_data("lspet-first60.zip")
 def test_real_lspet_archive_as_a_dataset(tmp_path):
     (tmp_path / "lspet.zip").symlink_to(DATA / "lspet-first60.zip")
-    splits, invalid, _ = parse_dataset(tmp_path, "lspet")
+    splits, invalid, _ = parse_dataset(tmp_path, "lspet", MPII)
     assert (len(splits["train"]), len(splits["validation"]), invalid) == (54, 6, [])
     assert splits["validation"][-1].image == "im00060.jpg"

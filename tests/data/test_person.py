@@ -156,14 +156,14 @@ def saved_record(**changes):
 def test_a_checked_record_says_its_head_size_and_where_it_is_from(tmp_path, changes, fault):
     path = tmp_path / "train.json"
     path.write_text(json.dumps([saved_record()]))
-    (person,) = load_persons(path)
+    (person,) = load_persons(path, MPII)
     assert (person.head_size, person.head_source) == (30.5, "given")
     path.write_text(json.dumps([saved_record() | changes]))
     with pytest.raises(UserError, match=f"train.json: record 0: {fault}.*dvc repro parse"):
-        load_persons(path)
+        load_persons(path, MPII)
     path.write_text(json.dumps([make_record()]))
     with pytest.raises(UserError, match="record 0: no 'head_size'; run `dvc repro parse`"):
-        load_persons(path)
+        load_persons(path, MPII)
 
 
 def random_persons(num_persons, seed=0):
@@ -184,7 +184,7 @@ def random_persons(num_persons, seed=0):
 def test_saved_persons_round_trip_bit_for_bit_one_a_line(tmp_path):
     persons = random_persons(20)
     save_persons(tmp_path / "new" / "train.json", persons)
-    loaded = load_persons(tmp_path / "new" / "train.json")
+    loaded = load_persons(tmp_path / "new" / "train.json", MPII)
     assert len(loaded) == 20
     for person, other in zip(persons, loaded, strict=True):
         assert_same(person, other)
@@ -198,7 +198,7 @@ def test_saved_persons_round_trip_bit_for_bit_one_a_line(tmp_path):
 def test_damaged_checked_file_names_itself_and_the_mend(tmp_path, text):
     (tmp_path / "train.json").write_text(text)
     with pytest.raises(UserError, match=r"train\.json: .*dvc repro parse"):
-        load_persons(tmp_path / "train.json")
+        load_persons(tmp_path / "train.json", MPII)
 
 
 def test_byte_order_mark_and_absurd_numbers_cost_no_file(tmp_path):

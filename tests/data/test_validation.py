@@ -11,11 +11,12 @@ from helpers.annotations import (
     reason_of,
 )
 from helpers.paths import DATA, needs_data
+from hourglass.data.conversion import Conversion
 from hourglass.data.datasets.mpii import read_mpii_json
-from hourglass.data.invalid import NO_JOINTS, InvalidRecord, read_invalid, write_invalid
+from hourglass.data.invalid import InvalidRecord, read_invalid, write_invalid
 from hourglass.data.person import KEYS, load_persons, save_persons
 from hourglass.data.validation import check_records, summarize_split
-from hourglass.keypoints import SCORED_JOINTS
+from hourglass.keypoints import COCO, MPII
 
 
 def test_check_leaves_the_record_as_it_was():
@@ -39,7 +40,7 @@ def test_exact_duplicate_is_rejected_but_not_a_second_person_of_the_picture():
     persons, invalid = check_records(records, None, "train")
     assert [person.scale for person in persons] == [1.25, 1.26]
     assert invalid == [
-        InvalidRecord("train", 2, "a.jpg", "exact duplicate of an earlier record", NO_JOINTS)
+        InvalidRecord("train", 2, "a.jpg", "exact duplicate of an earlier record", "0" * 16)
     ]
 
 
@@ -53,7 +54,7 @@ FLAGS = [0, 1] * 8
         (make_record(joints_vis=FLAGS, joints=None), "01" * 8),
         (make_record(joints_vis=FLAGS, image="gone.jpg"), "01" * 8),
         ({"joints_vis": FLAGS}, "01" * 8),
-        (make_record(joints_vis=[0] * 16), NO_JOINTS),
+        (make_record(joints_vis=[0] * 16), "0" * 16),
         (make_record(joints_vis=[2] * 16), ""),
         (make_record(joints_vis=None), ""),
         ({"image": "a.jpg"}, ""),
@@ -109,7 +110,7 @@ def test_any_json_gives_a_person_or_a_reject(tmp_path_factory, records):
     folder = tmp_path_factory.getbasetemp()
     write_invalid(folder / "any.csv", invalid)
     save_persons(folder / "any.json", persons)
-    assert len(load_persons(folder / "any.json")) == len(persons)
+    assert len(load_persons(folder / "any.json", MPII)) == len(persons)
     assert read_invalid(folder / "any.csv", "") == invalid
 
 
@@ -117,15 +118,38 @@ def test_summary_adds_up():
     half = make_record(joints_vis=[1] * 8 + [0] * 8)
     persons, invalid = check_records([make_record(), half, 5], None, "train")
     other = [InvalidRecord("validation", 0, "", "not an object", "")]
-    assert summarize_split("train", persons, invalid + 2 * other) == (
+    assert summarize_split("train", persons, invalid + 2 * other, MPII) == (
         "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored; head sizes: "
         "1 by 0.75 x |upper neck - head top|, 1 by 25 x scale"
     )
 
 
+def test_keypoints_that_nobody_has_are_told():
+    conversion = Conversion(MPII, COCO)
+    persons, _ = check_records([make_record()], None, "train", conversion=conversion)
+    text = summarize_split("train", persons, [], COCO)
+    assert text.endswith("; never labelled: nose, left_eye, right_eye, left_ear, right_ear")
+    assert summarize_split("train", [], [], COCO).endswith("head sizes: none")
+
+
+def test_records_become_persons_of_another_schema():
+    conversion = Conversion(MPII, COCO)
+    head_alone = [int(name in ("head_top", "upper_neck")) for name in MPII.keypoints]
+    records = [make_record(), make_record(joints_vis=head_alone), make_record()]
+    (person,), (no_body, twin) = check_records(records, None, "train", conversion=conversion)
+    assert person.joints.shape == (17, 2) and person.keypoints_visible.shape == (17,)
+    assert person.joints[COCO.index("left_knee")].tolist() == [40, 20]
+    # The head size is by the record's own labels.
+    assert (person.head_size, person.head_source) == (0.75 * np.hypot(10, 5), "segment")
+    assert (no_body.reason, no_body.lost_joints) == ("no labelled joint", "0" * 17)
+    assert twin.lost_joints == "0" * 17
+    _, (lost,) = check_records([make_record(scale=0)], None, conversion=conversion)
+    assert lost.lost_joints == "0" * 5 + "1" * 12
+
+
 def count_joints(persons):
     keypoints_visible = np.array([person.keypoints_visible for person in persons])
-    return int(keypoints_visible.sum()), int(keypoints_visible[:, SCORED_JOINTS].sum())
+    return int(keypoints_visible.sum()), int(keypoints_visible[:, MPII.scored_indices].sum())
 
 
 @needs_data("mpii-val")

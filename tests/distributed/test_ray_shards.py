@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from helpers.stages import load_stage
-from hourglass.data.invalid import NO_JOINTS, InvalidRecord, encode_joints
-from hourglass.data.person import save_persons
+from hourglass.data.invalid import InvalidRecord, encode_joints
+from hourglass.data.person import save_persons, save_schema
 from hourglass.distributed import ray_shards
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
@@ -40,6 +41,7 @@ def project(tmp_path_factory, raw_folder, persons, tiny_params):
             new.writestr(name, BROKEN.get(Path(name).name, old.read(name)))
     for split, people in persons.items():
         save_persons(folder / "data" / "annotations" / f"{split}.json", people)
+    save_schema(folder / "data" / "annotations", MPII)
     params = tiny_params.model_copy(
         update={"shard": tiny_params.shard.model_copy(update={"max_invalid_fraction": 0.25})}
     )
@@ -115,8 +117,8 @@ def test_without_ray_the_good_shards_are_the_same(ray_runs, shard_folder):
 def test_the_counts_add_up_and_too_many_stop_the_stage(stage, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     invalid = [
-        InvalidRecord("train", 2, "a.jpg", "bad", NO_JOINTS),
-        InvalidRecord("validation", 3, "v.jpg", "empty file", NO_JOINTS),
+        InvalidRecord("train", 2, "a.jpg", "bad", "0" * 16),
+        InvalidRecord("validation", 3, "v.jpg", "empty file", "0" * 16),
     ]
     params = SimpleNamespace(max_invalid_fraction=0.1)
     stage.report_rejects(invalid, {"train": 20, "validation": 10}, params)

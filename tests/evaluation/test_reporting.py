@@ -11,7 +11,7 @@ from helpers.paths import DATA, ROOT, needs_data
 from helpers.processes import loaded_after, run_python
 from hourglass.data.datasets.mpii import read_mpii_json
 from hourglass.data.head_size import head_size_from_scale
-from hourglass.data.invalid import NO_JOINTS, InvalidRecord, write_invalid
+from hourglass.data.invalid import InvalidRecord, write_invalid
 from hourglass.data.person import Person, save_persons, save_schema
 from hourglass.data.validation import check_records
 from hourglass.evaluation.pckh import score_persons
@@ -156,7 +156,7 @@ def test_all_that_no_stage_could_use_counts_as_wrong_where_its_labels_are_known(
             "validation", 2, "no.jpg", "picture is not among the images", "1" * 6 + "0" * 10
         ),
         InvalidRecord("validation", 4, "7.jpg", "scale is not a number", "0" * 6 + "1" * 10),
-        InvalidRecord("validation", 5, "0.jpg", "exact duplicate of an earlier record", NO_JOINTS),
+        InvalidRecord("validation", 5, "0.jpg", "exact duplicate of an earlier record", "0" * 16),
         InvalidRecord("validation", 8, "", "not an object", ""),
         InvalidRecord("train", 3, "t.jpg", "no labelled joint", "1" * 16),
         InvalidRecord("train", 4, "", "not an object", ""),
@@ -336,7 +336,7 @@ def reject(lost_joints):
 
 
 def test_known_labels_are_wrong_and_the_others_counted_apart():
-    invalid = [reject("1" + "0" * 15), reject(""), reject(NO_JOINTS), reject("01" * 8), reject("")]
+    invalid = [reject("1" + "0" * 15), reject(""), reject("0" * 16), reject("01" * 8), reject("")]
     errors, keypoints_visible, num_unreadable = score_invalid(invalid, MPII)
     assert errors.shape == (2, 16) and np.isposinf(errors).all()
     assert [np.flatnonzero(row).tolist() for row in keypoints_visible] == [[0], [*range(1, 16, 2)]]
@@ -344,7 +344,7 @@ def test_known_labels_are_wrong_and_the_others_counted_apart():
 
 
 def test_nothing_left_out_is_no_row():
-    errors, keypoints_visible, num_unreadable = score_invalid([reject(NO_JOINTS)], MPII)
+    errors, keypoints_visible, num_unreadable = score_invalid([reject("0" * 16)], MPII)
     assert errors.shape == keypoints_visible.shape == (0, 16)
     assert (keypoints_visible.dtype, num_unreadable) == (bool, 0)
 

@@ -114,7 +114,7 @@ def run_pictures(count, folder, real):
         reasons += [result for result in results if isinstance(result, str)]
         for raw in tf.data.TFRecordDataset(str(path)):
             signal.alarm(LIMIT_SECONDS)
-            tf.io.decode_jpeg(parse_record(raw)["encoded"], channels=3)  # as train does
+            tf.io.decode_jpeg(parse_record(raw, 16)["encoded"], channels=3)  # as train does
             num_read += 1
     return num_read, reasons
 
@@ -159,7 +159,7 @@ def run_annotations(count, folder, _):
     from hourglass.data.invalid import read_invalid, write_invalid
     from hourglass.data.parse import parse_dataset
     from hourglass.data.person import load_persons, save_persons
-    from hourglass.data.synthetic.pictures import write_dataset
+    from hourglass.data.synthetic.pictures import FIGURE, write_dataset
     from hourglass.utils.errors import UserError
 
     write_dataset(folder, SyntheticParams(num_train=4, num_val=2, seed=5))
@@ -173,7 +173,7 @@ def run_annotations(count, folder, _):
         data = mutate_records(good, rng) if number % 3 else mutate(good, rng, donor)
         (folder / "train.json").write_bytes(data)
         try:
-            splits, invalid, _ = parse_dataset(folder, "folder")
+            splits, invalid, _ = parse_dataset(folder, "folder", FIGURE)
         except UserError as error:
             reasons.append(str(error))
             continue
@@ -182,7 +182,7 @@ def run_annotations(count, folder, _):
         write_invalid(folder / "invalid.csv", invalid)
         assert read_invalid(folder / "invalid.csv", "") == invalid, number
         save_persons(folder / "persons.json", splits["train"])
-        assert len(load_persons(folder / "persons.json")) == len(splits["train"]), number
+        assert len(load_persons(folder / "persons.json", FIGURE)) == len(splits["train"]), number
         num_read += 1
         record_reasons.update(reject.reason for reject in invalid)
     assert len(record_reasons) > 10, record_reasons

@@ -22,12 +22,13 @@ from helpers.annotations import (
     struct_array,
 )
 from helpers.paths import ROOT
+from hourglass.data.conversion import Conversion
 from hourglass.data.datasets.base import find_dataset
-from hourglass.data.datasets.coco import COCO_KEYPOINTS
-from hourglass.data.datasets.lspet import read_lspet
+from hourglass.data.datasets.lspet import LSPET, read_lspet
 from hourglass.data.datasets.mpii import read_mpii_json, read_mpii_mat
 from hourglass.data.person import RAW_KEYS, load_persons
 from hourglass.data.validation import check_records
+from hourglass.keypoints import COCO, MPII
 from hourglass.utils import files
 from hourglass.utils.errors import UserError
 
@@ -308,7 +309,7 @@ def lacking(*place):
 
 
 OTHER_KEYPOINTS = (
-    "no category has COCO's 17 keypoints in their order: nose, left_eye, right_eye ..."
+    "no category has all keypoints of data.schema, r_ankle, r_knee, r_hip ..., or COCO's 17, nose, "
 )
 COCO_FAULTS = {
     "no images": (lacking("images"), "line 1: a list of records was expected, or COCO's images, "),
@@ -322,7 +323,7 @@ COCO_FAULTS = {
     "an image twice": (changed("images", 2, "id", value=1), "images 2: id 1 is there already"),
     "a category without keypoints": (lacking("categories", 0, "keypoints"), OTHER_KEYPOINTS),
     "keypoints in another order": (
-        changed("categories", 0, "keypoints", value=list(COCO_KEYPOINTS[::-1])),
+        changed("categories", 0, "keypoints", value=[*COCO.keypoints[:16], "right_foot"]),
         OTHER_KEYPOINTS,
     ),
 }
@@ -499,13 +500,13 @@ def test_lspet_pictures_without_a_label_are_rejected_by_name():
     joints[:, 2, 1] = np.nan
     names = {"im00001.jpg", "im00002.jpg", "im00004.jpg", "im00000.jpg", "other.jpg"}
     train, validation = read_lspet(mat_of(joints=joints), names)
-    records = train + validation
-    persons, invalid = check_records(records, names)
+    conversion = Conversion(LSPET, MPII)
+    persons, invalid = check_records(train + validation, names, conversion=conversion)
     assert not persons
     assert {reject.image: reject.reason for reject in invalid} == {
         "im00000.jpg": "no 'joints'",
         "im00001.jpg": "no labelled joint",
-        "im00002.jpg": "joints_vis is not 16 of 0 or 1",
+        "im00002.jpg": "joints_vis is not 14 of 0 or 1",
         "im00004.jpg": "no 'joints'",
         "other.jpg": "no 'joints'",
     }

@@ -19,6 +19,7 @@ from hourglass.data.archives import open_images, read_member
 from hourglass.data.datasets.folder import pack_folder
 from hourglass.data.http import RemoteFile, find_fault
 from hourglass.data.tar_index import index_archive
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
 GOOD = ("x/images/a.jpg", b"a picture")
@@ -375,7 +376,7 @@ def own():
 def test_what_is_missing_of_an_own_folder_is_named(own, missing):
     path = own / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    line = refusal(pack_folder, own, Path("raw"))
+    line = refusal(pack_folder, own, Path("raw"), MPII)
     assert line == f"{path}: not found; data.folder needs images/, train.json and validation.json"
 
 
@@ -393,7 +394,7 @@ def test_what_is_missing_of_an_own_folder_is_named(own, missing):
 )
 def test_an_unreadable_own_json_is_an_error(own, content, fault):
     (own / "train.json").write_bytes(content)
-    line = refusal(pack_folder, own, Path("raw"))
+    line = refusal(pack_folder, own, Path("raw"), MPII)
     assert line.startswith("own/train.json: ") and line.endswith("; correct it") and fault in line
     assert not Path("raw").exists()
 
@@ -410,7 +411,7 @@ def test_only_regular_files_inside_images_are_packed(own, image):
     (own / "images" / "broken link").symlink_to("nowhere")
     (own / "secret.jpg").write_bytes(b"secret")
     (own / "train.json").write_text(json.dumps([{"image": image}]))
-    pack_folder(own, Path("raw"))
+    pack_folder(own, Path("raw"), MPII)
     with open_images("raw/images.zip") as images:
         assert images.names() == {"deep/b.jpg"}
 
@@ -418,7 +419,7 @@ def test_only_regular_files_inside_images_are_packed(own, image):
 def test_a_linked_picture_is_packed_as_its_content(own):
     (own / "images" / "link.jpg").symlink_to(Path("own/images/a.jpg").resolve())
     (own / "train.json").write_text('[{"image": "link.jpg"}]')
-    pack_folder(own, Path("raw"))
+    pack_folder(own, Path("raw"), MPII)
     with open_images("raw/images.zip") as images:
         assert images.read("link.jpg") == b"a"
 
@@ -426,7 +427,7 @@ def test_a_linked_picture_is_packed_as_its_content(own):
 def test_none_of_the_pictures_is_there(own):
     shutil.rmtree(own / "images")
     (own / "images").mkdir()
-    line = refusal(pack_folder, own, Path("raw"))
+    line = refusal(pack_folder, own, Path("raw"), MPII)
     assert line.startswith("own/images: holds none of the pictures that the JSON files name")
     assert not Path("raw/images.zip").exists()
 
@@ -434,7 +435,7 @@ def test_none_of_the_pictures_is_there(own):
 @pytest.mark.parametrize("name", ["train.json", "validation.json"])
 def test_an_own_split_without_records_is_named(own, name):
     (own / name).write_text("[]")
-    line = refusal(pack_folder, own, Path("raw"))
+    line = refusal(pack_folder, own, Path("raw"), MPII)
     assert line == f"own/{name}: holds no record of a person; correct it"
     assert not Path("raw").exists()
 
@@ -442,5 +443,5 @@ def test_an_own_split_without_records_is_named(own, name):
 def test_packing_needs_free_space(own, monkeypatch):
     usage = shutil.disk_usage(own)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    assert "and 10 are free; make room" in refusal(pack_folder, own, Path("raw"))
+    assert "and 10 are free; make room" in refusal(pack_folder, own, Path("raw"), MPII)
     assert names_in(Path("raw")) == []

@@ -57,7 +57,7 @@ def store(tmp_path, tiny_params):
             with open_images(tmp_path / "images.zip") as images:
                 results = write_chunk(path, [7], [person], images, params)
             invalid = [result for result in results if isinstance(result, str)]
-            records = [parse_record(raw) for raw in tf.data.TFRecordDataset(str(path))]
+            records = [parse_record(raw, 16) for raw in tf.data.TFRecordDataset(str(path))]
             assert len(records) + len(invalid) == 1
             yield invalid, records
 

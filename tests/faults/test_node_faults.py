@@ -21,6 +21,7 @@ from hourglass.data.archives import locate_pictures
 from hourglass.data.tfrecords.index import write_index
 from hourglass.data.tfrecords.writer import plan_archive_chunks, plan_splits
 from hourglass.data.validation import check_records
+from hourglass.keypoints import MPII
 
 pytest.importorskip("ray", reason="the shard stage runs on Ray")
 from helpers.clusters import NODE, two_node_cluster
@@ -94,7 +95,7 @@ def photographs(tmp_path_factory, tiny_params):
     chunks = plan_archive_chunks(persons, locate_pictures(archive))
     results = write_shards(expected, shards, chunks, persons, archive, params.shard)
     counts = {split: len(people) for split, people in persons.items()}
-    write_index(expected, shards, results, counts, params.shard)
+    write_index(expected, shards, results, counts, MPII, params.shard)
     return folder / "project", expected
 
 

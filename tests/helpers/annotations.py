@@ -5,8 +5,8 @@ import io
 import numpy as np
 from scipy.io import savemat
 
-from hourglass.data.datasets.coco import COCO_KEYPOINTS
 from hourglass.data.validation import check_records
+from hourglass.keypoints import COCO
 
 
 def make_record(**changes):
@@ -120,7 +120,7 @@ def make_coco(annotations, num_images):
         "licenses": [{"url": "http://localhost", "id": 4, "name": "Attribution License"}],
         "images": images,
         "annotations": annotations,
-        "categories": [{**category, "keypoints": list(COCO_KEYPOINTS), "skeleton": COCO_SKELETON}],
+        "categories": [{**category, "keypoints": list(COCO.keypoints), "skeleton": COCO_SKELETON}],
     }
 
 

@@ -9,6 +9,7 @@ from hourglass.data.tfrecords.writer import (
     write_chunk,
     write_shard,
 )
+from hourglass.keypoints import MPII
 from hourglass.utils.files import scratch_folder
 
 
@@ -32,11 +33,11 @@ def _write_shard(folder, shard, scratch, persons, records):
     return list_invalid(shard.indices, people, results)
 
 
-def shard_annotations(folder, persons, archive, params):
+def shard_annotations(folder, persons, archive, params, schema=MPII):
     """What the shard stage does with {split: persons} and the archive of their pictures."""
     shards = plan_splits(persons, params)
     chunks = plan_archive_chunks(persons, locate_pictures(archive))
     results = write_shards(folder, shards, chunks, persons, archive, params)
     counts = {split: len(people) for split, people in persons.items()}
-    write_index(folder, shards, results, counts, params)
+    write_index(folder, shards, results, counts, schema, params)
     return folder

@@ -1,5 +1,6 @@
 """Persons on drawn pictures, stored as records and read back."""
 
+import functools
 import io
 
 import numpy as np
@@ -45,8 +46,12 @@ def encode_record(person, index, data, params):
     return serialize_record(person, index, store_person(person, Picture(data), params))
 
 
+# A record of MPII's 16 keypoints.
+parse_mpii = functools.partial(parse_record, num_keypoints=16)
+
+
 def read_record(serialized):
-    return {key: value.numpy() for key, value in parse_record(serialized).items()}
+    return {key: value.numpy() for key, value in parse_mpii(serialized).items()}
 
 
 def to_picture(record, points):

@@ -6,10 +6,15 @@ JSON does not hold but its `scale` is made of: over the 2,958 validation persons
 """
 
 import collections
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hourglass.keypoints import JOINTS, PERSON_HEIGHT
+from hourglass.keypoints import PERSON_HEIGHT, KeypointSchema
+
+if TYPE_CHECKING:
+    from hourglass.data.person import Person
 
 HEAD_SIZE_PER_SCALE = 25.0
 # Of |upper_neck - head_top|, MPII: 0.7500 in the median of the 2,932 validation persons with both
@@ -25,32 +30,39 @@ MIN_LABELLED, MAX_LABELLED = 0.02, 1.0
 # `lspet.roughen_person` changes the height afterwards.
 MIN_HEAD, MAX_HEAD = 0.005, 3.0
 
-_NECK_AND_TOP = [JOINTS.index("upper_neck"), JOINTS.index("head_top")]
+# (joints [K, 2] px, keypoints_visible bool [K], scale, schema) to (head size px, its source).
+HeadSizeRule = Callable[[np.ndarray, np.ndarray, float, KeypointSchema], tuple[float, str]]
 
 
-def head_size_from_scale(joints, keypoints_visible, scale):
+def head_size_from_scale(
+    joints: np.ndarray, keypoints_visible: np.ndarray, scale: float, schema: KeypointSchema
+) -> tuple[float, str]:
     """25 x `scale`, for data whose scale is made as MPII's is: (px, its source)."""
     return HEAD_SIZE_PER_SCALE * scale, SCALE
 
 
-def head_size_from_labels(joints, keypoints_visible, scale):
-    """0.75 x |upper_neck - head_top| where both are labelled apart, else 25 x `scale`.
+def head_size_from_labels(
+    joints: np.ndarray, keypoints_visible: np.ndarray, scale: float, schema: KeypointSchema
+) -> tuple[float, str]:
+    """0.75 x the length of the schema's `head_segment`, else 25 x `scale`: (px, its source).
+
+    The segment counts where both of its ends are labelled, apart.
 
     Args:
-        joints: [16, 2], px. keypoints_visible: bool [16]. scale: person height / 200 px.
-
-    Returns:
-        head size, px of the joints' picture, and its source.
+        joints: [K, 2], px.
+        keypoints_visible: bool [K].
+        scale: the person's height / 200 px.
     """
-    if keypoints_visible[_NECK_AND_TOP].all():
-        neck, top = joints[_NECK_AND_TOP]
+    ends = list(schema.indices(schema.head_segment))
+    if ends and keypoints_visible[ends].all():
+        neck, top = joints[ends]
         head_size = HEAD_SIZE_PER_SEGMENT * float(np.hypot(*(neck - top)))
         if MIN_LABELLED <= head_size / (PERSON_HEIGHT * scale) <= MAX_LABELLED:
             return head_size, SEGMENT
-    return head_size_from_scale(joints, keypoints_visible, scale)
+    return head_size_from_scale(joints, keypoints_visible, scale, schema)
 
 
-def describe_head_sizes(persons):
+def describe_head_sizes(persons: "Iterable[Person]") -> str:
     """How many head sizes are of which source, in words."""
     counts = collections.Counter(person.head_source for person in persons)
     words = {

@@ -1,43 +1,43 @@
-"""What was left out of a dataset, and why; and when it was too much."""
+"""The records of a dataset that cannot be used, and why; and when they are too many."""
 
 import collections
 import csv
 import dataclasses
 import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
-from hourglass.keypoints import NUM_JOINTS
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path
 
 COLUMNS = ("split", "index", "image", "reason", "lost_joints")
-NO_JOINTS = "0" * NUM_JOINTS
-_INDEX, _JOINTS = re.compile("[0-9]{1,9}"), re.compile(f"([01]{{{NUM_JOINTS}}})?")
+_INDEX, _JOINTS = re.compile("[0-9]{1,9}"), re.compile("[01]*")
 
 
 @dataclasses.dataclass(frozen=True)
 class InvalidRecord:
-    """A record that was left out: `index` counts the split's records from 0."""
+    """A record that cannot be used: `index` counts the split's records from 0."""
 
     split: str
     index: int
     image: str  # "" where the record has no name
     reason: str
-    lost_joints: str  # its labelled joints, as of `encode_joints`; "" where they cannot be read
+    lost_joints: str  # its labelled joints, by `encode_joints`; "" where they cannot be read
 
 
-def encode_joints(keypoints_visible):
-    """`keypoints_visible`, bool [16], as text of 0 and 1, for example 0011110111111111."""
+def encode_joints(keypoints_visible: np.ndarray) -> str:
+    """`keypoints_visible`, bool [K], as text of 0 and 1, for example 0011110111111111."""
     return "".join("01"[int(is_labelled)] for is_labelled in keypoints_visible)
 
 
-def decode_joints(text):
-    """The bool [16] that `encode_joints` wrote."""
+def decode_joints(text: str) -> np.ndarray:
+    """The bool [K] that `encode_joints` wrote."""
     return np.array([character == "1" for character in text])
 
 
-def write_invalid(path, invalid):
+def write_invalid(path: str | Path, invalid: Iterable[InvalidRecord]) -> None:
     """Write `invalid` as CSV of `COLUMNS`, atomically; the header alone for none."""
     with (
         atomic_path(path) as temporary,
@@ -45,10 +45,10 @@ def write_invalid(path, invalid):
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(dataclasses.astuple(reject) for reject in invalid)
+        writer.writerows(dataclasses.astuple(record) for record in invalid)
 
 
-def read_invalid(path, advice):
+def read_invalid(path: str | Path, advice: str) -> list[InvalidRecord]:
     """Read what `write_invalid` wrote.
 
     Args:
@@ -66,25 +66,36 @@ def read_invalid(path, advice):
         raise UserError(f"{path}: cannot be read: {reason}; {advice}") from None
     if not rows or tuple(rows[0]) != COLUMNS:
         raise UserError(f"{path}: the first line is not {','.join(COLUMNS)}; {advice}")
+    # A row has a flag for each keypoint, or none at all.
+    lengths = {0, next((len(row[-1]) for row in rows[1:] if row and row[-1]), 0)}
     for number, row in enumerate(rows[1:], start=2):
         is_whole = len(row) == len(COLUMNS) and row[0] in ("train", "validation")
-        if not (is_whole and _INDEX.fullmatch(row[1]) and _JOINTS.fullmatch(row[-1])):
-            raise UserError(f"{path}: row {number} is no reject; {advice}")
+        is_readable = is_whole and _INDEX.fullmatch(row[1]) and _JOINTS.fullmatch(row[-1])
+        if not is_readable or len(row[-1]) not in lengths:
+            raise UserError(f"{path}: row {number} is no invalid record; {advice}")
     return [InvalidRecord(split, int(index), *rest) for split, index, *rest in rows[1:]]
 
 
-def count_invalid(invalid):
+def count_invalid(invalid: Iterable[InvalidRecord]) -> collections.Counter[str]:
     """{split: number of `invalid`}, 0 for a split without any."""
-    return collections.Counter(reject.split for reject in invalid)
+    return collections.Counter(record.split for record in invalid)
 
 
-def check_invalid_fraction(path, invalid, num_records, parameter, max_fraction, advice):
-    """Stop on a split of which too much was left out, or everything.
+def check_invalid_fraction(
+    path: str | Path,
+    invalid: list[InvalidRecord],
+    num_records: Mapping[str, int],
+    parameter: str,
+    max_fraction: float,
+    advice: str,
+) -> None:
+    """Stop where too many records of a split, or all, cannot be used.
 
     Args:
-        path: where the user finds them all. invalid: those of all splits.
+        path: where the user finds them all.
+        invalid: those of all splits.
         num_records: {split: how many records there were}.
-        parameter: the name of the one that is `max_fraction`, the most that may be left out, 0..1.
+        parameter: the name of the one that is `max_fraction`, 0..1.
         advice: what the user can fix; {split} in it stands for the split's name.
 
     Raises:
@@ -92,8 +103,8 @@ def check_invalid_fraction(path, invalid, num_records, parameter, max_fraction, 
     """
     for split, number in num_records.items():
         reasons = collections.Counter(r.reason for r in invalid if r.split == split)
-        num_rejects = reasons.total()
-        if number > num_rejects <= max_fraction * number:
+        num_invalid = reasons.total()
+        if number > num_invalid <= max_fraction * number:
             continue
         advice = advice.replace("{split}", split)
         if not number:
@@ -101,7 +112,7 @@ def check_invalid_fraction(path, invalid, num_records, parameter, max_fraction, 
         reason, count = reasons.most_common(1)[0]
         first = next(r for r in invalid if (r.split, r.reason) == (split, reason))
         raise UserError(
-            f"{split}: {num_rejects:,} of {number:,} records rejected, {count:,} of them because:"
+            f"{split}: {num_invalid:,} of {number:,} records rejected, {count:,} of them because:"
             f" {reason}; the first is record {first.index}, counted from 0,"
             f" {first.image or 'without a name'} (all in {path}); {advice}, or raise"
             f" {parameter} from {max_fraction:g}"

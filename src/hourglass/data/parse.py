@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from hourglass.data.archives import open_images
-from hourglass.data.datasets.base import PASSED_OVER, find_dataset, read_name
+from hourglass.data.conversion import Conversion, find_unknown
+from hourglass.data.datasets.base import PASSED_OVER, RawSplit, find_dataset, read_name
 from hourglass.data.head_size import head_size_from_labels, head_size_from_scale
 from hourglass.data.invalid import InvalidRecord, count_invalid
 from hourglass.data.person import Person
 from hourglass.data.validation import check_records
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 
 Ranges = Sequence[Sequence[str]]
 
 
 def parse_dataset(
-    raw: Path, name: str, excluded: Ranges = ()
+    raw: Path, name: str, schema: KeypointSchema, excluded: Ranges = ()
 ) -> tuple[dict[str, list[Person]], list[InvalidRecord], int]:
     """Read and check both splits of a dataset.
 
@@ -29,6 +31,7 @@ def parse_dataset(
     Args:
         raw: the folder of this dataset's raw files, for example `data/raw/mpii`.
         name: the dataset's.
+        schema: of the persons' keypoints; what the dataset lacks of them is unlabelled.
         excluded: pairs (first, last) of names: pictures that are not used, both included. Their
             records are neither kept nor rejected.
 
@@ -44,22 +47,37 @@ def parse_dataset(
         all_names = images.names()
     # Before the split: what LSPET's is must not depend on whether the archive has them.
     image_names = frozenset(n for n in all_names if not is_excluded(n, excluded))
-    train, validation = dataset.read_splits(raw, image_names)
-    head = head_size_from_scale if dataset.scaled_by_head else head_size_from_labels
-    # Validation first, since train is held against it.
-    val_persons, val_rejects = check_records(
-        validation, image_names, "validation", frozenset(), head, _pass_over(validation, excluded)
-    )
-    # By picture, not by person: two persons of one picture may not be torn apart.
-    held_out = {person.image for person in val_persons}
-    train_persons, train_rejects = check_records(
-        train, image_names, "train", held_out, head, _pass_over(train, excluded)
-    )
+    train, validation = dataset.read_splits(raw, image_names, schema)
+    _check_names(schema, dataset.title, train, validation)
+    rule = head_size_from_scale if dataset.scaled_by_head else head_size_from_labels
+
+    def check(
+        records: RawSplit, split: str, held_out: frozenset[str] = frozenset()
+    ) -> tuple[list[Person], list[InvalidRecord]]:
+        conversion = Conversion(records.schema, schema)
+        passed_over = _pass_over(records.records, excluded)
+        return check_records(
+            records.records, image_names, split, held_out, rule, passed_over, conversion
+        )
+
+    # Validation first: train must have none of its pictures. By picture, not by person: two persons
+    # of one picture may not be torn apart.
+    val_persons, val_invalid = check(validation, "validation")
+    held_out = frozenset(person.image for person in val_persons)
+    train_persons, train_invalid = check(train, "train", held_out)
     splits = {"train": train_persons, "validation": val_persons}
-    invalid = train_rejects + val_rejects
+    invalid = train_invalid + val_invalid
     _check_remaining(splits, invalid, excluded)
     splits = {split: list(map(dataset.roughen, people)) for split, people in splits.items()}
     return splits, invalid, len(all_names) - len(image_names)
+
+
+def _check_names(schema: KeypointSchema, title: str, *splits: RawSplit) -> None:
+    if unknown := find_unknown(schema, *(split.schema for split in splits)):
+        raise UserError(
+            f"params.yaml: data.schema: {unknown[0]!r} is no keypoint of {title}, MPII or COCO; "
+            "correct its name"
+        )
 
 
 def is_excluded(image: Any, excluded: Ranges) -> bool:

@@ -7,13 +7,16 @@ none lies farther than 2.4 of them from the center.
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hourglass.data.head_size import GIVEN, MAX_HEAD, MIN_HEAD, SOURCES
-from hourglass.keypoints import NUM_JOINTS, PERSON_HEIGHT, KeypointSchema
+from hourglass.data.conversion import UNLABELLED, Conversion
+from hourglass.data.head_size import GIVEN, MAX_HEAD, MIN_HEAD, SOURCES, HeadSizeRule
+from hourglass.keypoints import PERSON_HEIGHT, KeypointSchema
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path, read_json, read_json_list, write_json
 
@@ -28,7 +31,6 @@ MIN_SCALE, MAX_SCALE = 1e-3, 1e3
 # Person heights. A scale in pixels is 200 times too large; where three joints or more are labelled,
 # they do not all lie in one place.
 MIN_SPAN, MAX_DISTANCE = 0.02, 10
-UNLABELLED = (-1.0, -1.0)
 
 # Absolute, on a drive, climbing out of the folder, or with what no file name should hold.
 _UNSAFE_NAME = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f\ud800-\udfff]")
@@ -36,21 +38,29 @@ _UNSAFE_NAME = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f\ud
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One labelled person of one picture."""
+    """One labelled person of one picture; K keypoints of the run's schema, px of the original.
 
-    image: str  # the picture's name
-    joints: np.ndarray  # float64 [16, 2], 0-based px of the original picture; (-1, -1) unlabelled
-    keypoints_visible: (
-        np.ndarray
-    )  # bool [16], labelled (occluded joints too); never test coordinates
-    center: np.ndarray  # float64 [2], 0-based px
-    scale: float  # person height / 200 px
-    head_size: float  # px of the original picture, what PCKh measures errors by
-    head_source: str  # one of heads.SOURCES
+    Attributes:
+        image: the picture's name.
+        joints: float64 [K, 2], 0-based; (-1, -1) where unlabelled.
+        keypoints_visible: bool [K], labelled, occluded ones too; coordinates do not tell it.
+        center: float64 [2], 0-based.
+        scale: the person's height / 200 px.
+        head_size: what PCKh measures errors by.
+        head_source: where that is from, one of `head_size.SOURCES`.
+    """
+
+    image: str
+    joints: np.ndarray
+    keypoints_visible: np.ndarray
+    center: np.ndarray
+    scale: float
+    head_size: float
+    head_source: str
 
 
 class RecordFault(Exception):
-    """Why a record is rejected; the same words for the same fault, so that they can be counted."""
+    """Why a record is invalid; the same words for the same fault, so that they can be counted."""
 
 
 def save_schema(folder: Path, schema: KeypointSchema) -> None:
@@ -71,26 +81,27 @@ def load_schema(folder: str | Path) -> KeypointSchema:
         raise UserError(f"{path}: no schema of keypoints: {one_line(error)}; {advice}") from None
 
 
-def load_persons(path):
-    """Read the checked records that `save_persons` wrote.
+def load_persons(path: str | Path, schema: KeypointSchema | None = None) -> list[Person]:
+    """Read the checked records that `save_persons` wrote, 0-based.
 
-    Returns:
-        list of `Person`, 0-based.
+    Args:
+        schema: theirs; None takes it from the `schema.json` beside them.
 
     Raises:
-        UserError: the file is missing or damaged, with the place.
+        UserError: a file is missing or damaged, with the place.
     """
-    advice = "run `dvc repro parse`"
+    schema = schema or load_schema(Path(path).parent)
+    advice, as_it_is = "run `dvc repro parse`", Conversion(schema, schema)
     persons = []
     for index, record in enumerate(read_json_list(path, advice)):
         try:
-            persons.append(person_from_record(record, origin=0))
+            persons.append(person_from_record(record, 0, as_it_is))
         except RecordFault as fault:
             raise UserError(f"{path}: record {index}: {fault}; {advice}") from None
     return persons
 
 
-def save_persons(path, persons):
+def save_persons(path: str | Path, persons: Iterable[Person]) -> None:
     """Write `persons` as JSON, one compact record a line, atomically; every float round-trips."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write("[")
@@ -100,7 +111,7 @@ def save_persons(path, persons):
         file.write("\n]\n")
 
 
-def _as_record(person):
+def _as_record(person: Person) -> dict[str, Any]:
     return {
         "image": person.image,
         "joints": person.joints.tolist(),
@@ -112,12 +123,18 @@ def _as_record(person):
     }
 
 
-def person_from_record(record, origin, measure_head_size=None):
+def person_from_record(
+    record: Any,
+    origin: int,
+    conversion: Conversion,
+    measure_head_size: HeadSizeRule | None = None,
+) -> Person:
     """A `Person` of anything that JSON can hold, its first pixel at `origin`.
 
     Args:
-        measure_head_size: of a raw record, which may lack `head_size` and has no `head_source`:
-            `head_size_from_scale` or `head_size_from_labels`. None: a record of `save_persons`.
+        conversion: from the schema of the record's joints to that of the person's.
+        measure_head_size: the rule for a raw record, which may lack `head_size` and has no
+            `head_source`. None: a record of `save_persons`.
 
     Raises:
         RecordFault: it is no record of a person.
@@ -129,20 +146,23 @@ def person_from_record(record, origin, measure_head_size=None):
         if key not in record:
             raise RecordFault(f"no '{key}'")
     image = _check_image(record["image"])
-    keypoints_visible = _check_joints_vis(record["joints_vis"])
-    joints = _check_joints(record["joints"], keypoints_visible, origin)
+    flags = _check_joints_vis(record["joints_vis"], conversion.source)
+    points = _check_joints(record["joints"], conversion.source)
+    keypoints_visible = conversion.convert_flags(flags)
+    joints = _place_joints(points, flags, conversion, origin)
     center = _check_center(record["center"], origin)
     scale = _check_scale(record["scale"])
     _check_proportions(joints[keypoints_visible], center, PERSON_HEIGHT * scale)
     if measure_head_size and "head_size" not in record:
-        head = measure_head_size(joints, keypoints_visible, scale)
+        # By the record's own labels: the person's schema may have no head.
+        head = measure_head_size(points - origin, flags, scale, conversion.source)
     else:
         source = GIVEN if measure_head_size else _check_head_source(record["head_source"])
         head = _check_head_size(record["head_size"], PERSON_HEIGHT * scale), source
     return Person(image, joints, keypoints_visible, center, scale, *head)
 
 
-def _check_image(image):
+def _check_image(image: Any) -> str:
     if not isinstance(image, str) or not image:
         raise RecordFault("image is not a name")
     if _UNSAFE_NAME.search(image):
@@ -150,35 +170,45 @@ def _check_image(image):
     return image
 
 
-def read_joints_vis(record):
-    """Which joints a record labels, bool [16], or None: what can be read of one with any fault."""
+def read_flags(record: Any, conversion: Conversion) -> np.ndarray | None:
+    """Which keypoints a record labels, bool [K]; None where that cannot be read."""
     try:
-        return _check_joints_vis(record["joints_vis"])
+        return conversion.convert_flags(_check_joints_vis(record["joints_vis"], conversion.source))
     except (RecordFault, TypeError, LookupError):
         return None
 
 
-def _check_joints_vis(flags):
-    if not _is_list_of(flags, NUM_JOINTS) or not all(flag in (0, 1) for flag in flags):
-        raise RecordFault(f"joints_vis is not {NUM_JOINTS} of 0 or 1")
+def _check_joints_vis(flags: Any, schema: KeypointSchema) -> np.ndarray:
+    number = schema.num_keypoints
+    if not _is_list_of(flags, number) or not all(flag in (0, 1) for flag in flags):
+        raise RecordFault(f"joints_vis is not {number} of 0 or 1")
     return np.array(flags, bool)
 
 
-def _check_joints(pairs, keypoints_visible, origin):
-    is_pairs = _is_list_of(pairs, NUM_JOINTS) and all(_is_list_of(pair, 2) for pair in pairs)
-    joints = _as_floats([number for pair in pairs for number in pair]) if is_pairs else None
-    if joints is None:
-        raise RecordFault(f"joints is not {NUM_JOINTS} pairs of numbers")
-    if not keypoints_visible.any():
+def _check_joints(pairs: Any, schema: KeypointSchema) -> np.ndarray:
+    number = schema.num_keypoints
+    is_pairs = _is_list_of(pairs, number) and all(_is_list_of(pair, 2) for pair in pairs)
+    points = _as_floats([number for pair in pairs for number in pair]) if is_pairs else None
+    if points is None:
+        raise RecordFault(f"joints is not {number} pairs of numbers")
+    return points.reshape(number, 2)
+
+
+def _place_joints(
+    points: np.ndarray, flags: np.ndarray, conversion: Conversion, origin: int
+) -> np.ndarray:
+    """The person's joints, 0-based; whatever stood where nothing is labelled, NaN too, is gone."""
+    is_labelled = conversion.convert_flags(flags)
+    if not is_labelled.any():
         raise RecordFault("no labelled joint")
-    joints = joints.reshape(NUM_JOINTS, 2) - origin
-    joints[~keypoints_visible] = UNLABELLED  # whatever stood there, NaN too
+    joints = conversion.convert_points(points, flags) - origin
+    joints[~is_labelled] = UNLABELLED
     if not _is_in_reach(joints):
         raise RecordFault(f"a labelled joint is not within {MAX_COORDINATE:,.0f} px")
     return joints
 
 
-def _check_center(pair, origin):
+def _check_center(pair: Any, origin: int) -> np.ndarray:
     center = _as_floats(pair) if _is_list_of(pair, 2) else None
     if center is None:
         raise RecordFault("center is not a pair of numbers")
@@ -188,14 +218,14 @@ def _check_center(pair, origin):
     return center
 
 
-def _check_scale(number):
+def _check_scale(number: Any) -> float:
     scale = _as_floats([number])
     if scale is None or not MIN_SCALE <= scale[0] <= MAX_SCALE:
         raise RecordFault(f"scale is not a number from {MIN_SCALE:g} to {MAX_SCALE:g}")
     return float(scale[0])
 
 
-def _check_head_size(number, person_height):
+def _check_head_size(number: Any, person_height: float) -> float:
     head_size = _as_floats([number])
     if head_size is None or not MIN_HEAD <= head_size[0] / person_height <= MAX_HEAD:
         raise RecordFault(
@@ -205,13 +235,13 @@ def _check_head_size(number, person_height):
     return float(head_size[0])
 
 
-def _check_head_source(source):
+def _check_head_source(source: Any) -> str:
     if source not in SOURCES:
         raise RecordFault(f"head_source is not one of {', '.join(SOURCES)}")
     return source
 
 
-def _check_proportions(joints, center, person_height):
+def _check_proportions(joints: np.ndarray, center: np.ndarray, person_height: float) -> None:
     # Person heights, not picture sizes: the picture is not at hand, and labels may lie outside of
     # it.
     if np.abs(joints - center).max() > MAX_DISTANCE * person_height:
@@ -225,11 +255,11 @@ def _check_proportions(joints, center, person_height):
         )
 
 
-def _is_list_of(values, length):
+def _is_list_of(values: Any, length: int) -> bool:
     return isinstance(values, list) and len(values) == length
 
 
-def _as_floats(numbers):
+def _as_floats(numbers: list) -> np.ndarray | None:
     """float64 array, or None: numpy alone would take strings and booleans for numbers."""
     # `type`, as a bool is an instance of int.
     if not {type(number) for number in numbers} <= {int, float}:
@@ -240,7 +270,7 @@ def _as_floats(numbers):
         return None
 
 
-def _is_in_reach(coordinates):
+def _is_in_reach(coordinates: np.ndarray) -> bool:
     """False for NaN too."""
     # Not `(... > MAX).any()`: every comparison with NaN is false.
     return bool((np.abs(coordinates) <= MAX_COORDINATE).all())

@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,7 +14,7 @@ from hourglass.data.archives import DOWNLOAD_AGAIN
 from hourglass.data.datasets.base import (
     DATASETS,
     Dataset,
-    fill_midpoints,
+    RawSplit,
     find_dataset,
     find_network_terms,
     load_datasets,
@@ -27,8 +26,7 @@ from hourglass.data.download import fetch_dataset
 from hourglass.data.http import RemoteFile
 from hourglass.data.parse import parse_dataset
 from hourglass.data.tfrecords.reader import open_records, open_split
-from hourglass.data.tfrecords.schema import parse_record
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import read_json_list
 
@@ -117,9 +115,9 @@ def toy():
             RemoteFile("images.zip", "http://localhost/images.zip"),
         )
 
-        def read_splits(self, raw, image_names):
+        def read_splits(self, raw, image_names, schema):
             records = read_json_list(raw / "labels.json", DOWNLOAD_AGAIN)
-            return records[:-2], records[-2:]
+            return RawSplit(records[:-2], MPII), RawSplit(records[-2:], MPII)
 
     yield Toy
     del DATASETS["toy"]
@@ -134,32 +132,12 @@ def test_a_new_dataset_goes_through_download_parse_and_shard(toy, site, tmp_path
         "images.zip": zip_bytes([(f"images/{r['image']}", picture) for r in records]),
     }
     fetch_dataset(data_params("toy", mirror=site.url), tmp_path / "raw")
-    splits, (reject,), _ = parse_dataset(tmp_path / "raw", "toy")
+    splits, (reject,), _ = parse_dataset(tmp_path / "raw", "toy", MPII)
     assert {split: len(people) for split, people in splits.items()} == {"train": 2, "validation": 2}
     assert (reject.split, reject.index) == ("train", 1) and reject.reason.startswith("scale is not")
     shard_annotations(tmp_path / "out", splits, tmp_path / "raw" / "images.zip", shard_params())
     split = open_split(tmp_path / "out", "validation", 256)
     names = [
-        r["filename"].decode() for r in open_records(split).map(parse_record).as_numpy_iterator()
+        r["filename"].decode() for r in open_records(split).map(split.parse).as_numpy_iterator()
     ]
     assert names == ["3.jpg", "4.jpg"]
-
-
-PELVIS, THORAX = JOINTS.index("pelvis"), JOINTS.index("thorax")
-R_HIP, L_SHOULDER = JOINTS.index("r_hip"), JOINTS.index("l_shoulder")
-
-
-def test_pelvis_and_thorax_lie_midway_and_are_labelled_where_both_ends_are():
-    columns = np.random.default_rng(1).uniform(0, 100, (4, 16, 3))
-    columns[..., 2] = 1
-    columns[1, R_HIP, 2] = columns[2, L_SHOULDER, 2] = columns[3, R_HIP, 2] = 0
-    before = columns.copy()
-    filled = fill_midpoints(columns)
-    np.testing.assert_array_equal(columns, before)
-    hips, shoulders = columns[:, [2, 3], :2], columns[:, [12, 13], :2]
-    np.testing.assert_allclose(filled[:, PELVIS, :2], hips.mean(axis=1))
-    np.testing.assert_allclose(filled[:, THORAX, :2], shoulders.mean(axis=1))
-    assert filled[:, PELVIS, 2].tolist() == [1, 0, 1, 0]
-    assert filled[:, THORAX, 2].tolist() == [1, 1, 0, 1]
-    others = [k for k in range(16) if k not in (PELVIS, THORAX)]
-    np.testing.assert_array_equal(filled[:, others], columns[:, others])

@@ -4,27 +4,28 @@ import numpy as np
 import pytest
 
 from helpers.annotations import make_annotation, make_coco, make_keypoints
+from hourglass.data.conversion import Conversion
 from hourglass.data.datasets.base import PASSED_OVER
-from hourglass.data.datasets.coco import COCO_KEYPOINTS, read_coco
+from hourglass.data.datasets.coco import read_coco
 from hourglass.data.validation import check_records
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import COCO, MPII, KeypointSchema
 from hourglass.utils import transforms
 
 BOX = [19.5, 10.25, 102.5, 120.5]
 LONG_NAMES = {"l": "left", "r": "right"}
 
 
-def read(annotations, num_images=4, **changes):
-    """The records of a file, whose numbers are floats as `read_json` has them."""
+def read(annotations, schema=MPII, num_images=4, **changes):
+    """The split of a file, whose numbers are floats as `read_json` has them."""
     content = json.dumps(make_coco(annotations, num_images) | changes)
-    return read_coco(json.loads(content, parse_int=float))
+    return read_coco(json.loads(content, parse_int=float), schema)
 
 
-def read_person(keypoints, bbox=BOX):
+def read_person(keypoints, bbox=BOX, schema=MPII):
     """A checked Person, 0-based."""
-    (person,), invalid = check_records(
-        read([make_annotation(1, keypoints=keypoints, bbox=bbox)]), None
-    )
+    split = read([make_annotation(1, keypoints=keypoints, bbox=bbox)], schema)
+    conversion = Conversion(split.schema, schema)
+    (person,), invalid = check_records(split.records, None, conversion=conversion)
     assert invalid == []
     return person
 
@@ -32,25 +33,25 @@ def read_person(keypoints, bbox=BOX):
 def test_each_joint_is_the_keypoint_of_its_name_in_the_same_pixel():
     keypoints = make_keypoints(3)
     person = read_person(keypoints)
-    places = dict(zip(COCO_KEYPOINTS, np.reshape(keypoints, (17, 3))[:, :2], strict=True))
-    for joint, name in enumerate(JOINTS):
+    places = dict(zip(COCO.keypoints, np.reshape(keypoints, (17, 3))[:, :2], strict=True))
+    for joint, name in enumerate(MPII.keypoints):
         side, _, part = name.partition("_")
         if side in LONG_NAMES:
             expected = places[f"{LONG_NAMES[side]}_{part}"]
             assert person.joints[joint].tolist() == expected.tolist(), name
     for name, end in (("pelvis", "hip"), ("thorax", "shoulder")):
         middle = (places[f"left_{end}"] + places[f"right_{end}"]) / 2
-        assert person.joints[JOINTS.index(name)].tolist() == middle.tolist()
-    missing = [JOINTS[k] for k in np.flatnonzero(~person.keypoints_visible)]
+        assert person.joints[MPII.index(name)].tolist() == middle.tolist()
+    missing = [MPII.keypoints[k] for k in np.flatnonzero(~person.keypoints_visible)]
     assert missing == ["upper_neck", "head_top"]
 
 
 def test_occluded_keypoints_are_labelled_and_unlabelled_ones_are_not():
     flags = [2] * 17
-    flags[COCO_KEYPOINTS.index("left_knee")] = 1
-    flags[COCO_KEYPOINTS.index("right_hip")] = flags[COCO_KEYPOINTS.index("left_wrist")] = 0
+    flags[COCO.index("left_knee")] = 1
+    flags[COCO.index("right_hip")] = flags[COCO.index("left_wrist")] = 0
     person = read_person(make_keypoints(4, flags))
-    missing = [JOINTS[k] for k in np.flatnonzero(~person.keypoints_visible)]
+    missing = [MPII.keypoints[k] for k in np.flatnonzero(~person.keypoints_visible)]
     assert missing == ["r_hip", "pelvis", "upper_neck", "head_top", "l_wrist"]
 
 
@@ -81,7 +82,8 @@ NOBODY = {
 def test_who_has_no_keypoint_of_ours_is_passed_over(changes):
     annotations = [make_annotation(1), make_annotation(2) | changes, make_annotation(3)]
     (person,) = make_coco([], 0)["categories"]
-    first, second, third = read(annotations, categories=[person, {"id": 7, "name": "dog"}])
+    categories = [person, {"id": 7, "name": "dog"}]
+    first, second, third = read(annotations, categories=categories).records
     assert (first["image"], third["image"]) == ("1.jpg", "3.jpg")
     assert second is PASSED_OVER
 
@@ -89,5 +91,45 @@ def test_who_has_no_keypoint_of_ours_is_passed_over(changes):
 def test_several_persons_share_a_picture_and_ids_may_be_texts():
     # Files that were joined have ids of annotations twice; nothing looks them up.
     annotations = [make_annotation(1, image_id="photo") for _ in range(2)]
-    records = read(annotations, images=[{"id": "photo", "file_name": "1.jpg"}])
-    assert [record["image"] for record in records] == ["1.jpg", "1.jpg"]
+    split = read(annotations, images=[{"id": "photo", "file_name": "1.jpg"}])
+    assert [record["image"] for record in split.records] == ["1.jpg", "1.jpg"]
+
+
+def test_a_run_of_cocos_keypoints_takes_them_as_they_stand():
+    flags = [2, 0, 1, *[2] * 14]
+    keypoints = make_keypoints(7, flags)
+    person = read_person(keypoints, schema=COCO)
+    labelled = np.array(flags) > 0
+    assert person.keypoints_visible.tolist() == labelled.tolist()
+    triples = np.reshape(keypoints, (17, 3))
+    assert person.joints[labelled].tolist() == triples[labelled, :2].tolist()
+    face = make_annotation(2, keypoints=FACE)
+    assert read([face], COCO).records[0]["image"] == "2.jpg", "a face alone has keypoints here"
+
+
+HANDS = KeypointSchema("hands", ("r_thumb", "nose", "l_thumb"), (("r_thumb", "l_thumb"),), (), {})
+
+
+def test_a_category_may_name_keypoints_of_ones_own_in_any_order():
+    category = {"id": 1, "name": "hands", "keypoints": ["left_thumb", "wrist", "r_thumb", "nose"]}
+    numbers = [1, 2, 2, 3, 4, 1, 5, 6, 0, 7, 8, 1]  # x, y, v each
+    annotations = [
+        make_annotation(1, keypoints=numbers),
+        make_annotation(2, keypoints=[0, 0, 0, 3, 4, 2, 0, 0, 0, 0, 0, 0]),
+        make_annotation(3),
+    ]
+    split = read(annotations, HANDS, categories=[category])
+    first, second, third = split.records
+    assert split.schema == HANDS
+    assert first["joints"] == [[6, 7], [8, 9], [2, 3]]  # 1-based
+    assert first["joints_vis"] == [False, True, True]
+    assert second is PASSED_OVER, "only the wrist, which the run does not use"
+    assert third.reason == "keypoints is not 12 finite numbers"
+
+
+def test_categories_with_all_keypoints_of_the_run_go_before_cocos():
+    (person,) = make_coco([], 0)["categories"]
+    hands = {"id": 2, "name": "hands", "keypoints": list(HANDS.keypoints)}
+    annotations = [make_annotation(1), make_annotation(2, category_id=2, keypoints=[3, 4, 2] * 3)]
+    first, second = read(annotations, HANDS, categories=[person, hands]).records
+    assert first is PASSED_OVER and second["joints"] == [[4, 5]] * 3

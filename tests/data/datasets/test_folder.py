@@ -8,6 +8,7 @@ from helpers.annotations import make_annotation, make_coco, make_record
 from helpers.archives import names_in
 from hourglass.data.archives import open_images
 from hourglass.data.datasets.folder import pack_folder, read_own_annotations
+from hourglass.keypoints import COCO, MPII
 from hourglass.utils.errors import UserError
 
 
@@ -30,7 +31,7 @@ def packed_names(folder):
 
 def test_packs_what_the_json_names(own, tmp_path):
     folder = tmp_path / "raw"
-    pack_folder(own, folder)
+    pack_folder(own, folder, MPII)
     assert names_in(folder) == ["images.zip", "train.json", "validation.json"]
     assert packed_names(folder) == ["images/a.jpg", "images/deep/b.jpg"]
     for name in ("train.json", "validation.json"):
@@ -40,18 +41,18 @@ def test_packs_what_the_json_names(own, tmp_path):
 
 
 def test_packed_bytes_depend_on_content_alone(own, tmp_path):
-    pack_folder(own, tmp_path / "one")
+    pack_folder(own, tmp_path / "one", MPII)
     twin = tmp_path / "twin"
     for name in ("images/deep/b.jpg", "images/a.jpg", "validation.json", "train.json"):
         (twin / name).parent.mkdir(parents=True, exist_ok=True)
         (twin / name).write_bytes((own / name).read_bytes())
         (twin / name).chmod(0o600)
         os.utime(twin / name, (10**9, 10**9))
-    pack_folder(twin, tmp_path / "two")
+    pack_folder(twin, tmp_path / "two", MPII)
     one, two = ((tmp_path / name / "images.zip").read_bytes() for name in ("one", "two"))
     assert one == two
     (twin / "images" / "a.jpg").write_bytes(b"A")
-    pack_folder(twin, tmp_path / "two")
+    pack_folder(twin, tmp_path / "two", MPII)
     assert (tmp_path / "two" / "images.zip").read_bytes() != one
 
 
@@ -60,14 +61,14 @@ def test_of_a_coco_file_the_pictures_of_persons_alone_are_packed(own, tmp_path):
         (own / "images" / name).write_bytes(b"c")
     annotations = [make_annotation(1), make_annotation(2, num_keypoints=0)]
     (own / "train.json").write_text(json.dumps(make_coco(annotations, 3)))
-    pack_folder(own, tmp_path / "raw")
+    pack_folder(own, tmp_path / "raw", MPII)
     assert packed_names(tmp_path / "raw") == ["images/1.jpg", "images/deep/b.jpg"]
     assert (tmp_path / "raw/train.json").read_bytes() == (own / "train.json").read_bytes()
 
 
 def test_odd_records_are_left_to_the_parser(own, tmp_path):
     (own / "train.json").write_text(f'[{{"image": "a.jpg", "scale": {"9" * 5000}}}, null, 7]')
-    pack_folder(own, tmp_path / "raw")
+    pack_folder(own, tmp_path / "raw", MPII)
     assert "images/a.jpg" in packed_names(tmp_path / "raw")
 
 
@@ -78,10 +79,17 @@ def write_train(folder, content):
 
 def test_records_in_mpiis_form_come_as_they_stand(tmp_path):
     records = [make_record(), None, {"image": 7}, make_record(image="b.jpg")]
-    assert read_own_annotations(write_train(tmp_path, records), "correct it") == records
+    assert read_own_annotations(write_train(tmp_path, records), MPII, "") == (records, MPII)
 
 
 def test_a_file_without_persons_is_refused(tmp_path):
     path = write_train(tmp_path, make_coco([make_annotation(1, iscrowd=1)], 1))
     with pytest.raises(UserError, match=r"train\.json: holds no record of a person; correct it"):
-        read_own_annotations(path, "correct it")
+        read_own_annotations(path, MPII, "correct it")
+
+
+def test_records_in_mpiis_form_may_have_the_keypoints_of_the_run(tmp_path):
+    theirs = [None, make_record(joints=[[1.0, 2.0]] * 17, joints_vis=[1] * 17)]
+    for records, schema in ((theirs, COCO), ([make_record()], MPII), ([None], MPII)):
+        path = write_train(tmp_path, records)
+        assert read_own_annotations(path, COCO, "").schema == schema

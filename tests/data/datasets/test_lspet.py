@@ -5,13 +5,26 @@ import pytest
 
 from helpers.annotations import assert_same, make_lspet, mat_of
 from helpers.paths import DATA, needs_data
-from hourglass.data.datasets.lspet import ROUGHNESS, ROUGHNESS_QUANTILES, read_lspet, roughen_person
+from hourglass.data.conversion import Conversion
+from hourglass.data.datasets.lspet import (
+    LSPET,
+    ROUGHNESS,
+    ROUGHNESS_QUANTILES,
+    read_lspet,
+    roughen_person,
+)
 from hourglass.data.datasets.mpii import read_mpii_json
 from hourglass.data.person import SPLITS, load_persons, save_persons
 from hourglass.data.validation import check_records
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError
+
+
+def check_lspet(*arguments):
+    """The persons of both splits, and the invalid records."""
+    train, validation = read_lspet(*arguments)
+    return check_records(train + validation, None, conversion=Conversion(LSPET, MPII))
 
 
 def test_lspet_order_and_derived_joints():
@@ -20,13 +33,14 @@ def test_lspet_order_and_derived_joints():
     joints[2, :2, 1] = -300, 0
     train, validation = read_lspet(mat_of(joints=joints), {"im00002.jpg", "im00001.jpg"})
     assert [record["image"] for record in train + validation] == ["im00001.jpg", "im00002.jpg"]
-    first = dict(zip(JOINTS, train[0]["joints"], strict=True))
+    (person, other), _ = check_lspet(mat_of(joints=joints), {"im00002.jpg", "im00001.jpg"})
+    first = dict(zip(MPII.keypoints, person.joints + 1, strict=True))
     for row, name in ((0, "r_ankle"), (6, "r_wrist"), (12, "upper_neck"), (13, "head_top")):
-        assert first[name] == joints[row, :2, 0].tolist()
+        np.testing.assert_allclose(first[name], joints[row, :2, 0])
     np.testing.assert_allclose(first["pelvis"], joints[2:4, :2, 0].mean(0))
     np.testing.assert_allclose(first["thorax"], joints[8:10, :2, 0].mean(0))
-    assert train[0]["joints_vis"] == [1] * 16
-    assert np.flatnonzero(np.equal(validation[0]["joints_vis"], 0)).tolist() == [2, 6]
+    assert person.keypoints_visible.all()
+    assert np.flatnonzero(~other.keypoints_visible).tolist() == [2, 6]
     keypoints_visible = np.delete(joints[:, :2, 1], 2, axis=0)
     span = np.ptp(keypoints_visible, axis=0)
     np.testing.assert_allclose(validation[0]["center"], keypoints_visible.min(0) + span / 2)
@@ -54,8 +68,7 @@ def test_joints_of_another_form_are_refused(joints):
 def box_persons(num_pictures=40):
     """Checked, with the center and scale of their joints' box."""
     names = [f"im{number:05}.jpg" for number in range(1, num_pictures + 1)]
-    train, validation = read_lspet(mat_of(joints=make_lspet(num_pictures)), names)
-    return check_records(train + validation, None)[0]
+    return check_lspet(mat_of(joints=make_lspet(num_pictures)), names)[0]
 
 
 def test_center_and_scale_are_roughened_by_the_picture_alone():
@@ -75,11 +88,10 @@ def test_a_person_at_the_limits_of_a_record_stays_within_them(size, tmp_path):
     joints[:, :2] = (joints[:, :2] - joints[:, :2].min()) * (size / np.ptp(joints[:, :2]))
     joints[:, :2] -= 0.49 * (size > 1) * size
     names = {f"im{number:05}.jpg" for number in range(1, 21)}
-    train, validation = read_lspet(mat_of(joints=joints), names)
-    persons, _ = check_records(train + validation, None)
+    persons, _ = check_lspet(mat_of(joints=joints), names)
     assert persons
     save_persons(tmp_path / "a.json", [roughen_person(person) for person in persons])
-    assert len(load_persons(tmp_path / "a.json")) == len(persons)
+    assert len(load_persons(tmp_path / "a.json", MPII)) == len(persons)
 
 
 def test_every_labelled_joint_stays_in_view():
@@ -127,8 +139,7 @@ def test_real_lspet_equals_the_converted_set():
         converted.update((p.image, p) for p in check_records(records, None)[0])
     with zipfile.ZipFile(DATA / "lspet-first60.zip") as archive:
         (mat,) = (name for name in archive.namelist() if name.endswith("/joints.mat"))
-        train, validation = read_lspet(archive.read(mat), converted.keys())
-    persons, invalid = check_records(train + validation, converted.keys())
+        persons, invalid = check_lspet(archive.read(mat), converted.keys())
     assert (len(persons), invalid) == (2089, [])
     for person in persons:
         other = converted[person.image]

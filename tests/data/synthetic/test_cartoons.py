@@ -71,6 +71,21 @@ def test_only_a_face_toward_the_viewer_has_eyes():
         assert (eyes > 2) == figure.faces_viewer
 
 
+def test_the_keypoints_of_the_face_lie_where_it_is_drawn():
+    seen = [f for f in sample_figures(60) if f.head_axes[2, 2] > 0.8 and f.head_axes[1, 1] > 0.8]
+    assert len(seen) >= 10
+    for figure in seen:
+        canvas = Canvas(Image.new("RGB", (400, 400), "white"))
+        cartoons.draw_head(canvas, figure)
+        picture = np.asarray(canvas.finish())
+        eyes = np.argwhere((picture == cartoons.EYE).all(axis=2))[:, ::-1]  # x, y
+        for name in ("left_eye", "right_eye"):
+            assert np.linalg.norm(eyes - figure.face[name][:2], axis=1).min() < 1
+        ears_x = [figure.face[name][0] for name in ("right_ear", "left_ear")]
+        columns = np.flatnonzero((picture != 255).any(axis=(0, 2)))
+        assert columns[0] < ears_x[0] < figure.face["nose"][0] < ears_x[1] < columns[-1]
+
+
 def test_moved_figure_keeps_its_outfit():
     figure = sample_figures(1)[0]
     assert figure.move((5, 5)).outfit == figure.outfit

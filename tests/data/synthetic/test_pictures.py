@@ -8,6 +8,8 @@ from PIL import Image
 from hourglass.config import SyntheticParams
 from hourglass.data.synthetic.cartoons import sample_figure
 from hourglass.data.synthetic.pictures import (
+    FIGURE,
+    FRONT,
     annotate_figure,
     draw_picture,
     encode_pictures,
@@ -15,7 +17,7 @@ from hourglass.data.synthetic.pictures import (
     place_other_figures,
     write_dataset,
 )
-from hourglass.keypoints import JOINTS, NUM_JOINTS
+from hourglass.keypoints import JOINTS
 
 SEED = 7
 NUM_PICTURES = 50
@@ -34,7 +36,22 @@ def centred_figure(height=200.0):
 def test_labels_are_the_drawn_points_counted_from_one():
     figure = centred_figure()
     person = annotate_figure(figure, (400, 400), "a.jpg")
-    assert np.array(person["joints"]) == pytest.approx(figure.keypoints + 1, abs=0.006)
+    assert np.array(person["joints"])[:16] == pytest.approx(figure.keypoints + 1, abs=0.006)
+    face = [figure.face[name][:2] for name in FIGURE.keypoints[16:]]
+    assert figure.faces_viewer
+    assert np.array(person["joints"])[16:] == pytest.approx(np.array(face) + 1, abs=0.006)
+
+
+def test_the_front_of_a_face_that_is_turned_away_is_missing():
+    checked = {True: 0, False: 0}
+    for index in range(40):
+        figure = sample_figure(np.random.default_rng((1, index)), 200.0).move((200, 200))
+        person = annotate_figure(figure, (400, 400), "a.jpg")
+        flags = dict(zip(FIGURE.keypoints, person["joints_vis"], strict=True))
+        assert {flags[name] for name in FRONT} == {int(figure.faces_viewer)}
+        assert flags["left_ear"] and flags["right_ear"]
+        checked[figure.faces_viewer] += 1
+    assert min(checked.values()) >= 5
 
 
 def test_joint_out_of_the_picture_is_missing():
@@ -43,7 +60,7 @@ def test_joint_out_of_the_picture_is_missing():
     person = annotate_figure(figure.move(-figure.keypoints[head] - (0, 1)), (400, 400), "a.jpg")
     assert person["joints"][head] == [-1.0, -1.0]
     assert person["joints_vis"][head] == 0
-    assert 0 < sum(person["joints_vis"]) < NUM_JOINTS
+    assert 0 < sum(person["joints_vis"]) < FIGURE.num_keypoints
 
 
 def test_persons_have_the_form_of_mpii(pictures):
@@ -52,7 +69,7 @@ def test_persons_have_the_form_of_mpii(pictures):
         assert all(240 <= side <= 480 for side in picture.size)
         for person in json.loads(json.dumps(persons, allow_nan=False)):
             assert set(person) == {"image", "joints", "joints_vis", "center", "scale"}
-            assert len(person["joints"]) == len(person["joints_vis"]) == NUM_JOINTS
+            assert len(person["joints"]) == len(person["joints_vis"]) == FIGURE.num_keypoints
             assert 0.3 < person["scale"] < 2.0
             assert all(
                 1 <= c <= side for c, side in zip(person["center"], picture.size, strict=True)
@@ -75,7 +92,7 @@ def test_standard_crop_holds_the_main_figure(pictures):
 
 def test_pictures_vary(pictures):
     mains = [persons[0] for _, persons in pictures]
-    assert sum(0 in person["joints_vis"] for person in mains) in range(2, 20)
+    assert sum(0 in person["joints_vis"][:16] for person in mains) in range(2, 20)
     assert sum(len(persons) > 1 for _, persons in pictures) in range(8, 30)
     assert min(p["scale"] for p in mains) < 0.8
     assert max(p["scale"] for p in mains) > 1.6

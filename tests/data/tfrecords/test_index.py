@@ -8,6 +8,7 @@ from helpers.stored_persons import people, shard_params
 from hourglass.data.tfrecords import schema
 from hourglass.data.tfrecords.index import read_index, write_index
 from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
+from hourglass.keypoints import COCO, MPII
 from hourglass.utils import files
 from hourglass.utils.errors import UserError
 
@@ -25,9 +26,10 @@ def test_the_index_holds_counts_digests_and_how_the_crops_were_cut(tmp_path, pic
         written = write_chunk(tmp_path / shard.name, shard.indices, chosen, pictures, params)
         results.append(list_invalid(shard.indices, chosen, written))
     counts = {"train": 3, "validation": 1}
-    write_index(tmp_path, shards, results, counts, params)
+    write_index(tmp_path, shards, results, counts, COCO, params)
     index = read_index(tmp_path)
     assert index["crop"] == {"crop_size": 384, "scale_range": 0.25, "rotation_range": 30}
+    assert index["schema"] == COCO
     assert {split: entry["num_persons"] for split, entry in index["splits"].items()} == counts
     num_records = {
         name: shard["num_records"]
@@ -60,14 +62,14 @@ def test_a_missing_or_damaged_index_says_what_to_do(tmp_path):
 
 
 def test_an_index_written_in_another_order_says_the_same(tmp_path):
-    write_index(tmp_path, [], [], {"train": 3, "validation": 1}, shard_params())
+    write_index(tmp_path, [], [], {"train": 3, "validation": 1}, MPII, shard_params())
     index, path = read_index(tmp_path), tmp_path / "index.json"
     path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items()))))
     assert read_index(tmp_path) == index
 
 
 def test_shards_of_other_features_are_to_be_made_again(tmp_path, monkeypatch):
-    write_index(tmp_path, [], [], {"train": 3, "validation": 1}, shard_params())
+    write_index(tmp_path, [], [], {"train": 3, "validation": 1}, MPII, shard_params())
     monkeypatch.setitem(schema.FEATURES, "image/new", ("float32", []))
     with pytest.raises(UserError, match=r"hold other features; run `dvc repro shard`"):
         read_index(tmp_path)

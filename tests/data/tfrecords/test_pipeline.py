@@ -8,7 +8,6 @@ from PIL import Image
 from hourglass.config import AugmentParams
 from hourglass.data.tfrecords.pipeline import crop_whole_picture, eval_batches, train_batches
 from hourglass.data.tfrecords.reader import open_records, open_split
-from hourglass.data.tfrecords.schema import parse_record
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.utils import transforms
 from hourglass.utils.devices import Share
@@ -185,7 +184,7 @@ def test_views_of_whole_pictures_are_as_fine_as_the_warp_stands(whole_folder):
 
 def test_crops_are_decoded_as_pillow_decodes_them(val_split):
     (batch,) = eval_batches(val_split, 5)
-    records = open_records(val_split).map(parse_record).as_numpy_iterator()
+    records = open_records(val_split).map(val_split.parse).as_numpy_iterator()
     for record, crop in zip(records, batch["crops"].numpy(), strict=True):
         pixels = np.asarray(Image.open(io.BytesIO(record["encoded"]))).astype(int)
         assert np.abs(pixels - crop).max() <= 1

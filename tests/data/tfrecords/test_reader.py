@@ -15,6 +15,7 @@ from hourglass.data.tfrecords.reader import (
     read_truth,
 )
 from hourglass.data.tfrecords.writer import Shard, write_shard
+from hourglass.keypoints import MPII
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError
 
@@ -64,7 +65,7 @@ def test_no_records_is_an_error(tiny_params, tmp_path):
     for shard in shards:
         write_shard(folder / shard.name, tmp_path, [])
     counts = {"train": 0, "validation": 0}
-    write_index(folder, shards, [[], []], counts, tiny_params.shard)
+    write_index(folder, shards, [[], []], counts, MPII, tiny_params.shard)
     with pytest.raises(UserError, match="the validation shards hold no records"):
         open_split(folder, "validation", 32)
 

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.stored_persons import Folder, people, shard_params
+from helpers.stored_persons import Folder, parse_mpii, people, shard_params
 from hourglass.data.tfrecords import writer
-from hourglass.data.tfrecords.schema import parse_record
 from hourglass.data.tfrecords.writer import plan_archive_chunks, write_chunk
 from hourglass.utils import images as picture_files
 
@@ -61,7 +60,7 @@ def test_the_same_persons_give_the_same_bytes(tmp_path, pictures):
     ]
     assert results[0] == results[1] and (tmp_path / "one" / "s").read_bytes() == path.read_bytes()
     assert [start for start, _ in results[0]] == [0, *np.cumsum([n for _, n in results[0]])[:-1]]
-    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
+    records = tf.data.TFRecordDataset(str(path)).map(parse_mpii)
     assert [int(record["index"]) for record in records] == [4, 2, 9]
     assert [record["filename"].numpy() for record in records] == [b"a.jpg", b"b.jpg", b"a.jpg"]
 
@@ -97,7 +96,7 @@ def test_broken_pictures_are_set_aside_with_the_reason(tmp_path, pictures):
     assert [isinstance(result, str) for result in results] == [False, True, True, False, True, True]
     assert "truncated" in reasons[0] and reasons[1] == reasons[0]
     assert reasons[2:] == ["cannot be decoded: not a picture", "gone.jpg: not in the archive"]
-    records = tf.data.TFRecordDataset(str(path)).map(parse_record)
+    records = tf.data.TFRecordDataset(str(path)).map(parse_mpii)
     assert [int(record["index"]) for record in records] == [10, 13]
 
 

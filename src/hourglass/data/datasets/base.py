@@ -10,15 +10,13 @@ import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from hourglass.data import tar_index
 from hourglass.data.archives import DOWNLOAD_AGAIN
 from hourglass.data.http import RemoteFile, fetch_file
 from hourglass.data.person import Person
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -26,6 +24,13 @@ if TYPE_CHECKING:
 
 # By split, in every dataset that has its annotations in MPII's JSON form.
 ANNOTATIONS = {"train": "train.json", "validation": "validation.json"}
+
+
+class RawSplit(NamedTuple):
+    """The records of a split, unchecked, and the schema of their joints."""
+
+    records: list[Any]
+    schema: KeypointSchema
 
 
 class Dataset(ABC):
@@ -68,16 +73,19 @@ class Dataset(ABC):
                 tar_index.index_archive(folder / remote.name, remote.md5)
 
     @abstractmethod
-    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
-        """The records of (train, validation), unchecked.
+    def read_splits(
+        self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
+    ) -> tuple[RawSplit, RawSplit]:
+        """The records of train and validation, with the keypoints that the dataset has.
+
+        A record is {image, joints [K][2], joints_vis [K], center [2], scale}, as in MPII's JSON
+        form: 1-based pixels; `scale` the person's height / 200 px; and `head_size`, px, where it is
+        known. An `UnusableRecord` or `PASSED_OVER` may stand in a record's place.
 
         Args:
             raw: the folder that `fetch` filled.
             image_names: the pictures of the archive that are to be used.
-
-        Returns:
-            Two lists of records in MPII's JSON form, 1-based pixels. An `UnusableRecord` or
-            `PASSED_OVER` may stand in a record's place.
+            schema: the run's, for files that name their own keypoints.
 
         Raises:
             UserError: a file is missing or cannot be read as a whole.
@@ -179,22 +187,3 @@ def load_mat(content: bytes, name: str, variable: str) -> Any:
             f"{name}: no MATLAB file with the variable {variable} ({one_line(error)});"
             f" {DOWNLOAD_AGAIN}"
         ) from None
-
-
-_ENDS = {"pelvis": "hip", "thorax": "shoulder"}
-
-
-def fill_midpoints(columns: np.ndarray) -> np.ndarray:
-    """The same joints with pelvis and thorax midway between hips and shoulders.
-
-    Each is labelled where both of its ends are.
-
-    Args:
-        columns: [N, 16, 3] = x, y, labelled (1, else 0), in MPII's order.
-    """
-    filled = columns.copy()
-    for name, end in _ENDS.items():
-        pair = columns[:, [JOINTS.index(f"r_{end}"), JOINTS.index(f"l_{end}")]]  # (N, 2, 3)
-        filled[:, JOINTS.index(name), :2] = pair[..., :2].mean(axis=1)
-        filled[:, JOINTS.index(name), 2] = pair[..., 2].min(axis=1)
-    return filled

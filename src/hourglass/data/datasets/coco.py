@@ -1,25 +1,20 @@
 """COCO's form of keypoint annotations: its reader and its checks.
 
-Source: https://cocodataset.org/#format-data, "Keypoint Detection".
+Source: https://cocodataset.org/#format-data, "Keypoint Detection". Labelling tools write the same
+form for keypoints of one's own: a category names them.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from hourglass.data.datasets.base import PASSED_OVER, UnusableRecord, fill_midpoints
-from hourglass.keypoints import COCO, JOINTS, NUM_JOINTS, PERSON_HEIGHT
+from hourglass.data.conversion import Conversion, common_name
+from hourglass.data.datasets.base import PASSED_OVER, RawSplit, UnusableRecord
+from hourglass.keypoints import COCO, PERSON_HEIGHT, KeypointSchema
 from hourglass.utils import transforms
 
-COCO_KEYPOINTS = COCO.keypoints
-NUM_FACE_KEYPOINTS = 5  # the first ones; MPII has none of them
 COCO_KEYS = ("images", "annotations", "categories")
-# Of COCO's keypoints below the face; left is the person's own left in both.
-_JOINTS = [
-    JOINTS.index(name.replace("left_", "l_").replace("right_", "r_"))
-    for name in COCO_KEYPOINTS[NUM_FACE_KEYPOINTS:]
-]
 
 
 class CocoFault(Exception):
@@ -31,11 +26,13 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and content.keys() >= set(COCO_KEYS)
 
 
-def read_coco(content: dict[str, Any]) -> list:
-    """A record for each of the annotations in a COCO keypoint file, in MPII's JSON form.
+def read_coco(content: dict[str, Any], schema: KeypointSchema) -> RawSplit:
+    """A record for each of the annotations in a COCO keypoint file.
 
-    `PASSED_OVER` stands for crowds, for boxes alone, for categories without COCO's keypoints, and
-    for persons without a labelled keypoint below the face; an `UnusableRecord` for what is faulty.
+    They have the keypoints of the run's `schema` where a category names them all, in any order;
+    else COCO's own 17. `PASSED_OVER` stands for crowds, for boxes alone, for other categories, and
+    for persons without a labelled keypoint that the run uses; an `UnusableRecord` for what is
+    faulty.
 
     Raises:
         CocoFault: the file is not as COCO's are.
@@ -45,17 +42,42 @@ def read_coco(content: dict[str, Any]) -> list:
         if not isinstance(image.get("file_name"), str):
             raise CocoFault(f"images {number}: no 'file_name'")
     names = {image_id: image["file_name"] for image_id, image in images.items()}
-    persons = {name for name, entry in categories.items() if _has_our_keypoints(entry)}
-    if not persons:
-        raise CocoFault(
-            f"no category has COCO's {len(COCO_KEYPOINTS)} keypoints in their order: "
-            f"{', '.join(COCO_KEYPOINTS[:3])} ..."
-        )
-    return [_read_entry(entry, names, persons) for entry in _list_entries(content, "annotations")]
+    used, source = _find_categories(categories, schema)
+    conversion = Conversion(source, schema)
+    entries = _list_entries(content, "annotations")
+    return RawSplit([_read_entry(entry, names, used, conversion) for entry in entries], source)
 
 
-def _has_our_keypoints(category: dict) -> bool:
-    return category.get("keypoints") == list(COCO_KEYPOINTS)
+class _Category(NamedTuple):
+    """How the annotations of a category hold the keypoints of the records' schema."""
+
+    number: int  # of its own keypoints
+    places: list[int]  # of the schema's among them
+
+
+def _find_categories(
+    categories: dict[float | str, dict], schema: KeypointSchema
+) -> tuple[dict[float | str, _Category], KeypointSchema]:
+    """The categories that are used, by id, and the schema of their records."""
+    for source in (schema, COCO):
+        matches = {key: _match_names(entry, source) for key, entry in categories.items()}
+        if found := {key: match for key, match in matches.items() if match}:
+            return found, source
+    raise CocoFault(
+        f"no category has all keypoints of data.schema, {', '.join(schema.keypoints[:3])} ..., or "
+        f"COCO's {COCO.num_keypoints}, {', '.join(COCO.keypoints[:3])} ..."
+    )
+
+
+def _match_names(category: dict, schema: KeypointSchema) -> _Category | None:
+    listed = category.get("keypoints")
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        return None
+    names = [common_name(name) for name in listed]
+    wanted = [common_name(name) for name in schema.keypoints]
+    if not set(wanted) <= set(names):
+        return None
+    return _Category(len(names), [names.index(name) for name in wanted])
 
 
 def _list_entries(content: dict, key: str) -> list:
@@ -66,7 +88,7 @@ def _list_entries(content: dict, key: str) -> list:
 
 def _index_entries(content: dict, key: str) -> dict[float | str, dict]:
     """{id: entry} of one of COCO's lists, in its order."""
-    by_id = {}
+    by_id: dict[float | str, dict] = {}
     for number, entry in enumerate(_list_entries(content, key)):
         if not isinstance(entry, dict):
             raise CocoFault(f"{key} {number}: not an object")
@@ -80,11 +102,16 @@ def _index_entries(content: dict, key: str) -> dict[float | str, dict]:
     return by_id
 
 
-def _read_entry(annotation: Any, names: dict, persons: set) -> Any:
-    """What stands for an annotation in the list of `read_coco`.
+def _read_entry(
+    annotation: Any,
+    names: dict[float | str, str],
+    categories: dict[float | str, _Category],
+    conversion: Conversion,
+) -> Any:
+    """What stands for an annotation in the records of `read_coco`.
 
     Args:
-        names: {image id: file name}. persons: ids of the categories with COCO's keypoints.
+        names: {image id: file name}.
     """
     image = ""
     try:
@@ -92,33 +119,35 @@ def _read_entry(annotation: Any, names: dict, persons: set) -> Any:
             raise CocoFault("not an object")
         image_id = annotation.get("image_id")
         image = names.get(image_id, "") if isinstance(image_id, float | str) else ""
-        if _is_passed_over(annotation, persons):
+        category = categories.get(_read_id(annotation, "category_id"))
+        if category is None or _is_no_person(annotation):
             return PASSED_OVER
         if not image:
             named = _show_id(_read_id(annotation, "image_id"))
             raise CocoFault(f"image_id {named} is not among the images")
-        return _read_person(annotation, image)
+        keypoints = _read_keypoints(annotation, category)
+        if not conversion.convert_flags(keypoints[:, 2] > 0).any():
+            return PASSED_OVER
+        return _make_record(image, keypoints, _read_numbers(annotation, "bbox", 4))
     except CocoFault as fault:
         return UnusableRecord(image, str(fault))
 
 
-def _is_passed_over(annotation: dict, persons: set) -> bool:
+def _is_no_person(annotation: dict) -> bool:
     return (
-        _read_id(annotation, "category_id") not in persons
-        or annotation.get("iscrowd")
+        bool(annotation.get("iscrowd"))
         or annotation.get("num_keypoints") == 0
         or annotation.get("keypoints") is None
     )
 
 
-def _read_person(annotation: dict, image: str) -> Any:
-    """A record, or `PASSED_OVER`."""
-    keypoints = _read_numbers(annotation, "keypoints", 3 * len(COCO_KEYPOINTS))
-    if not set(keypoints[2::3]) <= {0, 1, 2}:
+def _read_keypoints(annotation: dict, category: _Category) -> np.ndarray:
+    """x, y, v of the schema's keypoints, [K, 3]: v 0 unlabelled, 1 occluded, 2 visible."""
+    numbers = _read_numbers(annotation, "keypoints", 3 * category.number)
+    keypoints = np.reshape(numbers, (category.number, 3))
+    if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
         raise CocoFault("the v of a keypoint is not 0, 1 or 2")
-    if not any(keypoints[2::3][NUM_FACE_KEYPOINTS:]):
-        return PASSED_OVER
-    return make_record(image, keypoints, _read_numbers(annotation, "bbox", 4))
+    return keypoints[category.places]
 
 
 def _read_id(entry: dict, key: str) -> float | str:
@@ -140,30 +169,22 @@ def _read_numbers(annotation: dict, key: str, length: int) -> list[float]:
     return values
 
 
-def make_record(image: str, keypoints: list[float], bbox: list[float]) -> dict[str, Any]:
-    """The raw record of a person, unchecked: MPII's JSON form, 1-based pixels.
+def _make_record(image: str, keypoints: np.ndarray, bbox: list[float]) -> dict[str, Any]:
+    """The raw record of a person.
 
-    Labelled is a keypoint of v 1, occluded, or 2. Pelvis and thorax are the midpoints of hips and
-    shoulders, labelled where both are; upper neck and head top are missing. Center and scale are
-    made of the box, which is drawn around the person and not made of the keypoints: the person's
-    crop is the one of `hourglass predict --box`.
+    Center and scale are made of the box, which is drawn around the person and not made of the
+    keypoints: the person's crop is the one of `hourglass predict --box`.
 
     Args:
-        image: the picture's name.
-        keypoints: 17 times x, y, v: 0-based px; v 0 unlabelled, 1 occluded, 2 visible.
+        keypoints: [K, 3], x, y (0-based px), v.
         bbox: x, y, width, height: 0-based px, around all that is seen of the person.
     """
-    triples = np.reshape(keypoints, (len(COCO_KEYPOINTS), 3))  # x, y, v
-    columns = np.zeros((1, NUM_JOINTS, 3))
-    columns[0, _JOINTS] = triples[NUM_FACE_KEYPOINTS:]
-    columns[..., 2] = columns[..., 2] > 0
-    (joints,) = fill_midpoints(columns)
     (x, y), side = transforms.bbox_crop(bbox)
     scale = side / (transforms.CROP_FACTOR * PERSON_HEIGHT)
     return {
         "image": image,
-        "joints": (joints[:, :2] + 1).tolist(),
-        "joints_vis": joints[:, 2].tolist(),
+        "joints": (keypoints[:, :2] + 1).tolist(),
+        "joints_vis": (keypoints[:, 2] > 0).tolist(),
         "center": [float(x) + 1, float(y) + 1 - transforms.CENTER_SHIFT * scale],
         "scale": scale,
     }

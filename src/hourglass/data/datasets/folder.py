@@ -5,13 +5,21 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
-from hourglass.data.datasets.base import ANNOTATIONS, PASSED_OVER, Dataset, read_name, register
+from hourglass.data.datasets.base import (
+    ANNOTATIONS,
+    PASSED_OVER,
+    Dataset,
+    RawSplit,
+    read_name,
+    register,
+)
 from hourglass.data.datasets.coco import CocoFault, is_coco, read_coco
+from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path, check_free_space, read_json
 
@@ -30,12 +38,15 @@ class Folder(Dataset):
 
     def fetch(self, data: "DataParams", folder: Path) -> None:
         """Pack what `data.folder` names."""
-        pack_folder(Path(data.folder), folder)
+        pack_folder(Path(data.folder), folder, data.keypoint_schema)
 
-    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
+    def read_splits(
+        self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
+    ) -> tuple[RawSplit, RawSplit]:
         """The records of either form."""
         train, validation = (
-            read_own_annotations(raw / name, DOWNLOAD_AGAIN) for name in ANNOTATIONS.values()
+            read_own_annotations(raw / name, schema, DOWNLOAD_AGAIN)
+            for name in ANNOTATIONS.values()
         )
         return train, validation
 
@@ -44,8 +55,10 @@ class Folder(Dataset):
         return f"fix {data.folder}/{{split}}.json"
 
 
-def read_own_annotations(path: Path, advice: str) -> list:
+def read_own_annotations(path: Path, schema: KeypointSchema, advice: str) -> RawSplit:
     """The records of one split, unchecked, in whichever form the file has.
+
+    Records in MPII's form have the keypoints of the run's `schema`, in its order, or MPII's 16.
 
     Raises:
         UserError: the file cannot be read, is of neither form, is not as COCO's are, or holds no
@@ -54,26 +67,35 @@ def read_own_annotations(path: Path, advice: str) -> list:
     content = read_json(path, advice)
     if is_coco(content):
         try:
-            records = read_coco(content)
+            split = read_coco(content, schema)
         except CocoFault as fault:
             raise UserError(f"{path}: {fault}; {advice}") from None
     elif isinstance(content, list):
-        records = content
+        split = RawSplit(content, schema if _has_keypoints(content, schema) else MPII)
     else:
         raise UserError(
             f"{path}: line 1: a list of records was expected, or COCO's images, annotations and "
             f"categories; {advice}"
         )
-    if all(record is PASSED_OVER for record in records):
+    if all(record is PASSED_OVER for record in split.records):
         raise UserError(f"{path}: holds no record of a person; {advice}")
-    return records
+    return split
 
 
-def pack_folder(source: Path, folder: Path) -> None:
+def _has_keypoints(records: list[Any], schema: KeypointSchema) -> bool:
+    """Whether a record has as many joints as the schema has keypoints."""
+    joints = (record.get("joints") for record in records if isinstance(record, dict))
+    return any(isinstance(pairs, list) and len(pairs) == schema.num_keypoints for pairs in joints)
+
+
+def pack_folder(source: Path, folder: Path, schema: KeypointSchema) -> None:
     """Copy the user's `images/`, train.json and validation.json in `source` into `folder`.
 
     The pictures that the JSON files name become `images.zip`: stored, sorted, undated, so that its
     bytes depend on their names and content alone.
+
+    Args:
+        schema: the run's; persons without any of its keypoints bring no picture.
 
     Raises:
         UserError: `source` does not hold what is expected, or the disk is too small.
@@ -83,7 +105,7 @@ def pack_folder(source: Path, folder: Path) -> None:
             raise UserError(
                 f"{path}: not found; data.folder needs images/, train.json and validation.json"
             )
-    pictures = _list_pictures(source)
+    pictures = _list_pictures(source, schema)
     sources = [source / name for name in ANNOTATIONS.values()] + list(pictures.values())
     folder.mkdir(parents=True, exist_ok=True)
     # Before the first byte: half an archive helps nobody.
@@ -95,12 +117,12 @@ def pack_folder(source: Path, folder: Path) -> None:
             shutil.copyfile(source / name, temporary)
 
 
-def _list_pictures(source: Path) -> dict[str, Path]:
+def _list_pictures(source: Path, schema: KeypointSchema) -> dict[str, Path]:
     """Member path -> path of the regular files to pack, sorted."""
     names: set[str] = set()
     for annotations in ANNOTATIONS.values():
-        records = read_own_annotations(source / annotations, "correct it")
-        names |= {name for name in map(read_name, records) if isinstance(name, str)}
+        split = read_own_annotations(source / annotations, schema, "correct it")
+        names |= {name for name in map(read_name, split.records) if isinstance(name, str)}
     pictures = {}
     for name in sorted(names):  # the archive's bytes must not depend on the records' order
         path = source / "images" / name

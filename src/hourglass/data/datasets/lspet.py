@@ -18,20 +18,27 @@ from typing import Any
 import numpy as np
 
 from hourglass.data.archives import DOWNLOAD_AGAIN, read_member
-from hourglass.data.datasets.base import Dataset, fill_midpoints, load_mat, register
+from hourglass.data.datasets.base import Dataset, RawSplit, load_mat, register
 from hourglass.data.http import RemoteFile
 from hourglass.data.person import MAX_COORDINATE, MAX_SCALE, MIN_SCALE, Person
-from hourglass.keypoints import JOINTS, NUM_JOINTS, PERSON_HEIGHT
+from hourglass.keypoints import PERSON_HEIGHT, KeypointSchema
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError
 
 # A commit and not a branch, which could change.
 _COMMIT = "8fabf3183516b1be5f9d44bd1c516609637e983e"
 LSPET_MAT = "joints.mat"
-LSPET_JOINTS = (
-    "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle",
-    "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist",
-    "upper_neck", "head_top",
+LSPET = KeypointSchema(
+    name="lspet",
+    keypoints=(
+        "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle",
+        "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist",
+        "upper_neck", "head_top",
+    ),
+    flip_pairs=(),
+    bones=(),
+    groups={},
+    head_segment=("upper_neck", "head_top"),
 )  # fmt: skip
 LSPET_MARGIN = 1.1  # person height over the longer side of the box around the labelled joints
 
@@ -66,9 +73,13 @@ class Lspet(Dataset):
     # 204 MB. The host packs it on demand and publishes no checksum: members carry CRCs.
     files = (RemoteFile(images, f"https://github.com/axelcarlier/lsp/archive/{_COMMIT}.zip"),)
 
-    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
+    def read_splits(
+        self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
+    ) -> tuple[RawSplit, RawSplit]:
         """The last tenth of the pictures is validation."""
-        return read_lspet(read_member(raw / self.images, LSPET_MAT), image_names)
+        content = read_member(raw / self.images, LSPET_MAT)
+        train, validation = read_lspet(content, image_names)
+        return RawSplit(train, LSPET), RawSplit(validation, LSPET)
 
     def roughen(self, person: Person) -> Person:
         """Center and scale are the labels' own: `roughen_person`."""
@@ -79,10 +90,9 @@ def read_lspet(content: bytes, image_names: frozenset[str]) -> tuple[list, list]
     """Raw records of the Leeds Sports Pose Extended set, unchecked: (train, validation).
 
     The records are the pictures `imNNNNN.jpg` of `image_names`, in name order; the last tenth, at
-    least one, is validation: a block, since neighbours often come from one photographer.
-    Pelvis and thorax are the midpoints of hips and shoulders, labelled where both are. The set
-    has no center or scale: they are the center, and 1.1 x the longer side / 200, of the box
-    around the labelled joints. Pixels are taken as 1-based, as MATLAB writes them.
+    least one, is validation: a block, since neighbours often come from one photographer. The set
+    has no center or scale: they are the center, and 1.1 x the longer side / 200, of the box around
+    the labelled joints. Pixels are taken as 1-based, as MATLAB writes them.
 
     Args:
         content: bytes of `joints.mat`, `joints` [14, 3, N] = x, y, labelled.
@@ -93,15 +103,15 @@ def read_lspet(content: bytes, image_names: frozenset[str]) -> tuple[list, list]
     array = np.asarray(load_mat(content, LSPET_MAT, "joints"))
     if (
         array.ndim != 3
-        or array.shape[:2] != (len(LSPET_JOINTS), 3)
+        or array.shape[:2] != (LSPET.num_keypoints, 3)
         or array.dtype.kind not in "fiu"
     ):
         raise UserError(
             f"{LSPET_MAT}: joints is {list(array.shape)} {array.dtype},"
-            f" [{len(LSPET_JOINTS)}, 3, N] numbers were expected; {DOWNLOAD_AGAIN}"
+            f" [{LSPET.num_keypoints}, 3, N] numbers were expected; {DOWNLOAD_AGAIN}"
         )
     # (14, 3, N) to (N, 14, 3).
-    columns = _mpii_order(array.transpose(2, 0, 1).astype(np.float64))
+    columns = array.transpose(2, 0, 1).astype(np.float64)
     records = [_lspet_record(name, columns) for name in sorted(image_names)]
     num_train = len(records) - max(1, len(records) // 10)
     return records[:num_train], records[num_train:]
@@ -138,22 +148,13 @@ def _is_in_view(person: Person) -> bool:
     return bool((np.abs(person.joints[person.keypoints_visible] - center) <= side / 2).all())
 
 
-def _mpii_order(lspet: np.ndarray) -> np.ndarray:
-    """[N, 14, 3] = x, y, labelled to [N, 16, 3] in the order of MPII."""
-    columns = np.zeros((len(lspet), NUM_JOINTS, 3))
-    columns[:, [JOINTS.index(name) for name in LSPET_JOINTS]] = lspet
-    return fill_midpoints(columns)
-
-
 def _lspet_record(name: str, columns: np.ndarray) -> dict[str, Any]:
     number = re.fullmatch(r"im(\d{5})\.jpg", name)
     if not number or not 1 <= int(number[1]) <= len(columns):
         return {"image": name}  # the checker refuses it: no joints
     # im00001.jpg is the first entry of the .mat.
-    joints, keypoints_visible = (
-        columns[int(number[1]) - 1, :, :2],
-        columns[int(number[1]) - 1, :, 2],
-    )
+    person = columns[int(number[1]) - 1]  # (14, 3)
+    joints, keypoints_visible = person[:, :2], person[:, 2]
     # Where nothing is labelled the checker says so; here it only must not fail.
     around = joints[keypoints_visible == 1] if (keypoints_visible == 1).any() else joints
     low, high = around.min(axis=0), around.max(axis=0)  # (2,) each, px

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hourglass.data.archives import DOWNLOAD_AGAIN, read_member
-from hourglass.data.datasets.base import ANNOTATIONS, Dataset, load_mat, register
+from hourglass.data.conversion import UNLABELLED
+from hourglass.data.datasets.base import ANNOTATIONS, Dataset, RawSplit, load_mat, register
 from hourglass.data.http import DownloadError, RemoteFile, fetch_file
-from hourglass.data.person import UNLABELLED
-from hourglass.keypoints import NUM_JOINTS
+from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import read_json_list
 
@@ -102,14 +102,18 @@ class Mpii(Dataset):
         for remote in self.annotations:  # `read_splits` would prefer what is left of them
             (folder / remote.name).unlink(missing_ok=True)
 
-    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
+    def read_splits(
+        self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
+    ) -> tuple[RawSplit, RawSplit]:
         """The records of the JSON files; of the .mat and the list where a JSON file is missing."""
         paths = [raw / remote.name for remote in self.annotations]
         split_list = raw / self.split_list.name
         if split_list.exists() and not all(path.exists() for path in paths):
             content = read_member(raw / self.mat_archive.name, MPII_MAT)
-            return read_mpii_mat(content, _read_lines(split_list))
-        return read_mpii_json(paths[0], "train"), read_mpii_json(paths[1], "validation")
+            train, validation = read_mpii_mat(content, _read_lines(split_list))
+        else:
+            train, validation = map(read_mpii_json, paths, ANNOTATIONS)
+        return RawSplit(train, MPII), RawSplit(validation, MPII)
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -184,11 +188,12 @@ def _is_labelled(rect: Any) -> bool:
 
 
 def _mpii_record(image: str, rect: Any) -> dict[str, Any]:
-    joints, keypoints_visible = [list(UNLABELLED) for _ in range(NUM_JOINTS)], [0] * NUM_JOINTS
+    number = MPII.num_keypoints
+    joints, keypoints_visible = [list(UNLABELLED) for _ in range(number)], [0] * number
     for point in _points(rect):
         joint, place = _number(point, "id"), [_number(point, "x"), _number(point, "y")]
         # `in range` holds for the float 3.0 and not for 3.5 or NaN.
-        if joint in range(NUM_JOINTS) and not keypoints_visible[int(joint)]:
+        if joint in range(number) and not keypoints_visible[int(joint)]:
             joints[int(joint)], keypoints_visible[int(joint)] = place, 1
         else:  # an unknown or repeated id makes a 17th joint, which the checker refuses
             joints.append(place)

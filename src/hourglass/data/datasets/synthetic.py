@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
+from hourglass.data.datasets.base import ANNOTATIONS, Dataset, RawSplit, register
 from hourglass.data.datasets.mpii import read_mpii_json
-from hourglass.data.synthetic.pictures import write_dataset
+from hourglass.data.synthetic.pictures import FIGURE, write_dataset
+from hourglass.keypoints import KeypointSchema
 
 if TYPE_CHECKING:
     from hourglass.config import DataParams
@@ -27,7 +28,10 @@ class Synthetic(Dataset):
         """Draw the pictures."""
         write_dataset(folder, data.synthetic)
 
-    def read_splits(self, raw: Path, image_names: frozenset[str]) -> tuple[list, list]:
+    def read_splits(
+        self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
+    ) -> tuple[RawSplit, RawSplit]:
         """The records that were drawn."""
-        train, validation = (read_mpii_json(raw / n, split) for split, n in ANNOTATIONS.items())
-        return train, validation
+        paths = [raw / name for name in ANNOTATIONS.values()]
+        train, validation = map(read_mpii_json, paths, ANNOTATIONS)
+        return RawSplit(train, FIGURE), RawSplit(validation, FIGURE)

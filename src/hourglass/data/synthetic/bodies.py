@@ -68,6 +68,14 @@ POSES = {
     "bend": BodyPose(3, (55, 90), "reach", ("straight", "step")),
 }
 # fmt: on
+# COCO's keypoints of the face: left, down, forward, in skull radii from the skull's center.
+FACE = {
+    "nose": (0, 0.38, 0.98),
+    "left_eye": (0.36, 0.15, 0.85),
+    "right_eye": (-0.36, 0.15, 0.85),
+    "left_ear": (0.9, 0.2, -0.05),
+    "right_ear": (-0.9, 0.2, -0.05),
+}  # fmt: skip
 OBLIQUE_POSES = ("crouch", "kneel", "bend")  # seen from the front they fold into one spot
 FOLDED_POSES = ("sit", *OBLIQUE_POSES)  # seldom seen turned in the picture's plane
 
@@ -85,6 +93,23 @@ class Body:
     def keypoints(self):
         """Joints [16, 2] (x, y), 0-based pixels of the picture."""
         return np.array([self.points[name][:2] for name in JOINTS])
+
+    @property
+    def skull(self):
+        """The skull's center [3] and its radius, px."""
+        top = self.points["head_top"]
+        radius = 0.37 * np.linalg.norm(top - self.points["upper_neck"])
+        return top + self.head_axes[:, 1] * radius, radius
+
+    def place_on_head(self, x, y, z):
+        """A point [3] px that is given in head axes, in skull radii from the skull's center."""
+        center, radius = self.skull
+        return center + self.head_axes @ (x, y, z) * radius
+
+    @property
+    def face(self):
+        """The points of FACE by name, [3] px."""
+        return {name: self.place_on_head(*place) for name, place in FACE.items()}
 
     @property
     def faces_viewer(self):

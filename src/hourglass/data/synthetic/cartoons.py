@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hourglass.data.synthetic.bodies import Body, sample_body
+from hourglass.data.synthetic.bodies import FACE, Body, sample_body
 from hourglass.data.synthetic.canvas import box, circle, interpolate, sample_colour
 
 
@@ -204,7 +204,7 @@ def draw_head(canvas, figure):
     hair = [place(0, 0, -0.06, 1.0), place(0, 0.35, -0.3, 0.72)]
     if figure.outfit.long_hair:
         hair.append(place(0, 1.2, -0.45, 0.62))
-    ears = [[place(x, 0.2, -0.05, 0.2)] for x in (-0.9, 0.9)]
+    ears = [[place(*FACE[name], 0.2)] for name in ("right_ear", "left_ear")]
     nose = [place(0, 0.25, 0.95, 0.15)]
     cheeks = [place(0, 0.16, 0.1, 0.86), place(0, 0.8, 0.2, 0.5)]
     face = [(circles, skin) for circles in (*ears, nose, cheeks)]
@@ -222,16 +222,14 @@ def _draw_features(canvas, figure):
     place = partial(_place_on_head, figure)
     fringe = [place(x, -0.42, 0.1, 0.3) for x in (-0.55, 0.55)] + [place(0, -0.62, 0.1, 0.38)]
     canvas.fill_hull(fringe, figure.outfit.hair)
-    for x in (-0.36, 0.36):
-        canvas.fill_hull([place(x, 0.15, 0.85, 0.14)], EYE)
+    for name in ("right_eye", "left_eye"):
+        canvas.fill_hull([place(*FACE[name], 0.14)], EYE)
     canvas.fill_hull([place(x, 0.75, 0.7, 0.07) for x in (-0.22, 0.22)], LIP)
     nose_colour = tuple(int(0.85 * channel) for channel in figure.outfit.skin)
-    canvas.fill_hull([place(0, 0.38, 0.98, 0.11)], nose_colour)
+    canvas.fill_hull([place(*FACE["nose"], 0.11)], nose_colour)
 
 
 def _place_on_head(figure, x, y, z, size):
     """A circle at a point in head axes, all in skull radii from the skull's center."""
-    top, axes = figure.points["head_top"], figure.head_axes
-    radius = 0.37 * np.linalg.norm(top - figure.points["upper_neck"])
-    center = top + axes[:, 1] * radius
-    return circle(center + axes @ (x, y, z) * radius, size * radius)
+    _, radius = figure.skull
+    return circle(figure.place_on_head(x, y, z), size * radius)

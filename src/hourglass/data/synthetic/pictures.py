@@ -1,4 +1,4 @@
-"""A dataset of drawn people with exact joints, packed and annotated like MPII.
+"""Drawn people with exact keypoints, packed and annotated like MPII.
 
 A figure is drawn from the very points that become its labels.
 """
@@ -14,16 +14,27 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
+from hourglass.data.synthetic.bodies import FACE
 from hourglass.data.synthetic.canvas import Canvas
 from hourglass.data.synthetic.cartoons import draw_figure, sample_figure
 from hourglass.data.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
-from hourglass.keypoints import PERSON_HEIGHT
+from hourglass.keypoints import MPII, PERSON_HEIGHT, KeypointSchema
 from hourglass.utils.files import atomic_path, write_json
 from hourglass.utils.parallel import count_cores
 
 JPEG_QUALITY = 92
 MIN_SIDE, MAX_SIDE = 240, 480  # px of a picture
 MIN_HEIGHT, MAX_HEIGHT = 110, 380  # px of the main figure if it stood upright
+# What a figure has of MPII's keypoints and of COCO's.
+FIGURE = KeypointSchema(
+    name="figure",
+    keypoints=(*MPII.keypoints, *FACE),
+    flip_pairs=(),
+    bones=(),
+    groups={},
+    head_segment=MPII.head_segment,
+)
+FRONT = ("nose", "left_eye", "right_eye")  # of the face: not to be seen from behind
 POOLED_PICTURES = 200  # fewer are drawn before a pool of processes has started
 
 
@@ -88,9 +99,8 @@ def draw_picture(seed, index):
         seed, index: whole numbers >= 0; the same two give the same picture.
 
     Returns:
-        An RGB picture and its persons, the main figure first, in the form of MPII's JSON: `image`,
-        `joints` [16][2] (1-based pixels, missing [-1, -1]), `keypoints_visible` [16], `center` [2]
-        (1-based), `scale` (standing height / 200 px). Only joints out of the picture are missing.
+        An RGB picture and its persons, the main figure first, in the form of MPII's JSON, with the
+        keypoints of FIGURE. Missing are those out of the picture, and a face turned away.
     """
     # A generator a picture: it does not matter which process draws it, or after which others.
     rng = np.random.default_rng((seed, index))
@@ -141,15 +151,18 @@ def place_other_figures(rng, main):
 
 def annotate_figure(figure, size, name):
     """The figure as one of MPII's JSON records: 1-based pixels, rounded to 1/100."""
-    keypoints = figure.keypoints
-    inside = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)  # (16,)
+    points = figure.points | figure.face
+    keypoints = np.array([points[name][:2] for name in FIGURE.keypoints])
+    labelled = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)  # (K,)
+    if not figure.faces_viewer:
+        labelled[list(FIGURE.indices(FRONT))] = False
     return {
         "image": name,
         "joints": [
-            [round(x + 1, 2), round(y + 1, 2)] if seen else [-1.0, -1.0]
-            for (x, y), seen in zip(keypoints.tolist(), inside, strict=True)
+            [round(x + 1, 2), round(y + 1, 2)] if known else [-1.0, -1.0]
+            for (x, y), known in zip(keypoints.tolist(), labelled, strict=True)
         ],
-        "joints_vis": inside.astype(int).tolist(),
+        "joints_vis": labelled.astype(int).tolist(),
         "center": [round(value + 1, 2) for value in _body_center(figure, size).tolist()],
         "scale": round(figure.height / PERSON_HEIGHT, 4),
     }

@@ -2,23 +2,40 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hourglass.data.tfrecords.schema import FEATURES
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest, write_json
+
+if TYPE_CHECKING:
+    from hourglass.config import ShardParams
+    from hourglass.data.tfrecords.writer import Shard
 
 INDEX_NAME = "index.json"
 
 
-def write_index(folder, shards, results, num_persons, params):
-    """Write index.json beside the shards: how the crops were cut, what each holds, checksums.
+def write_index(
+    folder: Path,
+    shards: "Sequence[Shard]",
+    results: Sequence[list],
+    num_persons: Mapping[str, int],
+    schema: KeypointSchema,
+    params: "ShardParams",
+) -> None:
+    """Write index.json beside the shards.
 
     Args:
-        shards: all of them. results: what `shards.list_invalid` gave, one a shard.
-        num_persons: {split: number of annotations}. params: ShardParams.
+        results: what `writer.list_invalid` gave, one a shard.
+        num_persons: {split: number of annotations}.
+        schema: of the persons' keypoints.
     """
-    splits = {split: {"num_persons": num, "shards": {}} for split, num in num_persons.items()}
+    splits: dict[str, dict] = {
+        split: {"num_persons": num, "shards": {}} for split, num in num_persons.items()
+    }
     for shard, invalid in zip(shards, results, strict=True):
         splits[shard.split]["shards"][shard.name] = {
             "num_records": len(shard.indices) - len(invalid),
@@ -26,16 +43,18 @@ def write_index(folder, shards, results, num_persons, params):
             "sha256": file_digest(Path(folder, shard.name)),
         }
     crop = params.model_dump(include={"crop_size", "scale_range", "rotation_range"})
-    index = {"crop": crop, "features": sorted(FEATURES), "splits": splits}
+    index = {
+        "crop": crop, "features": sorted(FEATURES), "schema": schema.to_dict(), "splits": splits,
+    }  # fmt: skip
     write_json(Path(folder, INDEX_NAME), index | {"sha256": _index_digest(index)})
 
 
-def read_index(folder):
+def read_index(folder: str | Path) -> dict[str, Any]:
     """Read index.json.
 
     Returns:
-        {"crop": {crop_size, scale_range, rotation_range}, "features": names,
-        "splits": {split: {num_persons, shards: {name: {num_records, sha256}}}}}.
+        {"crop": {crop_size, scale_range, rotation_range}, "features": names, "schema":
+        KeypointSchema, "splits": {split: {num_persons, shards: {name: {num_records, sha256}}}}}.
 
     Raises:
         UserError: missing, damaged, or of records with other features.
@@ -49,12 +68,12 @@ def read_index(folder):
         index = None
     if not isinstance(index, dict) or index.pop("sha256", None) != _index_digest(index):
         raise UserError(f"{path}: damaged; delete it and run `dvc repro shard`")
-    if index.get("features") != sorted(FEATURES):
+    if index.get("features") != sorted(FEATURES) or "schema" not in index:
         raise UserError(f"{path}: its shards hold other features; run `dvc repro shard`")
-    return index
+    return index | {"schema": KeypointSchema.from_dict(index["schema"])}
 
 
-def _index_digest(index):
+def _index_digest(index: dict[str, Any]) -> str:
     """Of its content: an index that was changed by any hand or bit is no longer believed."""
     # Sorted, so that only what it says counts.
     return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()

@@ -1,39 +1,52 @@
 """Shards to batches of decoded crops, ready for the device. tf.data, on the host.
 
 There is no warp here: on the host it costs 40 times what decoding does, on the device next to
-nothing (`models.model_inputs`). The order of an epoch follows from (seed, epoch) alone.
+nothing (`models.model_inputs`). The order of an epoch follows from (seed, epoch) alone. Letters: N
+records, K keypoints, D stored px.
 """
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hourglass.data.tfrecords.augmentation import sample_augmentation
-from hourglass.data.tfrecords.reader import open_records, with_cardinality
-from hourglass.data.tfrecords.schema import parse_record
-from hourglass.utils.backend import tf
+from hourglass.data.tfrecords.reader import Split, open_records, with_cardinality
+from hourglass.utils.backend import Tensor, tf
 from hourglass.utils.devices import Share
 from hourglass.utils.parallel import count_cores
+
+if TYPE_CHECKING:
+    from hourglass.config import AugmentParams
 
 SHUFFLE_RECORDS = 4096  # encoded crops of 30 kB; the persons were spread over the shards already
 INTERLEAVED_SHARDS = 8
 TRAIN_KEYS = ("crops", "keypoints", "keypoints_visible", "center", "side", "augmentation", "index")
 EVAL_KEYS = ("crops", "center", "side", "index", "transform")
 WHOLE = Share()
-_PARALLEL = {"num_parallel_calls": count_cores(), "deterministic": True}
+Record = dict[str, Tensor]
+_PARALLEL: dict[str, Any] = {"num_parallel_calls": count_cores(), "deterministic": True}
 
 
-def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
-    """One epoch of full batches in an order of its own, each record with its drawn view.
+def train_batches(
+    split: Split,
+    batch_size: int,
+    augment_params: "AugmentParams",
+    seed: int,
+    epoch: int,
+    share: Share = WHOLE,
+) -> "tf.data.Dataset":
+    """One epoch of full batches in an order of its own, each record with its augmentation.
 
-    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, 16, 2], `center` [N, 2] and
-    `side` [N], stored px; `keypoints_visible` bool [N, 16]; `augmentation` [N,
-    NUM_PARAMETERS]; `index` [N] in the annotations.
+    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, K, 2], `center` [N, 2] and
+    `side` [N], stored px; `keypoints_visible` bool [N, K]; `augmentation` [N, NUM_PARAMETERS];
+    `index` [N] in the annotations.
 
     Args:
         batch_size: over all replicas. A last batch that would be smaller is left out; as the order
             changes, so do the records left out.
         share: which equal part of each batch to give, and to decode.
     """
-    rng = np.random.default_rng((seed, epoch, 1))  # another stream than the views'
+    rng = np.random.default_rng((seed, epoch, 1))  # another stream than the augmentation's
     paths = [split.paths[k] for k in rng.permutation(len(split.paths))]
     # (num_persons, NUM_PARAMETERS): by the index in the annotations, so invalid have a row too.
     augmentation = sample_augmentation(augment_params, seed, epoch, split.num_persons)
@@ -51,9 +64,9 @@ def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
     if share.number > 1:
         records = _take_parts(records, batch_size, share)
 
-    def decode(serialized):
-        record = _add_crop(parse_record(serialized), split)
-        # The place in the epoch plays no part: a record's view is the same in any order.
+    def decode(serialized: Tensor) -> Record:
+        record = _add_crop(split.parse(serialized), split)
+        # The place in the epoch plays no part: an augmentation is the same in any order.
         record["augmentation"] = tf.gather(augmentation, record["index"])
         return {key: record[key] for key in TRAIN_KEYS}
 
@@ -61,7 +74,7 @@ def train_batches(split, batch_size, augment_params, seed, epoch, share=WHOLE):
     return _batched(records.map(decode, **_PARALLEL), part, drop_remainder=True)
 
 
-def _take_parts(records, batch_size, share):
+def _take_parts(records: "tf.data.Dataset", batch_size: int, share: Share) -> "tf.data.Dataset":
     """The share's part of each batch, by the records' places: what is left out is not decoded."""
     part = batch_size // share.number
     num_whole = int(records.cardinality()) // batch_size * batch_size
@@ -71,7 +84,9 @@ def _take_parts(records, batch_size, share):
     )
 
 
-def eval_batches(split, batch_size, fill_last=False, share=WHOLE):
+def eval_batches(
+    split: Split, batch_size: int, fill_last: bool = False, share: Share = WHOLE
+) -> "tf.data.Dataset":
     """Every record once, in order, unaugmented, the last batch as small as it is.
 
     Batches are dicts: `crops` uint8 [N, D, D, 3]; `center` [N, 2] and `side` [N], stored px;
@@ -88,27 +103,29 @@ def eval_batches(split, batch_size, fill_last=False, share=WHOLE):
         # -n % b is what n lacks to a multiple of b.
         records = records.repeat().take(number + -number % batch_size)
 
-    def decode(serialized):
-        record = _add_crop(parse_record(serialized), split)
+    def decode(serialized: Tensor) -> Record:
+        record = _add_crop(split.parse(serialized), split)
         return {key: record[key] for key in EVAL_KEYS}
 
     return _batched(records.map(decode, **_PARALLEL), batch_size, drop_remainder=False)
 
 
-def _batched(records, batch_size, drop_remainder):
+def _batched(
+    records: "tf.data.Dataset", batch_size: int, drop_remainder: bool
+) -> "tf.data.Dataset":
     # Two batches wait while the device works on a third.
     batches = records.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     return batches.with_options(_without_tuning())
 
 
-def _without_tuning():
+def _without_tuning() -> "tf.data.Options":
     # The tuner's thread sleeps for up to a second at a time, and the end of each pass waits for it.
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
-def _add_crop(record, split):
+def _add_crop(record: Record, split: Split) -> Record:
     """Replace `encoded` by `crops` uint8 [D, D, 3]."""
     size = split.crop_size
     # (height, width, 3), by the transform that the writer used: the default's is a rough one.
@@ -120,7 +137,7 @@ def _add_crop(record, split):
     return record | {"crops": tf.ensure_shape(crop, (size, size, 3))}
 
 
-def crop_whole_picture(picture, record, size):
+def crop_whole_picture(picture: Tensor, record: Record, size: int) -> tuple[Tensor, Record]:
     """Cut the person's square out of a whole picture, and move the coordinates along."""
     x, y, side = tf.unstack(record["square"])  # whole px of the picture
     shape = tf.shape(picture)

@@ -2,25 +2,34 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hourglass.data.tfrecords.index import read_index
 from hourglass.data.tfrecords.schema import parse_record
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils import transforms
-from hourglass.utils.backend import tf
+from hourglass.utils.backend import Tensor, tf
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
+
+if TYPE_CHECKING:
+    from hourglass.data.person import Person
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
     """The shards of one split, and how their pictures are decoded.
 
-    digests are the SHA-256 of the paths' files, as they were written. num_persons counts the
-    annotations, rejected ones too; num_records those in the shards.
-    crop_size is the side of the decoded crops, px.
+    Attributes:
+        digests: the SHA-256 of the paths' files, as they were written.
+        num_records: those in the shards.
+        num_persons: those of the annotations.
+        crop_size: the side of the decoded crops, px.
+        schema: of the records' keypoints.
     """
 
     paths: tuple[str, ...]
@@ -29,9 +38,14 @@ class Split:
     num_persons: int
     crop_size: int
     holds_whole_pictures: bool
+    schema: KeypointSchema
+
+    def parse(self, serialized: Tensor) -> dict[str, Tensor]:
+        """`schema.parse_record` of one of the split's records."""
+        return parse_record(serialized, self.schema.num_keypoints)
 
 
-def open_split(folder, split, input_size):
+def open_split(folder: str | Path, split: str, input_size: int) -> Split:
     """Find the shards of a split and hold each against the index that was written with them.
 
     Args:
@@ -55,17 +69,19 @@ def open_split(folder, split, input_size):
         num_persons=entry["num_persons"],
         crop_size=size,
         holds_whole_pictures=crop["crop_size"] == 0,
+        schema=index["schema"],
     )
     # Before the first batch: damage found in the middle of an epoch would cost that epoch.
     _check_shards(opened)
     return opened
 
 
-def advise_crop_size(crop, input_size):
+def advise_crop_size(crop: Mapping[str, Any], input_size: int) -> str | None:
     """What to change where the crops' size does not suit a network's input, in one line; or None.
 
     Args:
-        crop: {crop_size, scale_range, rotation_range}, as of `index.read_index`. input_size: px.
+        crop: {crop_size, scale_range, rotation_range} of `index.read_index`.
+        input_size: px.
     """
     size, *ranges = crop["crop_size"], crop["scale_range"], crop["rotation_range"]
     if not size:  # whole pictures are read at a size that does
@@ -84,7 +100,7 @@ def advise_crop_size(crop, input_size):
     return None
 
 
-def _check_shards(split):
+def _check_shards(split: Split) -> None:
     for path, digest in zip(split.paths, split.digests, strict=True):
         if not Path(path).is_file():
             raise UserError(f"{path}: missing; run `dvc repro shard`")
@@ -93,7 +109,7 @@ def _check_shards(split):
 
 
 @contextlib.contextmanager
-def name_damage(*splits):
+def name_damage(*splits: Split) -> Iterator[None]:
     """Where reading fails, raise a `UserError` that names the shard which was damaged meanwhile.
 
     TensorFlow checks every record's sums, but says at which byte alone, not of which file.
@@ -108,14 +124,14 @@ def name_damage(*splits):
         raise
 
 
-def check_persons(split, persons):
+def check_persons(split: Split, persons: "Sequence[Person]") -> None:
     """Raise `UserError` unless the records of `split` are of `persons`, the annotations.
 
     It finds shards that were made from other annotations, where stages were run by hand.
     """
-    # By `index`, since rejected persons leave gaps and train records are shuffled.
+    # By `index`, since invalid persons leave gaps and train records are shuffled.
     images = dict(enumerate(person.image for person in persons))
-    records = open_records(split).map(parse_record)
+    records = open_records(split).map(split.parse)
     for record in records.as_numpy_iterator():
         if images.get(int(record["index"])) != record["filename"].decode():
             raise UserError(
@@ -125,15 +141,15 @@ def check_persons(split, persons):
             )
 
 
-def read_truth(split):
+def read_truth(split: Split) -> dict[str, np.ndarray]:
     """The annotations of a split's records, in the order of `eval_batches`, without pictures.
 
     Returns:
-        dict of `index` [N], `joints` float64 [N, 16, 2] (original px), `keypoints_visible` bool
-        [N, 16] and `head_size` float64 [N] (original px).
+        dict of `index` [N], `joints` float64 [N, K, 2] (original px), `keypoints_visible` bool
+        [N, K] and `head_size` float64 [N] (original px).
     """
-    records = open_records(split).map(parse_record)
-    truth = {"index": [], "joints": [], "keypoints_visible": [], "head_size": []}
+    records = open_records(split).map(split.parse)
+    truth: dict[str, list] = {"index": [], "joints": [], "keypoints_visible": [], "head_size": []}
     for record in records.as_numpy_iterator():
         transform = record["transform"].astype(np.float64)  # stored to original px
         truth["index"].append(record["index"])
@@ -142,18 +158,18 @@ def read_truth(split):
         truth["keypoints_visible"].append(record["keypoints_visible"])
         # A crop is neither turned nor squashed: its zoom is any one of the diagonal.
         truth["head_size"].append(record["head_size"] * transform[0, 0])
-    # N records first: (N,), (N, 16, 2), (N, 16), (N,).
+    # N records first: (N,), (N, K, 2), (N, K), (N,).
     return {key: np.array(values) for key, values in truth.items()}
 
 
-def read_crops(split, indices):
+def read_crops(split: Split, indices: Collection[int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """The decoded pictures of some records.
 
     Returns:
         {index: (uint8 [D, D, 3] or the whole picture, transform float32 [2, 3] to original px)}.
     """
     wanted = tf.constant(sorted(indices), tf.int32, shape=(len(indices),))
-    records = open_records(split).map(parse_record)
+    records = open_records(split).map(split.parse)
     # Filtered before the JPEGs are decoded: only those that are wanted are.
     records = records.filter(lambda record: tf.reduce_any(record["index"] == wanted))
     return {
@@ -165,12 +181,12 @@ def read_crops(split, indices):
     }
 
 
-def open_records(split):
+def open_records(split: Split) -> "tf.data.Dataset":
     """The serialized records of a split, in order, as a tf.data.Dataset."""
     return with_cardinality(tf.data.TFRecordDataset(list(split.paths)), split)
 
 
-def with_cardinality(records, split):
+def with_cardinality(records: "tf.data.Dataset", split: Split) -> "tf.data.Dataset":
     """The same records, which must be as many as the index says.
 
     TFRecords do not tell how many they hold, and records cut off as a whole would not be missed.

@@ -1,4 +1,4 @@
-"""The schema of a record: its features, its writer and its reader, side by side.
+"""The features of a record: its writer and its reader, side by side.
 
 A record has the tutorial's eleven features, so that its reader reads our shards, and what a reader
 without its rounding needs. Every coordinate and length in a record is in pixels of the stored
@@ -6,30 +6,35 @@ picture, which `transform` takes to the original one.
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hourglass.data.tfrecords.tfrecord_format import serialize_example
-from hourglass.keypoints import NUM_JOINTS
 from hourglass.utils import transforms
+
+if TYPE_CHECKING:
+    from hourglass.data.person import Person
+    from hourglass.utils.backend import Tensor
 
 VISIBLE = 2  # the tutorial's value; 0 is missing
 
+K = "K"  # stands for the number of keypoints
 # The type and the shape of each.
-FEATURES = {
+FEATURES: dict[str, tuple[str, list]] = {
     "image/height": ("int64", []),
     "image/width": ("int64", []),
     "image/depth": ("int64", []),
-    "image/object/parts/x": ("int64", [NUM_JOINTS]),
-    "image/object/parts/y": ("int64", [NUM_JOINTS]),
-    "image/object/parts/v": ("int64", [NUM_JOINTS]),
+    "image/object/parts/x": ("int64", [K]),
+    "image/object/parts/y": ("int64", [K]),
+    "image/object/parts/v": ("int64", [K]),
     "image/object/center/x": ("int64", []),
     "image/object/center/y": ("int64", []),
     "image/object/scale": ("float32", []),
     "image/encoded": ("string", []),
     "image/filename": ("string", []),
     # Beyond the tutorial: nothing rounded, the way back, and the place in the annotations.
-    "image/object/keypoints": ("float32", [NUM_JOINTS, 2]),
+    "image/object/keypoints": ("float32", [K, 2]),
     "image/object/head_size": ("float32", []),
     "image/object/view": ("float32", [3]),
     "image/object/box": ("int64", [3]),
@@ -40,23 +45,24 @@ FEATURES = {
 
 @dataclasses.dataclass(frozen=True)
 class StoredPicture:
-    """What is stored of a person's picture."""
+    """What is stored of a person's picture.
 
-    encoded: bytes  # JPEG, RGB
-    width: int  # px of the stored picture
-    height: int
-    square: tuple  # x, y, side of the square that holds every view of the person, stored px
-    transform: np.ndarray  # float64 [2, 3], stored to original px
-
-
-def serialize_record(person, index, stored):
-    """Serialize one person as a tf.train.Example.
-
-    Args:
-        person: data.person.Person, px of the original picture.
-        index: the person's place in the annotations.
-        stored: StoredPicture.
+    Attributes:
+        encoded: JPEG, RGB.
+        width, height: px of the stored picture.
+        square: x, y, side of the square that holds every augmented crop, stored px.
+        transform: float64 [2, 3], stored to original px.
     """
+
+    encoded: bytes
+    width: int
+    height: int
+    square: tuple[int, int, int]
+    transform: np.ndarray
+
+
+def serialize_record(person: "Person", index: int, stored: StoredPicture) -> bytes:
+    """Serialize one person as a tf.train.Example; `index` is its place in the annotations."""
     center, side = transforms.person_crop(person.center, person.scale)  # original px
     to_stored = transforms.invert_transform(stored.transform)  # original to stored px
     keypoints = np.where(
@@ -75,14 +81,14 @@ def serialize_record(person, index, stored):
         "image/depth": [3],
         "image/object/parts/x": rounded[:, 0],
         "image/object/parts/y": rounded[:, 1],
-        "image/object/parts/v": np.where(person.keypoints_visible, VISIBLE, 0),  # (16,)
+        "image/object/parts/v": np.where(person.keypoints_visible, VISIBLE, 0),  # (K,)
         "image/object/center/x": [body_x],
         "image/object/center/y": [body_y],
         # The person's height / 200 stored px.
         "image/object/scale": [person.scale * zoom],
         "image/encoded": [stored.encoded],
         "image/filename": [person.image.encode()],
-        "image/object/keypoints": keypoints.ravel(),  # (16, 2), row by row
+        "image/object/keypoints": keypoints.ravel(),  # (K, 2), row by row
         "image/object/head_size": [person.head_size * zoom],  # stored px
         "image/object/view": [*view_center, side * zoom],  # x, y, side
         "image/object/box": stored.square,
@@ -92,12 +98,12 @@ def serialize_record(person, index, stored):
     return serialize_example({name: (FEATURES[name][0], values[name]) for name in FEATURES})
 
 
-def parse_record(serialized):
+def parse_record(serialized: "Tensor", num_keypoints: int) -> "dict[str, Tensor]":
     """Parse one serialized record, in a tf.data graph; the picture stays encoded.
 
     Returns:
         encoded: string, JPEG, RGB.
-        keypoints: float32 [16, 2], stored px. keypoints_visible: bool [16].
+        keypoints: float32 [K, 2], stored px. keypoints_visible: bool [K].
         center: float32 [2] and side: float32, the person's view square, stored px.
         head_size: float32, stored px.
         square: int32 [3], x, y, side of the one that holds every view, stored px.
@@ -106,7 +112,8 @@ def parse_record(serialized):
     from hourglass.utils.backend import tf  # here alone: writers do without it
 
     features = {
-        name: tf.io.FixedLenFeature(shape, dtype) for name, (dtype, shape) in FEATURES.items()
+        name: tf.io.FixedLenFeature([num_keypoints if n == K else n for n in shape], dtype)
+        for name, (dtype, shape) in FEATURES.items()
     }
     # A feature that is missing or of another shape is an error, as none has a default.
     record = tf.io.parse_single_example(serialized, features)

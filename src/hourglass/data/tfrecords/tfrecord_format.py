@@ -6,6 +6,8 @@ tensorflow/core/lib/io/record_writer.h.
 """
 
 import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -14,7 +16,7 @@ LENGTH_DELIMITED = 2  # the wire type of all fields of an Example
 CRC_MASK = 0xA282EAD8
 
 
-def serialize_example(features):
+def serialize_example(features: Mapping[str, tuple[str, Sequence | np.ndarray]]) -> bytes:
     """A tf.train.Example, in the bytes that TensorFlow serializes it to deterministically.
 
     Args:
@@ -30,7 +32,7 @@ def serialize_example(features):
     return _field(1, b"".join(entries))
 
 
-def _feature(dtype, values):
+def _feature(dtype: str, values: Any) -> bytes:
     if dtype == "string":
         return _field(1, b"".join(_field(1, value) for value in values))
     if dtype == "float32":
@@ -39,11 +41,11 @@ def _feature(dtype, values):
     return _field(3, _field(1, b"".join(_varint(int(value)) for value in values)))
 
 
-def _field(number, data):
+def _field(number: int, data: bytes) -> bytes:
     return bytes([number << 3 | LENGTH_DELIMITED]) + _varint(len(data)) + data
 
 
-def _varint(value):
+def _varint(value: int) -> bytes:
     """Seven bits a byte, the lowest first; a negative number as its 64-bit complement."""
     value &= 2**64 - 1
     encoded = bytearray()
@@ -54,13 +56,13 @@ def _varint(value):
     return bytes(encoded)
 
 
-def write_record(file, data):
+def write_record(file: BinaryIO, data: bytes) -> None:
     """Append a record to an open TFRecord file, with the checksums of its length and its data."""
     length = struct.pack("<Q", len(data))
     file.write(length + _masked_crc(length) + data + _masked_crc(data))
 
 
-def _masked_crc(data):
+def _masked_crc(data: bytes) -> bytes:
     crc = google_crc32c.value(data)
     # A CRC of data that holds CRCs is weak, so TensorFlow rotates it and adds a constant; the bits
     # above 32 fall away.

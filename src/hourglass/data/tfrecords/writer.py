@@ -1,12 +1,8 @@
-"""What is stored of a person's picture: a crop that covers every augmented view, or all of it.
+"""Persons to TFRecord shards, by way of chunks of the archive that holds their pictures.
 
-Stretches of an archive of pictures: read once and in order, the records of their persons.
-
-Shards are shuffled and an archive is not, so that a shard's pictures lie all over it. Records are
-therefore made in the order of the archive, one file a chunk, and gathered into shards afterwards
-(`shards.write_shard`).
-
-TFRecord shards: which person goes where, gathered of their records, what was left out.
+Shards are shuffled and an archive is not: a shard's pictures lie all over it. Records are therefore
+made in the order of the archive, one file a chunk, and gathered into shards afterwards. A record
+stores the crop that every augmentation of a person stays in, or the whole picture.
 """
 
 import dataclasses
@@ -14,7 +10,9 @@ import errno
 import functools
 import itertools
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
 from PIL import Image
@@ -34,14 +32,24 @@ from hourglass.utils.images import (
     is_plain_jpeg,
 )
 
+if TYPE_CHECKING:
+    from hourglass.config import ShardParams
+    from hourglass.data.person import Person
 
-def store_person(person, picture, params):
-    """The `StoredPicture` of a person.
+Key = tuple[str, int]  # a person: its split, and its place in the annotations
+# (offset, length) of a person's record in a chunk's file, bytes; the reason where there is none.
+Place = tuple[int, int] | str
 
-    Args:
-        person: data.person.Person, px of the original picture.
-        picture: images.Picture.
-        params: ShardParams; `crop_size` 0 stores the whole picture.
+
+class Pictures(Protocol):
+    """Gives pictures by name, as an archive does."""
+
+    def read(self, name: str) -> bytes:
+        """A picture's bytes."""
+
+
+def store_person(person: "Person", picture: Picture, params: "ShardParams") -> StoredPicture:
+    """What is stored of a person's picture; `shard.crop_size` 0 stores all of it.
 
     Raises:
         BadImageError: the picture cannot be decoded, or the person lies outside of it.
@@ -51,8 +59,10 @@ def store_person(person, picture, params):
     return store(picture, center, side, params)
 
 
-def _store_crop(picture, center, side, params):
-    """What the augmented views of a view square can show."""
+def _store_crop(
+    picture: Picture, center: np.ndarray, side: float, params: "ShardParams"
+) -> StoredPicture:
+    """What the augmentations of a crop can show."""
     square, size = transforms.stored_crop(
         center, side, params.crop_size, params.scale_range, params.rotation_range
     )
@@ -61,14 +71,16 @@ def _store_crop(picture, center, side, params):
     # The warp will blur it a little, so by the sharpest filter.
     crop = cut_crop(image, factor, square, size, Image.Resampling.LANCZOS)
     to_original = transforms.crop_transform(square, size)
-    # The crop is exactly the square that holds every view.
+    # The stored crop is exactly the square that holds every augmentation.
     encoded = encode_jpeg(crop, params.jpeg_quality)
     return StoredPicture(encoded, size, size, (0, 0, size), to_original)
 
 
-def _store_whole(picture, center, side, params):
+def _store_whole(
+    picture: Picture, center: np.ndarray, side: float, params: "ShardParams"
+) -> StoredPicture:
     """The whole picture: its own bytes where they are an upright, sound RGB JPEG."""
-    # In full even where the bytes are kept: a damaged picture must be rejected here.
+    # In full even where the bytes are kept: a damaged picture must be refused here.
     image, _ = picture.decode()
     data = picture.data
     if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
@@ -83,7 +95,7 @@ def _store_whole(picture, center, side, params):
     return StoredPicture(data, *image.size, square, np.eye(2, 3))  # stored px = original px
 
 
-def _is_readable(data, size):
+def _is_readable(data: bytes, size: tuple[int, int]) -> bool:
     """Whether the reader's decoder takes a JPEG as Pillow does, which is less strict."""
     from hourglass.utils.backend import tf  # here alone, as it takes seconds to import
 
@@ -99,26 +111,28 @@ PERSON_WORK = 200 << 10  # cropping and encoding a person takes as long as so ma
 ABSENT = (-1, 0)  # offset and size of a picture that is not in the archive
 
 
-def plan_archive_chunks(persons, places):
+def plan_archive_chunks(
+    persons: "Mapping[str, Sequence[Person]]", places: Mapping[str, tuple[int, int]]
+) -> list[list[Key]]:
     """Cut the pictures that persons need into chunks of about the same work.
 
     Args:
-        persons: {split: list of Person}.
-        places: {picture: (offset, size)}, as of `data.archives.locate_pictures`.
+        persons: by split.
+        places: {picture: (offset, size)} of `data.archives.locate_pictures`.
 
     Returns:
-        A list of chunks, each a list of the (split, index) of persons, in the order of the
-        archive. The persons of one picture are in one chunk; pictures that the archive lacks
-        come first.
+        A list of chunks, each a list of persons in the order of the archive. The persons of one
+        picture are in one chunk; pictures that the archive lacks come first.
     """
     keys = [(split, index) for split, people in persons.items() for index in range(len(people))]
 
-    def name_of(key):
+    def name_of(key: Key) -> str:
         return persons[key[0]][key[1]].image
 
     # By offset; the names keep the persons of a picture that is not there together.
     keys.sort(key=lambda key: (places.get(name_of(key), ABSENT)[0], name_of(key), key))
-    chunks, work = [], CHUNK_WORK
+    chunks: list[list[Key]] = []
+    work = CHUNK_WORK
     for name, group in itertools.groupby(keys, name_of):
         if work >= CHUNK_WORK:
             chunks.append([])
@@ -129,7 +143,13 @@ def plan_archive_chunks(persons, places):
     return chunks
 
 
-def write_chunk(path, indices, persons, images, params):
+def write_chunk(
+    path: Path,
+    indices: Iterable[int],
+    persons: "Iterable[Person]",
+    images: Pictures,
+    params: "ShardParams",
+) -> list[Place]:
     """Write the records of `persons`, in this order, to a file that appears whole or not at all.
 
     A picture is read once for all of its persons that follow one another, and decoded once at each
@@ -138,12 +158,6 @@ def write_chunk(path, indices, persons, images, params):
     Args:
         path: in a folder that is removed later.
         indices: the persons' places in the annotations of their split.
-        images: read(name) gives a picture's bytes.
-        params: ShardParams.
-
-    Returns:
-        For each person (offset, length) of its record in the file, bytes; the reason, a text,
-        where it was left out.
 
     Raises:
         OSError: the disk is full or cannot be written; nothing of the file is left.
@@ -158,7 +172,13 @@ def write_chunk(path, indices, persons, images, params):
         ]
 
 
-def _append_record(file, person, index, open_picture, params):
+def _append_record(
+    file: BinaryIO,
+    person: "Person",
+    index: int,
+    open_picture: Callable[[str], Picture],
+    params: "ShardParams",
+) -> Place:
     start = file.tell()
     try:
         stored = store_person(person, open_picture(person.image), params)
@@ -181,7 +201,7 @@ class Shard:
     indices: np.ndarray
 
 
-def plan_splits(persons, params):
+def plan_splits(persons: "Mapping[str, Sequence[Person]]", params: "ShardParams") -> list[Shard]:
     """Train is shuffled over its shards, validation keeps its order."""
     # Order matters to training alone; validation in order is what predictions are matched by.
     counts = {"train": params.num_train_shards, "validation": params.num_val_shards}
@@ -193,7 +213,9 @@ def plan_splits(persons, params):
     ]
 
 
-def plan_shards(split, prefix, num_records, num_shards, seed=None):
+def plan_shards(
+    split: str, prefix: str, num_records: int, num_shards: int, seed: int | None = None
+) -> list[Shard]:
     """Spread a split over `num_shards` files whose sizes differ by one record at most.
 
     With a seed the records are shuffled first, so that the persons of one picture do not sit
@@ -209,16 +231,16 @@ def plan_shards(split, prefix, num_records, num_shards, seed=None):
     ]
 
 
-def shard_name(prefix, number, num_shards):
+def shard_name(prefix: str, number: int, num_shards: int) -> str:
     """The tutorial's name, for example `train_0001_of_0064.tfrecords`; `number` counts from 1."""
     return f"{prefix}_{number:04d}_of_{num_shards:04d}.tfrecords"
 
 
-def write_shard(path, folder, ranges):
+def write_shard(path: Path, folder: Path, ranges: Iterable[tuple[str, int, int]]) -> None:
     """Gather the records of a shard, which appears whole or not at all.
 
     Args:
-        folder: holds the files of `chunks.write_records`, and the shard until it is whole.
+        folder: holds the files of `write_chunk`, and the shard until it is whole.
         ranges: (file's name, offset, length) of each record, bytes, in the shard's order.
 
     Raises:
@@ -235,12 +257,14 @@ def write_shard(path, folder, ranges):
             shard.write(record)
 
 
-def list_invalid(indices, persons, results):
-    """The persons of a shard that were left out.
+def list_invalid(
+    indices: Iterable[int], persons: "Iterable[Person]", results: Iterable[object]
+) -> list[tuple[int, str, str, str]]:
+    """The persons of a shard that have no record.
 
     Args:
         indices: the persons' places in the annotations of their split.
-        results: what `chunks.write_records` returned of each.
+        results: what `write_chunk` returned of each.
 
     Returns:
         [(index, picture, reason, labelled joints)], as in `InvalidRecord`.
@@ -252,16 +276,18 @@ def list_invalid(indices, persons, results):
     ]
 
 
-def collect_invalid(shards, results):
-    """The persons left out of all shards, in the order of the annotations.
+def collect_invalid(
+    shards: Iterable[Shard], results: Iterable[Iterable[tuple[int, str, str, str]]]
+) -> list[InvalidRecord]:
+    """The persons that are in no shard, in the order of the annotations.
 
     Args:
-        shards: all of them. results: what `list_invalid` gave, one a shard.
+        results: what `list_invalid` gave, one a shard.
     """
     invalid = [
-        InvalidRecord(shard.split, *reject)
-        for shard, left_out in zip(shards, results, strict=True)
-        for reject in left_out
+        InvalidRecord(shard.split, *values)
+        for shard, missing in zip(shards, results, strict=True)
+        for values in missing
     ]
     # Else in the order of the shuffled shards.
-    return sorted(invalid, key=lambda reject: (reject.split, reject.index))
+    return sorted(invalid, key=lambda record: (record.split, record.index))
