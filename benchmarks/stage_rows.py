@@ -117,7 +117,9 @@ def make_finished_project(project, num_files):
         (images / f"{index}.jpg").write_bytes(b"%d" % index)
     shutil.copy(ROOT / "dvc.yaml", project)
     text = (ROOT / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("data/own/README.md", "data/own"))
+    (project / "params.yaml").write_text(
+        text.replace("folder: stages/download.py", "folder: data/own")
+    )
     for name in ("src", "stages"):
         shutil.copytree(ROOT / name, project / name, symlinks=True)
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

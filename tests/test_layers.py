@@ -114,6 +114,14 @@ def test_params_are_what_the_stage_reads(stage):
         assert find_undeclared(read, set(declared) - {name}), name
 
 
+@pytest.mark.parametrize("folder", [".", "demo", "lspet"])
+def test_the_own_folder_is_no_further_dep_until_it_is_named(folder):
+    # DVC takes no empty path for a dep, and one twice for one.
+    params = yaml.safe_load((ROOT / folder / "params.yaml").read_text())
+    deps = read_pipeline()["download"]["deps"]
+    assert "${data.folder}" in deps and params["data"]["folder"] in deps
+
+
 def test_the_clusters_size_is_no_parameter_of_a_result():
     names = [name for entry in read_pipeline().values() for name in entry.get("params", [])]
     assert "train" in names and not any(name.startswith("cluster") for name in names)

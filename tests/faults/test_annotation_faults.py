@@ -32,7 +32,9 @@ from hourglass.keypoints import COCO, MPII
 from hourglass.utils import files
 from hourglass.utils.errors import UserError
 
-RECIPE = (ROOT / "params.yaml").read_text().replace("own/README.md", "own")
+RECIPE = (
+    (ROOT / "params.yaml").read_text().replace("folder: stages/download.py", "folder: data/own")
+)
 NUM_GOOD = 200
 
 

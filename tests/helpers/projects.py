@@ -30,7 +30,6 @@ def make_project(root, changes=()):
     for (section, key), value in dict(changes).items():
         params[section][key] = value
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    shutil.copytree(ROOT / "data/own", root / "data/own")
     run(root, "git", "init", "-q")
     run(folder, "dvc", "init", "-q", "--subdir")
     return folder
