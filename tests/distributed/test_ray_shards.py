@@ -155,7 +155,7 @@ def test_missing_annotations_are_one_line_before_ray_starts(run_without_ray, pro
     (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text())
     code, text = run_without_ray()
     assert code == 1 and len(text.splitlines()) == 1
-    assert text.startswith("error: data/annotations/train.json: ")
+    assert text.startswith("error: data/annotations/schema.json: ")
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])

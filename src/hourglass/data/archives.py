@@ -12,13 +12,16 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import indexed_gzip
 
 from hourglass.data.block_reader import BlockReader
 from hourglass.utils.errors import UserError, one_line
 
+Entry = TypeVar("Entry")
 # A header may claim any size; what it claims is refused before it is inflated into memory.
 MAX_IMAGE_BYTES = 100_000_000
 MAX_MEMBER_BYTES = 500_000_000
@@ -33,7 +36,7 @@ READ_ERRORS = (
 )  # fmt: skip
 
 
-def picture_name(member):
+def picture_name(member: str) -> str | None:
     """The path after the first `images/` of a member's path; None where there is none.
 
     Also None: absolute paths, `..`, backslashes, and what is not text.
@@ -46,7 +49,7 @@ def picture_name(member):
     return "/".join(parts[parts.index("images") + 1 :])
 
 
-def open_images(archive):
+def open_images(archive: str | Path) -> "ImageArchive":
     """Open a `.zip`, or an indexed `.tar.gz`, of pictures: an `ImageArchive`.
 
     Only regular files are listed: no links, devices, or paths that leave the archive.
@@ -58,11 +61,12 @@ def open_images(archive):
     return _open_tar_images(archive) if archive.suffix == ".gz" else _open_zip_images(archive)
 
 
-def locate_pictures(archive):
+def locate_pictures(archive: str | Path) -> dict[str, tuple[int, int]]:
     """{name: (offset, size)} of an archive's pictures, bytes of the zip or of the inflated tar.
 
     Raises:
-        UserError: as `open_images`; but of a `.tar.gz` the list of members alone is looked at.
+        UserError: a zip is missing, damaged, or has two pictures of one name; a `.tar.gz` is not
+            indexed.
     """
     archive = Path(archive)
     if archive.suffix == ".gz":
@@ -72,7 +76,7 @@ def locate_pictures(archive):
     return {name: (info.header_offset, size) for name, (info, size) in pictures.items()}
 
 
-def find_zip_fault(path):
+def find_zip_fault(path: Path) -> str | None:
     """What makes the file at `path` no whole zip archive of bounded members; else None."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -94,27 +98,34 @@ class ImageArchive(contextlib.AbstractContextManager):
 
     Args:
         file: the open archive.
-        members: dict of picture name -> (place, size in bytes).
-        read: function of place and size that gives a member's bytes.
-        announce: function of the (place, size) that will be read next.
+        members: picture name -> (place, size in bytes); a place is a ZipInfo, or an offset in the
+            inflated tar.
+        read: gives a member's bytes, by place and size.
+        announce: takes the (place, size) that will be read next.
     """
 
-    # The place is a ZipInfo, or an offset in the inflated tar.
-    def __init__(self, path, file, members, read, announce=lambda spans: None):
+    def __init__(
+        self,
+        path: Path,
+        file: Any,
+        members: dict[str, tuple[Any, int]],
+        read: Callable[[Any, int], bytes],
+        announce: Callable[[Iterator[tuple[Any, int]]], None] = lambda spans: None,
+    ) -> None:
         self.path = path
         self._file = file
         self._members = members
         self._read = read
         self._announce = announce
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def names(self):
+    def names(self) -> frozenset[str]:
         """The names of all pictures, a frozenset."""
         return frozenset(self._members)
 
-    def announce(self, names):
+    def announce(self, names: Iterable[str]) -> None:
         """Say which pictures `read` will be asked for, in the order of `locate_pictures`.
 
         Those of a tar are then inflated many at a time.
@@ -122,7 +133,7 @@ class ImageArchive(contextlib.AbstractContextManager):
         places = (self._members[name] for name in names if name in self._members)
         self._announce(place for place in places if place[1] <= MAX_IMAGE_BYTES)
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         """The bytes of one picture file.
 
         Raises:
@@ -140,7 +151,7 @@ class ImageArchive(contextlib.AbstractContextManager):
         return picture
 
 
-def read_member(archive, name):
+def read_member(archive: Path, name: str) -> bytes:
     """The bytes of the one member of a zip archive whose path is, or ends in "/" and, `name`.
 
     Raises:
@@ -159,7 +170,9 @@ def read_member(archive, name):
 
 
 @contextlib.contextmanager
-def _member_errors(archive, size, limit, before="", after=""):
+def _member_errors(
+    archive: Path, size: int, limit: int, before: str = "", after: str = ""
+) -> Iterator[None]:
     """Refuse a member above `limit` bytes; what fails inside becomes a UserError."""
     if size > limit:
         raise UserError(f"{before}{size:,} bytes, more than {limit:,}{after}")
@@ -167,19 +180,20 @@ def _member_errors(archive, size, limit, before="", after=""):
         yield
     except READ_ERRORS as error:
         # The disk or the network, not the archive: tried again. indexed_gzip's have no number.
-        if getattr(error, "errno", None) in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
+        number = getattr(error, "errno", None)
+        if isinstance(error, OSError) and number in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
             error.filename = str(archive)
             raise
         raise UserError(f"{before}damaged ({one_line(error)}){after}") from None
 
 
-def _open_zip_images(path):
+def _open_zip_images(path: Path) -> ImageArchive:
     file = open_zip(path)
     members = name_pictures(path, _zip_members(file))
     return ImageArchive(path, file, members, lambda info, _: file.read(info))
 
 
-def _open_tar_images(path):
+def _open_tar_images(path: Path) -> ImageArchive:
     members = _read_tar_members(path)
     _, seek_path = index_paths(path)
     with _index_errors(path):
@@ -189,7 +203,7 @@ def _open_tar_images(path):
     return ImageArchive(path, file, members, reader.read, reader.announce)
 
 
-def _read_tar_members(path):
+def _read_tar_members(path: Path) -> dict[str, tuple[int, int]]:
     """Picture name -> (offset, size), as `tar_index.index_archive` wrote them."""
     members_path, _ = index_paths(path)
     with _index_errors(path):
@@ -201,7 +215,7 @@ def _read_tar_members(path):
 
 
 @contextlib.contextmanager
-def _index_errors(path):
+def _index_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -210,7 +224,7 @@ def _index_errors(path):
         ) from None
 
 
-def open_zip(path):
+def open_zip(path: Path) -> zipfile.ZipFile:
     """A `zipfile.ZipFile`; raises `UserError` where there is none."""
     try:
         return zipfile.ZipFile(path)
@@ -222,7 +236,9 @@ def open_zip(path):
         ) from None
 
 
-def _zip_members(archive):
+def _zip_members(
+    archive: zipfile.ZipFile,
+) -> Iterator[tuple[str, tuple[zipfile.ZipInfo, int]]]:
     """(path, (ZipInfo, size)) of each regular file, as one without a Unix type is too."""
     for info in archive.infolist():
         # The upper half of external_attr is the Unix mode; a link would pass off its target's path
@@ -231,9 +247,9 @@ def _zip_members(archive):
             yield info.filename, (info, info.file_size)
 
 
-def name_pictures(archive, members):
+def name_pictures(archive: Path, members: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
     """Picture name -> entry, from pairs of member path and entry; other members are left out."""
-    pictures = {}
+    pictures: dict[str, Entry] = {}
     for path, entry in members:
         name = picture_name(path)
         # One of the two would silently take the other's annotations.
@@ -244,6 +260,7 @@ def name_pictures(archive, members):
     return pictures
 
 
-def index_paths(archive):
+def index_paths(archive: Path) -> tuple[Path, Path]:
     """Where a `.tar.gz` has its list of members and its seek points."""
-    return [archive.with_name(f"{archive.name}.{kind}") for kind in ("members.json", "gzidx")]
+    members, seek_points = f"{archive.name}.members.json", f"{archive.name}.gzidx"
+    return archive.with_name(members), archive.with_name(seek_points)

@@ -2,6 +2,9 @@
 
 import json
 import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import indexed_gzip
 
@@ -14,6 +17,9 @@ from hourglass.data.archives import (
 )
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path, byte_bar, write_json
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 MAX_TAR_NAME_BYTES = 1_000_000  # of a member's long name or other attributes
 
@@ -31,7 +37,7 @@ _TAR_ATTRIBUTES = (
 )  # fmt: skip
 
 
-def index_archive(archive, md5):
+def index_archive(archive: Path, md5: str | None) -> None:
     """Make a `.tar.gz` readable at random, in one pass; nothing to do where its index matches.
 
     Writes `<archive>.gzidx`, the seek points, then `<archive>.members.json`:
@@ -55,14 +61,14 @@ def index_archive(archive, md5):
     write_json(members_path, {"archive": identity, "members": members})
 
 
-def _read_identity(members_path):
+def _read_identity(members_path: Path) -> Any:
     try:
         return json.loads(members_path.read_bytes())["archive"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _scan_tar(archive, seek_path):
+def _scan_tar(archive: Path, seek_path: Path) -> dict[str, tuple[int, int]]:
     """Picture name -> (offset, size); writes the seek points to `seek_path`."""
     with (
         open(archive, "rb", buffering=0) as raw,  # its position moves the bar
@@ -86,7 +92,7 @@ class _BoundedTarInfo(tarfile.TarInfo):
     """A header that claims no more than a member may have: `tarfile` keeps names in memory."""
 
     @classmethod
-    def frombuf(cls, buf, encoding, errors):
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedTarInfo":
         info = super().frombuf(buf, encoding, errors)
         # Names are read into memory; members are passed over, and read later, one at a time.
         limit = MAX_TAR_NAME_BYTES if info.type in _TAR_ATTRIBUTES else MAX_MEMBER_BYTES
@@ -95,12 +101,12 @@ class _BoundedTarInfo(tarfile.TarInfo):
         return info
 
 
-def _tar_members(file, raw, bar):
+def _tar_members(file: Any, raw: IO[bytes], bar: "tqdm") -> Iterator[tuple[str, tuple[int, int]]]:
     """(path, (offset, size)) of each regular file; raises `tarfile.TarError` on a cut archive."""
     # As a stream: a seek to each header would inflate from the last seek point every time.
     with tarfile.open(fileobj=file, mode="r|", bufsize=CHUNK_BYTES, tarinfo=_BoundedTarInfo) as tar:
         for member in tar:
-            tar.members = []  # else the list grows
+            tar.members = []  # type: ignore[attr-defined]  # else the list grows
             bar.update(raw.tell() - bar.n)  # compressed bytes
             # A sparse member is stored without its holes: its bytes are not the file's.
             if member.isreg() and not member.issparse():
@@ -109,7 +115,7 @@ def _tar_members(file, raw, bar):
     _check_tar_end(file, end)
 
 
-def _check_tar_end(file, end):
+def _check_tar_end(file: Any, end: int) -> None:
     """Nothing but zeros, and one block of them at least, may follow the last member.
 
     `tarfile` takes a cut between two members, and a garbled header, for the end.

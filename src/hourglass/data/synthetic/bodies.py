@@ -5,8 +5,9 @@ body that faces the viewer, so that its right side is at negative x. Lengths of 
 fractions of its standing height; angles are degrees.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,9 +20,9 @@ class BodyPose(NamedTuple):
     """How often a pose is drawn, and within which limits."""
 
     weight: float
-    spine_bend: tuple  # bounds, forward
+    spine_bend: tuple[float, float]  # bounds, forward
     arms: str  # what either arm may do
-    legs: tuple  # what the two legs do
+    legs: tuple[str, str]  # what the two legs do
 
 
 # fmt: off
@@ -80,44 +81,47 @@ OBLIQUE_POSES = ("crouch", "kneel", "bend")  # seen from the front they fold int
 FOLDED_POSES = ("sit", *OBLIQUE_POSES)  # seldom seen turned in the picture's plane
 
 
+AnyBody = TypeVar("AnyBody", bound="Body")
+
+
 @dataclass(frozen=True)
 class Body:
     """A posed body: named points [3] in picture pixels (z toward the viewer), and axes [3, 3]."""
 
-    points: dict
+    points: dict[str, np.ndarray]
     head_axes: np.ndarray  # columns: the person's left, down, forward
     height: float  # px if it stood upright
     pose: str
 
     @property
-    def keypoints(self):
+    def keypoints(self) -> np.ndarray:
         """Joints [16, 2] (x, y), 0-based pixels of the picture."""
         return np.array([self.points[name][:2] for name in JOINTS])
 
     @property
-    def skull(self):
+    def skull(self) -> tuple[np.ndarray, float]:
         """The skull's center [3] and its radius, px."""
         top = self.points["head_top"]
-        radius = 0.37 * np.linalg.norm(top - self.points["upper_neck"])
+        radius = float(0.37 * np.linalg.norm(top - self.points["upper_neck"]))
         return top + self.head_axes[:, 1] * radius, radius
 
-    def place_on_head(self, x, y, z):
+    def place_on_head(self, x: float, y: float, z: float) -> np.ndarray:
         """A point [3] px that is given in head axes, in skull radii from the skull's center."""
         center, radius = self.skull
         return center + self.head_axes @ (x, y, z) * radius
 
     @property
-    def face(self):
+    def face(self) -> dict[str, np.ndarray]:
         """The points of FACE by name, [3] px."""
         return {name: self.place_on_head(*place) for name, place in FACE.items()}
 
     @property
-    def faces_viewer(self):
+    def faces_viewer(self) -> bool:
         """Whether the face is on the viewer's side of the head."""
-        return self.head_axes[2, 2] >= 0
+        return bool(self.head_axes[2, 2] >= 0)
 
     @property
-    def hides_an_arm(self):
+    def hides_an_arm(self) -> bool:
         """Whether an elbow or a wrist is behind the trunk, where nothing tells where it is."""
         pelvis, thorax = self.points["pelvis"], self.points["thorax"]
         spine = (thorax - pelvis)[:2]
@@ -129,26 +133,21 @@ class Body:
                 return True
         return False
 
-    def depth(self, *names):
+    def depth(self, *names: str) -> float:
         """Mean z of the named points, px: greater is nearer."""
-        return np.mean([self.points[name][2] for name in names])
+        return float(np.mean([self.points[name][2] for name in names]))
 
-    def move(self, offset):
+    def move(self: AnyBody, offset: Iterable[float]) -> AnyBody:
         """The same body, shifted by `offset` (x, y) px."""
-        shift = np.append(offset, 0.0)
+        shift = np.array([*offset, 0.0])
         points = {name: point + shift for name, point in self.points.items()}
         return replace(self, points=points)
 
 
-def sample_body(rng, height):
-    """Draw a body in one of POSES, its pelvis at (0, 0).
+def sample_body(rng: np.random.Generator, height: float) -> Body:
+    """Draw a body in one of POSES, of `height` px if it stood upright, its pelvis at (0, 0).
 
-    Args:
-        rng: numpy Generator.
-        height: px if it stood upright.
-
-    Returns:
-        A Body that seldom hides an arm behind its trunk.
+    It seldom hides an arm behind its trunk.
     """
     for _ in range(MAX_TRIES):
         body = _sample_any_body(rng, height)
@@ -157,7 +156,7 @@ def sample_body(rng, height):
     return body
 
 
-def _sample_any_body(rng, height):
+def _sample_any_body(rng: np.random.Generator, height: float) -> Body:
     weights = np.array([pose.weight for pose in POSES.values()])
     pose = str(rng.choice(list(POSES), p=weights / weights.sum()))
     points, head_axes = pose_body(rng, POSES[pose], sample_lengths(rng))
@@ -166,7 +165,7 @@ def _sample_any_body(rng, height):
     return Body(points, camera @ head_axes, height, pose)
 
 
-def sample_lengths(rng):
+def sample_lengths(rng: np.random.Generator) -> dict[str, float]:
     """Body lengths that vary from person to person; those of STACKED sum to 1."""
     # Every part varies by itself, then all are brought to a height of 1 again.
     lengths = {name: length * rng.uniform(0.93, 1.07) for name, length in LENGTHS.items()}
@@ -174,21 +173,23 @@ def sample_lengths(rng):
     return {name: length / height for name, length in lengths.items()}
 
 
-def _sample_camera(rng, pose):
+def _sample_camera(rng: np.random.Generator, pose: str) -> np.ndarray:
     """World axes [3, 3] of the body: mostly seen from the front or back and upright."""
     # Degrees about the body's own axis, 0 facing the viewer: front, back, or from a side.
-    yaw = (rng.normal(0, 26), rng.normal(180, 24), rng.uniform(-85, 85))
-    yaw = rng.choice(yaw, p=[0.64, 0.2, 0.16])
+    yaws = (rng.normal(0, 26), rng.normal(180, 24), rng.uniform(-85, 85))
+    yaw = rng.choice(yaws, p=[0.64, 0.2, 0.16])
     if pose in OBLIQUE_POSES:
         yaw = rng.choice([-1, 1]) * rng.uniform(25, 75)
     # Degrees in the picture's plane: upright, leaning, or any, as in a cartwheel.
-    roll = (rng.normal(0, 9), rng.uniform(-60, 60), rng.uniform(-180, 180))
-    roll = roll[0] if pose in FOLDED_POSES else rng.choice(roll, p=[0.9, 0.08, 0.02])
+    rolls = (rng.normal(0, 9), rng.uniform(-60, 60), rng.uniform(-180, 180))
+    roll = rolls[0] if pose in FOLDED_POSES else rng.choice(rolls, p=[0.9, 0.08, 0.02])
     # The rightmost turns first: the body about itself, then the camera's tilt, then the picture.
     return _rotate(z=roll) @ _rotate(x=rng.normal(-5, 5)) @ _rotate(y=yaw)
 
 
-def pose_body(rng, pose, lengths):
+def pose_body(
+    rng: np.random.Generator, pose: BodyPose, lengths: Mapping[str, float]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Named points [3] of the body in its own frame, pelvis at the origin, and the head's axes."""
     points, chest_axes, head_axes = _pose_trunk(rng, pose.spine_bend, lengths)
     # Either leg may be the one that steps.
@@ -200,11 +201,13 @@ def pose_body(rng, pose, lengths):
     return points, head_axes
 
 
-def _sample_angles(rng, bounds):
+def _sample_angles(rng: np.random.Generator, bounds: Iterable[tuple]) -> list[float]:
     return [rng.uniform(low, high) for low, high in bounds]
 
 
-def _pose_trunk(rng, spine_bend, lengths):
+def _pose_trunk(
+    rng: np.random.Generator, spine_bend: tuple[float, float], lengths: Mapping[str, float]
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Points from the pelvis to the head's top, the axes of the chest and those of the head."""
     waist_axes = _rotate(x=-rng.uniform(*spine_bend) / 2, y=rng.normal(0, 6), z=rng.normal(0, 5))
     chest_axes = waist_axes @ waist_axes  # each half of the spine bends alike
@@ -224,7 +227,13 @@ def _pose_trunk(rng, spine_bend, lengths):
     return points, chest_axes, head_axes
 
 
-def pose_arm(side, angles, lengths, thorax, chest_axes):
+def pose_arm(
+    side: str,
+    angles: Sequence[float],
+    lengths: Mapping[str, float],
+    thorax: np.ndarray,
+    chest_axes: np.ndarray,
+) -> dict[str, np.ndarray]:
     """Named points of an arm; angles: swing forward, lift sideways, twist, bend of the elbow."""
     outward = _outward(side)
     shoulder = thorax + chest_axes[:, 0] * outward * lengths["shoulder"]
@@ -239,7 +248,9 @@ def pose_arm(side, angles, lengths, thorax, chest_axes):
     }
 
 
-def pose_leg(side, angles, lengths):
+def pose_leg(
+    side: str, angles: Sequence[float], lengths: Mapping[str, float]
+) -> dict[str, np.ndarray]:
     """Named points of a leg; angles: swing forward, lift sideways, twist, bend of the knee."""
     outward = _outward(side)
     hip = np.array([outward * lengths["hip"], 0.0, 0.0])
@@ -256,12 +267,18 @@ def pose_leg(side, angles, lengths):
     }
 
 
-def _outward(side):
+def _outward(side: str) -> int:
     """The sign of x on a side of the body, "r" or "l"."""
     return -1 if side == "r" else 1
 
 
-def _bend_limb(root, axes, outward, angles, segments):
+def _bend_limb(
+    root: np.ndarray,
+    axes: np.ndarray,
+    outward: int,
+    angles: Sequence[float],
+    segments: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle joint, end joint and the lower segment's axes; +bend closes forward, as an elbow."""
     swing, lift, twist, bend = angles
     upper = axes @ _rotate(x=swing) @ _rotate(z=-outward * lift) @ _rotate(y=-outward * twist)
@@ -270,7 +287,7 @@ def _bend_limb(root, axes, outward, angles, segments):
     return middle, middle + lower[:, 1] * segments[1], lower
 
 
-def _rotate(x=0.0, y=0.0, z=0.0):
+def _rotate(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
     """Rotation [3, 3] about x, then y, then z; +x swings a hanging limb forward (to +z)."""
     angles = np.radians((x, y, z))
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)

@@ -7,14 +7,22 @@ from typing import NamedTuple
 import numpy as np
 
 from hourglass.data.synthetic.bodies import FACE, Body, sample_body
-from hourglass.data.synthetic.canvas import box, circle, interpolate, sample_colour
+from hourglass.data.synthetic.canvas import (
+    Canvas,
+    Circles,
+    Colour,
+    box,
+    circle,
+    interpolate,
+    sample_colour,
+)
 
 
 class Limb(NamedTuple):
     """How a limb is drawn: radii in standing heights, and the fields of Outfit it is dressed in."""
 
-    joints: dict  # radii along it
-    end: dict  # radii of the hand or shoe
+    joints: dict[str, float]  # radii along it
+    end: dict[str, float]  # radii of the hand or shoe
     cloth: str
     cloth_length: str
     end_colour: str
@@ -37,13 +45,13 @@ EYE, LIP = (24, 22, 30), (160, 62, 62)
 class Outfit:
     """What a figure wears; sleeves and trousers in limb segments, 0 (bare) to 2 (wrist, ankle)."""
 
-    skin: tuple
-    hair: tuple
-    top: tuple
-    trim: tuple  # of the front alone: stripes, or the shirt under an open jacket
+    skin: Colour
+    hair: Colour
+    top: Colour
+    trim: Colour  # of the front alone: stripes, or the shirt under an open jacket
     striped: bool
-    bottom: tuple
-    shoe: tuple
+    bottom: Colour
+    shoe: Colour
     sleeves: float
     trousers: float
     skirt: bool
@@ -58,28 +66,28 @@ class Figure(Body):
     outfit: Outfit
 
     @property
-    def outline(self):
+    def outline(self) -> float:
         """Width of the drawn outline, px."""
         return max(0.8, 0.006 * self.height)
 
-    def circle(self, name, radius):
+    def circle(self, name: str, radius: float) -> np.ndarray:
         """A circle of `radius` px about a named point."""
         return circle(self.points[name], radius)
 
-    def shade(self, colour, name):
+    def shade(self, colour: Colour, name: str) -> Colour:
         """`colour`, darker where the named point is behind the pelvis: the near limb stands out."""
         behind = (self.points["pelvis"] - self.points[name])[2] / self.height
         light = np.clip(1 - 1.6 * behind, 0.68, 1.06)
         return tuple(round(min(255, channel * light)) for channel in colour)
 
 
-def sample_figure(rng, height):
+def sample_figure(rng: np.random.Generator, height: float) -> Figure:
     """Draw a figure of `height` px with its pelvis at (0, 0)."""
     body = sample_body(rng, height)
     return Figure(**vars(body), outfit=_sample_outfit(rng))
 
 
-def _sample_outfit(rng):
+def _sample_outfit(rng: np.random.Generator) -> Outfit:
     return Outfit(
         skin=SKINS[rng.integers(len(SKINS))],
         hair=HAIRS[rng.integers(len(HAIRS))],
@@ -96,7 +104,7 @@ def _sample_outfit(rng):
     )
 
 
-def draw_figure(canvas, figure):
+def draw_figure(canvas: Canvas, figure: Figure) -> None:
     """Draw the parts of a figure from the farthest to the nearest."""
     unit = figure.height
     if figure.pose == "sit":
@@ -116,14 +124,14 @@ def draw_figure(canvas, figure):
         draw(canvas, figure)
 
 
-def _draw_seat(canvas, figure):
+def _draw_seat(canvas: Canvas, figure: Figure) -> None:
     unit, points = figure.height, figure.points
     x, y = points["pelvis"][0], points["pelvis"][1] + 0.05 * unit
     half = np.array((0.11 * unit, max(0.1 * unit, points["r_heel"][1] - y) / 2))
     canvas.fill_shapes([(box((x, y + half[1]), half), figure.outfit.shoe)], figure.outline)
 
 
-def draw_limb(canvas, figure, side, kind):
+def draw_limb(canvas: Canvas, figure: Figure, side: str, kind: str) -> None:
     """Draw a limb's two segments, what they wear, and the hand or shoe, the farther one first."""
     limb, outfit, unit = LIMBS[kind], figure.outfit, figure.height
     names = [f"{side}_{name}" for name in limb.joints]
@@ -147,12 +155,12 @@ def draw_limb(canvas, figure, side, kind):
     canvas.fill_hull(patch, cloth if covered > 1 else skin)
 
 
-def _cut_segment(start, end, part):
+def _cut_segment(start: np.ndarray, end: np.ndarray, part: float) -> list[np.ndarray]:
     """The first `part` of the segment between two circles, as two circles."""
     return [start, interpolate(start, end, min(part, 1.0))]
 
 
-def draw_trunk(canvas, figure):
+def draw_trunk(canvas: Canvas, figure: Figure) -> None:
     """Draw chest, waist, hips and what clothes them."""
     outfit, points = figure.outfit, figure.points
     unit = figure.height * outfit.girth
@@ -175,7 +183,7 @@ def draw_trunk(canvas, figure):
     canvas.fill_hull(neck, outfit.skin)
 
 
-def _draw_front(canvas, figure, shoulders, waist):
+def _draw_front(canvas: Canvas, figure: Figure, shoulders: Circles, waist: Circles) -> None:
     """Draw the trim, which tells the front from the back, where the chest faces the viewer."""
     facing = figure.depth("collar") - figure.depth("thorax")
     if facing <= 0:
@@ -189,7 +197,7 @@ def _draw_front(canvas, figure, shoulders, waist):
     canvas.fill_hull(jacket, figure.outfit.trim)
 
 
-def _draw_stripes(canvas, colour, shoulders, waist):
+def _draw_stripes(canvas: Canvas, colour: Colour, shoulders: Circles, waist: Circles) -> None:
     for part in (0.3, 0.6, 0.9):
         a, b = (interpolate(*pair, part) for pair in zip(shoulders, waist, strict=True))
         along = (b - a)[:2] / max(1.0, np.hypot(*(b - a)[:2]))
@@ -197,7 +205,7 @@ def _draw_stripes(canvas, colour, shoulders, waist):
         canvas.fill_hull([circle(end, 0.25 * a[2]) for end in ends], colour)
 
 
-def draw_head(canvas, figure):
+def draw_head(canvas: Canvas, figure: Figure) -> None:
     """Draw skull, hair and face: a head seen from behind shows hair alone."""
     skin, hair_colour = figure.outfit.skin, figure.outfit.hair
     place = partial(_place_on_head, figure)
@@ -208,16 +216,16 @@ def draw_head(canvas, figure):
     nose = [place(0, 0.25, 0.95, 0.15)]
     cheeks = [place(0, 0.16, 0.1, 0.86), place(0, 0.8, 0.2, 0.5)]
     face = [(circles, skin) for circles in (*ears, nose, cheeks)]
-    hair = [(hair, hair_colour)]
+    crown = [(hair, hair_colour)]
     if figure.faces_viewer:
-        canvas.fill_shapes(hair, figure.outline)
+        canvas.fill_shapes(crown, figure.outline)
         canvas.fill_shapes(face, figure.outline)
         _draw_features(canvas, figure)
     else:
-        canvas.fill_shapes(face + hair, figure.outline)
+        canvas.fill_shapes(face + crown, figure.outline)
 
 
-def _draw_features(canvas, figure):
+def _draw_features(canvas: Canvas, figure: Figure) -> None:
     """Draw fringe, eyes, lips and nose."""
     place = partial(_place_on_head, figure)
     fringe = [place(x, -0.42, 0.1, 0.3) for x in (-0.55, 0.55)] + [place(0, -0.62, 0.1, 0.38)]
@@ -229,7 +237,7 @@ def _draw_features(canvas, figure):
     canvas.fill_hull([place(*FACE["nose"], 0.11)], nose_colour)
 
 
-def _place_on_head(figure, x, y, z, size):
+def _place_on_head(figure: Figure, x: float, y: float, z: float, size: float) -> np.ndarray:
     """A circle at a point in head axes, all in skull radii from the skull's center."""
     _, radius = figure.skull
     return circle(figure.place_on_head(x, y, z), size * radius)

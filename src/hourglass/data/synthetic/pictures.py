@@ -8,19 +8,26 @@ import multiprocessing
 import os
 import threading
 import zipfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from hourglass.data.synthetic.bodies import FACE
 from hourglass.data.synthetic.canvas import Canvas
-from hourglass.data.synthetic.cartoons import draw_figure, sample_figure
+from hourglass.data.synthetic.cartoons import Figure, draw_figure, sample_figure
 from hourglass.data.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
 from hourglass.keypoints import MPII, PERSON_HEIGHT, KeypointSchema
 from hourglass.utils.files import atomic_path, write_json
 from hourglass.utils.parallel import count_cores
+
+if TYPE_CHECKING:
+    from hourglass.config import SyntheticParams
 
 JPEG_QUALITY = 92
 MIN_SIDE, MAX_SIDE = 240, 480  # px of a picture
@@ -38,15 +45,11 @@ FRONT = ("nose", "left_eye", "right_eye")  # of the face: not to be seen from be
 POOLED_PICTURES = 200  # fewer are drawn before a pool of processes has started
 
 
-def write_dataset(folder, params):
+def write_dataset(folder: Path, params: "SyntheticParams") -> None:
     """Write `folder`/images.zip, train.json and validation.json, each whole or not at all.
 
     A record is the main figure of its picture. The bytes depend on `params` alone, not on the
     number of processes; no picture depends on how many there are.
-
-    Args:
-        folder: pathlib.Path, made where absent.
-        params: hourglass.config.SyntheticParams.
     """
     # Even indexes train, odd ones validate: disjoint whatever the two counts are.
     jobs = [(f"train_{i:05d}.jpg", 2 * i) for i in range(params.num_train)]
@@ -62,7 +65,9 @@ def write_dataset(folder, params):
     write_json(folder / "validation.json", records[params.num_train :])
 
 
-def encode_pictures(seed, jobs, num_processes):
+def encode_pictures(
+    seed: int, jobs: Sequence[tuple[str, int]], num_processes: int
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yield (JPEG bytes, record) of each job (name, index), in order."""
     encode = partial(_encode_picture, seed)
     if num_processes == 1 or len(jobs) < POOLED_PICTURES:
@@ -74,17 +79,19 @@ def encode_pictures(seed, jobs, num_processes):
         yield from pool.map(encode, jobs, chunksize=16)
 
 
-def _end_with_parent():
+def _end_with_parent() -> None:
     """Let this worker end when its parent is killed; it would wait for work for ever."""
 
-    def wait():
-        multiprocessing.parent_process().join()
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent, "only workers are started with this"
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _encode_picture(seed, job):
+def _encode_picture(seed: int, job: tuple[str, int]) -> tuple[bytes, dict[str, Any]]:
     name, index = job
     picture, persons = draw_picture(seed, index)
     jpeg = io.BytesIO()
@@ -92,11 +99,8 @@ def _encode_picture(seed, job):
     return jpeg.getvalue(), {**persons[0], "image": name}
 
 
-def draw_picture(seed, index):
-    """Draw one picture of a drawn set.
-
-    Args:
-        seed, index: whole numbers >= 0; the same two give the same picture.
+def draw_picture(seed: int, index: int) -> tuple[Image.Image, list[dict[str, Any]]]:
+    """Draw one picture of a drawn set; the same two numbers give the same picture.
 
     Returns:
         An RGB picture and its persons, the main figure first, in the form of MPII's JSON, with the
@@ -117,7 +121,7 @@ def draw_picture(seed, index):
     return canvas.finish(), [persons[0], *(p for p in persons[1:] if any(p["joints_vis"]))]
 
 
-def place_main_figure(rng):
+def place_main_figure(rng: np.random.Generator) -> tuple[Figure, tuple[int, int]]:
     """The main figure in a picture of its own, and that picture's (width, height)."""
     figure = sample_figure(rng, rng.uniform(MIN_HEIGHT, MAX_HEIGHT))
     low, high = figure.keypoints.min(axis=0), figure.keypoints.max(axis=0)
@@ -131,10 +135,11 @@ def place_main_figure(rng):
         axis = rng.integers(2)
         beyond = margin + rng.uniform(0.05, 0.35) * (high - low)[axis]
         corner[axis] = rng.choice([-beyond, spare[axis] + beyond])
-    return figure.move(corner + margin - low), tuple(size.tolist())
+    width, height = size.tolist()
+    return figure.move(corner + margin - low), (width, height)
 
 
-def place_other_figures(rng, main):
+def place_other_figures(rng: np.random.Generator, main: Figure) -> list[Figure]:
     """None, one or two more figures, beside the main one and clearly off its middle."""
     figures = []
     pelvis_x, pelvis_y, _ = main.points["pelvis"]
@@ -149,11 +154,12 @@ def place_other_figures(rng, main):
     return figures
 
 
-def annotate_figure(figure, size, name):
+def annotate_figure(figure: Figure, size: tuple[int, int], name: str) -> dict[str, Any]:
     """The figure as one of MPII's JSON records: 1-based pixels, rounded to 1/100."""
     points = figure.points | figure.face
     keypoints = np.array([points[name][:2] for name in FIGURE.keypoints])
-    labelled = ((keypoints >= 0) & (keypoints <= np.array(size) - 1)).all(axis=1)  # (K,)
+    is_inside = (keypoints >= 0) & (keypoints <= np.array(size) - 1)
+    labelled = np.logical_and.reduce(is_inside, axis=1)  # (K,)
     if not figure.faces_viewer:
         labelled[list(FIGURE.indices(FRONT))] = False
     return {
@@ -168,7 +174,7 @@ def annotate_figure(figure, size, name):
     }
 
 
-def _body_center(figure, size):
+def _body_center(figure: Figure, size: tuple[int, int]) -> np.ndarray:
     """MPII's objpos: in the median 0.03 heights above the middle of the joints' bounding box."""
     inside = np.clip(figure.keypoints, 0, np.array(size) - 1)
     middle = (inside.min(axis=0) + inside.max(axis=0)) / 2

@@ -6,7 +6,7 @@ picture, which `transform` takes to the original one.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def serialize_record(person: "Person", index: int, stored: StoredPicture) -> byt
     # The person's own center; the view's lies lower, as `geometry.view_square` moves it.
     body_x, body_y = np.rint(transforms.apply_transform(to_stored, person.center)).astype(int)
     rounded = np.rint(keypoints).astype(int)  # the tutorial's features are whole numbers
-    values = {
+    values: dict[str, Any] = {
         "image/height": [stored.height],
         "image/width": [stored.width],
         "image/depth": [3],

@@ -92,7 +92,9 @@ def _store_whole(
     x, y, square_side = square
     if not (-square_side < x < image.width and -square_side < y < image.height):
         raise BadImageError(OUTSIDE)
-    return StoredPicture(data, *image.size, square, np.eye(2, 3))  # stored px = original px
+    return StoredPicture(
+        data, image.width, image.height, square, np.eye(2, 3)
+    )  # stored px = original px
 
 
 def _is_readable(data: bytes, size: tuple[int, int]) -> bool:
