@@ -10,7 +10,7 @@ import yaml
 
 from helpers.paths import ROOT
 from helpers.prose import find_long, find_stumbles
-from hourglass.keypoints import MPII
+from hourglass.keypoints import MPII, KeypointSchema
 
 PAGES = [
     path.relative_to(ROOT)
@@ -172,3 +172,12 @@ def test_what_pages_say_of_the_shipped_network_is_its_score(page, pattern):
     scores = read_scores("lspet")
     stated = re.search(pattern, read_page(page)).groups()
     assert all(map(is_rounded, stated, (scores["PCKh@0.5"], scores["PCKh@0.1"])))
+
+
+def test_the_schema_in_the_docs_is_one():
+    section = read_page("docs/own_data.md").partition("A mapping stands in")[2].partition("\n##")[0]
+    lines = [line for line in section.splitlines() if line.startswith("    ")]
+    values = yaml.safe_load("\n".join(lines))["data"]["schema"]
+    schema = KeypointSchema.from_dict(values)
+    assert schema.flip_order == (0, 2, 1, 3) and schema.sides[1:3] == ("right", "left")
+    assert {*values} == {*schema.to_dict()}
