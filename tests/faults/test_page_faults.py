@@ -113,7 +113,7 @@ def test_what_was_exported_of_an_earlier_network_is_named(run_command, exported,
     Path("net.keras").write_text("trained anew")
     shutil.copy(exported, "net.onnx")
     result = run_command("page", "--model", "net.keras", "--runtime", small_runtime)
-    assert_one_line(result, "net.onnx: was not exported of net.keras; `hourglass export", "again")
+    assert_one_line(result, "net.onnx: was not exported from net.keras; `hourglass export", "again")
 
 
 # The folder
@@ -213,7 +213,7 @@ def test_bad_pictures_are_one_line_and_the_page_goes_on(page, tmp_path):
         assert reason in message, message
         assert "error" in page.run("document.querySelector('#message').className")
     page.choose_files("#file", PHOTO)
-    page.wait_for("#message", "Looking")
+    page.wait_for("#message", "Searching")
     for text in ("", "1,2,3", "1,2,0,4", "a,b,c,d", "1,2,3,1e9", "1,,3,4"):
         page.run(f"document.querySelector('#box').value = {text!r}")
         page.run("document.querySelector('#box-form').requestSubmit()")
@@ -233,7 +233,7 @@ def test_a_camera_that_is_not_allowed_is_one_line(page):
     message = page.wait_for("#message", "no camera")
     assert message == "no camera: Permission denied; allow it, or choose a photograph"
     page.choose_files("#file", PHOTO)
-    page.wait_for("#message", "Looking")
+    page.wait_for("#message", "Searching")
 
 
 @pytest.mark.browser

@@ -63,7 +63,7 @@ def dragged(browser):
     browser.open_page()
     browser.resize(1200, 900)
     browser.choose_files("#file", PHOTO)
-    browser.wait_for("#message", "Looking")  # which gives way to the box
+    browser.wait_for("#message", "Searching")  # which gives way to the box
     browser.drag_box(BOX)
     message = browser.wait_for("#message", "The person in the box")
     for kind in ("png", "webp", "json"):
@@ -83,7 +83,7 @@ def dragged(browser):
 def test_the_joints_of_a_dragged_box_are_pythons(dragged, python, picture):
     box = tuple(int(number) for number in dragged.box.split(","))
     assert np.abs(np.subtract(box, BOX)).max() <= 1  # a px of the screen is less than one
-    (pose,) = python.predict(picture, box=box)
+    (pose,) = python.predict(picture, bbox=box)
     assert_pose_is_pythons(dragged.record, pose)
     assert f"{pose.score:.2f}" in dragged.message
 
@@ -124,7 +124,7 @@ def test_the_stickers_are_transparent_around_the_figure(dragged):
 
 def test_a_search_finds_what_pythons_finds(page, python, picture):
     page.choose_files("#file", PHOTO)
-    message = page.wait_for("#message", "Found somebody")
+    message = page.wait_for("#message", "Found a person")
     page.click("#json")
     record = json.loads(page.wait_for_download("walking.json").read_text())
     (pose,) = python.predict(picture)
@@ -138,7 +138,7 @@ def test_the_keyboard_is_enough(page):
     page.press("Tab")
     assert page.run("document.activeElement.id") == "file"
     page.choose_files("#file", PHOTO)  # the system's window has no keys here
-    page.wait_for("#message", "Looking")
+    page.wait_for("#message", "Searching")
     tab_to(page, "overlay")
     page.press("ArrowRight")
     first = page.run("document.querySelector('#box').value")
@@ -152,7 +152,7 @@ def test_the_keyboard_is_enough(page):
     page.run("document.activeElement.select()")
     page.type("110,40,245,440")
     page.press("Enter")
-    page.wait_for("#message", "Looking")
+    page.wait_for("#message", "Searching")
     page.wait_for("#message", "The person in the box")
     tab_to(page, "names")
     before = page.run(DRAWN)
@@ -174,7 +174,7 @@ def tab_to(page, name):
 def test_a_phone_shows_all_of_it_and_a_finger_draws_the_box(page):
     page.resize(390, 844, mobile=True, scheme="dark")
     page.choose_files("#file", PHOTO)
-    page.wait_for("#message", "Looking")
+    page.wait_for("#message", "Searching")
     left, top, width, height = page.rectangle("#overlay")
     start, end = (0.22, 0.08), (0.75, 0.92)
     page.swipe(*[(left + x * width, top + y * height) for x, y in (start, end)])
@@ -197,7 +197,7 @@ def test_the_camera_is_followed_and_its_picture_taken(page):
     page.wait_for("#message", "Take the picture")
     page.wait(f"({DRAWN}) > 5000")  # it has found somebody
     page.click("#shutter")
-    page.wait_for("#message", "Found somebody")
+    page.wait_for("#message", "Found a person")
     assert page.run("document.querySelector('#video').srcObject") is None
     assert page.run("document.querySelector('#stage').dataset.shows") == "picture"
     assert len(page.run("[...document.querySelectorAll('#joints tr')].map(() => 1)")) == 16
@@ -205,7 +205,7 @@ def test_the_camera_is_followed_and_its_picture_taken(page):
 
 def test_a_photograph_may_be_dropped(page):
     page.drop("#stage", PHOTO)
-    page.wait_for("#message", "Looking")
+    page.wait_for("#message", "Searching")
     assert page.run("document.querySelector('#stage').dataset.shows") == "picture"
 
 
@@ -222,7 +222,7 @@ def test_pictures_come_out_upright_and_as_pythons(page, picture):
     clear = np.dstack([upright, np.tile(np.linspace(0, 255, 240).astype(np.uint8), (360, 1))])
     files.append(file_of(clear, "PNG"))
     script = """(async (files) => {
-      const { openFile } = await import("/pictures.js");
+      const { openFile } = await import("/images.js");
       const found = [];
       for (const text of files) {
         const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -281,7 +281,7 @@ def test_a_picture_of_many_pixels_is_one_that_the_page_takes(page):
     width = MAX_PIXELS // 5000
     data = base64.b64encode(file_of(Image.new("1", (width, 5000)), "PNG")).decode()
     script = f"""(async () => {{
-      const {{ openFile }} = await import("/pictures.js");
+      const {{ openFile }} = await import("/images.js");
       const bytes = Uint8Array.from(atob("{data}"), (letter) => letter.charCodeAt(0));
       const {{ picture }} = await openFile(new File([bytes], "large.png"));
       return [picture.width, picture.height, picture.pixels.length];

@@ -27,14 +27,14 @@ fs.writeFileSync("output.json", JSON.stringify(await main(input)));
 # Replays what Python's searches were shown, and tells what JavaScript's asked for and found.
 REPLAY = """
 function replay(search, rounds) {
-  const squares = [];
+  const crops = [];
   let step = search.next();
-  for (const seen of rounds) {
+  for (const found of rounds) {
     if (step.done) break;
-    squares.push(step.value);
-    step = search.next(seen);
+    crops.push(step.value);
+    step = search.next(found);
   }
-  return { squares, done: step.done, value: step.value };
+  return { crops, done: step.done, value: step.value };
 }
 """
 
@@ -91,7 +91,7 @@ def as_input(pixels):
 @pytest.mark.parametrize("factor", [2, 3, 5, 8])
 def test_a_picture_is_reduced_as_pillow_does_it(run_script, size, factor):
     pixels = random_picture(*size)
-    script = """import { reducePicture } from "./pictures.js";
+    script = """import { reducePicture } from "./images.js";
     const main = ({ picture, factor }) => {
       const { width, height, pixels } = reducePicture(picture, factor);
       return [width, height, Array.from(pixels)];
@@ -106,27 +106,27 @@ def test_a_picture_is_reduced_as_pillow_does_it(run_script, size, factor):
 def test_a_crop_is_pythons_to_the_byte(run_script, factor):
     pixels, size = random_picture(90, 70), 32
     rng = np.random.default_rng(1)
-    squares = [[0, 0, 32], [5, 3, 60], [0, 0, 90], [-40, -30, 150], [60, 50, 7], [20, 20, 1]]
-    squares += [[95 * factor, 0, 40], [-40, 10, 40]]  # beside the picture
+    crops = [[0, 0, 32], [5, 3, 60], [0, 0, 90], [-40, -30, 150], [60, 50, 7], [20, 20, 1]]
+    crops += [[95 * factor, 0, 40], [-40, 10, 40]]  # beside the picture
     spans = (-60, 90), (-60, 70), (2, 300)
-    squares += np.stack([rng.integers(*span, 30) for span in spans], axis=1).tolist()
-    script = """import { cropSquare } from "./pictures.js";
-    const main = ({ picture, factor, squares, size }) => squares.map((square) => {
-      const view = cropSquare(picture, factor, square, size);
-      return view && Array.from(view);
+    crops += np.stack([rng.integers(*span, 30) for span in spans], axis=1).tolist()
+    script = """import { cutCrop } from "./images.js";
+    const main = ({ picture, factor, crops, size }) => crops.map((crop) => {
+      const input = cutCrop(picture, factor, crop, size);
+      return input && Array.from(input);
     });"""
-    value = {"picture": as_input(pixels), "factor": factor, "squares": squares, "size": size}
-    views = run_script(script, value)
+    value = {"picture": as_input(pixels), "factor": factor, "crops": crops, "size": size}
+    inputs = run_script(script, value)
     image, num_seen = Image.fromarray(pixels), 0
-    for view, square in zip(views, squares, strict=True):
+    for input, crop in zip(inputs, crops, strict=True):
         try:
-            expected = np.array(cut_crop(image, factor, square, size))
+            expected = np.array(cut_crop(image, factor, crop, size))
         except BadImageError:
-            assert view is None, square
+            assert input is None, crop
             continue
         num_seen += 1
-        np.testing.assert_array_equal(np.reshape(view, (size, size, 3)), expected, str(square))
-    assert 20 < num_seen < len(squares)
+        np.testing.assert_array_equal(np.reshape(input, (size, size, 3)), expected, str(crop))
+    assert 20 < num_seen < len(crops)
 
 
 # Searches
@@ -137,42 +137,42 @@ def test_squares_are_pythons(run_script):
     rng = np.random.default_rng(2)
     boxes = np.concatenate([rng.uniform(-50, 500, (40, 2)), rng.uniform(1, 400, (40, 2))], axis=1)
     boxes = [*boxes.tolist(), *np.round(boxes).tolist(), *(np.round(2 * boxes) / 2).tolist()]
-    script = """import { boxSquare, coverPicture, wholeSquare } from "./people.js";
+    script = """import { bboxCrop, tilePicture, wholePictureCrop } from "./person_search.js";
     const main = ({ sizes, boxes }) => [
-      sizes.map((size) => coverPicture(size)), sizes.map(wholeSquare), boxes.map(boxSquare)];"""
-    covers, wholes, squares = run_script(script, {"sizes": SIZES, "boxes": boxes})
-    for size, cover, whole in zip(SIZES, covers, wholes, strict=True):
-        assert list(map(tuple, cover)) == person_search.tile_picture(size)
+      sizes.map((size) => tilePicture(size)), sizes.map(wholePictureCrop), boxes.map(bboxCrop)];"""
+    tiles, wholes, crops = run_script(script, {"sizes": SIZES, "boxes": boxes})
+    for size, tiled, whole in zip(SIZES, tiles, wholes, strict=True):
+        assert list(map(tuple, tiled)) == person_search.tile_picture(size)
         assert tuple(whole) == person_search.whole_picture_crop(size)
-    assert list(map(tuple, squares)) == list(map(person_search.bbox_crop, boxes))
+    assert list(map(tuple, crops)) == list(map(person_search.bbox_crop, boxes))
 
 
 class Recorder:
     """Shows a search what a made-up network sees, and keeps it.
 
-    People are where `joints` says; what a square does not hold, or what is not clear, is at random.
+    People are where `joints` says; what a crop does not hold, or what is not clear, is at random.
     """
 
     def __init__(self, joints, seed):
         self.joints = joints
         self.rng = np.random.default_rng(seed)
-        self.squares, self.rounds = [], []
+        self.crops, self.rounds = [], []
 
     def run(self, search):
         try:
-            squares = next(search)
+            crops = next(search)
             while True:
-                looks = [self.see(np.array(square)) for square in squares]
-                self.squares.append([list(map(int, square)) for square in squares])
+                found = [self.estimate(np.array(crop)) for crop in crops]
+                self.crops.append([list(map(int, crop)) for crop in crops])
                 self.rounds.append(
-                    [{"keypoints": k.tolist(), "scores": s.tolist()} for k, s in looks]
+                    [{"keypoints": k.tolist(), "scores": s.tolist()} for k, s in found]
                 )
-                squares = search.send(tuple(map(np.array, zip(*looks, strict=True))))
+                crops = search.send(tuple(map(np.array, zip(*found, strict=True))))
         except StopIteration as end:
             return end.value
 
-    def see(self, square):
-        corner, side = square[:2], square[2]
+    def estimate(self, crop):
+        corner, side = crop[:2], crop[2]
         keypoints = corner + side * self.rng.uniform(0.1, 0.9, (16, 2))
         scores = self.rng.uniform(0, 0.4, 16)
         for joints in self.joints:
@@ -192,7 +192,7 @@ def make_person(middle, height, seed=5):
 def assert_same_poses(found, expected):
     assert len(found) == len(expected)
     for pose, other in zip(found, expected, strict=True):
-        assert tuple(pose["square"]) == tuple(other.crop)
+        assert tuple(pose["crop"]) == tuple(other.crop)
         np.testing.assert_allclose(pose["keypoints"], other.keypoints, rtol=0, atol=1e-9)
         assert pose["score"] == pytest.approx(other.score, abs=1e-12)
 
@@ -205,67 +205,67 @@ def test_a_search_asks_and_finds_as_pythons(run_script, number, seed):
     recorder = Recorder([make_person((150, 200), 250), make_person((330, 260), 180, 6)], seed)
     expected = recorder.run(person_search.find_people(size, number))
     script = (
-        'import { findPeople } from "./people.js";'
+        'import { findPeople } from "./person_search.js";'
         + REPLAY
         + "const main = ({ size, number, rounds }) => replay(findPeople(size, number), rounds);"
     )
     done = run_script(script, {"size": size, "number": number, "rounds": recorder.rounds})
-    assert done["squares"] == recorder.squares and len(recorder.squares) == 2
+    assert done["crops"] == recorder.crops and len(recorder.crops) == 2
     assert_same_poses(done["value"], expected)
     assert expected[0].score > person_search.THRESHOLD
 
 
 @needs_node
-def test_a_box_is_looked_at_twice_as_pythons(run_script):
+def test_a_box_is_refined_as_pythons(run_script):
     recorder = Recorder([make_person((150, 200), 250)], 0)
     box = (80, 60, 140, 280)
     expected = recorder.run(person_search.estimate_pose(person_search.bbox_crop(box)))
     script = (
-        'import { boxSquare, estimatePose } from "./people.js";'
+        'import { bboxCrop, estimatePose } from "./person_search.js";'
         + REPLAY
-        + "const main = ({ box, rounds }) => replay(estimatePose(boxSquare(box)), rounds);"
+        + "const main = ({ box, rounds }) => replay(estimatePose(bboxCrop(box)), rounds);"
     )
     done = run_script(script, {"box": box, "rounds": recorder.rounds})
-    assert done["squares"] == recorder.squares and len(recorder.squares) == 2
+    assert done["crops"] == recorder.crops and len(recorder.crops) == 2
     assert_same_poses(done["value"], expected)
 
 
 @needs_node
-def test_somebody_is_followed_lost_and_found_again_as_pythons(run_script):
+def test_a_person_is_tracked_lost_and_found_again_as_pythons(run_script):
     size, config = (497, 512), InferenceConfig()
-    follower, recorder = Tracker(config, size, is_smooth=False), Recorder([], 0)
+    tracker, recorder = Tracker(config, size, is_smooth=False), Recorder([], 0)
     expected, rounds = [], []
     for frame in range(70):
         # There for a while, gone, and back elsewhere.
         gone, back = 20 <= frame < 40, frame >= 40
         person = make_person((320, 240) if back else (150 + 2 * frame, 220), 260)
         recorder.joints = [] if gone else [person]
-        recorder.squares, recorder.rounds = [], []
-        found = recorder.run(follower.track(frame / 30))
-        expected.append((recorder.squares, [person.pose for person in found]))
+        recorder.crops, recorder.rounds = [], []
+        found = recorder.run(tracker.track(frame / 30))
+        expected.append((recorder.crops, [person.pose for person in found]))
         rounds.append(recorder.rounds)
     script = (
-        'import { Follower } from "./following.js";'
+        'import { Tracker } from "./tracker.js";'
         + REPLAY
         + """const main = ({ size, frames }) => {
-          const follower = new Follower();
-          return frames.map((rounds) => replay(follower.follow(size), rounds));
+          const tracker = new Tracker();
+          return frames.map((rounds) => replay(tracker.track(size), rounds));
         };"""
     )
     frames = run_script(script, {"size": size, "frames": rounds})
     seen = []
-    for done, (squares, poses) in zip(frames, expected, strict=True):
-        assert done["done"] and done["squares"] == squares
+    for done, (crops, poses) in zip(frames, expected, strict=True):
+        assert done["done"] and done["crops"] == crops
         assert_same_poses([done["value"]] if done["value"] else [], poses)
         seen.append(bool(poses))
     assert seen[0] and not any(seen[35:40]) and seen[69]
 
 
 @needs_node
-def test_who_is_followed_out_of_the_picture_is_lost_and_searched_for_again(run_script):
+def test_who_is_tracked_out_of_the_picture_is_lost_and_searched_for_again(run_script):
     script = """
-      import { Follower } from "./following.js";
-      import { runSearch } from "./looks.js";
+      import { Tracker } from "./tracker.js";
+      import { runSearch } from "./backend.js";
       import { INPUT_SIZE } from "./settings.js";
       /** A picture that is white, where somebody is, from x and y on. */
       function paint(width, height, x, y) {
@@ -275,18 +275,18 @@ def test_who_is_followed_out_of_the_picture_is_lost_and_searched_for_again(run_s
         }
         return { width, height, pixels };
       }
-      async function findJoints(view) {
-        const isWhite = view.reduce((sum, value) => sum + value, 0) > 40 * view.length;
+      async function backend(input) {
+        const isWhite = input.reduce((sum, value) => sum + value, 0) > 40 * input.length;
         const line = Array.from({ length: 16 }, (_, k) => (0.25 + k / 32) * INPUT_SIZE);
         return { keypoints: line.map((x) => [x, x]), scores: line.map(() => (isWhite ? 0.9 : 0)) };
       }
       async function main() {
-        const follower = new Follower();
+        const tracker = new Tracker();
         const seen = [];
         for (let frame = 0; frame < 80; frame++) {
           const picture = frame < 20 ? paint(640, 480, 400, 240) : paint(100, 100, 0, 0);
-          const search = follower.follow([picture.width, picture.height]);
-          seen.push((await runSearch(search, picture, findJoints)) !== null);
+          const search = tracker.track([picture.width, picture.height]);
+          seen.push((await runSearch(search, picture, backend)) !== null);
         }
         return seen;
       }

@@ -1,15 +1,16 @@
-"""What the page's scripts have from Python: the constants of the search, the joints, the network.
+"""The folder of a page: its static files, the settings, an exported network and its runtime.
 
-They are written as a module of JavaScript, so that neither side can drift from the other.
-
-The folder of a page: its static files, the settings, an exported network and its runtime.
+The settings are a module of JavaScript that holds Python's constants of the person search, the
+keypoints and the network: neither side can drift from the other.
 """
 
 import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from hourglass.apps.page.runtime import FILES, find_runtime
 from hourglass.apps.video import tracker
@@ -20,7 +21,7 @@ from hourglass.utils import drawing, transforms
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_folder, file_digest
 
-# As the modules have them; `static/` holds the same functions, in scripts of the same names.
+# As the modules have them; `static/` holds the same functions, under the same names.
 CONSTANTS = {
     person_search: (
         "THRESHOLD", "MAX_IOU", "MAX_SHARED", "SAME_PLACE", "MIN_SIDE", "AGREEMENT",
@@ -37,74 +38,64 @@ CONSTANTS = {
 # A tab has less memory than a program: this many pixels take it 350 MB.
 MAX_PIXELS = 50_000_000
 NETWORK_FILE = "network.onnx"
+SETTINGS_FILE = "settings.js"
 MARK = "// Written by `hourglass page`."
+STATIC = Path(__file__).with_name("static")
 
 
-def write_settings(about):
-    """The module's text.
-
-    Args:
-        about: what the exported network says of itself (`models.metadata`).
-    """
-    lines = [f"export const {name} = {json.dumps(value)};" for name, value in _collect(about)]
+def write_settings(metadata: dict[str, Any]) -> str:
+    """The text of the settings for a network of this metadata (`models.metadata`)."""
+    lines = [f"export const {name} = {json.dumps(value)};" for name, value in _collect(metadata)]
     return "\n".join([MARK, *lines, ""])
 
 
-def _collect(about):
+def _collect(metadata: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for module, names in CONSTANTS.items():
         yield from ((name, getattr(module, name)) for name in names)
     yield "PLAN", dataclasses.asdict(person_search.PLAN)
     yield "JOINTS", MPII.keypoints
     yield "BONES", MPII.bone_indices
+    yield "HEAD_SEGMENT", MPII.indices(MPII.head_segment)
     yield "JOINT_SIDES", MPII.sides
     yield "BONE_SIDES", MPII.bone_sides
     yield "MAX_PIXELS", MAX_PIXELS
     yield "NETWORK_FILE", NETWORK_FILE
-    yield "INPUT_SIZE", about["input_size"]
-    yield "LICENCE", about["licence"]
+    yield "INPUT_SIZE", metadata["input_size"]
+    yield "LICENCE", metadata["licence"]
 
 
-STATIC = Path(__file__).with_name("static")
-SETTINGS_FILE = "settings.js"
-
-
-def build_page(network, folder, runtime=None):
-    """Write the folder of a page on which the browser itself finds joints.
+def build_page(network: Path, folder: Path, runtime: Path | None = None) -> dict[str, Any]:
+    """Write the folder of a page on which the browser itself finds keypoints.
 
     Any web server shows it; nothing of it is fetched from elsewhere, and no picture leaves it.
 
     Args:
-        network: path of a file of `hourglass export`, or of the `.keras` file beside one.
-        folder: pathlib.Path to write; a page that is there already is replaced.
-        runtime: the folder of onnxruntime-web's files (`runtime.find_runtime`); None: npm's.
+        network: a file of `hourglass export`, or the `.keras` file beside one.
+        folder: to write; a page that is there already is replaced.
+        runtime: the folder of onnxruntime-web's files; None: npm fetches them, once.
 
     Returns:
-        What the network says of itself (`models.metadata`).
+        The network's metadata (`models.metadata`).
 
     Raises:
         UserError: no such network, no runtime, or the folder holds what is no page's; then nothing
             is written.
     """
     static = sorted(STATIC.iterdir())
-    check_page_folder(folder, {path.name for path in static})
-    network = find_exported(network)
-    about = OnnxBackend(network).metadata
+    _check_page_folder(folder, {path.name for path in static})
+    network = _exported_file(network)
+    metadata = OnnxBackend(network).metadata
     files = [*static, *find_runtime(runtime)]
     with atomic_folder(folder) as temporary:
         for path in files:
             shutil.copyfile(path, temporary / path.name)
         shutil.copyfile(network, temporary / NETWORK_FILE)
-        (temporary / SETTINGS_FILE).write_text(write_settings(about), encoding="utf-8")
-    return about
+        (temporary / SETTINGS_FILE).write_text(write_settings(metadata), encoding="utf-8")
+    return metadata
 
 
-def find_exported(network):
-    """The exported file of a network: itself, or what lies beside its `.keras` file.
-
-    Raises:
-        UserError: nothing was exported of it, or of an earlier one.
-    """
-    network = Path(network)
+def _exported_file(network: Path) -> Path:
+    """The exported file of a network: itself, or what lies beside its `.keras` file."""
     if network.suffix == ".onnx":
         return network
     beside, remedy = network.with_suffix(".onnx"), f"`hourglass export --model {network}` writes it"
@@ -113,31 +104,24 @@ def find_exported(network):
     if not beside.is_file():
         raise UserError(f"{beside}: missing; {remedy}")
     if OnnxBackend(beside).metadata["made_from"] != file_digest(network):
-        raise UserError(f"{beside}: was not exported of {network}; {remedy} again")
+        raise UserError(f"{beside}: was not exported from {network}; {remedy} again")
     return beside
 
 
-def check_page_folder(folder, static):
-    """Refuse a folder in which something else than a page would be lost.
-
-    Args:
-        static: the names of the page's static files.
-
-    Raises:
-        UserError: names what would be lost.
-    """
+def _check_page_folder(folder: Path, static: Collection[str]) -> None:
+    """Refuse a folder in which something else than a page would be lost."""
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
         raise UserError(f"{folder}: is there already and no folder; choose another --out")
     names = sorted(path.name for path in folder.iterdir())
-    ours = static | set(FILES) | {NETWORK_FILE, SETTINGS_FILE} if _is_page(folder) else set()
+    ours = {*static, *FILES, NETWORK_FILE, SETTINGS_FILE} if _is_page(folder) else set()
     if foreign := [name for name in names if name not in ours]:
         path = folder / foreign[0]
         raise UserError(f"{path}: was not written by hourglass; choose another --out")
 
 
-def _is_page(folder):
+def _is_page(folder: Path) -> bool:
     try:
         with open(folder / SETTINGS_FILE, encoding="utf-8", errors="replace") as file:
             return file.readline().rstrip() == MARK

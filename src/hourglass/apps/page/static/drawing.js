@@ -1,12 +1,11 @@
 // Skeletons on canvases. Points are px of a picture, pixel centres at integers; a canvas has its
 // corner at 0, so a point p is drawn at (p + 0.5) * scale.
 
-import { boxMiddle, jointsBox, longerSide } from "./people.js";
-import { BONE_SIDES, BONES, JOINT_SIDES, JOINTS, SIDE_COLOURS } from "./settings.js";
+import { bboxCenter, keypointsBbox, longerSide } from "./person_search.js";
+import { BONE_SIDES, BONES, HEAD_SEGMENT, JOINT_SIDES, JOINTS, SIDE_COLOURS } from "./settings.js";
 
 export const STICKER_SIZE = 512; // px, as messengers want it
 const DARK = "rgb(20 20 20)";
-const [NECK, HEAD] = ["upper_neck", "head_top"].map((name) => JOINTS.indexOf(name));
 // Arms are in front of the trunk more often than behind it: it is drawn first.
 const ORDER = BONES.map((_, bone) => bone)
   .sort((bone, other) => (BONE_SIDES[bone] !== "middle") - (BONE_SIDES[other] !== "middle"));
@@ -43,15 +42,15 @@ const screenPixel = ({ width, clientWidth }) => width / (clientWidth || width);
 /** Draw a pose on a canvas that shows its picture `scale` times as large. */
 export function drawPose(context, pose, scale, withNames) {
   const points = pose.keypoints.map((point) => point.map((place) => (place + 0.5) * scale));
-  const box = jointsBox(points);
+  const bbox = keypointsBbox(points);
   const pixel = screenPixel(context.canvas);
-  const radius = Math.min(Math.max(0.006 * longerSide(box), 1.25 * pixel), 4 * pixel);
+  const radius = Math.min(Math.max(0.006 * longerSide(bbox), 1.25 * pixel), 4 * pixel);
   const joints = points.map((point, joint) =>
     ({ from: point, to: point, radius: 1.6 * radius, colour: colourOf(JOINT_SIDES[joint]) }));
   for (const line of [...boneLines(ORDER, points, radius), ...joints]) {
     paintLines(context, [line], Math.max(1.25 * pixel, 0.4 * radius));
   }
-  if (withNames) drawNames(context, points, boxMiddle(box)[0], 3 * radius);
+  if (withNames) drawNames(context, points, bboxCenter(bbox)[0], 3 * radius);
 }
 
 /** The joints' names beside them, on the side that is away from the middle of the person. */
@@ -72,9 +71,9 @@ function drawNames(context, points, middle, distance) {
   });
 }
 
-/** Draw a box [x, y, width, height], px of the picture. */
-export function drawBox(context, box, scale) {
-  const corners = box.map((number) => number * scale);
+/** Draw a bbox [x, y, width, height], px of the picture. */
+export function drawBbox(context, bbox, scale) {
+  const corners = bbox.map((number) => number * scale);
   const width = 1.5 * screenPixel(context.canvas);
   for (const [colour, wide] of [[DARK, 3 * width], ["white", width]]) {
     context.lineWidth = wide;
@@ -90,29 +89,29 @@ export function drawSticker(canvas, pose) {
   const radius = 0.036 * STICKER_SIZE;
   const [dark, white] = [0.2 * radius, 0.6 * radius]; // widths of the outlines
   const points = fitPoints(pose.keypoints, radius + white + 0.03 * STICKER_SIZE);
-  const bones = ORDER.filter((bone) => !BONES[bone].includes(HEAD));
-  const parts = ["middle", "right", "left"].map((side) =>
+  // A head takes the place of its bone.
+  const bones = ORDER.filter((bone) => !BONES[bone].every((end) => HEAD_SEGMENT.includes(end)));
+  const groups = ["middle", "right", "left"].map((side) =>
     boneLines(bones.filter((bone) => BONE_SIDES[bone] === side), points, radius));
-  parts[0].push(headCircle(points, radius));
-  for (const line of parts.flat()) paintLine(context, line, white, "white");
-  for (const part of parts) paintLines(context, part, dark);
+  if (HEAD_SEGMENT.length) groups[0].push(headCircle(points, radius));
+  for (const line of groups.flat()) paintLine(context, line, white, "white");
+  for (const lines of groups) paintLines(context, lines, dark);
 }
 
-/** The head: a line of no length, which is a circle, in the place of its bone. */
+/** The head: a line of no length, which is a circle. */
 function headCircle(points, radius) {
-  const [neck, head] = [points[NECK], points[HEAD]];
-  const middle = [0, 1].map((axis) => (neck[axis] + head[axis]) / 2);
+  const [neck, head] = HEAD_SEGMENT.map((joint) => points[joint]);
+  const middle = bboxCenter([neck, head]);
   const height = Math.hypot(neck[0] - head[0], neck[1] - head[1]);
-  return {
-    from: middle, to: middle, radius: Math.max(height / 2, 1.3 * radius),
-    colour: colourOf("middle"),
-  };
+  const size = Math.max(height / 2, 1.3 * radius);
+  return { from: middle, to: middle, radius: size, colour: colourOf("middle") };
 }
 
 /** Points moved and scaled into the middle of the sticker, `margin` px from its border. */
 function fitPoints(points, margin) {
-  const [low, high] = jointsBox(points);
-  const scale = (STICKER_SIZE - 2 * margin) / Math.max(longerSide([low, high]), 1);
+  const bbox = keypointsBbox(points);
+  const [center, side] = [bboxCenter(bbox), Math.max(longerSide(bbox), 1)];
+  const scale = (STICKER_SIZE - 2 * margin) / side;
   return points.map((point) => point.map((place, axis) =>
-    STICKER_SIZE / 2 + scale * (place - (low[axis] + high[axis]) / 2)));
+    STICKER_SIZE / 2 + scale * (place - center[axis])));
 }

@@ -1,26 +1,25 @@
 // The page: what its buttons do. One thing is at work at a time, and gives way to the next.
 
-import { closeCamera, followCamera, openCamera } from "./camera.js";
+import { openBackend, runSearch } from "./backend.js";
 import { drawSticker } from "./drawing.js";
-import { UserError } from "./errors.js";
-import { openFinder } from "./finder.js";
-import { runSearch } from "./looks.js";
-import { boxSquare, estimatePose, findPeople } from "./people.js";
-import { openFile, readPixels } from "./pictures.js";
+import { openFile, readPixels, UserError } from "./images.js";
+import { bboxCrop, estimatePose, findPeople } from "./person_search.js";
 import { describePose, fillTable, saveSticker, saveText } from "./results.js";
 import { BBOX_RULE, LICENCE, THRESHOLD } from "./settings.js";
 import { Stage } from "./stage.js";
+import { closeCamera, openCamera, trackCamera } from "./tracker.js";
 
 const find = (id) => document.getElementById(id);
 const video = find("video");
 const stage = new Stage({
   element: find("stage"), picture: find("picture"), video, overlay: find("overlay"),
-  onBox: (box) => start((signal) => searchBox(box, signal)), onChange: (box) => { find("box").value = box.join(","); },
+  onBbox: (bbox) => start((signal) => searchBbox(bbox, signal)),
+  onChange: (bbox) => { find("box").value = bbox.join(","); },
 });
 const LOADING = "Loading the network …";
 let photo = null; // {name, picture}
 let found = null; // {mode, bbox, pose}
-let finder = null; // the promise of a joint finder
+let backend = null; // the promise of a backend
 let latest = Promise.resolve();
 let controller = new AbortController();
 
@@ -30,12 +29,8 @@ function start(work) {
   controller = new AbortController();
   const { signal } = controller;
   latest = latest.then(() => signal.aborted || work(signal)).catch((error) => {
-    if (!signal.aborted) say(explain(error), true);
+    if (!signal.aborted) complain(error);
   });
-}
-
-function explain(error) {
-  return error instanceof UserError ? error.message : `something went wrong: ${error.message}`;
 }
 
 function say(text, isError = false) {
@@ -43,12 +38,17 @@ function say(text, isError = false) {
   find("message").classList.toggle("error", isError);
 }
 
-function loadFinder() {
-  finder ??= openFinder().catch((error) => {
-    finder = null; // the next try loads it anew
+function complain(error) {
+  const isKnown = error instanceof UserError;
+  say(isKnown ? error.message : `something went wrong: ${error.message}`, true);
+}
+
+function loadBackend() {
+  backend ??= openBackend().catch((error) => {
+    backend = null; // the next try loads it anew
     throw error;
   });
-  return finder;
+  return backend;
 }
 
 /** Show a photograph that was chosen, and find the person on it. */
@@ -74,36 +74,37 @@ function showPhoto(taken, bitmap) {
 /** Find whoever is on the photograph. */
 async function search(signal) {
   const { width, height } = photo.picture;
-  stage.box = null;
+  stage.bbox = null;
   find("box").value = "";
-  const poses = await look(findPeople([width, height]), signal);
-  if (!poses) throw new UserError(`${photo.name}: too narrow to see anybody; draw a box`);
+  const poses = await estimate(findPeople([width, height]), signal);
+  if (!poses) throw new UserError(`${photo.name}: too narrow to show a person; draw a box`);
   const [pose] = poses;
+  const score = pose.score.toFixed(2);
   if (pose.score < THRESHOLD) {
-    say(`Nobody found: the best score is ${pose.score.toFixed(2)}, below ${THRESHOLD}. `
+    say(`No person found: the best score is ${score}, below ${THRESHOLD}. `
       + "Draw a box around the person.");
     return;
   }
   showFound({ mode: "search", bbox: null, pose });
-  say(`Found somebody, score ${pose.score.toFixed(2)}. Not right? Draw a box around the person.`);
+  say(`Found a person, score ${score}. Not right? Draw a box around the person.`);
 }
 
-/** Find the joints of the person in a box. */
-async function searchBox(box, signal) {
-  stage.box = box;
-  const poses = await look(estimatePose(boxSquare(box)), signal);
-  if (!poses) throw new UserError(`the box ${box} leaves nothing to see of the picture; fix it`);
+/** Find the keypoints of the person in a bbox. */
+async function searchBbox(bbox, signal) {
+  stage.bbox = bbox;
+  const poses = await estimate(estimatePose(bboxCrop(bbox)), signal);
+  if (!poses) throw new UserError(`the box ${bbox} leaves nothing to see of the picture; fix it`);
   const [pose] = poses;
-  showFound({ mode: "bbox", bbox: box, pose });
+  showFound({ mode: "bbox", bbox, pose });
   say(`The person in the box, score ${pose.score.toFixed(2)}.`);
 }
 
-async function look(searched, signal) {
+async function estimate(searched, signal) {
   showFound(null);
   say(LOADING);
-  const findJoints = await loadFinder();
-  const report = (number, all) => say(`Looking: ${number} of ${all} …`);
-  return runSearch(searched, photo.picture, findJoints, signal, { report, mustShow: true });
+  const loaded = await loadBackend();
+  const report = (number, all) => say(`Searching: crop ${number} of ${all} …`);
+  return runSearch(searched, photo.picture, loaded, signal, { report, mustShow: true });
 }
 
 function showFound(result) {
@@ -128,9 +129,9 @@ function toggleCamera() {
     await openCamera(video);
     if (signal.aborted) return leaveCamera();
     showCamera();
-    const findJoints = await loadFinder();
+    const loaded = await loadBackend();
     say("Take the picture when the skeleton fits.");
-    await followCamera(video, findJoints, signal, () => stage.showVideo(), (pose) => {
+    await trackCamera(video, loaded, signal, () => stage.showVideo(), (pose) => {
       stage.pose = pose;
       stage.draw();
     });
@@ -168,24 +169,23 @@ function takeFrame() {
   });
 }
 
-/** The four numbers of what was typed as a box. */
-function parseBox(text) {
-  const box = text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
-  const isBox = box.length === 4 && box.every((number) => Math.abs(number) < 1e6)
-    && Math.min(...box.slice(2)) > 0;
-  if (!isBox) throw new UserError(`${text} is no box x,y,width,height: ${BBOX_RULE}`);
-  return box;
-}
-
-function typeBox(event) {
+/** Find the person in the box that was typed. */
+function typeBbox(event) {
   event.preventDefault();
-  start(async (signal) => searchBox(parseBox(find("box").value), signal));
+  const text = find("box").value;
+  const bbox = text.split(",").map((number) => (number.trim() ? Number(number) : NaN));
+  const isBbox = bbox.length === 4 && bbox.every((number) => Math.abs(number) < 1e6)
+    && Math.min(...bbox.slice(2)) > 0;
+  start(async (signal) => {
+    if (!isBbox) throw new UserError(`${text} is no box x,y,width,height: ${BBOX_RULE}`);
+    await searchBbox(bbox, signal);
+  });
 }
 
-const stem = () => photo.name.replace(/\.[^.]*$/, "") || photo.name;
-
-function saveWith(save) {
-  return () => save().catch((error) => say(explain(error), true));
+function saveAs(kind) {
+  const stem = photo.name.replace(/\.[^.]*$/, "") || photo.name;
+  if (kind !== "json") return saveSticker(find("sticker"), found.pose, stem, kind);
+  return saveText(describePose(photo.name, found.mode, found.bbox, found.pose), stem);
 }
 
 function listen() {
@@ -196,18 +196,16 @@ function listen() {
   find("camera").addEventListener("click", toggleCamera);
   find("shutter").addEventListener("click", takeFrame);
   find("search").addEventListener("click", () => start(search));
-  find("box-form").addEventListener("submit", typeBox);
+  find("box-form").addEventListener("submit", typeBbox);
   find("names").addEventListener("change", ({ target }) => {
     stage.withNames = target.checked;
     stage.draw();
   });
-  for (const kind of ["png", "webp"]) {
-    find(kind).addEventListener("click", saveWith(() =>
-      saveSticker(find("sticker"), found.pose, stem(), kind)));
+  for (const kind of ["png", "webp", "json"]) {
+    find(kind).addEventListener("click", async () => {
+      try { await saveAs(kind); } catch (error) { complain(error); }
+    });
   }
-  find("json").addEventListener("click", saveWith(async () => {
-    saveText(describePose(photo.name, found.mode, found.bbox, found.pose), stem());
-  }));
 }
 
 /** A photograph may be dropped anywhere: elsewhere the browser would open it in the page's place. */
@@ -231,6 +229,6 @@ listen();
 listenForDrops();
 find("file").disabled = find("camera").disabled = false;
 say(LOADING);
-loadFinder().then(() => {
+loadBackend().then(() => {
   if (find("message").textContent === LOADING) say("Choose a photograph, or use the camera.");
-}, (error) => say(explain(error), true));
+}, complain);

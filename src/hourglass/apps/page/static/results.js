@@ -1,12 +1,12 @@
-// What was found: a table of the joints, the sticker, and both as files.
+// What was found: a table of the keypoints, the sticker, and both as files.
 
 import { drawSticker } from "./drawing.js";
-import { UserError } from "./errors.js";
+import { UserError } from "./images.js";
 import { COORDINATES, JOINT_SIDES, JOINTS } from "./settings.js";
 
 const KINDS = { png: "image/png", webp: "image/webp" };
 
-/** Fill a table's body with the joints of a pose. */
+/** Fill a table's body with the keypoints of a pose. */
 export function fillTable(body, pose) {
   body.replaceChildren(...JOINTS.map((name, joint) => {
     const row = document.createElement("tr");

@@ -1,7 +1,7 @@
-// What is looked at: a photograph or the camera, the skeleton over it, and the box of the person,
-// which a mouse, a finger or the arrow keys draw.
+// A photograph or the camera, the skeleton over it, and the person's bbox, which a mouse, a finger
+// or the arrow keys draw.
 
-import { drawBox, drawPose } from "./drawing.js";
+import { drawBbox, drawPose } from "./drawing.js";
 
 const LONGEST = 1600; // px of the canvases, whatever the picture has
 const LEAST_DRAG = 8; // px of the screen; less is a click
@@ -12,10 +12,10 @@ export class Stage {
   #scale = 1; // px of the overlay to one of the picture
   #start = null; // where a drag began
 
-  /** `onBox` is told of a box that was drawn, and `onChange` of one that changes. */
-  constructor({ element, picture, video, overlay, onBox, onChange }) {
-    Object.assign(this, { element, picture, video, overlay, onBox, onChange });
-    this.box = null; // [x, y, width, height] of the person, whole px of the picture
+  /** `onBbox` is called with a bbox that was drawn, and `onChange` with one that changes. */
+  constructor({ element, picture, video, overlay, onBbox, onChange }) {
+    Object.assign(this, { element, picture, video, overlay, onBbox, onChange });
+    this.bbox = null; // [x, y, width, height] of the person, whole px of the picture
     this.pose = null;
     this.withNames = false;
     overlay.addEventListener("pointerdown", (event) => this.#begin(event));
@@ -49,7 +49,7 @@ export class Stage {
     [this.overlay.width, this.overlay.height] = size.map((length) =>
       Math.max(1, Math.round(length * this.#scale)));
     this.element.style.setProperty("--ratio", size[0] / size[1]);
-    [this.box, this.pose, this.#start] = [null, null, null];
+    [this.bbox, this.pose, this.#start] = [null, null, null];
     this.draw();
   }
 
@@ -57,21 +57,21 @@ export class Stage {
     const context = this.overlay.getContext("2d");
     context.clearRect(0, 0, this.overlay.width, this.overlay.height);
     if (this.pose) drawPose(context, this.pose, this.#scale, this.withNames);
-    if (this.box) drawBox(context, this.box, this.#scale);
+    if (this.bbox) drawBbox(context, this.bbox, this.#scale);
   }
 
-  #setBox(box) {
-    this.box = box;
-    this.onChange(box);
+  #setBbox(bbox) {
+    this.bbox = bbox;
+    this.onChange(bbox);
     this.draw();
   }
 
   /** Where a pointer is, px of the picture from its corner. */
   #place(event) {
     const shown = this.overlay.getBoundingClientRect();
-    const parts = [(event.clientX - shown.left) / shown.width,
+    const shares = [(event.clientX - shown.left) / shown.width,
       (event.clientY - shown.top) / shown.height];
-    return parts.map((part, axis) => Math.min(Math.max(part, 0), 1) * this.#size[axis]);
+    return shares.map((share, axis) => Math.min(Math.max(share, 0), 1) * this.#size[axis]);
   }
 
   #begin(event) {
@@ -85,30 +85,30 @@ export class Stage {
     if (!start) return;
     const far = Math.min(Math.abs(event.clientX - start.x), Math.abs(event.clientY - start.y));
     start.isFar ||= far >= LEAST_DRAG;
-    if (start.isFar) this.#setBox(boxBetween(start.place, this.#place(event)));
+    if (start.isFar) this.#setBbox(bboxBetween(start.place, this.#place(event)));
   }
 
   #end() {
     const isDrawn = this.#start?.isFar;
     this.#start = null;
-    if (isDrawn) this.onBox(this.box);
+    if (isDrawn) this.onBbox(this.bbox);
   }
 
   #press(event) {
     if (this.element.dataset.shows !== "picture") return;
     const direction = KEYS[event.key];
-    if (direction) this.#setBox(this.#moved(direction, event.shiftKey));
-    else if (event.key === "Enter" && this.box) this.onBox(this.box);
+    if (direction) this.#setBbox(this.#moved(direction, event.shiftKey));
+    else if (event.key === "Enter" && this.bbox) this.onBbox(this.bbox);
     else return;
     event.preventDefault(); // the page would scroll
   }
 
-  /** The box moved a step, or its far corner; the first one is in the middle of the picture. */
+  /** The bbox moved a step, or its far corner; the first one is in the middle of the picture. */
   #moved([right, down], isSize) {
     const [wide, high] = this.#size;
-    if (!this.box) return boxBetween([wide / 4, high / 4], [3 * wide / 4, 3 * high / 4]);
+    if (!this.bbox) return bboxBetween([wide / 4, high / 4], [3 * wide / 4, 3 * high / 4]);
     const step = Math.max(1, Math.round(Math.max(wide, high) / 50));
-    const [x, y, width, height] = this.box;
+    const [x, y, width, height] = this.bbox;
     const within = (place, least, most) => Math.min(Math.max(place, least), Math.max(most, least));
     if (isSize) {
       return [x, y, within(width + step * right, 1, wide - x),
@@ -119,8 +119,8 @@ export class Stage {
   }
 }
 
-/** The box of whole px between two corners. */
-function boxBetween(corner, other) {
+/** The bbox of whole px between two corners. */
+function bboxBetween(corner, other) {
   const [low, high] = [Math.min, Math.max].map((choose) =>
     [0, 1].map((axis) => Math.round(choose(corner[axis], other[axis]))));
   return [...low, Math.max(1, high[0] - low[0]), Math.max(1, high[1] - low[1])];

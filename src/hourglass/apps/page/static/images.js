@@ -1,10 +1,12 @@
-// Picture files to upright RGB pixels, and square crops of them: `records/images.py`.
+// Picture files to upright RGB pixels, and crops of them: Python's `utils/images.py`.
 //
 // A picture is {width, height, pixels: Uint8Array of RGB, row by row}. Crops are resized as Pillow
-// does it, to the byte: a canvas smooths otherwise in every browser, and joints would move by it.
+// does it, to the byte: a canvas smooths otherwise in every browser, and keypoints would move by it.
 
-import { UserError } from "./errors.js";
 import { MAX_PIXELS } from "./settings.js";
+
+/** What the reader of the page can fix. Its text is one line: which file, what is wrong, the remedy. */
+export class UserError extends Error {}
 
 const BAND = 256; // rows; a phone's canvas holds no picture of 50 megapixels at once
 
@@ -84,30 +86,28 @@ export function reducePicture({ width, height, pixels }, factor) {
 }
 
 /**
- * Cut a square out of a picture that was reduced by `factor`, and resize it; black outside of it.
+ * Cut a crop out of a picture that was reduced by `factor`, and resize it; black outside of it.
  *
- * Returns a Uint8Array of size * size * 3, or null where the square does not touch the picture.
+ * Returns a Uint8Array of size * size * 3, or null where the crop does not touch the picture.
  */
-export function cropSquare(picture, factor, [x, y, side], size) {
+export function cutCrop(picture, factor, [x, y, side], size) {
   const ratio = side / size; // px of the picture to one of the result
   const columns = inside(x, picture.width * factor, side, size);
   const rows = inside(y, picture.height * factor, side, size);
   if (columns[1] <= columns[0] || rows[1] <= rows[0]) return null;
-  // Rounding may carry the bounds a hair outside the picture.
-  const bounds = (start, places, length) => [
-    Math.max((start + places[0] * ratio) / factor, 0),
-    Math.min((start + places[1] * ratio) / factor, length),
-  ];
-  const [width, height] = [columns[1] - columns[0], rows[1] - rows[0]];
-  const across = findShares(...bounds(x, columns, picture.width), picture.width, width);
-  const down = findShares(...bounds(y, rows, picture.height), picture.height, height);
-  const part = resizeColumns(resizeRows(picture, across), width, down);
-  const view = new Uint8Array(3 * size * size);
+  const weigh = (start, [first, last], length) => findWeights(
+    // Rounding may carry the bounds a hair outside the picture.
+    Math.max((start + first * ratio) / factor, 0),
+    Math.min((start + last * ratio) / factor, length), length, last - first);
+  const across = weigh(x, columns, picture.width);
+  const down = weigh(y, rows, picture.height);
+  const { width, height, pixels } = resizeRows(resizeRows(picture, across), down);
+  const input = new Uint8Array(3 * size * size);
   for (let row = 0; row < height; row++) {
-    const pixels = part.subarray(3 * width * row, 3 * width * (row + 1));
-    view.set(pixels, 3 * ((rows[0] + row) * size + columns[0]));
+    const line = pixels.subarray(3 * width * row, 3 * width * (row + 1));
+    input.set(line, 3 * ((rows[0] + row) * size + columns[0]));
   }
-  return view;
+  return input;
 }
 
 /** First and last + 1 of the result's pixels that lie wholly in a picture of `length` px. */
@@ -116,9 +116,9 @@ function inside(start, length, side, size) {
   return [Math.max(0, first), Math.min(size, Math.floor((length - start) * size / side))];
 }
 
-// Pillow's resampling in whole numbers, src/libImaging/Resample.c: shares of 22 bits.
-const SHARE_BITS = 22;
-const HALF = 1 << (SHARE_BITS - 1);
+// Pillow's resampling in whole numbers, src/libImaging/Resample.c: weights of 22 bits.
+const WEIGHT_BITS = 22;
+const HALF = 1 << (WEIGHT_BITS - 1);
 
 /** Keys' cubic with a = -1/2. */
 function bicubic(x) {
@@ -130,61 +130,44 @@ function bicubic(x) {
 /**
  * What each of `number` pixels has of `length` ones, between two places of these.
  *
- * Returns a list of {first, shares}: the pixels from `first` on, each with its share.
+ * Returns a list of {first, weights}: the pixels from `first` on, each with its weight.
  */
-function findShares(low, high, length, number) {
+function findWeights(low, high, length, number) {
   const start = Math.fround(low); // Pillow takes them as float32
   const scale = Math.fround(Math.fround(high) - start) / number;
-  const stretch = Math.max(scale, 1); // what shrinks is smoothed
+  const reach = Math.max(scale, 1); // what shrinks is smoothed
   return Array.from({ length: number }, (_, k) => {
     const center = start + (k + 0.5) * scale;
-    const first = Math.max(Math.trunc(center - 2 * stretch + 0.5), 0);
-    const last = Math.min(Math.trunc(center + 2 * stretch + 0.5), length);
-    const shares = Array.from({ length: last - first }, (_, i) =>
-      bicubic((i + first - center + 0.5) * (1 / stretch)));
-    const total = shares.reduce((sum, share) => sum + share, 0);
-    return { first, shares: Float64Array.from(shares, (share) => wholeShare(share / total)) };
+    const first = Math.max(Math.trunc(center - 2 * reach + 0.5), 0);
+    const last = Math.min(Math.trunc(center + 2 * reach + 0.5), length);
+    const weights = Array.from({ length: last - first }, (_, i) =>
+      bicubic((i + first - center + 0.5) * (1 / reach)));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    return { first, weights: Float64Array.from(weights, (weight) => wholeWeight(weight / total)) };
   });
 }
 
-function wholeShare(share) {
-  return Math.trunc(share * 2 ** SHARE_BITS + (share < 0 ? -0.5 : 0.5));
+function wholeWeight(weight) {
+  return Math.trunc(weight * 2 ** WEIGHT_BITS + (weight < 0 ? -0.5 : 0.5));
 }
 
-/** Every row of a picture at another width; the rows stay: {width, height, pixels}. */
-function resizeRows({ width, height, pixels }, across) {
-  const resized = new Uint8ClampedArray(3 * across.length * height);
+/** Every row of a picture at another width, turned into a column: done twice, both sizes change. */
+function resizeRows({ width, height, pixels }, columns) {
+  const resized = new Uint8ClampedArray(3 * columns.length * height);
   for (let row = 0; row < height; row++) {
-    for (let column = 0; column < across.length; column++) {
-      const { first, shares } = across[column];
-      mix(pixels, 3 * (row * width + first), 3, shares, resized, 3 * (row * across.length + column));
+    for (let column = 0; column < columns.length; column++) {
+      const { first, weights } = columns[column];
+      let [red, green, blue] = [HALF, HALF, HALF];
+      for (let k = 0, place = 3 * (row * width + first); k < weights.length; k++, place += 3) {
+        red += pixels[place] * weights[k];
+        green += pixels[place + 1] * weights[k];
+        blue += pixels[place + 2] * weights[k];
+      }
+      const to = 3 * (column * height + row);
+      resized[to] = red >> WEIGHT_BITS;
+      resized[to + 1] = green >> WEIGHT_BITS;
+      resized[to + 2] = blue >> WEIGHT_BITS;
     }
   }
-  return { width: across.length, height, pixels: resized };
-}
-
-/** The columns at another height: the pixels. */
-function resizeColumns({ pixels }, width, down) {
-  const resized = new Uint8ClampedArray(3 * width * down.length);
-  for (let row = 0; row < down.length; row++) {
-    const { first, shares } = down[row];
-    for (let column = 0; column < width; column++) {
-      const from = 3 * (first * width + column);
-      mix(pixels, from, 3 * width, shares, resized, 3 * (row * width + column));
-    }
-  }
-  return resized;
-}
-
-/** One pixel of the result: of those from `from` on, `step` apart, what `shares` says. */
-function mix(pixels, from, step, shares, result, to) {
-  let [red, green, blue] = [HALF, HALF, HALF];
-  for (let k = 0, place = from; k < shares.length; k++, place += step) {
-    red += pixels[place] * shares[k];
-    green += pixels[place + 1] * shares[k];
-    blue += pixels[place + 2] * shares[k];
-  }
-  result[to] = red >> SHARE_BITS;
-  result[to + 1] = green >> SHARE_BITS;
-  result[to + 2] = blue >> SHARE_BITS;
+  return { width: height, height: columns.length, pixels: resized };
 }
