@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass.inference.backends import open_backend
-from hourglass.inference.crops import Backend, run_searches
+from hourglass.inference.crops import Backend, Search, run_searches
 from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, Pose, is_bbox
 from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import JOINTS, MPII
@@ -71,7 +71,9 @@ class Network:
         """
         image = _read_picture(picture)
         config = _make_config(bbox, people, threshold)
-        search = config.start_on(image, self._backend.size)
+        search = Search(config.start(image.size), image, self._backend.size)
+        if not search.is_seen:
+            raise UserError(config.describe_unseen(image.size))
         run_searches([search], self._backend)
         return config.choose_people(search.poses)
 

@@ -189,9 +189,9 @@ def test_a_folder_that_changes_while_it_is_read(hourglass, monkeypatch):
         Path("photos", name).write_bytes(encode())
     open_photo = runner.open_photo
 
-    def remove_and_open(file):
+    def remove_and_open(file, config):
         Path("photos/b.jpg").unlink(missing_ok=True)
-        return open_photo(file)
+        return open_photo(file, config)
 
     monkeypatch.setattr(runner, "open_photo", remove_and_open)
     code, out, err = hourglass("photos")

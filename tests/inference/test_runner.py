@@ -1,6 +1,8 @@
 import functools
 import io
 import json
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +10,17 @@ from PIL import Image
 
 from helpers.fake_backends import EverywhereBackend, run_search
 from helpers.fake_networks import SIZE, make_predictor
+from hourglass.inference import runner
 from hourglass.inference.backends import BATCH_SIZE, KerasBackend
 from hourglass.inference.outputs import write_poses
-from hourglass.inference.runner import InferenceConfig, map_photos, open_photo
+from hourglass.inference.runner import (
+    InferenceConfig,
+    OpenedPhoto,
+    group_photos,
+    map_photos,
+    open_photo,
+    start_photo,
+)
 from hourglass.models.model_inputs import heatmap_to_input
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.utils.errors import UserError
@@ -126,15 +136,16 @@ def test_exif_orientation_is_applied():
     "box", [(500, 10, 50, 50), (-100, 10, 50, 50), (10, 400, 20, 20), (10, -90, 20, 20)], ids=str
 )
 def test_a_box_outside_of_the_picture_is_refused(box):
+    photo = OpenedPhoto(Path("a.png"), Path("a"), Image.new("RGB", (400, 300)), 1)
     with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; fix the box"):
-        InferenceConfig("bbox", box).start_on(Image.new("RGB", (400, 300)), SIZE)
+        start_photo(photo, InferenceConfig("bbox", box), SIZE)
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(b"no picture")
     with pytest.raises(UserError, match="not a picture"):
-        open_photo((path, tmp_path / "out"))
+        open_photo((path, tmp_path / "out"), WHOLE)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +158,7 @@ def test_what_is_no_picture_is_refused(tmp_path):
 )
 def test_what_cannot_be_read_is_refused(tmp_path, name, reason):
     with pytest.raises(UserError, match=f"^{reason}$"):
-        open_photo((tmp_path / name, tmp_path / "out"))
+        open_photo((tmp_path / name, tmp_path / "out"), WHOLE)
 
 
 def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_path):
@@ -257,3 +268,51 @@ def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, b
     for given, _ in enumerate(predict_files(backend, files(), WHOLE), start=1):
         # A batch being opened, one decoded, one in the network, one being written.
         assert len(taken) <= given + 4 * BATCH_SIZE
+
+
+def opened(num_inputs, size=(40, 30)):
+    return OpenedPhoto(Path("a.png"), Path("a"), Image.new("L", size), num_inputs)
+
+
+@pytest.mark.parametrize(
+    ("photos", "numbers"),
+    [
+        ([], [0]),
+        ([opened(1)] * 5, [4, 1]),  # no more than a batch holds
+        ([opened(20)] * 5, [2, 2, 1]),  # no more than the first inputs of several batches
+        ([opened(1, (500, 200))] * 4, [3, 1]),  # no more than so many pixels
+        ([opened(1), opened(1, (900, 900)), opened(1)], [1, 1, 1]),  # one alone may have more
+        ([UserError("bad"), *[opened(31)] * 2, UserError("bad")], [3, 1]),
+    ],
+    ids=["none", "batch", "inputs", "pixels", "a large one", "bad ones"],
+)
+def test_photographs_are_searched_together_while_they_are_few(monkeypatch, photos, numbers):
+    monkeypatch.setattr(runner, "PIXELS_TOGETHER", 300_000)
+    groups = list(group_photos(iter(photos), 4))
+    assert [len(group) for group in groups] == numbers
+    assert [photo for group in groups for photo in group] == photos
+
+
+def test_a_picture_is_opened_and_decoded_once_and_few_are_in_memory(tmp_path, backend, monkeypatch):
+    calls, images, most = [], [], []
+    open_image, load_upright = runner.open_image, runner.load_upright
+
+    def open_and_count(data):
+        calls.append("open")
+        return open_image(data)
+
+    def load_and_count(image):
+        calls.append("decode")
+        image = load_upright(image)
+        images.append(weakref.ref(image))
+        most.append(sum(image() is not None for image in images))
+        return image
+
+    monkeypatch.setattr(runner, "open_image", open_and_count)
+    monkeypatch.setattr(runner, "load_upright", load_and_count)
+    monkeypatch.setattr(runner, "PIXELS_TOGETHER", 2 * 40 * 60)
+    files = [(path, tmp_path / "out" / path.stem) for path in save_pictures(tmp_path, 20)]
+    config = InferenceConfig(threshold=0.0)
+    assert not any(isinstance(r, UserError) for r in predict_files(backend, files, config))
+    assert (calls.count("open"), calls.count("decode")) == (20, 20)
+    assert max(most) <= 3 * 2

@@ -24,7 +24,7 @@ from hourglass.apps.batch.results import (
     write_table,
 )
 from hourglass.cli.files import list_pictures
-from hourglass.cli.models import find_model, open_network
+from hourglass.cli.models import open_network
 from hourglass.inference.crops import Backend
 from hourglass.inference.runner import InferenceConfig
 from hourglass.shipped import shipped_network
@@ -42,10 +42,8 @@ def run_records(options: argparse.Namespace, config: InferenceConfig) -> None:
             of the run was changed; the cluster is of no use.
     """
     check_work_dir(options.out)
-    model = find_model(options.model)
     # Opened on a cluster too: here a network of no use is one line at once.
-    backend = open_network(model, not options.no_flip_test, MANY)
-    options.out.mkdir(parents=True, exist_ok=True)
+    model, backend = open_network(options, MANY)
     plan = BatchPlan(
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
         flip_test=not options.no_flip_test, config=config, draw=options.draw,

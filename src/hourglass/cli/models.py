@@ -2,33 +2,31 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Backend
-from hourglass.inference.runner import InferenceConfig
 from hourglass.shipped import shipped_network
 from hourglass.utils.errors import UserError, printable
 
 MODEL = Path("models/hourglass.keras")
 
 
-def open_inference(
-    options: argparse.Namespace, config: InferenceConfig, photos: Sequence, clips: Sequence
-) -> Backend:
-    """The backend for photographs and clips; makes the folder of the results.
+def open_network(options: argparse.Namespace, num_inputs: int) -> tuple[Path, Backend]:
+    """The file of the network that a command takes, and its backend; makes the folder `--out`.
+
+    Args:
+        num_inputs: how many model inputs it will be given, as far as is known.
 
     Raises:
-        UserError: the network, or what clips need, is missing or of no use; nothing is made then.
+        UserError: the network is missing or of no use; nothing is made then.
     """
-    if clips:
-        load_clips()
     model = find_model(options.model)
-    backend = open_network(model, not options.no_flip_test, len(photos) * config.num_inputs)
+    backend = open_backend(model, not options.no_flip_test, num_inputs)
+    warn_of_drawings(model, backend.trained_on)
     options.out.mkdir(parents=True, exist_ok=True)
-    return backend
+    return model, backend
 
 
 def load_clips() -> ModuleType:
@@ -46,13 +44,6 @@ def load_clips() -> ModuleType:
             "clips and cameras need PyAV: `pip install av`, or name photographs alone"
         ) from None
     return clips
-
-
-def open_network(path: Path, flip_test: bool, num_inputs: int) -> Backend:
-    """The backend of a network (`backends.open_backend`), with a warning where it needs one."""
-    backend = open_backend(path, flip_test, num_inputs)
-    warn_of_drawings(path, backend.trained_on)
-    return backend
 
 
 def find_model(named: Path | None = None) -> Path:

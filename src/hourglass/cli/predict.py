@@ -9,7 +9,7 @@ from typing import Any
 from hourglass.cli.batch import run_records
 from hourglass.cli.files import Pair, find_files, name_inputs, pair_targets, refuse_loss
 from hourglass.cli.messages import describe_people, describe_tracks, end, report
-from hourglass.cli.models import load_clips, open_inference
+from hourglass.cli.models import load_clips, open_network
 from hourglass.cli.options import add_inference_options, add_parser, make_config
 from hourglass.inference.outputs import is_record, write_poses
 from hourglass.inference.runner import map_photos
@@ -60,7 +60,9 @@ def run_predict(options: argparse.Namespace) -> None:
         return
     photos, clips = pair_targets([*find_files(options.photos), *options.camera], options.out)
     check_no_overwrite(photos, clips)
-    backend = open_inference(options, config, photos, clips)
+    if clips:
+        load_clips()  # without PyAV nothing is written
+    _, backend = open_network(options, len(photos) * config.num_inputs)
     write = partial(write_poses, config=config)
     describe = partial(describe_people, threshold=config.threshold)
     failed = report(photos, map_photos(write, backend, photos, config), describe, "predict")

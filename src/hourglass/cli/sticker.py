@@ -16,7 +16,7 @@ from hourglass.apps.stickers.making import (
 )
 from hourglass.cli.files import Pair, find_files, name_inputs, pair_targets, refuse_loss
 from hourglass.cli.messages import describe_stickers, end, report
-from hourglass.cli.models import open_inference
+from hourglass.cli.models import load_clips, open_network
 from hourglass.cli.options import add_inference_options, add_parser, make_config
 from hourglass.inference.runner import map_photos
 from hourglass.utils.parallel import attempt
@@ -52,7 +52,9 @@ def run_sticker(options: argparse.Namespace) -> None:
     styles = [style for style in STYLES if style in (options.style or STYLES)]
     photos, clips = pair_targets(find_files(options.photos), options.out)
     check_stickers_kept(photos, clips, styles, config.num_people)
-    backend = open_inference(options, config, photos, clips)
+    if clips:
+        load_clips()  # without PyAV nothing is written
+    _, backend = open_network(options, len(photos) * config.num_inputs)
     describe = partial(describe_stickers, threshold=config.threshold)
     write = partial(write_stickers, config=config, styles=styles)
     failed = report(photos, map_photos(write, backend, photos, config), describe, "sticker")

@@ -48,18 +48,14 @@ def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Back
                 f"{path}: was exported {kind} flip test; ask for that, or name the .keras file"
             )
         return backend
-    return _find_exported(path, flip_test) or load_keras_backend(path, flip_test, num_inputs)
-
-
-def _find_exported(path: Path, flip_test: bool) -> Backend | None:
-    """The backend of what was exported of exactly this network beside it; None without such."""
     beside = path.with_suffix(".onnx")
     is_there = path.is_file() and beside.is_file() and not has_nvidia_driver()
-    if not is_there or not is_sealed(beside):
-        return None
-    backend = OnnxBackend(beside)
-    wanted = {"made_from": file_digest(path), "flip_test": flip_test, "weights": "float32"}
-    return backend if wanted.items() <= backend.metadata.items() else None
+    if is_there and is_sealed(beside):
+        backend = OnnxBackend(beside)
+        wanted = {"made_from": file_digest(path), "flip_test": flip_test, "weights": "float32"}
+        if wanted.items() <= backend.metadata.items():
+            return backend
+    return load_keras_backend(path, flip_test, num_inputs)
 
 
 def has_nvidia_driver() -> bool:
@@ -148,19 +144,12 @@ class OnnxBackend:
         return keypoints, scores
 
 
-def import_onnxruntime() -> Any:
-    """onnxruntime, told to keep to itself: since 1.29 it reports what it runs, unless asked not to.
-
-    Source: https://github.com/microsoft/onnxruntime/pull/27379
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import, which reads it
+def _start_session(data: bytes, path: str | Path) -> Any:
+    # Since 1.29 it reports what it runs, unless told otherwise before its import:
+    # https://github.com/microsoft/onnxruntime/pull/27379
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    return onnxruntime
-
-
-def _start_session(data: bytes, path: str | Path) -> Any:
-    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     # Ray sets OMP_NUM_THREADS to a task's cores. onnxruntime's own choice binds threads to cores
     # that this process may not have.

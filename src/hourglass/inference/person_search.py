@@ -98,7 +98,7 @@ def compute_iou(bbox: np.ndarray, other: np.ndarray) -> float:
 def crop_at(middle: np.ndarray, side: float) -> Crop:
     """The crop of whole px about a point, pixel centres at integers."""
     side = max(1, round(side))
-    x, y = (math.floor(place - (side - 1) / 2 + 0.5) for place in middle)
+    x, y = np.floor(np.asarray(middle) - (side - 1) / 2 + 0.5).astype(int).tolist()
     return x, y, side
 
 
@@ -220,7 +220,7 @@ def pose_nms(poses: Iterable[Pose], key: Callable[[Pose], Any] = _by_score) -> l
     """The poses of different people, sorted by `key`: the first pose of each person."""
     kept: list[Pose] = []
     for pose in sorted(poses, key=key):
-        if not any(is_same_person(pose, other) for other in kept):
+        if not any(map(is_same_person, itertools.repeat(pose), kept)):
             kept.append(pose)
     return kept
 

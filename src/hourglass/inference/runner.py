@@ -58,17 +58,6 @@ class InferenceConfig:
             return person_search.estimate_pose(person_search.bbox_crop(self.bbox))
         return person_search.estimate_pose(person_search.whole_picture_crop(size), refine=False)
 
-    def start_on(self, image: Image.Image, input_size: int) -> Search:
-        """The search of a picture, RGB, upright, by model inputs of `input_size` px.
-
-        Raises:
-            BadImageError: nothing of the picture is in its crops.
-        """
-        search = Search(self.start(image.size), image, input_size)
-        if not search.is_seen:
-            raise BadImageError(self.describe_unseen(image.size))
-        return search
-
     def choose_people(self, poses: list[Pose]) -> list[Pose]:
         """Those of a search's poses, the best first, that are sure enough to be people."""
         if self.threshold is None:
@@ -85,11 +74,12 @@ class InferenceConfig:
 
 
 class OpenedPhoto(NamedTuple):
-    """A photograph whose size is known, and whose pixels are not decoded yet."""
+    """A photograph whose pixels are not decoded yet, and the number of its first model inputs."""
 
     path: Path
     target: Path
     image: Image.Image
+    num_inputs: int
 
 
 class Photo(NamedTuple):
@@ -126,8 +116,9 @@ def map_photos(
     """
     with open_pool(num_threads) as pool:
         start = functools.partial(start_photo, config=config, input_size=backend.size)
-        opened = map_ahead(pool, open_photo, files, backend.batch_size)
-        groups = group_photos(opened, config, backend.batch_size)
+        open_file = functools.partial(open_photo, config=config)
+        opened = map_ahead(pool, open_file, files, backend.batch_size)
+        groups = group_photos(opened, backend.batch_size)
         decoding: list[Future] = []
         writing: list[Future] = []
         for group in itertools.chain(groups, [[]]):
@@ -141,7 +132,7 @@ def map_photos(
         yield from (future.result() for future in writing)
 
 
-def open_photo(file: tuple[Path, Path]) -> OpenedPhoto:
+def open_photo(file: tuple[Path, Path], config: InferenceConfig) -> OpenedPhoto:
     """The photograph of a pair (photo, target); its header is read.
 
     Raises:
@@ -151,9 +142,10 @@ def open_photo(file: tuple[Path, Path]) -> OpenedPhoto:
     try:
         if path.exists() and not path.is_file():
             raise UserError("is a folder, a device or a pipe, not a file")
-        return OpenedPhoto(path, target, open_image(path.read_bytes()))
+        image = open_image(path.read_bytes())
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
+    return OpenedPhoto(path, target, image, len(next(config.start(image.size))))
 
 
 def start_photo(opened: OpenedPhoto, config: InferenceConfig, input_size: int) -> Photo:
@@ -162,25 +154,25 @@ def start_photo(opened: OpenedPhoto, config: InferenceConfig, input_size: int) -
     Raises:
         BadImageError: it cannot be decoded, or nothing of it is in its crops.
     """
-    search = config.start_on(load_upright(opened.image), input_size)
+    image = load_upright(opened.image)
+    search = Search(config.start(image.size), image, input_size)
+    if not search.is_seen:
+        raise BadImageError(config.describe_unseen(image.size))
     return Photo(opened.path, opened.target, search)
 
 
-def group_photos(
-    photos: Iterable[OpenedPhoto | UserError], config: InferenceConfig, batch_size: int
-) -> Iterator[list]:
+def group_photos(photos: Iterable[OpenedPhoto | UserError], batch_size: int) -> Iterator[list]:
     """Lists of photographs that are searched together; bad ones are in their places."""
     group: list[OpenedPhoto | UserError] = []
     num_inputs = num_pixels = 0
     for photo in photos:
-        size = (0, 0) if isinstance(photo, UserError) else photo.image.size
-        if group and num_pixels + math.prod(size) > PIXELS_TOGETHER:
+        inputs, size = 0, 0
+        if isinstance(photo, OpenedPhoto):
+            inputs, size = photo.num_inputs, math.prod(photo.image.size)
+        is_full = num_inputs >= BATCHES_TOGETHER * batch_size or len(group) == batch_size
+        if is_full or (group and num_pixels + size > PIXELS_TOGETHER):
             yield group
             group, num_inputs, num_pixels = [], 0, 0
         group.append(photo)
-        num_pixels += math.prod(size)
-        num_inputs += len(next(config.start(size))) if any(size) else 0
-        if num_inputs >= BATCHES_TOGETHER * batch_size or len(group) == batch_size:
-            yield group
-            group, num_inputs, num_pixels = [], 0, 0
+        num_inputs, num_pixels = num_inputs + inputs, num_pixels + size
     yield group
