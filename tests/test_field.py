@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from helpers.paths import ROOT
-from hourglass.data.person import Person, save_persons
-from hourglass.keypoints import JOINTS
+from hourglass.data.person import Person, save_persons, save_schema
+from hourglass.keypoints import JOINTS, MPII
 from hourglass.utils.errors import UserError
 
 # https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker, numbered from 0.
@@ -240,6 +240,7 @@ class FakeNetwork:
 def write_project(folder, raw_folder, persons):
     shutil.copy(ROOT / "demo/params.yaml", folder)
     save_persons(folder / "data/annotations/validation.json", persons)
+    save_schema(folder / "data/annotations", MPII)
     (folder / "data/raw").mkdir(parents=True)
     (folder / "data/raw/synthetic").symlink_to(raw_folder)
 
