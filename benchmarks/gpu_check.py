@@ -29,7 +29,7 @@ from hourglass.data.tfrecords.reader import Split
 from hourglass.keypoints import MPII
 from hourglass.models.batch_norm import fuse_conv_bn
 from hourglass.models.pose_estimator import PoseEstimator
-from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.models.registry import build_model
 from hourglass.training.trainer import Trainer
 from hourglass.utils.backend import keras, tf
 
@@ -144,7 +144,7 @@ def trace_train_step(precision, num_gpus):
 def trace_predict(precision):
     """The predict stage's step, on a batch as the input pipeline makes it."""
     params = PARAMS.predict
-    network = fuse_conv_bn(build_hourglass(PARAMS.model), precision)
+    network = fuse_conv_bn(build_model(PARAMS.model, MPII), precision)
     predictor = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
     batches = eval_batches(SPLIT, params.batch_size)
     return tf.function(predictor).get_concrete_function(batches.element_spec)

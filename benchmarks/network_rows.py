@@ -18,7 +18,7 @@ from hourglass.inference.person_search import estimate_pose, whole_picture_crop
 from hourglass.keypoints import MPII
 from hourglass.models import batch_norm
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
-from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.models.registry import build_model
 from hourglass.training.trainer import Trainer
 from hourglass.utils.backend import keras, tf
 from hourglass.utils.images import decode_image
@@ -35,7 +35,7 @@ def train_rows(sample, folder, tutorial, measure, precisions):
     batches = pipeline.train_batches(split, TRAIN_BATCH, PARAMS.train.augment, 1, 1)
     batch = next(iter(batches))
     runs = {precision: our_step(batch, precision) for precision in precisions}
-    ours = build_hourglass(PARAMS.model)
+    ours = build_model(PARAMS.model, MPII)
     if tutorial:
         theirs = tutorial.build_network()
         runs["tutorial"] = tutorial_step(tutorial, theirs)
@@ -131,12 +131,15 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
     photo = next(iter(sample.pictures.values()))
     runs = {}
     for precision in precisions:
-        network = batch_norm.fuse_conv_bn(build_hourglass(PARAMS.model), precision)
+        network = batch_norm.fuse_conv_bn(build_model(PARAMS.model, MPII), precision)
         predictor = PoseEstimator(network, flip_test=False, decode="dark")
         runs[precision, "batch"] = functools.partial(predict_batches, predictor, split)
         runs[precision, "photo"] = functools.partial(predict_once, predict_photo, predictor, photo)
     if tutorial:
-        networks = {"tutorial": tutorial.build_network(), "same": build_hourglass(PARAMS.model)}
+        networks = {
+            "tutorial": tutorial.build_network(),
+            "same": build_model(PARAMS.model, MPII),
+        }
         for name, network in networks.items():
             predict = functools.partial(predict_once, baseline.predict_photo, network, photo)
             runs[name] = predict

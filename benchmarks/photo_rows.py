@@ -10,8 +10,8 @@ from pathlib import Path
 from measure import Row, rate_row
 
 from hourglass.config import load_params
+from hourglass.models.registry import build_model
 from hourglass.models.saving import save_network
-from hourglass.models.stacked_hourglass import build_hourglass
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "demo" / "models" / "hourglass.keras"
@@ -72,8 +72,9 @@ def find_model(folder):
     if MODEL.is_file():
         return MODEL
     folder.mkdir(parents=True, exist_ok=True)
-    network = build_hourglass(load_params(ROOT / "demo" / "params.yaml").model)
-    save_network(network, folder / "random.keras", "synthetic")
+    params = load_params(ROOT / "demo" / "params.yaml")
+    network = build_model(params.model, params.data.keypoint_schema)
+    save_network(network, folder / "random.keras", ["synthetic"])
     return folder / "random.keras"
 
 

@@ -39,7 +39,7 @@ def predict(params):
     batch_size = round_up_batch(params.batch_size, strategy)
     persons = load_persons("data/annotations/validation.json")
     schema = load_schema("data/annotations")
-    split = open_split(Path("data/tfrecords"), "validation", network.input_shape[1])
+    split = open_split(Path("data/tfrecords"), "validation", network.metadata.input_size)
     with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
         check_persons(split, persons)
         # Filled up where devices share it; alone, one batch more would cost its time for nothing.

@@ -74,10 +74,11 @@ def network(tiny_params):
     """A tiny network of fixed random weights; not to be changed."""
     import keras
 
-    from hourglass.models.stacked_hourglass import build_hourglass
+    from hourglass.keypoints import MPII
+    from hourglass.models.registry import build_model
 
     keras.utils.set_random_seed(1)
-    return build_hourglass(tiny_params.model)
+    return build_model(tiny_params.model, MPII)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +87,7 @@ def model_file(tmp_path_factory, network):
     from hourglass.models.saving import save_network
 
     path = tmp_path_factory.mktemp("models") / "hourglass.keras"
-    save_network(network, path, "mpii")
+    save_network(network, path, ["mpii"])
     return path
 
 

@@ -16,11 +16,13 @@ from hourglass.models.model_inputs import transform_keypoints, render_inputs
 from hourglass.utils.backend import keras, ops
 from hourglass.models.codec import decode_heatmaps, encode_heatmaps
 from hourglass.training.losses import heatmap_loss
-from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.keypoints import MPII
+from hourglass.models.registry import build_model
 from hourglass.training.optimizers import AdamWGroup, MuonGroup
-from hourglass.config import ModelParams, load_params
+from hourglass.config import load_params
+from helpers.networks import make_params
 
-network = build_hourglass(ModelParams(num_stacks=2, num_channels=8, num_levels=2, input_size=32))
+network = build_model(make_params(), MPII)
 rng = np.random.default_rng(1)
 network.set_weights([rng.uniform(0.05, 0.2, w.shape) for w in network.get_weights()])
 batch = {
@@ -54,7 +56,15 @@ PARAMS = ROOT / "params.yaml"
 
 
 def run_on(backend):
-    done = run_python("-c", PROGRAM, PARAMS, check=True, KERAS_BACKEND=backend, JAX_PLATFORMS="cpu")
+    done = run_python(
+        "-c",
+        PROGRAM,
+        PARAMS,
+        check=True,
+        cwd=ROOT / "tests",
+        KERAS_BACKEND=backend,
+        JAX_PLATFORMS="cpu",
+    )
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["backend"] == backend
     return result["values"]

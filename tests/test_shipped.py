@@ -1,6 +1,7 @@
 """The shipped network and its card: whole, of lspet's recipe, packed with the package."""
 
 import csv
+import dataclasses
 import hashlib
 import re
 import shutil
@@ -22,8 +23,8 @@ from hourglass.export.verification import FLOAT32, compare_with_keras
 from hourglass.inference.backends import OnnxBackend, load_estimator
 from hourglass.keypoints import MPII
 from hourglass.models.metadata import read_trained_on
+from hourglass.models.registry import build_model
 from hourglass.models.saving import load_network
-from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.shipped import shipped_network
 from hourglass.utils.files import file_digest
 
@@ -58,10 +59,13 @@ def test_it_is_what_the_pipeline_made():
 
 
 def test_it_is_of_the_recipe_for_photographs():
-    params = load_params(ROOT / "lspet/params.yaml").model
-    shipped, recipe = load_network(shipped_network()), build_hourglass(params)
-    assert read_trained_on(shipped_network()) == "lspet"
-    assert shipped.input_shape == recipe.input_shape
+    params = load_params(ROOT / "lspet/params.yaml")
+    shipped, recipe = (
+        load_network(shipped_network()),
+        build_model(params.model, params.data.keypoint_schema),
+    )
+    expected = dataclasses.replace(recipe.metadata, trained_on=("lspet",))
+    assert shipped.metadata == expected and expected.sigma == params.train.sigma
     recipe.set_weights(shipped.get_weights())  # a ValueError, were they of other sizes
 
 

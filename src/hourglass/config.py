@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent
 
-from hourglass.keypoints import HEATMAP_STRIDE, SCHEMAS, KeypointSchema
+from hourglass.keypoints import SCHEMAS, KeypointSchema
 from hourglass.utils.errors import UserError, one_line
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # fits an int32
@@ -27,6 +27,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 EXAMPLE = "the root's params.yaml"
 MIN_CROP_SIZE = 32  # px; the smallest network input
+HEATMAP_STRIDE = 4  # input px to a px of the heatmaps, of every model
 
 
 def _find_schema(value: Any) -> Any:
@@ -99,6 +100,7 @@ class ShardParams(Section):
 
 
 class ModelParams(Section):
+    name: Annotated[str, Field(min_length=1)]  # `models.registry` knows which there are
     num_stacks: Annotated[int, Field(ge=1, le=16)]
     num_channels: Annotated[int, Field(ge=4, multiple_of=4)]  # the stem starts with a quarter
     num_levels: Annotated[int, Field(ge=1, le=6)]

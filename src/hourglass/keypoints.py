@@ -204,7 +204,6 @@ JOINTS = MPII.keypoints
 NUM_JOINTS = MPII.num_keypoints
 FLIP_ORDER = MPII.flip_order
 BONES = MPII.bone_indices
-HEATMAP_STRIDE = 4  # input pixels of the network to a heatmap pixel
 PCKH_GROUPS = MPII.group_indices
 LIMB_JOINTS = tuple(k for name, group in PCKH_GROUPS.items() for k in group if name != "head")
 SCORED_JOINTS = MPII.scored_indices

@@ -14,7 +14,7 @@ from hourglass.cli import models
 from hourglass.inference.outputs import COORDINATES
 from hourglass.inference.person_search import THRESHOLD
 from hourglass.keypoints import JOINTS
-from hourglass.models.metadata import METADATA_MEMBER
+from hourglass.models.metadata import NAME
 from hourglass.models.saving import save_network
 
 
@@ -234,7 +234,7 @@ def test_the_network_trained_in_this_folder_comes_first(hourglass, model_file, m
 def test_a_network_of_drawn_figures_is_warned_of_once(hourglass, network):
     for name in ("a.jpg", "b.jpg"):
         save_picture(Path(name))
-    save_network(network, "drawn.keras", "synthetic")
+    save_network(network, "drawn.keras", ["synthetic"])
     code, out, err = hourglass("a.jpg", "b.jpg", model="drawn.keras")
     assert (code, len(out)) == (0, 2)
     assert err == [
@@ -246,7 +246,7 @@ def test_a_network_of_drawn_figures_is_warned_of_once(hourglass, network):
 @pytest.mark.parametrize("dataset", ["mpii", "lspet", "folder"])
 def test_a_network_of_photographs_is_not(hourglass, network, dataset):
     save_picture(Path("a.jpg"))
-    save_network(network, "net.keras", dataset)
+    save_network(network, "net.keras", [dataset])
     assert hourglass("a.jpg", model="net.keras")[::2] == (0, [])
 
 
@@ -255,9 +255,9 @@ def test_a_network_whose_note_is_damaged_is_one_line(hourglass, model_file, abou
     save_picture(Path("a.jpg"))
     with zipfile.ZipFile(model_file) as old, zipfile.ZipFile("net.keras", "w") as new:
         for name in old.namelist():
-            new.writestr(name, about if name == METADATA_MEMBER else old.read(name))
+            new.writestr(name, about if name == NAME else old.read(name))
     code, out, (line,) = hourglass("a.jpg", model="net.keras")
-    assert (code, out) == (1, []) and line.startswith("error: net.keras: damaged: ")
+    assert (code, out) == (1, []) and line.startswith("error: net.keras: ")
     assert not Path("poses").exists()
 
 

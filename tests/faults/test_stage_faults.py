@@ -23,8 +23,9 @@ from helpers.stages import (
     run_stages,
 )
 from hourglass.data.person import load_persons, save_persons
+from hourglass.keypoints import MPII
+from hourglass.models.registry import build_model
 from hourglass.models.saving import save_network
-from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.utils import files
 
 # These take seconds to build their graphs; one case of each is enough for every day.
@@ -482,7 +483,7 @@ STARTS = {
 @pytest.mark.parametrize(("start", "part"), STARTS.values(), ids=STARTS)
 def test_a_start_that_cannot_be_used_is_one_line(project, monkeypatch, start, part):
     monkeypatch.setattr("hourglass.shipped.__file__", str(Path("nowhere/__init__.py").resolve()))
-    save_network(build_hourglass(make_params()), Path("other.keras"), "lspet")
+    save_network(build_model(make_params(), MPII), Path("other.keras"), ["lspet"])
     change_params("train", init_weights=start)
     MODEL.unlink()
     assert_one_line(project("train"), part)

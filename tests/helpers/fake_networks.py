@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from helpers.networks import make_metadata
 from hourglass.models.pose_estimator import PoseEstimator
 
 SIZE = 64  # px of the fake networks' input
@@ -11,7 +12,7 @@ SIZE = 64  # px of the fake networks' input
 class FakeNetwork:
     """Stands in for a network: `respond(pictures)` gives the heatmaps of the last stack."""
 
-    input_shape = (None, SIZE, SIZE, 3)
+    metadata = make_metadata(input_size=SIZE)
 
     def __init__(self, respond):
         self.respond = respond

@@ -5,11 +5,13 @@ import zipfile
 import numpy as np
 
 from hourglass.config import ModelParams
-from hourglass.models.metadata import METADATA_MEMBER, encode_metadata
+from hourglass.keypoints import MPII
+from hourglass.models.metadata import NAME, ModelMetadata, encode_metadata
 
 
 def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32):
     return ModelParams(
+        name="stacked_hourglass",
         num_stacks=num_stacks,
         num_channels=num_channels,
         num_levels=num_levels,
@@ -25,8 +27,16 @@ def random_pictures(number=2, size=32, seed=1):
     return np.random.default_rng(seed).uniform(0, 255, (number, size, size, 3)).astype(np.float32)
 
 
-def write_network_file(path, about=None):
+def make_metadata(**values):
+    """The metadata of a network of one stack, with other values where they are given."""
+    values = {"trained_on": ("synthetic",), "input_size": 32, "schema": MPII} | values
+    return ModelMetadata(
+        name="stacked_hourglass", stride=4, sigma=1.0, heads=("stack1_heatmaps",), **values
+    )
+
+
+def write_network_file(path, text=None):
     """What a `.keras` file tells without Keras: no network is in it."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.14.0"}')
-        archive.writestr(METADATA_MEMBER, encode_metadata("synthetic") if about is None else about)
+        archive.writestr(NAME, encode_metadata(make_metadata()) if text is None else text)

@@ -59,7 +59,7 @@ def test_without_flip_test_keras_is_taken(pair):
 def test_an_export_of_another_network_is_left_alone(pair, network, tmp_path):
     from hourglass.models.saving import save_network
 
-    save_network(network, pair, "lspet")  # trained anew, as it were
+    save_network(network, pair, ["lspet"])  # trained anew, as it were
     backend = backends.open_backend(pair, flip_test=True)
     assert type(backend) is KerasBackend and backend.trained_on == "lspet"
 

@@ -2,15 +2,16 @@ import keras
 import numpy as np
 import pytest
 
+from hourglass.keypoints import MPII
 from hourglass.models.batch_norm import FusedBatchNorm, fuse_batch_norms, fuse_conv_bn
-from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.models.registry import build_model
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_params):
     """Two stacks whose norms have seen something, and whose biases are not zero."""
     keras.utils.set_random_seed(1)
-    network = build_hourglass(tiny_params.model.model_copy(update={"num_stacks": 2}))
+    network = build_model(tiny_params.model.model_copy(update={"num_stacks": 2}), MPII)
     rng = np.random.default_rng(2)
     network.set_weights([w + rng.uniform(0.05, 0.3, w.shape) for w in network.get_weights()])
     return network

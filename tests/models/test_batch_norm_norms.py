@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from hourglass.keypoints import MPII
 from hourglass.models.batch_norm import FusedBatchNorm, fuse_batch_norms, sync_batch_norm
+from hourglass.models.registry import build_model
 from hourglass.models.saving import save_network
-from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.utils.backend import keras, tf
 
 
@@ -15,7 +16,7 @@ def networks(tiny_params):
     """Two equal networks of two stacks, the second one fused, and its plain self."""
     keras.utils.set_random_seed(1)
     params = tiny_params.model.model_copy(update={"num_stacks": 2})
-    plain, shared = build_hourglass(params), build_hourglass(params)
+    plain, shared = build_model(params, MPII), build_model(params, MPII)
     shared.set_weights(plain.get_weights())
     return plain, fuse_batch_norms(shared), shared
 
@@ -64,7 +65,7 @@ def test_all_norms_are_fused_and_the_network_itself_is_not(networks, tmp_path):
     plain, fused, shared = networks
     assert sum(isinstance(la, FusedBatchNorm) for la in fused.layers) == len(find_norms(plain)) > 10
     for network, name in ((plain, "a"), (shared, "b")):
-        save_network(network, tmp_path / name, "synthetic")
+        save_network(network, tmp_path / name, ["synthetic"])
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 

@@ -4,8 +4,9 @@ import pytest
 from keras import layers, ops
 
 from helpers.networks import make_params, random_pictures
+from hourglass.keypoints import MPII
 from hourglass.models import graph
-from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.models.registry import build_model
 
 FIRST = "stem_conv"
 HEADS = ["stack1_heatmaps", "stack2_heatmaps"]
@@ -15,7 +16,7 @@ HEADS = ["stack1_heatmaps", "stack2_heatmaps"]
 def two_stacks():
     """Two stacks with biases that are not 0."""
     keras.utils.set_random_seed(1)
-    network = build_hourglass(make_params())
+    network = build_model(make_params(), MPII)
     rng = np.random.default_rng(3)
     network.set_weights([w + rng.uniform(0.05, 0.3, w.shape) for w in network.get_weights()])
     return network

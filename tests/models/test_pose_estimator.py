@@ -4,7 +4,7 @@ import tensorflow as tf
 from keras import ops
 
 from helpers.fake_networks import SIZE, FakeNetwork, make_predictor
-from helpers.networks import random_pictures
+from helpers.networks import make_metadata, random_pictures
 from helpers.processes import run_python
 from hourglass.data.tfrecords.pipeline import eval_batches
 from hourglass.data.tfrecords.reader import open_split
@@ -55,6 +55,8 @@ def test_predict_split_is_in_the_order_of_the_annotations(val_split, network):
 
 def test_predict_split_flags_whom_the_shards_do_not_hold():
     class Predictor:
+        num_keypoints = 16
+
         def compile_call(self, spec):
             assert spec.shape == [None]
             number = 2.0 * np.ones((2, 16, 2), np.float32)
@@ -76,7 +78,7 @@ def test_keypoints_come_back_to_the_original_pixels(val_split):
         return ops.repeat(ops.convert_to_tensor(heatmaps), ops.shape(pictures)[0], axis=0)
 
     fake = FakeNetwork(middle)
-    fake.input_shape = (None, 32, 32, 3)
+    fake.metadata = make_metadata(input_size=32)
     batch = next(iter(eval_batches(val_split, 5)))
     _, keypoints, _ = PoseEstimator(fake, False, "dark")(batch)
     center = np.concatenate([batch["center"].numpy(), np.ones((5, 1))], axis=1)

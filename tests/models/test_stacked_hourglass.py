@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 
 from helpers.networks import make_params, random_pictures
-from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.keypoints import MPII
+from hourglass.models.registry import build_model
 
 
 @pytest.fixture(scope="module")
 def two_stacks():
     keras.utils.set_random_seed(1)
-    return build_hourglass(make_params())
+    return build_model(make_params(), MPII)
 
 
 def test_every_stack_gives_heatmaps_of_a_quarter_of_the_input(two_stacks):
@@ -19,7 +20,7 @@ def test_every_stack_gives_heatmaps_of_a_quarter_of_the_input(two_stacks):
 
 
 def test_the_network_of_the_paper_has_its_size():
-    network = build_hourglass(make_params(4, 256, 4, 256))
+    network = build_model(make_params(4, 256, 4, 256), MPII)
     assert [tuple(output.shape) for output in network.outputs] == [(None, 64, 64, 16)] * 4
     assert round(network.count_params() / 1e6, 1) == 12.9
 
@@ -64,7 +65,7 @@ def test_the_first_stack_reaches_the_second_by_the_identity_alone(two_stacks):
 def test_mixed_precision_keeps_float32_heatmaps():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        network = build_hourglass(make_params())
+        network = build_model(make_params(), MPII)
     finally:
         keras.config.set_dtype_policy("float32")
     assert network.get_layer("stack1_linear").compute_dtype == "bfloat16"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from helpers.networks import write_network_file
+from helpers.networks import make_metadata, write_network_file
 from helpers.pages import Page
 from helpers.paths import ROOT
 from hourglass.config import load_params
@@ -44,7 +44,7 @@ def test_where_files_lie_is_told_to_nobody(load):
 
 
 def test_the_setup_says_what_was_trained_on_what(load, project):
-    about = encode_metadata("lspet, synthetic")
+    about = encode_metadata(make_metadata(trained_on=("lspet", "synthetic")))
     write_network_file(project / "models/hourglass.keras", about)
     terms = {term: text for term, (text, _) in Page(show_setup(load())).terms.items()}
     assert terms["Data"].startswith("Drawn figures. Drawn by this program")
@@ -64,7 +64,9 @@ def test_a_network_that_was_only_judged_is_called_so(load, project):
 
 
 def test_a_network_of_unknown_data_is_called_so(load, project):
-    write_network_file(project / "models/hourglass.keras", '{"trained_on": null}')
+    write_network_file(
+        project / "models/hourglass.keras", encode_metadata(make_metadata(trained_on=()))
+    )
     terms = Page(show_setup(load())).terms
     assert terms["Trained on"][0] == "not known"
     assert terms["Licence of the network"][0].startswith("for what the data allow")

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.networks import change_train
+from helpers.networks import change_train, make_metadata
 from hourglass.data.tfrecords.pipeline import train_batches
 from hourglass.data.tfrecords.reader import open_split
-from hourglass.models.stacked_hourglass import build_hourglass
+from hourglass.keypoints import MPII
+from hourglass.models.registry import build_model
 from hourglass.training import trainer
 
 
@@ -18,7 +19,7 @@ def make_trainer(shard_folder, tmp_path, monkeypatch):
     splits = [open_split(shard_folder, split, 32) for split in ("train", "validation")]
 
     def make(params, network):
-        monkeypatch.setattr(trainer, "build_hourglass", lambda _: network)
+        monkeypatch.setattr(trainer, "build_model", lambda *_: network)
         monkeypatch.setattr(trainer, "inner_kernels", lambda _: [])
         return trainer.Trainer(params, *splits, tf.distribute.get_strategy(), tmp_path / "c.npz")
 
@@ -29,10 +30,12 @@ def make_network(model=None):
     """A network without norms: each pass of a batch then computes what the whole would."""
     keras.utils.set_random_seed(1)
     if model:
-        return build_hourglass(model)
+        return build_model(model, MPII)
     pictures = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(8, 7, 4, "same", activation="relu")(pictures / 255)
-    return keras.Model(pictures, keras.layers.Conv2D(16, 3, padding="same")(x))
+    network = keras.Model(pictures, keras.layers.Conv2D(16, 3, padding="same")(x))
+    network.metadata = make_metadata()
+    return network
 
 
 @pytest.fixture(scope="module")

@@ -484,7 +484,7 @@ def test_a_network_ends_and_starts_with_peaks_of_its_run(tiny_params, splits, tm
     trainer = make_trainer(params, splits, tmp_path / "state.npz")
     batch = next(iter(train_batches(splits[0], 4, params.train.augment, 1, 1)))
     trainer.run()
-    save_network(trainer.network, tmp_path / "trained.keras", "synthetic")
+    save_network(trainer.network, tmp_path / "trained.keras", ["synthetic"])
     trainer.network.set_weights(Checkpoint.load(tmp_path / "state.npz").best_weights)
     losses = [float(trainer.compute_loss(batch)) / 12**2]  # of the network as it was trained
     for target_peak in (1.0, 12.0):

@@ -39,7 +39,9 @@ def clone_network(network, clone_layer):
     def call_layer(layer, *inputs, mask=None, **settings):  # only Keras' norms know a mask
         return layer(*inputs, **settings)
 
-    return keras.models.clone_model(network, clone_function=clone_layer, call_function=call_layer)
+    copy = keras.models.clone_model(network, clone_function=clone_layer, call_function=call_layer)
+    copy.metadata = network.metadata
+    return copy
 
 
 class FusedBatchNorm(layers.Layer):

@@ -100,3 +100,21 @@ def scale_heatmaps(network: Model, factor: float) -> None:
 
 def _list_convs(network: Model) -> list[Layer]:
     return [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
+
+
+def check_network(network: Model) -> None:
+    """Hold a network against its metadata.
+
+    Raises:
+        ValueError: other shapes, heads or encoder than its metadata say.
+    """
+    metadata, inputs = network.metadata, [tuple(t.shape[1:]) for t in network.inputs]
+    side = metadata.heatmap_size
+    outputs = {tuple(tensor.shape[1:]) for tensor in network.outputs}
+    wanted = (side, side, metadata.schema.num_keypoints)
+    if inputs != [(metadata.input_size, metadata.input_size, 3)] or outputs != {wanted}:
+        raise ValueError(f"it maps {inputs} to {outputs}, not one square picture to {wanted}")
+    if metadata.heads != tuple(network.output_names):
+        raise ValueError(f"its heads are {network.output_names}, not {list(metadata.heads)}")
+    if metadata.encoder and metadata.encoder not in {layer.name for layer in network.layers}:
+        raise ValueError(f"it has no layer {metadata.encoder!r} to end its encoder")

@@ -1,19 +1,22 @@
-"""What a network's file says of where it is from: written with it, read without Keras.
+"""What a network's file says of the network: written with it, read without Keras.
 
-What an exported file says of itself: its writer and its reader, side by side. JSON.
-
-`crop` and `keypoints` tell a person what to do; the program goes by the other keys.
+A `.keras` file holds it as a member of the archive; an export where its format keeps such texts.
 """
 
+import dataclasses
 import json
 import zipfile
 import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from hourglass.keypoints import BONES, JOINTS
+from hourglass.keypoints import BONES, JOINTS, KeypointSchema
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError, one_line
 
-METADATA_MEMBER = "hourglass.json"  # what Keras does not keep
+NAME = "hourglass.json"  # of the member, or of the entry of an export
+FORMAT_VERSION = 1  # raised when a key of `ModelMetadata` gets another meaning, or a new one
 _READ_ERRORS = (
     OSError,
     ValueError,
@@ -25,35 +28,110 @@ _READ_ERRORS = (
 )
 
 
-def encode_metadata(trained_on):
-    """The text of `METADATA_MEMBER`; `trained_on` holds the datasets' names."""
-    return json.dumps({"trained_on": trained_on})
+@dataclasses.dataclass(frozen=True)
+class ModelMetadata:
+    """What a program must know of a network to train it, to predict with it, or to export it.
+
+    Attributes:
+        name: of the model, `model.name` of params.yaml.
+        schema: of its K keypoints.
+        input_size: S, px; it takes pictures [N, S, S, 3].
+        stride: px of the input to a px of the heatmaps.
+        sigma: px of the heatmaps, of the Gaussians that it was trained towards.
+        heads: the names of the layers that make its outputs, the last one the best.
+        encoder: the name of the layer that ends its encoder; "" where it has none.
+        trained_on: the names of the datasets; () while it is not saved.
+        codec: how keypoints become outputs; "heatmap" (`models.codec.HeatmapCodec`).
+    """
+
+    name: str
+    schema: KeypointSchema
+    input_size: int
+    stride: int
+    sigma: float
+    heads: tuple[str, ...]
+    encoder: str = ""
+    trained_on: tuple[str, ...] = ()
+    codec: str = "heatmap"
+
+    @property
+    def heatmap_size(self) -> int:
+        """The side of the heatmaps, px."""
+        return self.input_size // self.stride
+
+    def to_dict(self) -> dict[str, Any]:
+        """The metadata as JSON holds it."""
+        return {"format_version": FORMAT_VERSION} | dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelMetadata":
+        """The metadata of `to_dict`.
+
+        Raises:
+            ValueError: another version of the format.
+            TypeError: keys are missing, unknown or of another type.
+        """
+        if not isinstance(values, Mapping):
+            raise TypeError("no object")
+        values = dict(values)
+        if (version := values.pop("format_version", None)) != FORMAT_VERSION:
+            raise ValueError(f"format version {version!r}, not {FORMAT_VERSION}")
+        kinds = {"name": str, "input_size": int, "stride": int, "sigma": float, "heads": list,
+                 "encoder": str, "trained_on": list, "codec": str, "schema": dict}  # fmt: skip
+        for key, kind in kinds.items():
+            if not isinstance(values.get(key), kind):
+                raise TypeError(f"{key} is no {kind.__name__}")
+        lists = {key: tuple(values[key]) for key in ("heads", "trained_on")}
+        return cls(**values | lists | {"schema": KeypointSchema.from_dict(values["schema"])})
 
 
-def read_trained_on(path):
-    """The names of the datasets that a network was trained on; None where its file does not say.
+def encode_metadata(metadata: ModelMetadata) -> str:
+    """The text of the member `NAME` of a `.keras` file."""
+    return json.dumps(metadata.to_dict())
+
+
+def read_model_metadata(path: str | Path) -> ModelMetadata:
+    """Read what a `.keras` file says of its network.
 
     Raises:
-        UserError: the file is missing, or damaged there.
+        UserError: the file is missing, damaged, or not of this program.
     """
-    return _read_member(path, METADATA_MEMBER, "trained_on")
+    values = _read_member(path, NAME)
+    if values is None:
+        raise UserError(f"{path}: does not say what network it is; train it again, or name another")
+    try:
+        return ModelMetadata.from_dict(values)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise UserError(
+            f"{path}: its {NAME} cannot be used: {one_line(error)}; train it again, or name another"
+        ) from None
 
 
-def read_keras_version(path):
+def read_trained_on(path: str | Path) -> str:
+    """The names of the datasets that a network was trained on.
+
+    Raises:
+        UserError: the file is missing, damaged, or not of this program.
+    """
+    return ", ".join(read_model_metadata(path).trained_on)
+
+
+def read_keras_version(path: str | Path) -> str | None:
     """The version of Keras that saved a network; None where its file does not say.
 
     Raises:
         UserError: the file is missing, or damaged there.
     """
-    return _read_member(path, "metadata.json", "keras_version")
+    values = _read_member(path, "metadata.json")
+    return values.get("keras_version") if values else None
 
 
-def _read_member(path, member, key):
+def _read_member(path: str | Path, member: str) -> Any:
+    """The JSON of an archive's member; None where it has none of that name."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if member not in archive.namelist():
-                return None
-            return json.loads(archive.read(member))[key]
+            is_there = member in archive.namelist()
+            return json.loads(archive.read(member)) if is_there else None
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such network; train one (`dvc repro train`) or name another"
@@ -62,7 +140,6 @@ def _read_member(path, member, key):
         raise UserError(f"{path}: damaged: {one_line(error)}; train it again") from None
 
 
-NAME = "hourglass.json"  # of the entry, wherever the format keeps it
 BOX_TO_SQUARE = transforms.CROP_FACTOR * transforms.BOX_MARGIN
 CROP = (
     f"the square around one whole person, its side {BOX_TO_SQUARE:g} times the longer side "

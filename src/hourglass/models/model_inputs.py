@@ -9,12 +9,13 @@ S input px.
 import numpy as np
 
 from hourglass.data.tfrecords.augmentation import FLIP, GAINS, TURN, ZOOM
-from hourglass.keypoints import FLIP_ORDER, HEATMAP_STRIDE
+from hourglass.keypoints import FLIP_ORDER
 from hourglass.utils.backend import compile_on_cpu, ops
 from hourglass.utils.transforms import AROUND_JOINTS, SURE_SCORE
 
 # Of pixels' numbers: on GPUs, TensorFlow computes with int32 in the host's memory.
 _INDEX = "uint32"
+HEATMAP_STRIDE = 4
 
 
 def render_inputs(batch, size):

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 from tqdm import tqdm
 
-from hourglass.keypoints import NUM_JOINTS
 from hourglass.models.codec import decode_heatmaps
 from hourglass.models.model_inputs import (
     apply_transforms,
@@ -35,7 +34,8 @@ class PoseEstimator:
         """
         self.network = network
         self.num_refinements = num_refinements
-        self.size = network.input_shape[1]  # S
+        self.size = network.metadata.input_size  # S
+        self.num_keypoints = network.metadata.schema.num_keypoints  # K
         self.flip_test = flip_test
         self.decode = decode
         self.strategy = tf.distribute.get_strategy()
@@ -118,15 +118,15 @@ def predict_split(predictor, batches, num_persons):
         batches: from `input_pipeline.eval_batches`.
 
     Returns:
-        keypoints: float32 [num_persons, 16, 2], original px; scores: float32 [num_persons, 16].
+        keypoints: float32 [num_persons, K, 2], original px; scores: float32 [num_persons, K].
         is_predicted: bool [num_persons], False for persons that the batches do not hold.
     """
     predict, number = predictor.compile_call(batches.element_spec), int(batches.cardinality())
     # What is found need not be there yet.
     bar = tqdm(batches, "predict", number, unit="batch", disable=None, leave=False)
     found = [predict(batch) for batch in bar]
-    keypoints = np.zeros((num_persons, NUM_JOINTS, 2), np.float32)
-    scores = np.zeros((num_persons, NUM_JOINTS), np.float32)
+    keypoints = np.zeros((num_persons, predictor.num_keypoints, 2), np.float32)
+    scores = np.zeros((num_persons, predictor.num_keypoints), np.float32)
     is_predicted = np.zeros(num_persons, bool)
     # By index: a last batch that was filled up holds its first records twice.
     for tensors in found:

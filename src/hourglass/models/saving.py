@@ -1,12 +1,15 @@
 """Networks as files: saved with the same bytes each time, loaded with care."""
 
+import dataclasses
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from hourglass.keypoints import HEATMAP_STRIDE, NUM_JOINTS
-from hourglass.models.metadata import METADATA_MEMBER, encode_metadata
-from hourglass.utils.backend import keras
+from hourglass.models.graph import check_network
+from hourglass.models.metadata import NAME, encode_metadata, read_model_metadata
+from hourglass.utils.backend import Model, keras
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path
 
@@ -16,36 +19,38 @@ _LOAD_ERRORS = (
 )  # fmt: skip
 
 
-def save_network(network, path, trained_on):
+def save_network(network: Model, path: str | Path, trained_on: Sequence[str]) -> None:
     """Save as `.keras`, whole or not at all; the same weights give the same bytes.
 
-    Keras writes the date and the memory addresses of shared objects into the file; they are taken
-    out, so that a rerun changes nothing.
+    Keras writes the date and the memory addresses of shared objects into the file. They are taken
+    out: a rerun changes nothing.
 
     Args:
-        trained_on: the datasets' names, kept in the file for `origins.read_trained_on`.
+        network: of `build_model` or `load_network`; its metadata go into the file.
+        trained_on: the names of the datasets.
     """
+    metadata = dataclasses.replace(network.metadata, trained_on=tuple(trained_on))
     # Beside the target, where there is room; what a kill leaves is overwritten by the next save.
     raw = Path(path).with_name(f".{Path(path).stem}.raw.keras")
     with atomic_path(path) as temporary:
         try:
             network.save(raw)
-            _copy_without_accidents(raw, temporary, encode_metadata(trained_on))
+            _copy_without_accidents(raw, temporary, encode_metadata(metadata))
         finally:
             raw.unlink(missing_ok=True)
 
 
-def _copy_without_accidents(source, target, about):
+def _copy_without_accidents(source: Path, target: Path, metadata: str) -> None:
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for name in sorted(old.namelist()):
             data = old.read(name)
             if name.endswith(".json"):
                 data = json.dumps(_without_accidents(json.loads(data), {})).encode()
             new.writestr(zipfile.ZipInfo(name), data)
-        new.writestr(zipfile.ZipInfo(METADATA_MEMBER), about)
+        new.writestr(zipfile.ZipInfo(NAME), metadata)
 
 
-def _without_accidents(value, numbers):
+def _without_accidents(value: Any, numbers: dict[int, int]) -> Any:
     """JSON without `date_saved`, each `shared_object_id` as its number of first appearance."""
     if isinstance(value, list):
         return [_without_accidents(item, numbers) for item in value]
@@ -58,31 +63,29 @@ def _without_accidents(value, numbers):
     return {key: _without_accidents(item, numbers) for key, item in kept.items()}
 
 
-def load_network(path):
-    """Load a network saved by `save_network`.
+def load_network(path: str | Path) -> Model:
+    """Load a network saved by `save_network`, with its `metadata`.
 
     Raises:
-        UserError: missing, not a Keras file, or not a network for these 16 joints.
+        UserError: missing, not a Keras file, or not the network that its metadata tell of.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such network; train one (`dvc repro train`) or name another")
     if not _is_archive(path):
         raise UserError(f"{path}: not a whole .keras archive; train it again or name another")
+    metadata = read_model_metadata(path)
     try:
-        model = keras.models.load_model(path, compile=False)
-        is_ours = _is_hourglass(model)
+        network = keras.models.load_model(path, compile=False)
+        network.metadata = metadata
+        check_network(network)
     except _LOAD_ERRORS as error:
         reason = one_line(error)[:200]
         raise UserError(f"{path}: not a usable Keras model: {reason}; train it again") from None
-    if not is_ours:
-        raise UserError(
-            f"{path}: not an hourglass network for {NUM_JOINTS} joints; name another, or train one"
-        )
-    return model
+    return network
 
 
-def _is_archive(path):
+def _is_archive(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
             return zipfile.is_zipfile(file)
@@ -90,26 +93,23 @@ def _is_archive(path):
         raise UserError(f"{path}: {error.strerror}; fix its permissions or name another") from None
 
 
-def _is_hourglass(model):
-    """Whether one square picture goes in and heatmaps of a quarter of its side come out."""
-    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]  # without N
-    size = shapes[0][0] or 0
-    side = size // HEATMAP_STRIDE
-    heatmaps = [tuple(tensor.shape[1:]) for tensor in model.outputs]
-    return shapes == [(size, size, 3)] and set(heatmaps) == {(side, side, NUM_JOINTS)}
-
-
-def load_weights(model, path):
-    """Copy the weights of the network in `path` into `model`.
+def load_weights(network: Model, path: str | Path) -> None:
+    """Copy the weights of the network in `path` into `network`.
 
     Raises:
-        UserError: the file cannot be loaded, or its sizes differ from those of params.yaml.
+        UserError: the file cannot be loaded, or it holds another model, other keypoints or sizes.
     """
-    weights = load_network(path).get_weights()
+    loaded = load_network(path)
+    ours, theirs = network.metadata, loaded.metadata
+    remedy = "fix train.init_weights or"
+    if (ours.name, ours.schema.keypoints) != (theirs.name, theirs.schema.keypoints):
+        raise UserError(
+            f"{path}: a {theirs.name} of the keypoints {theirs.schema.name}, not a {ours.name} of "
+            f"{ours.schema.name}: {remedy} model.name and data.schema"
+        )
     try:
-        model.set_weights(weights)
+        network.set_weights(loaded.get_weights())
     except ValueError:
         raise UserError(
-            f"{path}: its sizes are not those of the model section of params.yaml: fix "
-            "train.init_weights or model"
+            f"{path}: its sizes are not those of the model section of params.yaml: {remedy} model"
         ) from None

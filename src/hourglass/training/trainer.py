@@ -27,8 +27,8 @@ from hourglass.models.batch_norm import fuse_batch_norms
 from hourglass.models.graph import inner_kernels, scale_heatmaps
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
+from hourglass.models.registry import build_model
 from hourglass.models.saving import load_weights
-from hourglass.models.stacked_hourglass import build_hourglass
 from hourglass.training.accumulation import GradientAccumulator, split_batch
 from hourglass.training.checkpoint import Checkpoint, find_init_weights
 from hourglass.training.devices import choose_pass_size, describe_devices, sum_over_hosts
@@ -73,7 +73,8 @@ class Trainer:
             self._build(params)
 
     def _build(self, params: Params) -> None:
-        self.network = build_hourglass(params.model)
+        schema = params.data.keypoint_schema
+        self.network = build_model(params.model, schema, self.params.sigma)
         self.start = find_init_weights(self.params.init_weights)
         if self.start:
             load_weights(self.network, self.start)
@@ -175,7 +176,7 @@ class Trainer:
 
     def compute_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss of the model inputs of a batch of `train_batches`."""
-        size = self.network.input_shape[1]
+        size = self.network.metadata.input_size
         heatmaps = self.fused(render_inputs(batch, size), training=True)
         heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
         keypoints, visible = transform_keypoints(batch, size)
@@ -259,7 +260,7 @@ class Trainer:
     def _sample_heatmaps(self) -> tuple[Tensor, Tensor]:
         """The first validation persons as the network sees them, and their heatmaps."""
         batch = next(iter(eval_batches(self.val_split, NUM_SAMPLES)))
-        inputs = render_inputs(batch, self.network.input_shape[1])
+        inputs = render_inputs(batch, self.network.metadata.input_size)
         # Peaks near 1, whatever the target's were.
         return inputs, self.estimator.predict_heatmaps(inputs) / self.params.target_peak
 
