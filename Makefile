@@ -60,9 +60,10 @@ page-test: setup ## test the web page in Chromium (needs npm and chromium)
 faults: setup ## try every fault and bad input; TABLE=docs/faults.md writes the table
 	pytest tests/faults -m "slow or not slow" $(if $(TABLE),--faults-table "$(TABLE)")
 
-lint: setup ## check style and formatting
+lint: setup ## style, formatting and types
 	ruff check .
 	ruff format --check .
+	mypy
 
 docs: $(VENV)/docs ## write the pages of the package, from its docstrings, to build/docs
 	python docs/api.py build/docs

@@ -21,7 +21,7 @@ Beside them: `keypoints` (the schema of a person's keypoints), `config` (params.
 __all__ = ["JOINTS", "draw", "load"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     # When first asked for: neither TensorFlow nor Pillow is loaded by `import hourglass`.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,11 +2,15 @@
 
 import functools
 import os
+from pathlib import Path
+from typing import Any
 
 import ray
 
+from hourglass.config import ShardParams
 from hourglass.data.archives import open_images
-from hourglass.data.tfrecords.writer import list_invalid, write_chunk, write_shard
+from hourglass.data.person import Person
+from hourglass.data.tfrecords.writer import Shard, list_invalid, write_chunk, write_shard
 from hourglass.distributed.ray_tasks import RETRIES, Job, check_shared, run_tasks
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import scratch_folder
@@ -16,9 +20,14 @@ FEWER_WORKERS = (
     " (on a cluster: start its machines with fewer --num-cpus)"
 )
 
+Key = tuple[str, int]  # split, index
+Place = tuple[int, int] | str  # offset and length in a chunk, or why there is none
+
 
 @ray.remote(**RETRIES)
-def archive_chunk_task(path, indices, persons, archive, params):
+def archive_chunk_task(
+    path: Path, indices: list[int], persons: list[Person], archive: Path, params: ShardParams
+) -> list[Place]:
     """Write the records of a chunk to a file, on a worker."""
     check_shared("data/", archive, path.parent)
     # Opened on the worker: an open file cannot be sent to it.
@@ -28,19 +37,26 @@ def archive_chunk_task(path, indices, persons, archive, params):
 
 
 @ray.remote(**RETRIES)
-def shard_task(path, folder, ranges):
+def shard_task(path: Path, folder: Path, ranges: list[tuple[str, int, int]]) -> None:
     """Write one shard, on a worker."""
     check_shared("data/", folder)
     return write_shard(path, folder, ranges)
 
 
 @functools.lru_cache(maxsize=1)
-def open_once(archive):
+def open_once(archive: Path) -> Any:
     """`open_images` once a worker and not once a task: MPII's seek points are 98 MB."""
     return open_images(archive)
 
 
-def write_shards(folder, shards, chunks, persons, archive, params):
+def write_shards(
+    folder: Path,
+    shards: list[Shard],
+    chunks: list[list[Key]],
+    persons: dict[str, list[Person]],
+    archive: Path,
+    params: ShardParams,
+) -> list[Any]:
     """Read the archive once, in order, into records; gather these into shards.
 
     The records lie in files beside `folder` meanwhile, not in Ray's object store: what a machine
@@ -70,7 +86,7 @@ def write_shards(folder, shards, chunks, persons, archive, params):
     ]
 
 
-def check_one_disk(*folders):
+def check_one_disk(*folders: Path) -> None:
     """Raise `UserError` where a file cannot be renamed from one of the folders to another."""
     if len({os.stat(folder).st_dev for folder in folders}) > 1:
         raise UserError(
@@ -79,7 +95,13 @@ def check_one_disk(*folders):
         )
 
 
-def write_archive_chunks(folder, chunks, persons, archive, params):
+def write_archive_chunks(
+    folder: Path,
+    chunks: list[list[Key]],
+    persons: dict[str, list[Person]],
+    archive: Path,
+    params: ShardParams,
+) -> dict[Key, Any]:
     """Run one task a chunk; each writes a file of records into `folder`.
 
     Returns:
@@ -99,7 +121,13 @@ def write_archive_chunks(folder, chunks, persons, archive, params):
     }
 
 
-def make_archive_job(path, keys, persons, archive, params):
+def make_archive_job(
+    path: Path,
+    keys: list[Key],
+    persons: dict[str, list[Person]],
+    archive: Path,
+    params: ShardParams,
+) -> Job:
     """The `Job` of the persons `keys`, (split, index): they alone are sent to the worker."""
     people = [persons[split][index] for split, index in keys]
     num_pictures = len({person.image for person in people})
@@ -108,7 +136,9 @@ def make_archive_job(path, keys, persons, archive, params):
     return Job(name, num_pictures, arguments)
 
 
-def gather_shards(folder, shards, scratch, records):
+def gather_shards(
+    folder: Path, shards: list[Shard], scratch: Path, records: dict[Key, Any]
+) -> None:
     """Run one task a shard, on what `write_chunks` has left in `scratch`."""
     jobs = []
     for shard in shards:

@@ -3,6 +3,7 @@
 import contextlib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from hourglass.data.datasets.base import find_network_terms
 from hourglass.export.tensorflow_formats import (
@@ -20,7 +21,9 @@ from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_folder, atomic_path, file_digest
 
 
-def export_network(path, target, kind="onnx", half=False, flip_test=True):
+def export_network(
+    path: Path, target: Path, kind: str = "onnx", half: bool = False, flip_test: bool = True
+) -> Any:
     """Write all that lies between pixels of a square and keypoints as one file.
 
     That is the network with its norms folded, the flip test, and the decoding ("dark").
@@ -63,13 +66,13 @@ def export_network(path, target, kind="onnx", half=False, flip_test=True):
             ) from error
 
 
-def _leave_gpus():
+def _leave_gpus() -> None:
     """Have Keras compute on the CPU, as those who run the file do: TF32 would pass for a fault."""
     with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, on what it has
         tf.config.set_visible_devices([], "GPU")
 
 
-def _find_format(kind, half):
+def _find_format(kind: str, half: bool) -> Any:
     """The format's writer, and what opens a file of it as a backend."""
     if kind == "litert":
         return write_litert, open_litert
@@ -88,7 +91,7 @@ def _find_format(kind, half):
     return write_onnx, OnnxBackend
 
 
-def _check_kept(target):
+def _check_kept(target: Path) -> None:
     if not target.exists():
         return
     if target.is_dir():
@@ -98,6 +101,6 @@ def _check_kept(target):
         raise UserError(f"{target}: was not written by hourglass; choose another --out")
 
 
-def _has_about(path):
+def _has_about(path: Path) -> bool:
     with zipfile.ZipFile(path) as archive:
         return NAME in archive.namelist()

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from hourglass.models.metadata import NAME
 OPSET = 18  # of those that tf2onnx 1.17 takes the last
 
 
-def write_onnx(module, about, half, path):
+def write_onnx(module: Any, about: str, half: bool, path: Path) -> None:
     """Write `build_graph`'s module as ONNX.
 
     Args:
@@ -35,7 +36,7 @@ def write_onnx(module, about, half, path):
     Path(path).write_bytes(seal(model.SerializeToString(deterministic=True)))
 
 
-def _convert(module):
+def _convert(module: Any) -> Any:
     function = module.find_joints
     # It reports what it cannot convert and goes on: the proof finds that out.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
@@ -45,7 +46,7 @@ def _convert(module):
     return model
 
 
-def _cast_booleans(graph):
+def _cast_booleans(graph: Any) -> None:
     """Cast to numbers what ArgMax is given as booleans, which ONNX's does not take."""
     for node in [node for node in graph.node if node.op_type == "ArgMax"]:
         name = f"{node.output[0]}_numbers"
@@ -53,7 +54,7 @@ def _cast_booleans(graph):
         node.input[0] = name
 
 
-def _halve_kernels(graph):
+def _halve_kernels(graph: Any) -> None:
     """Keep kernels as float16, to be cast to float32 when the file is loaded.
 
     What has less than two axes, a bias or a norm's factors, is small and stays as it is.
@@ -67,7 +68,7 @@ def _halve_kernels(graph):
             tensor.CopyFrom(numpy_helper.from_array(kernel, name))
 
 
-def _sort_nodes(graph):
+def _sort_nodes(graph: Any) -> None:
     """Each node after those it takes from, in an order that their connections alone decide.
 
     tf2onnx's differs from run to run, as do its names.
@@ -90,11 +91,11 @@ def _sort_nodes(graph):
     graph.node.extend(ordered)
 
 
-def _rename(graph):
+def _rename(graph: Any) -> None:
     """Number tensors and nodes as they come; those that go in and out keep their names."""
     names = {tensor.name: tensor.name for tensor in (*graph.input, *graph.output)}
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    used = []  # constants, in the order of their first use
+    used: list[Any] = []  # constants, in the order of their first use
     for number, node in enumerate(graph.node):
         for name in node.input:
             if name in constants and name not in names:

@@ -6,14 +6,23 @@ TensorFlow's own: SavedModel, a folder, and LiteRT, which is made from one.
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hourglass.models.metadata import NAME
-from hourglass.utils.backend import ops, tf
+from hourglass.utils.backend import Tensor, ops, tf
 from hourglass.utils.errors import silent_stderr
 
+if TYPE_CHECKING:
+    from hourglass.models.pose_estimator import PoseEstimator
 
-def build_graph(predictor):
+FindJoints = Callable[[np.ndarray], Any]
+
+
+def build_graph(predictor: "PoseEstimator") -> Any:
     """The function that is exported, and what holds its weights.
 
     Args:
@@ -26,7 +35,7 @@ def build_graph(predictor):
     size = predictor.size
     spec = tf.TensorSpec((None, size, size, 3), tf.uint8, name="pictures")
 
-    def find_joints(pictures):
+    def find_joints(pictures: Tensor) -> Any:
         keypoints, scores = predictor.find_keypoints(ops.cast(pictures, "float32"))
         return {"keypoints": keypoints, "scores": scores}
 
@@ -36,7 +45,7 @@ def build_graph(predictor):
     return module
 
 
-def freeze_graph(module):
+def freeze_graph(module: Any) -> Any:
     """The same with the weights as constants: LiteRT's converter loses the variables of Keras."""
     # TensorFlow has no public name for it; after `frameworks`, which sees to its log.
     from tensorflow.python.framework import convert_to_constants
@@ -46,7 +55,7 @@ def freeze_graph(module):
         function.get_concrete_function()
     )
 
-    def find_joints(pictures):
+    def find_joints(pictures: Tensor) -> Any:
         keypoints, scores = frozen(pictures)  # by name, as the dict's were
         return {"keypoints": keypoints, "scores": scores}
 
@@ -60,7 +69,7 @@ def freeze_graph(module):
 ASSETS = "assets.extra"  # of a SavedModel: what TensorFlow carries along and does not read
 
 
-def write_saved_model(module, about, half, path):
+def write_saved_model(module: Any, about: str, half: bool, path: Path) -> None:
     """Write `build_graph`'s module as a SavedModel, a folder; its weights are never halved."""
     assert not half
     tf.saved_model.save(module, str(path), signatures=module.find_joints)
@@ -69,19 +78,19 @@ def write_saved_model(module, about, half, path):
     (folder / NAME).write_text(about)
 
 
-def open_saved_model(path):
+def open_saved_model(path: Path) -> FindJoints:
     """What runs the folder: from views to keypoints and scores."""
     model = tf.saved_model.load(str(path))
     function = model.signatures["serving_default"]
 
-    def find_joints(views, model=model):  # which holds the weights
+    def find_joints(views: np.ndarray, model: Any = model) -> Any:  # which holds the weights
         found = function(pictures=tf.constant(views))
         return found["keypoints"].numpy(), found["scores"].numpy()
 
     return find_joints
 
 
-def write_litert(module, about, half, path):
+def write_litert(module: Any, about: str, half: bool, path: Path) -> None:
     """Write `build_graph`'s module as LiteRT; what it says of itself is appended as a ZIP.
 
     So a file is that of other files that belong to a LiteRT network.
@@ -98,13 +107,13 @@ def write_litert(module, about, half, path):
         archive.writestr(zipfile.ZipInfo(NAME), about)  # undated
 
 
-def open_litert(path):
+def open_litert(path: Path) -> FindJoints:
     """What runs the file: from views to keypoints and scores."""
     with silent_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its future in a package of its own
         run = tf.lite.Interpreter(str(path)).get_signature_runner()
 
-    def find_joints(views):
+    def find_joints(views: np.ndarray) -> Any:
         with silent_stderr():
             found = run(pictures=views)
         return found["keypoints"], found["scores"]

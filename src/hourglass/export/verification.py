@@ -1,6 +1,8 @@
 """Whether an exported file finds the joints that Keras finds, on drawn figures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from hourglass.data.synthetic.pictures import draw_picture
 from hourglass.inference.backends import KerasBackend
 from hourglass.inference.person_search import person_crop
 from hourglass.models.codec import decode_heatmaps
+from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.utils.errors import UserError
 from hourglass.utils.images import cut_crop
 
@@ -49,7 +52,9 @@ class Proof:
     num_joints: int
 
 
-def compare_with_keras(find_joints, predictor, tolerance):
+def compare_with_keras(
+    find_joints: Callable[[np.ndarray], Any], predictor: PoseEstimator, tolerance: Tolerance
+) -> Proof:
     """Hold a file against the predictor that it was made from.
 
     Args:
@@ -84,7 +89,7 @@ def compare_with_keras(find_joints, predictor, tolerance):
     return proof
 
 
-def draw_figures(size, number, seed=SEED):
+def draw_figures(size: int, number: int, seed: int = SEED) -> np.ndarray:
     """Drawn figures, uint8 [n, S, S, 3], each in the crop that a person is seen in."""
     inputs = []
     for index in range(number):
@@ -95,7 +100,7 @@ def draw_figures(size, number, seed=SEED):
     return np.stack(inputs)
 
 
-def find_firm_joints(predictor, inputs, noise):
+def find_firm_joints(predictor: PoseEstimator, inputs: np.ndarray, noise: float) -> np.ndarray:
     """Whether [n, 16] a joint's peak stays in its place where noise of this height is added."""
     heatmaps = np.asarray(predictor.predict_heatmaps(inputs.astype(np.float32)))
     added = np.random.default_rng(SEED).uniform(-noise, noise, heatmaps.shape).astype(np.float32)

@@ -7,14 +7,16 @@ A copy of a trained network that predicts faster: norms folded into their convol
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from hourglass.models.graph import find_fusable_norms
-from hourglass.utils.backend import keras, layers, tf
+from hourglass.utils.backend import Layer, Model, Tensor, keras, layers, tf
 
 
-def fuse_batch_norms(network, num_passes=1):
+def fuse_batch_norms(network: Model, num_passes: int = 1) -> Model:
     """The same network, sharing all its variables, with fused norms: to train, not to save.
 
     On other backends than TensorFlow it is the network itself: they fuse operations themselves.
@@ -25,7 +27,9 @@ def fuse_batch_norms(network, num_passes=1):
     if keras.backend.backend() != "tensorflow":
         return network
 
-    def share_layer(layer):  # all layers but the norms are the network's own, not copies
+    def share_layer(
+        layer: Layer,
+    ) -> Layer:  # all layers but the norms are the network's own, not copies
         is_norm = isinstance(layer, layers.BatchNormalization)
         return FusedBatchNorm(layer, num_passes) if is_norm else layer
 
@@ -33,10 +37,11 @@ def fuse_batch_norms(network, num_passes=1):
     return clone_network(network, share_layer)
 
 
-def clone_network(network, clone_layer):
+def clone_network(network: Model, clone_layer: Callable[[Layer], Layer]) -> Model:
     """The network with `clone_layer(layer)` in the place of each of its layers."""
 
-    def call_layer(layer, *inputs, mask=None, **settings):  # only Keras' norms know a mask
+    def call_layer(layer: Layer, *inputs: Tensor, mask: Any = None, **settings: Any) -> Tensor:
+        # Only Keras' norms know a mask
         return layer(*inputs, **settings)
 
     copy = keras.models.clone_model(network, clone_function=clone_layer, call_function=call_layer)
@@ -50,7 +55,7 @@ class FusedBatchNorm(layers.Layer):
     In training the statistics are those of the batch, over all replicas of the strategy.
     """
 
-    def __init__(self, norm, num_passes=1):
+    def __init__(self, norm: Layer, num_passes: int = 1) -> None:
         super().__init__(name=f"{norm.name}_fused", dtype=norm.dtype_policy)
         self.norm = norm
         # The share of the new statistics, such that all passes of a step together leave of the old
@@ -58,7 +63,7 @@ class FusedBatchNorm(layers.Layer):
         self.new_share = 1 - norm.momentum ** (1 / num_passes)
         self.built = True  # the variables are the norm's, built with it
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Normalise with the batch's statistics and move the kept ones, or with the kept ones."""
         if not training:
             return self._normalise(inputs, is_training=False, exponential_avg_factor=1.0)[0]
@@ -77,7 +82,7 @@ class FusedBatchNorm(layers.Layer):
             variable.assign(value)
         return outputs
 
-    def _normalise(self, inputs, **settings):
+    def _normalise(self, inputs: Tensor, **settings: Any) -> Any:
         """The outputs and, in training, the kept statistics as they are moved."""
         norm = self.norm
         return tf.compat.v1.nn.fused_batch_norm(
@@ -85,12 +90,14 @@ class FusedBatchNorm(layers.Layer):
             epsilon=norm.epsilon, **settings,
         )  # fmt: skip
 
-    def _move(self, kept, new):
+    def _move(self, kept: Tensor, new: Tensor) -> Tensor:
         old = tf.convert_to_tensor(kept.value)
         return old + self.new_share * (new - old)
 
 
-def sync_batch_norm(inputs, gamma, beta, epsilon, context):
+def sync_batch_norm(
+    inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, context: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     """Batch normalisation of a batch that lies on several replicas, in equal parts.
 
     Args:
@@ -104,7 +111,7 @@ def sync_batch_norm(inputs, gamma, beta, epsilon, context):
     number = math.prod(inputs.shape[:-1])  # M of this replica
 
     @tf.custom_gradient
-    def normalise(x, gamma, beta):
+    def normalise(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         own_mean, own_variance, own_gradients = _own_norm(x, number, epsilon)
         moments = tf.stack([own_mean, own_variance + tf.square(own_mean)])
         mean, square = tf.unstack(context.all_reduce("mean", moments))
@@ -115,7 +122,7 @@ def sync_batch_norm(inputs, gamma, beta, epsilon, context):
         ratio = factor * tf.sqrt(own_variance + epsilon)
         shift = factor * (own_mean - mean)
 
-        def gradients(dy, *_):
+        def gradients(dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             # B and G are the replicas' means of by_beta and by_gamma. Wanted is
             #   gamma factor (dy - (B + (ratio z + shift) G) / M).
             # Its part in dy is in own_x; the rest is a line in z.
@@ -136,7 +143,9 @@ def sync_batch_norm(inputs, gamma, beta, epsilon, context):
     return outputs, mean, variance * (whole / (whole - 1))
 
 
-def _own_norm(x, number, epsilon):
+def _own_norm(
+    x: Tensor, number: int, epsilon: float
+) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]]:
     """Mean and variance of the `number` pixels of x, and a function for the gradients.
 
     With z = (x - mean) / sqrt(variance + epsilon) the function gives, of the gradient by scale z +
@@ -148,7 +157,7 @@ def _own_norm(x, number, epsilon):
     )
     spaces = {f"reserve_space_{k}": space for k, space in enumerate(saved, start=1)}
 
-    def gradients(dy, scale):
+    def gradients(dy: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         by_x, by_scale, by_offset, *_ = tf.raw_ops.FusedBatchNormGradV3(
             y_backprop=dy, x=x, scale=scale, epsilon=epsilon, **spaces
         )
@@ -157,7 +166,9 @@ def _own_norm(x, number, epsilon):
     return mean, variance * ((number - 1) / number), gradients
 
 
-def _apply_norm(x, scale, offset, mean, variance, epsilon):
+def _apply_norm(
+    x: Tensor, scale: Tensor, offset: Tensor, mean: Tensor, variance: Tensor, epsilon: float
+) -> Tensor:
     """Scale (x - mean) / sqrt(variance + epsilon) + offset, of given statistics."""
     outputs, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon,
@@ -166,7 +177,7 @@ def _apply_norm(x, scale, offset, mean, variance, epsilon):
     return outputs
 
 
-def fuse_conv_bn(network, precision):
+def fuse_conv_bn(network: Model, precision: str) -> Model:
     """A copy of a trained network for prediction alone; its heatmaps stay float32.
 
     The norms that follow a convolution are folded into its weights and the others are fused, which
@@ -178,7 +189,7 @@ def fuse_conv_bn(network, precision):
     heads, fusable = network.output_names, find_fusable_norms(network)
     norms = {norm.name for norm in fusable.values()}
 
-    def copy_layer(layer):
+    def copy_layer(layer: Layer) -> Layer:
         config = layer.get_config()
         # A layer keeps the precision it was saved with unless it is told another.
         if layer.name not in heads:
@@ -197,7 +208,7 @@ def fuse_conv_bn(network, precision):
     return fuse_batch_norms(copy)
 
 
-def _fuse_weights(layer, norm):
+def _fuse_weights(layer: Layer, norm: Layer | None) -> list[np.ndarray]:
     """The weights of a layer with those of the norm after it; as they are where there is none."""
     weights = layer.get_weights()
     if norm is None:

@@ -4,12 +4,14 @@ Letters: N pictures, K joints, H, W heatmap pixels. Coordinates are (x, y) in he
 pixel centres at integers.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from hourglass.utils.backend import ops
+from hourglass.utils.backend import Tensor, ops
 
 
-def encode_heatmaps(keypoints, size, sigma):
+def encode_heatmaps(keypoints: Tensor, size: int, sigma: float) -> Tensor:
     """Draw a 2-D Gaussian of peak 1 at each keypoint, at its exact sub-pixel place.
 
     The support is 7 x 7 pixels for sigma 1, cut off at the border where it reaches outside; a
@@ -32,7 +34,7 @@ def encode_heatmaps(keypoints, size, sigma):
     return bell[:, None, :, :, 0] * bell[:, :, None, :, 1]
 
 
-def decode_heatmaps(heatmaps, method):
+def decode_heatmaps(heatmaps: Tensor, method: str) -> tuple[Tensor, Tensor]:
     """Find each heatmap's keypoint.
 
     Args:
@@ -60,11 +62,11 @@ def decode_heatmaps(heatmaps, method):
         return peak, scores
     # The stencil stays inside the heatmap; a peak on the border is reached from one pixel in.
     column, row = ops.clip(x, 1, width - 2), ops.clip(y, 1, height - 2)
-    offsets = np.float32([dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    offsets = np.array([dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)], np.float32)
     index = (row * width + column)[:, None] + offsets[:, None]  # (N, 9, K)
     stencil = ops.take_along_axis(flat, ops.cast(index, "int32"), axis=1)  # each of its own heatmap
 
-    def at(dx, dy):  # the value [N, K] of a neighbour
+    def at(dx: int, dy: int) -> Tensor:  # the value [N, K] of a neighbour
         return stencil[:, 3 * (dy + 1) + dx + 1]
 
     middle = ops.stack([column, row], axis=-1)  # `peak` except on the border
@@ -78,13 +80,13 @@ def decode_heatmaps(heatmaps, method):
     return ops.clip(found, peak - 0.75, peak + 0.75), scores
 
 
-def _dark_offset(at):
+def _dark_offset(at: Callable[[int, int], Tensor]) -> tuple[Tensor, Tensor]:
     """Newton's step [N, K, 2] from the stencil's middle to the peak of the log heatmap.
 
     Also returns where [N, K] there is a peak to step to; elsewhere the step means nothing.
     """
 
-    def log_at(dx, dy):
+    def log_at(dx: int, dy: int) -> Tensor:
         # Of a Gaussian the logarithm is a parabola; what is below zero has none.
         return ops.log(ops.maximum(at(dx, dy), 1e-6))
 

@@ -156,7 +156,9 @@ _KINDS = {
 }  # fmt: skip
 
 
-def export_metadata(size, flip_test, half, trained_on, licence, made_from):
+def export_metadata(
+    size: int, flip_test: bool, half: bool, trained_on: str, licence: str, made_from: str
+) -> str:
     """The JSON text of an exported file.
 
     Args:
@@ -181,14 +183,14 @@ def export_metadata(size, flip_test, half, trained_on, licence, made_from):
     return json.dumps(about, indent=1)
 
 
-def read_metadata(text, path):
+def read_metadata(text: str | None, path: str | Path) -> dict[str, Any]:
     """What `export_metadata` wrote, as a dict.
 
     Raises:
         UserError: it is not such a text; `path` is the file that holds it.
     """
     try:
-        about = json.loads(text)
+        about = json.loads(text or "")
         is_ours = all(type(about[key]) is kind for key, kind in _KINDS.items())
     except (TypeError, ValueError, LookupError):
         is_ours = False

@@ -6,19 +6,22 @@ view; the keypoints go through the same transform. Letters: N pictures, K joints
 S input px.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from hourglass.data.tfrecords.augmentation import FLIP, GAINS, TURN, ZOOM
 from hourglass.keypoints import FLIP_ORDER
-from hourglass.utils.backend import compile_on_cpu, ops
+from hourglass.utils.backend import Tensor, compile_on_cpu, ops
 from hourglass.utils.transforms import AROUND_JOINTS, SURE_SCORE
 
 # Of pixels' numbers: on GPUs, TensorFlow computes with int32 in the host's memory.
 _INDEX = "uint32"
+Batch = dict[str, Tensor]
 HEATMAP_STRIDE = 4
 
 
-def render_inputs(batch, size):
+def render_inputs(batch: Batch, size: int) -> Tensor:
     """What the network sees: each crop's view, warped and coloured.
 
     Args:
@@ -35,7 +38,7 @@ def render_inputs(batch, size):
     return _render(batch["crops"], input_transforms(batch, size), gains, size)
 
 
-def transform_keypoints(batch, size):
+def transform_keypoints(batch: Batch, size: int) -> tuple[Tensor, Tensor]:
     """Where the labelled joints lie in the views of `render_inputs`.
 
     Args:
@@ -62,7 +65,7 @@ def transform_keypoints(batch, size):
     return input_to_heatmap(keypoints), keypoints_visible
 
 
-def input_transforms(batch, size):
+def input_transforms(batch: Batch, size: int) -> Tensor:
     """Transforms [N, 2, 3] from views of `size` px to the stored crops they are seen in."""
     # From the view to the crop, since a warp asks for each pixel of its result where it comes from.
     side, augmentation = batch["side"], batch.get("augmentation")
@@ -79,7 +82,7 @@ def input_transforms(batch, size):
     return ops.concatenate([linear, shift[..., None]], axis=-1)  # (N, 2, 3)
 
 
-def refined_crops(keypoints, scores, side):
+def refined_crops(keypoints: Tensor, scores: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
     """The squares to look at next: around the joints that were found in the views so far.
 
     Args:
@@ -98,7 +101,7 @@ def refined_crops(keypoints, scores, side):
     return (low + high) / 2, ops.clip(AROUND_JOINTS * longer, side / 4, side * 1.25)
 
 
-def _turn_and_flip(zoom, turn, flip):
+def _turn_and_flip(zoom: Tensor, turn: Tensor, flip: Tensor) -> Tensor:
     """The linear part [N, 2, 2] of each view's transform."""
     cos, sin = zoom * ops.cos(turn), zoom * ops.sin(turn)
     mirror = 1 - 2 * flip  # of the view's x, before it is turned
@@ -106,7 +109,7 @@ def _turn_and_flip(zoom, turn, flip):
     return ops.stack([ops.stack(row, axis=-1) for row in rows], axis=1)
 
 
-def invert_transforms(transforms):
+def invert_transforms(transforms: Tensor) -> Tensor:
     """The transforms [N, 2, 3] that undo `transforms`."""
     # [a b x; c d y] of every picture: the adjugate of the 2 x 2 part, over its determinant.
     (a, b, x), (c, d, y) = (ops.unstack(transforms[:, row], axis=-1) for row in (0, 1))
@@ -116,21 +119,21 @@ def invert_transforms(transforms):
     return ops.stack([first, second], axis=1) / determinant[:, None, None]
 
 
-def apply_transforms(transforms, points):
+def apply_transforms(transforms: Tensor, points: Tensor) -> Tensor:
     """Points [N, K, 2] taken through one transform [2, 3] a picture."""
     linear, shift = transforms[:, None, :, :2], transforms[:, None, :, 2]  # (N, 1, 2, 2), (N, 1, 2)
     return ops.sum(linear * points[:, :, None, :], axis=-1) + shift
 
 
 @compile_on_cpu
-def _render(crops, transforms, gains, size):
+def _render(crops: Tensor, transforms: Tensor, gains: Tensor, size: int) -> Tensor:
     # One gain a channel, the same over the picture: (N, 1, 1, 3).
     pictures = warp_pictures(crops, transforms, size) * gains[:, None, None]
     # The gains may go beyond white.
     return ops.clip(pictures, 0.0, 255.0)
 
 
-def warp_pictures(crops, transforms, size):
+def warp_pictures(crops: Tensor, transforms: Tensor, size: int) -> Tensor:
     """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside.
 
     Nothing is smoothed: harmless while no view px is wider than `MAX_REDUCTION` stored px.
@@ -151,7 +154,7 @@ def warp_pictures(crops, transforms, size):
     first = ops.cast(ops.arange(ops.shape(crops)[0]), _INDEX)[:, None, None] * (stored * stored)
     upper_row, lower_row = first + top * stored, first + bottom * stored
 
-    def at(row, column):
+    def at(row: Tensor, column: Tensor) -> Tensor:
         return ops.take(pixels, ops.cast(row + column, "int64"), axis=0)  # (N, S, S, 3)
 
     upper = at(upper_row, left) * left_share + at(upper_row, right) * right_share
@@ -159,7 +162,7 @@ def warp_pictures(crops, transforms, size):
     return upper * top_share + lower * bottom_share
 
 
-def _neighbours(places, stored):
+def _neighbours(places: Tensor, stored: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The pixels [N, S, S] before and after places of one axis, with their shares [N, S, S, 1]."""
     before = ops.floor(places)
     part = places - before
@@ -170,17 +173,17 @@ def _neighbours(places, stored):
         yield ops.cast(inside, _INDEX), share_inside[..., None]
 
 
-def input_to_heatmap(keypoints):
+def input_to_heatmap(keypoints: Tensor) -> Tensor:
     """Network input px to heatmap px, both with pixel centres at integers."""
     # The corner that both grids share is at -0.5, so that is what the stride scales about.
     return (keypoints + 0.5) / HEATMAP_STRIDE - 0.5
 
 
-def heatmap_to_input(keypoints):
+def heatmap_to_input(keypoints: Tensor) -> Tensor:
     """The inverse of `input_to_heatmap`."""
     return (keypoints + 0.5) * HEATMAP_STRIDE - 0.5
 
 
-def swap_sides(values):
+def swap_sides(values: Tensor) -> Tensor:
     """Swap left and right joints; the joints are axis 1."""
     return ops.take(values, np.array(FLIP_ORDER), axis=1)

@@ -1,12 +1,15 @@
 """The network with all that surrounds it: from stored crops to keypoints of original pictures."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from hourglass.models.codec import decode_heatmaps
 from hourglass.models.model_inputs import (
+    Batch,
     apply_transforms,
     heatmap_to_input,
     input_transforms,
@@ -14,7 +17,7 @@ from hourglass.models.model_inputs import (
     render_inputs,
     swap_sides,
 )
-from hourglass.utils.backend import ops, tf
+from hourglass.utils.backend import Model, Tensor, ops, tf
 from hourglass.utils.devices import share_batch
 
 
@@ -25,7 +28,9 @@ class PoseEstimator:
     Source of the flip test: Newell et al., ECCV 2016, Training Details.
     """
 
-    def __init__(self, network, flip_test, decode, num_refinements=0):
+    def __init__(
+        self, network: Model, flip_test: bool, decode: str, num_refinements: int = 0
+    ) -> None:
         """A predictor.
 
         Args:
@@ -39,9 +44,9 @@ class PoseEstimator:
         self.flip_test = flip_test
         self.decode = decode
         self.strategy = tf.distribute.get_strategy()
-        self.compiled = {}
+        self.compiled: dict[Any, Callable[..., list[Tensor]]] = {}
 
-    def __call__(self, batch):
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The keypoints of one batch of the input pipeline, on one device.
 
         Returns:
@@ -54,20 +59,20 @@ class PoseEstimator:
         keypoints = apply_transforms(batch["transform"], keypoints)  # original px
         return batch["index"], keypoints, scores
 
-    def _estimate(self, batch):
+    def _estimate(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Keypoints [N, K, 2], stored px, and scores [N, K]."""
         keypoints, scores = self.find_keypoints(render_inputs(batch, self.size))
         to_stored = input_transforms(batch, self.size)  # (N, 2, 3), view px to stored px
         return apply_transforms(to_stored, keypoints), scores
 
-    def find_keypoints(self, views):
+    def find_keypoints(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints [N, K, 2], px of the views [N, S, S, 3], 0..255; scores [N, K]."""
         heatmaps = self.predict_heatmaps(views)  # (N, H, W, K)
         keypoints, scores = decode_heatmaps(heatmaps, self.decode)  # heatmap px
         return heatmap_to_input(keypoints), scores
 
     @functools.cached_property
-    def predict_inputs(self):
+    def predict_inputs(self) -> Callable[..., list[Tensor]]:
         """`find_keypoints` of uint8 views, compiled once for batches of any size.
 
         All devices share a batch: it holds at least one view for each.
@@ -75,7 +80,7 @@ class PoseEstimator:
         views = tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)
         return self._compile(lambda views: self.find_keypoints(ops.cast(views, "float32")), views)
 
-    def compile_call(self, spec):
+    def compile_call(self, spec: Any) -> Callable[..., list[Tensor]]:
         """This predictor as a function of batches of this element_spec, compiled once for each.
 
         All devices of this process share a batch: it holds at least one record for each.
@@ -85,7 +90,7 @@ class PoseEstimator:
             self.compiled[key] = self._compile(self, spec)
         return self.compiled[key]
 
-    def _compile(self, function, spec):
+    def _compile(self, function: Callable[..., Any], spec: Any) -> Callable[..., list[Tensor]]:
         """The function of a batch of any size, shared by all devices."""
         # Without the spec TensorFlow would compile anew for another size, which takes a second.
         return tf.function(
@@ -93,7 +98,7 @@ class PoseEstimator:
             input_signature=[spec], autograph=False,
         )  # fmt: skip
 
-    def predict_heatmaps(self, pictures):
+    def predict_heatmaps(self, pictures: Tensor) -> Tensor:
         """Heatmaps [N, H, W, K] of pictures [N, S, S, 3], 0..255, of the last stack."""
         heatmaps = self._last(pictures)
         if self.flip_test:
@@ -106,12 +111,14 @@ class PoseEstimator:
             heatmaps = (heatmaps + swapped) / 2
         return heatmaps
 
-    def _last(self, pictures):  # (N, S, S, 3) to (N, H, W, K)
+    def _last(self, pictures: Tensor) -> Tensor:  # (N, S, S, 3) to (N, H, W, K)
         outputs = self.network(pictures, training=False)
         return outputs[-1] if isinstance(outputs, list | tuple) else outputs
 
 
-def predict_split(predictor, batches, num_persons):
+def predict_split(
+    predictor: PoseEstimator, batches: Any, num_persons: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predict every record of a split, in the order of the annotations.
 
     Args:

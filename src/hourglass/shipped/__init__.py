@@ -5,7 +5,7 @@ from pathlib import Path
 from hourglass.utils.errors import UserError
 
 
-def shipped_network():
+def shipped_network() -> Path:
     """The path of the shipped network, a `.keras` file as `models.saving` reads it.
 
     Raises:
