@@ -23,7 +23,9 @@ def main():
     stage_parser(__doc__).parse_args()
     persons = load_persons("data/annotations/validation.json")
     schema = load_schema("data/annotations")
-    invalid = read_invalid("data/annotations/invalid.csv", "run `dvc repro parse`")
+    invalid = read_invalid(
+        "data/annotations/invalid.csv", schema.num_keypoints, "run `dvc repro parse`"
+    )
     predictions = load_predictions("reports/predictions.json", persons, schema)
     predicted = score_persons(persons, predictions.keypoints)
     lost = [record for record in invalid if record.split == "validation"]

@@ -31,18 +31,18 @@ def main():
         # Before anything can stop the stage: the user needs this file to fix the annotations.
         write_invalid(folder / "invalid.csv", invalid)
         if excluded:
-            print(f"{num_excluded:,} pictures left out by name (parse.excluded)")
+            print(f"{num_excluded:,} pictures excluded by name (parse.excluded)")
         for split in SPLITS:
             print(summarize_split(split, splits[split], invalid, schema))
-        stop_on_rejects(params, splits, invalid, folder / "invalid.csv")
+        check_invalid(params, splits, invalid, folder / "invalid.csv")
         save_schema(folder, schema)
         for split in SPLITS:
             save_persons(folder / f"{split}.json", splits[split])
 
 
-def stop_on_rejects(params, splits, invalid, path):
-    num_rejects = count_invalid(invalid)
-    num_records = {split: len(splits[split]) + num_rejects[split] for split in SPLITS}
+def check_invalid(params, splits, invalid, path):
+    num_invalid = count_invalid(invalid)
+    num_records = {split: len(splits[split]) + num_invalid[split] for split in SPLITS}
     advice = find_dataset(params.data.dataset).advise(params.data)
     check_invalid_fraction(
         path, invalid, num_records, "parse.max_invalid_fraction", params.parse.max_invalid_fraction,

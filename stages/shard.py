@@ -47,18 +47,18 @@ def main():
     with exclusive_lock("data/.shard.lock", f"writing {OUT}"):
         start_ray(num_workers)
         results = write_shards(OUT, shards, chunks, persons, archive, params.shard)
-        report_rejects(collect_invalid(shards, results), num_persons, params.shard)
+        report_invalid(collect_invalid(shards, results), num_persons, params.shard)
         schema = load_schema("data/annotations")
         write_index(OUT, shards, results, num_persons, schema, params.shard)
 
 
-def report_rejects(invalid, num_persons, params):
+def report_invalid(invalid, num_persons, params):
     path = OUT / "invalid.csv"
     write_invalid(path, invalid)
-    num_rejects = count_invalid(invalid)
+    num_invalid = count_invalid(invalid)
     for split, number in num_persons.items():
-        kept = number - num_rejects[split]
-        print(f"{split}: {number} persons = {kept} records + {num_rejects[split]} invalid")
+        kept = number - num_invalid[split]
+        print(f"{split}: {number} persons = {kept} records + {num_invalid[split]} invalid")
     check_invalid_fraction(
         path, invalid, num_persons, "shard.max_invalid_fraction", params.max_invalid_fraction,
         "fix the pictures (a damaged archive: `dvc repro download`)",

@@ -14,7 +14,7 @@ from hourglass.data.invalid import (
 )
 from hourglass.utils.errors import UserError
 
-REJECTS = [
+INVALID = [
     InvalidRecord("train", 1, "a.jpg", "bad", "0011110000111111"),
     InvalidRecord("train", 4, "", "worse", ""),
     InvalidRecord("train", 6, "c.jpg", "worse", "0" * 16),
@@ -24,13 +24,13 @@ REJECTS = [
 ADVICE = "fix {split}.json"
 
 
-def check(num_records, max_fraction, invalid=REJECTS):
+def check(num_records, max_fraction, invalid=INVALID):
     check_invalid_fraction(
         "invalid.csv", invalid, num_records, "parse.limit", max_fraction, "fix {split}.json"
     )
 
 
-def test_rejects_are_csv_that_any_reader_takes(tmp_path):
+def test_invalid_records_are_csv_that_any_reader_takes(tmp_path):
     values = {
         "split": "train", "index": 0, "image": '../"a",\ufffd.jpg', "reason": "no,\nno",
         "lost_joints": "",
@@ -41,14 +41,14 @@ def test_rejects_are_csv_that_any_reader_takes(tmp_path):
     assert row == values | {"index": "0"}
 
 
-def test_no_rejects_leave_the_header_alone(tmp_path):
+def test_no_invalid_records_leave_the_header_alone(tmp_path):
     write_invalid(tmp_path / "invalid.csv", [])
     assert (tmp_path / "invalid.csv").read_text() == "split,index,image,reason,lost_joints\n"
 
 
-def test_rejects_come_back_as_they_were(tmp_path):
-    write_invalid(tmp_path / "invalid.csv", REJECTS)
-    assert read_invalid(tmp_path / "invalid.csv", "again") == REJECTS
+def test_invalid_records_come_back_as_they_were(tmp_path):
+    write_invalid(tmp_path / "invalid.csv", INVALID)
+    assert read_invalid(tmp_path / "invalid.csv", 16, "again") == INVALID
 
 
 def test_joints_are_text_in_their_order_and_come_back():
@@ -59,7 +59,7 @@ def test_joints_are_text_in_their_order_and_come_back():
 
 
 def test_the_count_is_by_split():
-    assert count_invalid(REJECTS) == {"train": 3, "validation": 1}
+    assert count_invalid(INVALID) == {"train": 3, "validation": 1}
     assert count_invalid([])["train"] == 0
 
 
@@ -71,9 +71,9 @@ def test_too_many_name_the_most_common_reason_its_first_record_and_the_file():
     with pytest.raises(UserError) as caught:
         check({"train": 12, "validation": 4}, 0.24)
     assert str(caught.value) == (
-        "train: 3 of 12 records rejected, 2 of them because: worse; the first is record 4, counted "
-        "from 0, without a name (all in invalid.csv); fix train.json, or raise parse.limit from "
-        "0.24"
+        "train: 3 of 12 records are invalid, 2 of them because: worse; the first is record 4, "
+        "counted from 0, without a name (all in invalid.csv); fix train.json, or raise parse.limit "
+        "from 0.24"
     )
 
 
@@ -83,7 +83,7 @@ def test_the_first_record_is_of_the_split_that_has_too_many():
 
 
 def test_a_split_with_nothing_left_stops_whatever_the_fraction():
-    with pytest.raises(UserError, match="validation: 1 of 1 records rejected"):
+    with pytest.raises(UserError, match="validation: 1 of 1 records are invalid"):
         check({"train": 30, "validation": 1}, 1.0)
     with pytest.raises(UserError, match=r"validation: holds no records; fix validation\.json"):
         check({"validation": 0}, 1.0, [])
@@ -96,4 +96,4 @@ def test_rows_of_other_keypoints_are_damage(tmp_path, text):
     path = tmp_path / "invalid.csv"
     path.write_text(f"split,index,image,reason,lost_joints\ntrain,0,b.jpg,bad,0110\n{text}\n")
     with pytest.raises(UserError, match=r"invalid\.csv: row 3 is no invalid record; parse again"):
-        read_invalid(path, "parse again")
+        read_invalid(path, 4, "parse again")

@@ -88,7 +88,7 @@ def test_what_is_left_out_is_neither_kept_nor_rejected(tmp_path):
     assert [person.image for person in splits["train"]] == ["a.jpg", "d.jpg"]
     assert [person.image for person in splits["validation"]] == ["f.jpg"]
     # They still count where records are told by their number.
-    assert [(reject.index, reject.reason) for reject in invalid] == [
+    assert [(record.index, record.reason) for record in invalid] == [
         (4, "not an object"),
         (5, "no 'joints'"),
     ]
@@ -224,17 +224,17 @@ def test_stage_tells_how_many_pictures_are_left_out(tmp_path):
     result = run_stage(tmp_path, "[[a, b.jpg]]")
     assert (result.returncode, result.stderr) == (0, "")
     first, second, _ = result.stdout.splitlines()
-    assert first == "2 pictures left out by name (parse.excluded)"
-    assert second.startswith("train: 1 records = 1 kept + 0 rejected;")
+    assert first == "2 pictures excluded by name (parse.excluded)"
+    assert second.startswith("train: 1 records = 1 kept + 0 invalid;")
 
 
-def test_stage_stops_on_too_many_rejects_and_leaves_rejects_csv(tmp_path):
+def test_stage_stops_on_too_many_invalid_records_and_lists_them(tmp_path):
     raw = tmp_path / "data" / "raw" / "folder"
     write_raw(raw, ["b.jpg"], train=[make_record()] * 2, validation=[make_record(image="b.jpg")])
     result = run_stage(tmp_path)
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
-    assert "2 of 2 records rejected" in result.stderr
+    assert "2 of 2 records are invalid" in result.stderr
     assert "picture is not among the images" in result.stderr
     assert "data/annotations/invalid.csv" in result.stderr
     assert os.listdir(tmp_path / "data" / "annotations") == ["invalid.csv"]

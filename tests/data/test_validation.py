@@ -62,15 +62,15 @@ FLAGS = [0, 1] * 8
         (None, ""),
     ],
 )
-def test_a_reject_tells_its_labels_where_they_can_be_read(record, lost):
-    _, (reject,) = check_records([record], {"a.jpg"})
-    assert reject.lost_joints == lost
+def test_an_invalid_record_tells_its_labels_where_they_can_be_read(record, lost):
+    _, (invalid,) = check_records([record], {"a.jpg"})
+    assert invalid.lost_joints == lost
 
 
 def test_a_name_without_end_is_told_in_part(tmp_path):
     _, invalid = check_records([make_record(image="a" * 200_000, scale=0)], None, "train")
     write_invalid(tmp_path / "invalid.csv", invalid)
-    assert read_invalid(tmp_path / "invalid.csv", "")[0].image == "a" * 1000
+    assert read_invalid(tmp_path / "invalid.csv", 16, "")[0].image == "a" * 1000
 
 
 JSON_VALUES = st.recursive(
@@ -100,7 +100,7 @@ ONE_CHANGED = st.builds(
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(JSON_VALUES | ALMOST_RECORDS | ONE_CHANGED, max_size=5))
-def test_any_json_gives_a_person_or_a_reject(tmp_path_factory, records):
+def test_any_json_gives_a_person_or_an_invalid_record(tmp_path_factory, records):
     persons, invalid = check_records(records, None, "train")
     assert len(persons) + len(invalid) == len(records)
     for person in persons:
@@ -111,7 +111,7 @@ def test_any_json_gives_a_person_or_a_reject(tmp_path_factory, records):
     write_invalid(folder / "any.csv", invalid)
     save_persons(folder / "any.json", persons)
     assert len(load_persons(folder / "any.json", MPII)) == len(persons)
-    assert read_invalid(folder / "any.csv", "") == invalid
+    assert read_invalid(folder / "any.csv", 16, "") == invalid
 
 
 def test_summary_adds_up():
@@ -119,7 +119,7 @@ def test_summary_adds_up():
     persons, invalid = check_records([make_record(), half, 5], None, "train")
     other = [InvalidRecord("validation", 0, "", "not an object", "")]
     assert summarize_split("train", persons, invalid + 2 * other, MPII) == (
-        "train: 3 records = 2 kept + 1 rejected; 24 labelled joints, 20 scored; head sizes: "
+        "train: 3 records = 2 kept + 1 invalid; 24 labelled joints, 20 scored; head sizes: "
         "1 by 0.75 x |upper neck - head top|, 1 by 25 x scale"
     )
 

@@ -90,7 +90,7 @@ def test_broken_pictures_are_rejected_by_name(ray_runs, persons):
     invalid = list(csv.DictReader(ray_runs[0]["invalid.csv"].decode().splitlines()))
     people = persons["train"][3], persons["validation"][1]
     lost = [encode_joints(person.keypoints_visible) for person in people]
-    assert [tuple(reject.values()) for reject in invalid] == [
+    assert [tuple(record.values()) for record in invalid] == [
         ("train", "3", "train_00003.jpg", "cannot be decoded: not a picture", lost[0]),
         ("validation", "1", "validation_00001.jpg", "cannot be decoded: empty file", lost[1]),
     ]
@@ -121,13 +121,13 @@ def test_the_counts_add_up_and_too_many_stop_the_stage(stage, tmp_path, monkeypa
         InvalidRecord("validation", 3, "v.jpg", "empty file", "0" * 16),
     ]
     params = SimpleNamespace(max_invalid_fraction=0.1)
-    stage.report_rejects(invalid, {"train": 20, "validation": 10}, params)
+    stage.report_invalid(invalid, {"train": 20, "validation": 10}, params)
     assert capsys.readouterr().out.splitlines() == [
         "train: 20 persons = 19 records + 1 invalid",
         "validation: 10 persons = 9 records + 1 invalid",
     ]
     with pytest.raises(UserError, match=r"^validation: 1 of 4 .*empty file.* raise shard\.max_inv"):
-        stage.report_rejects(invalid, {"train": 20, "validation": 4}, params)
+        stage.report_invalid(invalid, {"train": 20, "validation": 4}, params)
     assert len((tmp_path / "data/tfrecords/invalid.csv").read_text().splitlines()) == 3
 
 

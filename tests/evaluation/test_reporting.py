@@ -323,7 +323,7 @@ def test_missing_annotations_are_one_line(tmp_path):
     done = run_evaluate(tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "data/annotations/validation.json" in done.stderr
+    assert "data/annotations/schema.json" in done.stderr
 
 
 def test_matplotlib_and_tensorflow_are_not_imported_at_the_start():

@@ -180,7 +180,7 @@ def run_annotations(count, folder, _):
         num_records = len(json.loads(data.decode("utf-8-sig"), parse_int=float))
         assert len(splits["train"]) + len(invalid) == num_records, number
         write_invalid(folder / "invalid.csv", invalid)
-        assert read_invalid(folder / "invalid.csv", "") == invalid, number
+        assert read_invalid(folder / "invalid.csv", 21, "") == invalid, number
         save_persons(folder / "persons.json", splits["train"])
         assert len(load_persons(folder / "persons.json", FIGURE)) == len(splits["train"]), number
         num_read += 1

@@ -232,11 +232,11 @@ def test_a_record_with_a_fault_is_set_aside_with_its_reason(parse, tmp_path, rec
     text = text.replace("-7e+77", "9" * 5_000).replace("7e+77", "1e400")
     code, out, err = parse(text.encode())
     assert (code, err) == (0, "")
-    assert out.startswith(f"train: {NUM_GOOD + 1} records = {NUM_GOOD} kept + 1 rejected;")
-    (reject,) = read_invalid(tmp_path)
-    assert (reject[0], reject[1], reject[3]) == ("train", str(NUM_GOOD), reason)
+    assert out.startswith(f"train: {NUM_GOOD + 1} records = {NUM_GOOD} kept + 1 invalid;")
+    (record,) = read_invalid(tmp_path)
+    assert (record[0], record[1], record[3]) == ("train", str(NUM_GOOD), reason)
     image = (record.get("image") or "") if isinstance(record, dict) else ""
-    assert reject[2].isprintable() and (reject[2] == image or not image.isprintable())
+    assert record[2].isprintable() and (record[2] == image or not image.isprintable())
     kept = load_persons(tmp_path / "data/annotations/train.json")
     assert [person.image for person in kept] == [record["image"] for record in GOOD]
 
@@ -261,13 +261,13 @@ def test_an_odd_record_that_is_no_fault_is_kept(parse, tmp_path, changes, joint)
 def test_too_many_bad_records_stop_the_stage(parse, tmp_path):
     bad = [good_record(number, scale=0) for number in range(3)]
     code, out, err = parse([*bad, *GOOD[3:]])
-    assert code == 1 and out.startswith("train: 200 records = 197 kept + 3 rejected;")
+    assert code == 1 and out.startswith("train: 200 records = 197 kept + 3 invalid;")
     assert err == (
-        f"error: train: 3 of 200 records rejected, 3 of them because: {NO_SCALE}; the first is "
+        f"error: train: 3 of 200 records are invalid, 3 of them because: {NO_SCALE}; the first is "
         "record 0, counted from 0, 0.jpg (all in data/annotations/invalid.csv); fix "
         "data/own/train.json, or raise parse.max_invalid_fraction from 0.01\n"
     )
-    assert [reject[:2] for reject in read_invalid(tmp_path)] == [
+    assert [record[:2] for record in read_invalid(tmp_path)] == [
         ("train", str(k)) for k in range(3)
     ]
     assert not (tmp_path / "data/annotations/train.json").exists()
@@ -380,9 +380,9 @@ def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
     parse, tmp_path, changes, file_name, reason
 ):
     out = parse_one_of_many(parse, make_annotation(NUM_GOOD, **changes), file_name)
-    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 rejected;")
-    (reject,) = read_invalid(tmp_path)
-    assert reject[:3] == ("train", str(NUM_GOOD), file_name) and reject[3].startswith(reason)
+    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 invalid;")
+    (record,) = read_invalid(tmp_path)
+    assert record[:3] == ("train", str(NUM_GOOD), file_name) and record[3].startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
 )
 def test_a_coco_annotation_of_no_picture_is_set_aside(parse, tmp_path, annotation, reason):
     out = parse_one_of_many(parse, annotation, "a.jpg")
-    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 rejected;")
+    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 invalid;")
     assert read_invalid(tmp_path) == [("train", str(NUM_GOOD), "", reason, "")]
 
 
@@ -475,7 +475,7 @@ def test_mat_persons_without_labels_are_no_records(rect):
     ids=["a 17th joint", "a joint twice", "a joint without x", "a joint NaN", "scale infinite",
          "scale a string", "objpos without y"],
 )  # fmt: skip
-def test_mat_person_with_a_fault_is_a_reject(rect, reason):
+def test_mat_person_with_a_fault_is_invalid(rect, reason):
     train, _ = read_mpii_mat(make_mat([("a.jpg", rect)]), [])
     assert reason_of(train[0]).startswith(reason)
 
@@ -505,7 +505,7 @@ def test_lspet_pictures_without_a_label_are_rejected_by_name():
     conversion = Conversion(LSPET, MPII)
     persons, invalid = check_records(train + validation, names, conversion=conversion)
     assert not persons
-    assert {reject.image: reject.reason for reject in invalid} == {
+    assert {record.image: record.reason for record in invalid} == {
         "im00000.jpg": "no 'joints'",
         "im00001.jpg": "no labelled joint",
         "im00002.jpg": "joints_vis is not 14 of 0 or 1",

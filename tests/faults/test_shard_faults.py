@@ -284,7 +284,7 @@ def spoil_pictures(archive):
     [
         (Path.unlink, ("images.zip: not found; run `dvc repro download`",)),
         (cut_archive, ("images.zip: is not a whole zip archive (", "; delete it and run `dvc")),
-        (spoil_pictures, ("train: 14 of 14 records rejected", "not a picture", "invalid.csv")),
+        (spoil_pictures, ("train: 14 of 14 records are invalid", "not a picture", "invalid.csv")),
     ],
     ids=["archive gone", "archive cut", "no picture in it"],
 )

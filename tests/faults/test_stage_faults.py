@@ -104,7 +104,7 @@ def run_unchanged(run, name):
 def test_a_stage_in_an_empty_folder_is_one_line(run, stage):
     line = "params.yaml: not found; run this in a folder that has a params.yaml"
     if stage == "evaluate":  # it has no parameters
-        line = "data/annotations/validation.json: "
+        line = "data/annotations/schema.json: "
     elif stage == "export":  # nor this
         line = "models/hourglass.keras: no such network; "
     assert_one_line(run_unchanged(run, stage), line)
@@ -112,7 +112,7 @@ def test_a_stage_in_an_empty_folder_is_one_line(run, stage):
 
 MISSING = {
     "parse": (RAW, "data/raw/synthetic/"),
-    "shard": (ANNOTATIONS, "data/annotations/train.json: "),
+    "shard": (ANNOTATIONS, "data/annotations/schema.json: "),
     "train": (SHARDS, "data/tfrecords/index.json: missing; run `dvc repro shard`"),
     "predict": (MODEL, "models/hourglass.keras: no such network; train one "),
     "evaluate": (PREDICTIONS, "predictions.json: not found; run `dvc repro predict`"),
@@ -392,19 +392,19 @@ HALF_WRITTEN = {
         lambda: REJECTS.write_text("split,index,image,reason\n"), "invalid.csv: the first line is",
     ),
     ("evaluate", "invalid.csv cut in a row"): (
-        lambda: write_reject("0011001"), "invalid.csv: row 2 is no reject; run `dvc repro parse`",
+        lambda: write_reject("0011001"), "invalid.csv: row 2 is no invalid record; run",
     ),
     ("evaluate", "invalid.csv with other flags"): (
-        lambda: write_reject("2" * 16), "invalid.csv: row 2 is no reject; run `dvc repro parse`",
+        lambda: write_reject("2" * 16), "invalid.csv: row 2 is no invalid record; run",
     ),
     ("evaluate", "invalid.csv with a column more"): (
-        lambda: write_reject("1" * 16 + ",7"), "invalid.csv: row 2 is no reject",
+        lambda: write_reject("1" * 16 + ",7"), "invalid.csv: row 2 is no invalid record",
     ),
     ("evaluate", "invalid.csv without a number"): (
-        lambda: write_reject("1" * 16, index="one"), "invalid.csv: row 2 is no reject",
+        lambda: write_reject("1" * 16, index="one"), "invalid.csv: row 2 is no invalid record",
     ),
     ("evaluate", "invalid.csv of another split"): (
-        lambda: write_reject("1" * 16, split="val"), "invalid.csv: row 2 is no reject",
+        lambda: write_reject("1" * 16, split="val"), "invalid.csv: row 2 is no invalid record",
     ),
     ("evaluate", "invalid.csv of zeros"): (
         lambda: REJECTS.write_bytes(b"\0" * 5_000), "invalid.csv: ",

@@ -248,7 +248,7 @@ def _zip_members(
 
 
 def name_pictures(archive: Path, members: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
-    """Picture name -> entry, from pairs of member path and entry; other members are left out."""
+    """Picture name -> entry, from pairs of member path and entry, without the other members."""
     pictures: dict[str, Entry] = {}
     for path, entry in members:
         name = picture_name(path)

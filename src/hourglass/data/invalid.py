@@ -13,7 +13,7 @@ from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path
 
 COLUMNS = ("split", "index", "image", "reason", "lost_joints")
-_INDEX, _JOINTS = re.compile("[0-9]{1,9}"), re.compile("[01]*")
+_INDEX, _FLAGS = re.compile("[0-9]{1,9}"), re.compile("[01]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +48,11 @@ def write_invalid(path: str | Path, invalid: Iterable[InvalidRecord]) -> None:
         writer.writerows(dataclasses.astuple(record) for record in invalid)
 
 
-def read_invalid(path: str | Path, advice: str) -> list[InvalidRecord]:
+def read_invalid(path: str | Path, num_keypoints: int, advice: str) -> list[InvalidRecord]:
     """Read what `write_invalid` wrote.
 
     Args:
+        num_keypoints: K.
         advice: what to do about a file that is missing or damaged.
 
     Raises:
@@ -66,12 +67,10 @@ def read_invalid(path: str | Path, advice: str) -> list[InvalidRecord]:
         raise UserError(f"{path}: cannot be read: {reason}; {advice}") from None
     if not rows or tuple(rows[0]) != COLUMNS:
         raise UserError(f"{path}: the first line is not {','.join(COLUMNS)}; {advice}")
-    # A row has a flag for each keypoint, or none at all.
-    lengths = {0, next((len(row[-1]) for row in rows[1:] if row and row[-1]), 0)}
     for number, row in enumerate(rows[1:], start=2):
         is_whole = len(row) == len(COLUMNS) and row[0] in ("train", "validation")
-        is_readable = is_whole and _INDEX.fullmatch(row[1]) and _JOINTS.fullmatch(row[-1])
-        if not is_readable or len(row[-1]) not in lengths:
+        is_readable = is_whole and _INDEX.fullmatch(row[1]) and _FLAGS.fullmatch(row[-1])
+        if not is_readable or len(row[-1]) not in (0, num_keypoints):
             raise UserError(f"{path}: row {number} is no invalid record; {advice}")
     return [InvalidRecord(split, int(index), *rest) for split, index, *rest in rows[1:]]
 
@@ -112,8 +111,8 @@ def check_invalid_fraction(
         reason, count = reasons.most_common(1)[0]
         first = next(r for r in invalid if (r.split, r.reason) == (split, reason))
         raise UserError(
-            f"{split}: {num_invalid:,} of {number:,} records rejected, {count:,} of them because:"
-            f" {reason}; the first is record {first.index}, counted from 0,"
+            f"{split}: {num_invalid:,} of {number:,} records are invalid, {count:,} of them "
+            f"because: {reason}; the first is record {first.index}, counted from 0,"
             f" {first.image or 'without a name'} (all in {path}); {advice}, or raise"
             f" {parameter} from {max_fraction:g}"
         )

@@ -1,4 +1,4 @@
-"""The annotations of every dataset to one checked form, and what was left out and why.
+"""The annotations of every dataset to one checked form; the invalid ones with the reason.
 
 Each dataset yields raw records in MPII's JSON form, 1-based pixels; `check_records` judges them and
 makes `Person`s with a head size, 0-based. That is the one place where 1-based becomes 0-based.
@@ -26,18 +26,18 @@ def parse_dataset(
 ) -> tuple[dict[str, list[Person]], list[InvalidRecord], int]:
     """Read and check both splits of a dataset.
 
-    A train record whose picture is also in validation is rejected: it would leak.
+    A train record whose picture is also in validation is invalid: it would leak.
 
     Args:
         raw: the folder of this dataset's raw files, for example `data/raw/mpii`.
         name: the dataset's.
         schema: of the persons' keypoints; what the dataset lacks of them is unlabelled.
         excluded: pairs (first, last) of names: pictures that are not used, both included. Their
-            records are neither kept nor rejected.
+            records are neither kept nor invalid.
 
     Returns:
-        dict of split -> list of `Person`, the list of `InvalidRecord`, train first, and how many of
-        the archive's pictures are left out.
+        {split: persons}, the invalid records, train first, and how many of the archive's pictures
+        are excluded.
 
     Raises:
         UserError: a file is missing or cannot be read as a whole; `excluded` leaves no record.

@@ -29,7 +29,7 @@ def summarize_split(
     labels = sum((p.keypoints_visible for p in persons), np.zeros(schema.num_keypoints, int))
     text = (
         f"{split}: {len(persons) + num_invalid:,} records = {len(persons):,} kept"
-        f" + {num_invalid:,} rejected; {labels.sum():,} labelled joints,"
+        f" + {num_invalid:,} invalid; {labels.sum():,} labelled joints,"
         f" {labels[list(schema.scored_indices)].sum():,} scored;"
         f" head sizes: {describe_head_sizes(persons) or 'none'}"
     )

@@ -2,31 +2,45 @@
 
 import functools
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import ray
 
-from hourglass.config import ShardParams
-from hourglass.data.archives import open_images
-from hourglass.data.person import Person
-from hourglass.data.tfrecords.writer import Shard, list_invalid, write_chunk, write_shard
+from hourglass.data.archives import ImageArchive, open_images
+from hourglass.data.tfrecords.writer import (
+    Key,
+    Place,
+    Shard,
+    list_invalid,
+    write_chunk,
+    write_shard,
+)
 from hourglass.distributed.ray_tasks import RETRIES, Job, check_shared, run_tasks
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import scratch_folder
+
+if TYPE_CHECKING:
+    from hourglass.config import ShardParams
+    from hourglass.data.person import Person
+
+# (file's name, offset, length) of a record; the reason where there is none.
+Record = tuple[str, int, int] | str
 
 FEWER_WORKERS = (
     "if memory is short, run stages/shard.py with fewer --workers"
     " (on a cluster: start its machines with fewer --num-cpus)"
 )
 
-Key = tuple[str, int]  # split, index
-Place = tuple[int, int] | str  # offset and length in a chunk, or why there is none
-
 
 @ray.remote(**RETRIES)
 def archive_chunk_task(
-    path: Path, indices: list[int], persons: list[Person], archive: Path, params: ShardParams
+    path: Path,
+    indices: list[int],
+    persons: "list[Person]",
+    archive: Path,
+    params: "ShardParams",
 ) -> list[Place]:
     """Write the records of a chunk to a file, on a worker."""
     check_shared("data/", archive, path.parent)
@@ -40,32 +54,32 @@ def archive_chunk_task(
 def shard_task(path: Path, folder: Path, ranges: list[tuple[str, int, int]]) -> None:
     """Write one shard, on a worker."""
     check_shared("data/", folder)
-    return write_shard(path, folder, ranges)
+    write_shard(path, folder, ranges)
 
 
 @functools.lru_cache(maxsize=1)
-def open_once(archive: Path) -> Any:
+def open_once(archive: Path) -> ImageArchive:
     """`open_images` once a worker and not once a task: MPII's seek points are 98 MB."""
     return open_images(archive)
 
 
 def write_shards(
     folder: Path,
-    shards: list[Shard],
-    chunks: list[list[Key]],
-    persons: dict[str, list[Person]],
+    shards: Sequence[Shard],
+    chunks: Sequence[list[Key]],
+    persons: "Mapping[str, Sequence[Person]]",
     archive: Path,
-    params: ShardParams,
-) -> list[Any]:
+    params: "ShardParams",
+) -> list[list[tuple[int, str, str, str]]]:
     """Read the archive once, in order, into records; gather these into shards.
 
     The records lie in files beside `folder` meanwhile, not in Ray's object store: what a machine
     that died has made is still there, and none of it is in memory.
 
     Args:
-        folder: gets the shards. shards: list of Shard.
-        chunks: of all persons, as of `data.tfrecords.writer.plan_chunks`.
-        persons: {split: list of Person}. archive: path of the pictures. params: ShardParams.
+        folder: gets the shards.
+        chunks: those of `data.tfrecords.writer.plan_archive_chunks`.
+        archive: the pictures.
 
     Returns:
         What `data.tfrecords.writer.list_invalid` gives, one a shard.
@@ -97,17 +111,12 @@ def check_one_disk(*folders: Path) -> None:
 
 def write_archive_chunks(
     folder: Path,
-    chunks: list[list[Key]],
-    persons: dict[str, list[Person]],
+    chunks: Sequence[list[Key]],
+    persons: "Mapping[str, Sequence[Person]]",
     archive: Path,
-    params: ShardParams,
-) -> dict[Key, Any]:
-    """Run one task a chunk; each writes a file of records into `folder`.
-
-    Returns:
-        {(split, index): (file's name, offset, length) of the person's record, or the reason why
-        there is none}.
-    """
+    params: "ShardParams",
+) -> dict[Key, Record]:
+    """Run one task a chunk; each writes a file of records into `folder`."""
     paths = [folder / f"chunk_{number:05d}" for number in range(len(chunks))]
     jobs = [
         make_archive_job(path, keys, persons, archive, params)
@@ -124,11 +133,11 @@ def write_archive_chunks(
 def make_archive_job(
     path: Path,
     keys: list[Key],
-    persons: dict[str, list[Person]],
+    persons: "Mapping[str, Sequence[Person]]",
     archive: Path,
-    params: ShardParams,
+    params: "ShardParams",
 ) -> Job:
-    """The `Job` of the persons `keys`, (split, index): they alone are sent to the worker."""
+    """The `Job` of some persons: they alone are sent to the worker."""
     people = [persons[split][index] for split, index in keys]
     num_pictures = len({person.image for person in people})
     name = f"{archive.name}, {people[0].image} to {people[-1].image}"
@@ -137,9 +146,9 @@ def make_archive_job(
 
 
 def gather_shards(
-    folder: Path, shards: list[Shard], scratch: Path, records: dict[Key, Any]
+    folder: Path, shards: Sequence[Shard], scratch: Path, records: Mapping[Key, Record]
 ) -> None:
-    """Run one task a shard, on what `write_chunks` has left in `scratch`."""
+    """Run one task a shard, on what `write_archive_chunks` has left in `scratch`."""
     jobs = []
     for shard in shards:
         places = [records[shard.split, index] for index in shard.indices]

@@ -92,12 +92,15 @@ def load_results(params: Params) -> Results:
     Raises:
         UserError: a file is missing or damaged; names the stage to run.
     """
+    schema = load_schema("data/annotations")
+    number = schema.num_keypoints
     invalid = {
-        "annotations": read_invalid("data/annotations/invalid.csv", "run `dvc repro parse`"),
-        "shards": read_invalid("data/tfrecords/invalid.csv", "run `dvc repro shard`"),
+        "annotations": read_invalid(
+            "data/annotations/invalid.csv", number, "run `dvc repro parse`"
+        ),
+        "shards": read_invalid("data/tfrecords/invalid.csv", number, "run `dvc repro shard`"),
     }
     num_lost = sum(record.split == "train" for record in invalid["shards"])
-    schema = load_schema("data/annotations")
     return Results(
         params=params,
         schema=schema,

@@ -162,7 +162,7 @@ def test_the_square_of_a_whole_picture_is_cut_wherever_it_lies(x, y):
     picture = np.random.default_rng(1).integers(0, 256, (14, 18, 3), np.uint8)
     side = 10
     record = {
-        "square": tf.constant([x, y, side]),
+        "cover": tf.constant([x, y, side]),
         "keypoints": tf.constant([[x + 2.0, y + 3.0]]),
         "center": tf.constant([x + 4.0, y + 5.0]),
         "side": tf.constant(8.0),
@@ -193,7 +193,7 @@ def test_crops_are_decoded_as_pillow_decodes_them(val_split):
 def test_from_a_smaller_crop_of_a_whole_picture_there_is_a_way_back():
     places, center = np.float32([[12.5, 4.25], [3, 9]]), np.float32([8, 7])
     record = {
-        "square": tf.constant([2, -3, 10]),
+        "cover": tf.constant([2, -3, 10]),
         "keypoints": tf.constant(places),
         "center": tf.constant(center),
         "side": tf.constant(8.0),

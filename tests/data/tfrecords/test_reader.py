@@ -132,12 +132,12 @@ def crop_of(**values):
 @pytest.mark.parametrize(
     ("crop_size", "advice"),
     [
-        (384, "shard.crop_size 384 stores 222.5 px of a person's view, enlarged to "
+        (384, "shard.crop_size 384 stores a person's crop at 222.5 px, enlarged to "
               "model.input_size 256; 442 would do"),
         (441, "442 would do"),
         (529, "shrunk by up to 1.50 to model.input_size 256 without smoothing, which adds false "
               "detail; lower it to 528"),
-        (1024, "shard.crop_size 1024 stores 597.4 px of a person's view, shrunk by up to 2.92 to"),
+        (1024, "shard.crop_size 1024 stores a person's crop at 597.4 px, shrunk by up to 2.92 to"),
     ],
 )  # fmt: skip
 def test_a_crop_size_that_does_not_suit_the_input_is_advised_against(crop_size, advice):

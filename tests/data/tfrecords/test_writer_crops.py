@@ -39,7 +39,7 @@ def test_a_crop_is_no_larger_than_asked_and_its_square_is_all_of_it():
         record = read_record(encode_record(person, 0, data, shard_params(crop_size=384)))
         width = tf.io.decode_jpeg(record["encoded"]).shape[1]
         assert width == expected
-        np.testing.assert_array_equal(record["square"], [0, 0, width])
+        np.testing.assert_array_equal(record["cover"], [0, 0, width])
 
 
 def test_a_crop_that_is_not_shrunk_is_as_sharp_as_the_picture():
@@ -55,7 +55,7 @@ def test_a_whole_plain_jpeg_is_stored_byte_for_byte():
     record = read_record(encode_record(make_person(), 0, data, shard_params(crop_size=0)))
     assert record["encoded"] == data
     np.testing.assert_array_equal(record["transform"], np.eye(2, 3))
-    x, y, side = record["square"]
+    x, y, side = record["cover"]
     center, view = transforms.person_crop(make_person().center, make_person().scale)
     reach = transforms.cover_side(view, 0.25, 30) / 2
     assert (np.array([x, y]) - 0.5 < center - reach).all()

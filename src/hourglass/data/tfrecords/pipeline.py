@@ -42,8 +42,8 @@ def train_batches(
     `index` [N] in the annotations.
 
     Args:
-        batch_size: over all replicas. A last batch that would be smaller is left out; as the order
-            changes, so do the records left out.
+        batch_size: over all replicas. A last batch that would be smaller is dropped: in each epoch
+            other records.
         share: which equal part of each batch to give, and to decode.
     """
     rng = np.random.default_rng((seed, epoch, 1))  # another stream than the augmentation's
@@ -75,7 +75,7 @@ def train_batches(
 
 
 def _take_parts(records: "tf.data.Dataset", batch_size: int, share: Share) -> "tf.data.Dataset":
-    """The share's part of each batch, by the records' places: what is left out is not decoded."""
+    """The share's part of each batch, by the records' places: the others are not decoded."""
     part = batch_size // share.number
     num_whole = int(records.cardinality()) // batch_size * batch_size
     places = records.take(num_whole).enumerate()
@@ -138,8 +138,8 @@ def _add_crop(record: Record, split: Split) -> Record:
 
 
 def crop_whole_picture(picture: Tensor, record: Record, size: int) -> tuple[Tensor, Record]:
-    """Cut the person's square out of a whole picture, and move the coordinates along."""
-    x, y, side = tf.unstack(record["square"])  # whole px of the picture
+    """Cut the square of `cover` out of a whole picture, and move the coordinates along."""
+    x, y, side = tf.unstack(record["cover"])  # whole px of the picture
     shape = tf.shape(picture)
     top, bottom = tf.clip_by_value(y, 0, shape[0]), tf.clip_by_value(y + side, 0, shape[0])
     left, right = tf.clip_by_value(x, 0, shape[1]), tf.clip_by_value(x + side, 0, shape[1])

@@ -87,12 +87,12 @@ def advise_crop_size(crop: Mapping[str, Any], input_size: int) -> str | None:
     if not size:  # whole pictures are read at a size that does
         return None
     least, greatest = transforms.fitting_crop_sizes(input_size, *ranges)
-    view = transforms.stored_input_size(size, *ranges)
-    stored = f"shard.crop_size {size} stores {view:.4g} px of a person's view"
+    inner = transforms.stored_input_size(size, *ranges)
+    stored = f"shard.crop_size {size} stores a person's crop at {inner:.4g} px"
     if size < least:
         return f"{stored}, enlarged to model.input_size {input_size}; {least} would do"
     if size > greatest:
-        shrunk = view * (1 + crop["scale_range"]) / input_size
+        shrunk = inner * (1 + crop["scale_range"]) / input_size
         return (
             f"{stored}, shrunk by up to {shrunk:.2f} to model.input_size {input_size} without "
             f"smoothing, which adds false detail; lower it to {greatest}"

@@ -50,14 +50,14 @@ class StoredPicture:
     Attributes:
         encoded: JPEG, RGB.
         width, height: px of the stored picture.
-        square: x, y, side of the square that holds every augmented crop, stored px.
+        cover: x, y, side of the square that holds every augmented crop, stored px.
         transform: float64 [2, 3], stored to original px.
     """
 
     encoded: bytes
     width: int
     height: int
-    square: tuple[int, int, int]
+    cover: tuple[int, int, int]
     transform: np.ndarray
 
 
@@ -70,9 +70,9 @@ def serialize_record(person: "Person", index: int, stored: StoredPicture) -> byt
         transforms.apply_transform(to_stored, person.joints),
         -1.0,
     )
-    view_center = transforms.apply_transform(to_stored, center)  # stored px, not rounded
+    crop_center = transforms.apply_transform(to_stored, center)  # stored px, not rounded
     zoom = to_stored[0, 0]  # stored px to an original one; a crop is not turned
-    # The person's own center; the view's lies lower, as `geometry.view_square` moves it.
+    # The person's own center; that of the crop lies lower (`transforms.person_crop`).
     body_x, body_y = np.rint(transforms.apply_transform(to_stored, person.center)).astype(int)
     rounded = np.rint(keypoints).astype(int)  # the tutorial's features are whole numbers
     values: dict[str, Any] = {
@@ -90,8 +90,8 @@ def serialize_record(person: "Person", index: int, stored: StoredPicture) -> byt
         "image/filename": [person.image.encode()],
         "image/object/keypoints": keypoints.ravel(),  # (K, 2), row by row
         "image/object/head_size": [person.head_size * zoom],  # stored px
-        "image/object/view": [*view_center, side * zoom],  # x, y, side
-        "image/object/box": stored.square,
+        "image/object/view": [*crop_center, side * zoom],  # x, y, side
+        "image/object/box": stored.cover,
         "image/object/index": [index],  # results find their way back by it
         "image/transform": stored.transform.ravel(),
     }
@@ -104,9 +104,9 @@ def parse_record(serialized: "Tensor", num_keypoints: int) -> "dict[str, Tensor]
     Returns:
         encoded: string, JPEG, RGB.
         keypoints: float32 [K, 2], stored px. keypoints_visible: bool [K].
-        center: float32 [2] and side: float32, the person's view square, stored px.
+        center: float32 [2] and side: float32, the person's crop, stored px.
         head_size: float32, stored px.
-        square: int32 [3], x, y, side of the one that holds every view, stored px.
+        cover: int32 [3], x, y, side of the square that holds every augmented crop, stored px.
         index: int32. transform: float32 [2, 3], stored to original px. filename: string.
     """
     from hourglass.utils.backend import tf  # here alone: writers do without it
@@ -124,7 +124,7 @@ def parse_record(serialized: "Tensor", num_keypoints: int) -> "dict[str, Tensor]
         "center": record["image/object/view"][:2],
         "side": record["image/object/view"][2],
         "head_size": record["image/object/head_size"],
-        "square": tf.cast(record["image/object/box"], tf.int32),  # an Example has int64 alone
+        "cover": tf.cast(record["image/object/box"], tf.int32),  # an Example has int64 alone
         "index": tf.cast(record["image/object/index"], tf.int32),
         "transform": record["image/transform"],
         "filename": record["image/filename"],

@@ -63,15 +63,15 @@ def _store_crop(
     picture: Picture, center: np.ndarray, side: float, params: "ShardParams"
 ) -> StoredPicture:
     """What the augmentations of a crop can show."""
-    square, size = transforms.stored_crop(
+    cover, size = transforms.stored_crop(
         center, side, params.crop_size, params.scale_range, params.rotation_range
     )
     # The JPEG decoder may leave out what the crop would shrink away.
-    image, factor = picture.decode(reduction=square[2] / size)
+    image, factor = picture.decode(reduction=cover[2] / size)
     # The warp will blur it a little, so by the sharpest filter.
-    crop = cut_crop(image, factor, square, size, Image.Resampling.LANCZOS)
-    to_original = transforms.crop_transform(square, size)
-    # The stored crop is exactly the square that holds every augmentation.
+    crop = cut_crop(image, factor, cover, size, Image.Resampling.LANCZOS)
+    to_original = transforms.crop_transform(cover, size)
+    # The stored crop is all of the square that holds every augmentation.
     encoded = encode_jpeg(crop, params.jpeg_quality)
     return StoredPicture(encoded, size, size, (0, 0, size), to_original)
 
@@ -85,15 +85,15 @@ def _store_whole(
     data = picture.data
     if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
         data = encode_jpeg(image, params.jpeg_quality)
-    square, _ = transforms.stored_crop(
+    cover, _ = transforms.stored_crop(
         center, side, transforms.WHOLE_SIZE, params.scale_range, params.rotation_range
     )
     # A cropped person outside of the picture is found by `cut_crop`; here nothing is cropped.
-    x, y, square_side = square
-    if not (-square_side < x < image.width and -square_side < y < image.height):
+    x, y, side_covered = cover
+    if not (-side_covered < x < image.width and -side_covered < y < image.height):
         raise BadImageError(OUTSIDE)
     return StoredPicture(
-        data, image.width, image.height, square, np.eye(2, 3)
+        data, image.width, image.height, cover, np.eye(2, 3)
     )  # stored px = original px
 
 
