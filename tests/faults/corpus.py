@@ -93,7 +93,7 @@ class MutatedPictures:
 def run_pictures(count, folder, real):
     """Every mutated picture through the writer of shards, half as crops and half whole."""
     from hourglass.config import load_params
-    from hourglass.data.tfrecords.schema import parse_record
+    from hourglass.data.tfrecords.record import parse_record
     from hourglass.data.tfrecords.writer import write_chunk
     from hourglass.data.validation import check_records
     from hourglass.utils.backend import tf

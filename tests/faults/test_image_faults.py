@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, PngImagePlugin
 from helpers.annotations import make_record
 from helpers.pictures import STORED_AS, file_of, jpeg_of, png_of
 from hourglass.data.archives import open_images
-from hourglass.data.tfrecords.schema import parse_record
+from hourglass.data.tfrecords.record import parse_record
 from hourglass.data.tfrecords.writer import write_chunk
 from hourglass.data.validation import check_records
 from hourglass.utils.backend import tf

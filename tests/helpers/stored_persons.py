@@ -9,7 +9,7 @@ from PIL import Image
 from helpers.paths import ROOT
 from hourglass.config import load_params
 from hourglass.data.person import Person
-from hourglass.data.tfrecords.schema import parse_record, serialize_record
+from hourglass.data.tfrecords.record import parse_record, serialize_record
 from hourglass.data.tfrecords.writer import store_person
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError

@@ -111,7 +111,7 @@ def test_the_key_follows_the_version(tiny_params, monkeypatch):
 RUN_CODE = (
     "keypoints.py", "utils/backend.py", "utils/devices.py", "utils/transforms.py",
     "data/tfrecords/augmentation.py", "data/tfrecords/pipeline.py", "data/tfrecords/reader.py",
-    "data/tfrecords/schema.py", "models", "evaluation/pckh.py", "training/accumulation.py",
+    "data/tfrecords/record.py", "models", "evaluation/pckh.py", "training/accumulation.py",
     "training/checkpoint.py", "training/devices.py", "training/losses.py",
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",

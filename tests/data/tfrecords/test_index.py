@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from helpers.stored_persons import people, shard_params
-from hourglass.data.tfrecords import schema
+from hourglass.data.tfrecords import record
 from hourglass.data.tfrecords.index import read_index, write_index
 from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
 from hourglass.keypoints import COCO, MPII
@@ -70,6 +70,6 @@ def test_an_index_written_in_another_order_says_the_same(tmp_path):
 
 def test_shards_of_other_features_are_to_be_made_again(tmp_path, monkeypatch):
     write_index(tmp_path, [], [], {"train": 3, "validation": 1}, MPII, shard_params())
-    monkeypatch.setitem(schema.FEATURES, "image/new", ("float32", []))
+    monkeypatch.setitem(record.FEATURES, "image/new", ("float32", []))
     with pytest.raises(UserError, match=r"hold other features; run `dvc repro shard`"):
         read_index(tmp_path)

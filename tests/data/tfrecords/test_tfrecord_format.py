@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hourglass.data.tfrecords.schema import FEATURES
+from hourglass.data.tfrecords.record import FEATURES
 from hourglass.data.tfrecords.tfrecord_format import serialize_example, write_record
 
 FLOATS = st.floats(width=32, allow_nan=False)

@@ -1,1 +1,1 @@
-"""TFRecords of person crops: schema, writer, reader, batches, augmentation."""
+"""TFRecords of person crops: records, writer, reader, batches, augmentation."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hourglass.data.tfrecords.schema import FEATURES
+from hourglass.data.tfrecords.record import FEATURES
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest, write_json

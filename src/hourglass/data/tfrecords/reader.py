@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hourglass.data.tfrecords.index import read_index
-from hourglass.data.tfrecords.schema import parse_record
+from hourglass.data.tfrecords.record import parse_record
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils import transforms
 from hourglass.utils.backend import Tensor, tf

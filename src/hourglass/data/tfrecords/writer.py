@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass.data.invalid import InvalidRecord, encode_joints
-from hourglass.data.tfrecords.schema import StoredPicture, serialize_record
+from hourglass.data.tfrecords.record import StoredPicture, serialize_record
 from hourglass.data.tfrecords.tfrecord_format import write_record
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError

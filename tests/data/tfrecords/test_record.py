@@ -10,7 +10,7 @@ from helpers.stored_persons import (
     shard_params,
     to_picture,
 )
-from hourglass.data.tfrecords.schema import FEATURES
+from hourglass.data.tfrecords.record import FEATURES
 from hourglass.utils import transforms
 
 TUTORIAL_FEATURES = {
