@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.apps.page.runtime import fetch_files, npm_cache_folder
-from hourglass.keypoints import JOINTS, NUM_JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError, one_line, silent_stderr
 
 PACKAGE = "@mediapipe/pose@0.5.1675469404"
@@ -56,8 +56,8 @@ class BlazePose:
         # that of the mirrored view make S - 1.
         landmarks = self._read(1, 5 * NUM_LANDMARKS).reshape(NUM_LANDMARKS, 5)[chosen, :2]
         heatmaps = self._read(1, side, side, NUM_LANDMARKS)[0][..., chosen]
-        keypoints = np.full((NUM_JOINTS, 2), np.nan)
-        keypoints[[JOINTS.index(name) for name in LANDMARKS]] = refine_landmarks(
+        keypoints = np.full((MPII.num_keypoints, 2), np.nan)
+        keypoints[[MPII.index(name) for name in LANDMARKS]] = refine_landmarks(
             landmarks, heatmaps, self.size
         )
         return keypoints

@@ -13,7 +13,7 @@ try:
 except ImportError:
     albumentations = None
 
-from hourglass.keypoints import FLIP_ORDER
+from hourglass.keypoints import MPII
 from hourglass.utils import transforms
 
 IS_HERE = albumentations is not None
@@ -64,7 +64,7 @@ class Peer:
         result = self.transform(image=crop, keypoints=keypoints)
         picture, keypoints = result["image"], np.asarray(result["keypoints"])
         if self.flip and np.random.random() < 0.5:
-            picture, keypoints = picture[:, ::-1], keypoints[list(FLIP_ORDER)]
+            picture, keypoints = picture[:, ::-1], keypoints[list(MPII.flip_order)]
             keypoints[:, 0] = self.size - 1 - keypoints[:, 0]
         return picture, self.encode(keypoints)
 

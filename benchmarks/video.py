@@ -114,7 +114,8 @@ def report_parts(backend, clip, folder, options):
         if options.before:
             report_drawing("draw skeletons, before", load_drawing(options.before), seen)
         opened.sound = None
-        with open_writer(folder / "p.mp4", folder / "p.jsonl", opened, size) as writer:
+        files = folder / "p.mp4", folder / "p.jsonl"
+        with open_writer(*files, opened, size, backend.schema) as writer:
             seconds, _ = timed(lambda: [writer.write(*pair) for pair in seen])
         print_rate("write", len(frames), seconds)
     return surest

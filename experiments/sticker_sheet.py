@@ -23,13 +23,13 @@ def main():
     parser.add_argument("sheet", type=Path)
     options = parser.parse_args()
     pixels = np.array(decode_image(options.photo.read_bytes())[0])
-    (pose,) = load().predict(pixels)
-    stickers = [make_sticker(style, pixels, pose) for style in STYLES]
+    network = load()
+    (pose,) = network.predict(pixels)
+    stickers = [make_sticker(Portrait(style, network.schema), pixels, pose) for style in STYLES]
     draw_sheet(stickers).save(options.sheet, quality=88)
 
 
-def make_sticker(style, pixels, pose):
-    portrait = Portrait(style)
+def make_sticker(portrait, pixels, pose):
     portrait.add(pixels, pose)
     (sticker,) = portrait.make_stickers()
     return sticker

@@ -14,7 +14,7 @@ from PIL import Image
 
 from helpers.paths import ROOT
 from hourglass.data.person import Person, save_persons, save_schema
-from hourglass.keypoints import JOINTS, MPII
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
 # https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker, numbered from 0.
@@ -41,11 +41,11 @@ def field(blazepose):
     return importlib.import_module("field")
 
 
-def make_person(joints=None, labelled=JOINTS, image="a.png", **changes):
+def make_person(joints=None, labelled=MPII.keypoints, image="a.png", **changes):
     placed = np.full((16, 2), 50.0)
     for name, place in (joints or {}).items():
-        placed[JOINTS.index(name)] = place
-    keypoints_visible = np.isin(JOINTS, labelled)
+        placed[MPII.index(name)] = place
+    keypoints_visible = np.isin(MPII.keypoints, labelled)
     values = {"center": np.array([50.0, 50.0]), "scale": 0.5, "head_size": 10.0} | changes
     return Person(image, placed, keypoints_visible, head_source="segment", **values)
 
@@ -102,7 +102,7 @@ def test_its_landmarks_are_our_joints_of_the_same_name(blazepose, monkeypatch):
     for side in ("left", "right"):
         for part in PARTS:
             landmark = LANDMARK_NAMES.index(f"{side}_{part}")
-            assert keypoints[JOINTS.index(f"{side[0]}_{part}")].tolist() == [landmark, 2 * landmark]
+            assert keypoints[MPII.index(f"{side[0]}_{part}")].tolist() == [landmark, 2 * landmark]
     assert np.isnan(keypoints).all(axis=1).tolist() == (scores == 0).tolist()
     assert scores.sum() == 12
     np.testing.assert_allclose(interpreter.seen, 0.2)
@@ -160,7 +160,7 @@ def test_upright_is_a_torso_near_the_vertical(field, tilt, is_upright):
     joints = {"r_hip": (40, 48), "l_hip": (60, 52), "upper_neck": neck}
     assert field.stands_upright(make_person(joints)) == is_upright
     for missing in joints:
-        labelled = [name for name in JOINTS if name != missing]
+        labelled = [name for name in MPII.keypoints if name != missing]
         assert not field.stands_upright(make_person(joints, labelled))
 
 
@@ -213,10 +213,10 @@ def test_keypoints_come_back_to_the_picture(field, looks_again):
 
 def test_a_row_counts_each_group_and_pools_the_limbs(field):
     errors, keypoints_visible = np.full((2, 16), 0.05), np.ones((2, 16), bool)
-    errors[0, JOINTS.index("l_wrist")] = 0.3
-    errors[:, JOINTS.index("r_knee")] = np.inf
-    keypoints_visible[:, [JOINTS.index("r_hip"), JOINTS.index("l_hip")]] = False
-    errors[:, JOINTS.index("head_top")] = 9  # not one of the limbs'
+    errors[0, MPII.index("l_wrist")] = 0.3
+    errors[:, MPII.index("r_knee")] = np.inf
+    keypoints_visible[:, [MPII.index("r_hip"), MPII.index("l_hip")]] = False
+    errors[:, MPII.index("head_top")] = 9  # not one of the limbs'
     entrant = field.Entrant("a", 2_300_000, None)
     row = field.make_row(entrant, errors, keypoints_visible, {("a", 1): 123.4, ("a", 16): 9.876})
     ok = "100.0 / 100.0"

@@ -1,6 +1,6 @@
 """Find the joints of people on photographs, and train the network that does it.
 
-For programs: `from hourglass import JOINTS, draw, load`. A folder imports only from those above it:
+For programs: `from hourglass import load`. A folder imports only from those above it:
 
     utils         errors, files, pictures, transforms, threads, drawing, devices
     data          datasets, download, annotations, TFRecords           stages download, parse, shard
@@ -18,7 +18,7 @@ Beside them: `keypoints` (the schema of a person's keypoints), `config` (params.
 `inferencer` (what programs import).
 """
 
-__all__ = ["JOINTS", "draw", "load"]
+__all__ = ["load"]
 
 
 def __getattr__(name: str) -> object:

@@ -13,12 +13,12 @@ from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Backend, Search, run_searches
 from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, Pose, is_bbox
 from hourglass.inference.runner import InferenceConfig
-from hourglass.keypoints import JOINTS, MPII
+from hourglass.keypoints import KeypointSchema
 from hourglass.shipped import shipped_network
 from hourglass.utils.drawing import paint_pose
 from hourglass.utils.errors import UserError
 
-__all__ = ["JOINTS", "Network", "draw", "load"]
+__all__ = ["Network", "load"]
 
 
 def load(path: str | Path | None = None, flip_test: bool = True) -> "Network":
@@ -39,10 +39,15 @@ def load(path: str | Path | None = None, flip_test: bool = True) -> "Network":
 
 
 class Network:
-    """A trained network; `load` makes one."""
+    """A trained network; `load` makes one.
+
+    Attributes:
+        schema: of the K keypoints that it finds: their names, sides and bones.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.schema: KeypointSchema = backend.schema
 
     def predict(
         self,
@@ -62,9 +67,9 @@ class Network:
                 `hourglass predict`.
 
         Returns:
-            list of `person_search.Pose`, the surest first: `keypoints` [16, 2] (x, y), px of the
-            picture, pixel centres at integers, joints in the order of `JOINTS`; `scores` [16] of
-            the joints; `score`, how sure the whole pose is. Empty where no person is found.
+            list of `person_search.Pose`, the surest first: `keypoints` [K, 2] (x, y), px of the
+            picture, pixel centres at integers, in the order of `schema.keypoints`; `scores` [K]
+            of them; `score`, how sure the whole pose is. Empty where no person is found.
 
         Raises:
             UserError: not such a picture, box or number, or nothing of the picture is in the box.
@@ -77,24 +82,23 @@ class Network:
         run_searches([search], self._backend)
         return config.choose_people(search.poses)
 
+    def draw(self, picture: np.ndarray, poses: Sequence[Pose]) -> np.ndarray:
+        """A copy of a picture with the skeletons of `predict` on it.
 
-def draw(picture: np.ndarray, poses: Sequence[Pose]) -> np.ndarray:
-    """A copy of a picture with the skeletons of `Network.predict` on it.
+        Args:
+            picture: uint8 [H, W, 3], RGB.
+            poses: of `predict`, the surest first, which is drawn on top.
 
-    Args:
-        picture: uint8 [H, W, 3], RGB.
-        poses: list of `person_search.Pose`, the surest first, which is drawn on top.
+        Returns:
+            uint8 [H, W, 3].
 
-    Returns:
-        uint8 [H, W, 3].
-
-    Raises:
-        UserError: not such a picture.
-    """
-    pixels = np.array(_read_picture(picture))
-    for pose in reversed(poses):
-        paint_pose(pixels, pose.keypoints, MPII)
-    return pixels
+        Raises:
+            UserError: not such a picture.
+        """
+        pixels = np.array(_read_picture(picture))
+        for pose in reversed(poses):
+            paint_pose(pixels, pose.keypoints, self.schema)
+        return pixels
 
 
 def _read_picture(picture: np.ndarray) -> Image.Image:

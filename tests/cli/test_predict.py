@@ -13,7 +13,7 @@ from helpers.paths import ROOT
 from hourglass.cli import models
 from hourglass.inference.outputs import COORDINATES
 from hourglass.inference.person_search import THRESHOLD
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.models.metadata import NAME
 from hourglass.models.saving import save_network
 
@@ -46,7 +46,7 @@ def test_a_photograph_becomes_a_picture_and_a_record(hourglass):
     assert (record["image"], record["coordinates"]) == ("photo.jpg", COORDINATES)
     assert (record["mode"], record["bbox"]) == ("search", None)
     (person,) = record["people"]
-    assert tuple(person["joints"]) == JOINTS
+    assert tuple(person["joints"]) == MPII.keypoints
     assert all(set(joint) == {"x", "y", "score"} for joint in person["joints"].values())
 
 

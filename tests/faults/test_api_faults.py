@@ -1,4 +1,4 @@
-"""`from hourglass import load, draw`: arrays, boxes and numbers that are none, missing networks."""
+"""`from hourglass import load`: arrays, boxes and numbers that are none, missing networks."""
 
 import re
 
@@ -33,7 +33,7 @@ PICTURES = {
 @pytest.mark.parametrize("kind", PICTURES)
 def test_what_is_no_picture_is_one_line(loaded, kind):
     picture, reason = PICTURES[kind]
-    for use in (loaded.predict, lambda picture: hourglass.draw(picture, [])):
+    for use in (loaded.predict, lambda picture: loaded.draw(picture, [])):
         with pytest.raises(UserError, match=re.escape(reason)):
             use(picture)
 

@@ -287,7 +287,7 @@ def test_an_hour_of_frames_takes_no_more_memory_than_a_minute(hourglass, monkeyp
             under_way += 1
             yield Frame(number, number / 25 * 20, pixels.copy())
 
-    def draw_people(seen):
+    def draw_people(seen, schema):
         nonlocal most
         most = max(most, under_way - seen[0].number)
         return seen

@@ -5,6 +5,7 @@ from PIL import Image
 
 from hourglass.apps.batch.plan import BatchPlan, begin_run, split_chunks
 from hourglass.inference.runner import InferenceConfig
+from hourglass.keypoints import MPII
 
 
 def save_dot(path, dot=(20, 10), light=255):
@@ -27,7 +28,7 @@ def save_dots(folder, number):
 def make_plan(base, out="out", config=None, draw=False, network="abc"):
     config = config or InferenceConfig("whole", threshold=0.5)
     (base / out).mkdir(exist_ok=True)
-    return BatchPlan(base / out, base, network, flip_test=True, config=config, draw=draw)
+    return BatchPlan(base / out, base, network, MPII, flip_test=True, config=config, draw=draw)
 
 
 def begin_chunks(plan, paths):

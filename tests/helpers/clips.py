@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from hourglass.data.synthetic.pictures import draw_picture
+from hourglass.keypoints import MPII
 
 SIZE = 64  # px of the backend's inputs
 
@@ -19,7 +20,7 @@ class BarBackend:
     those of the input itself, as sure as a network is without a person.
     """
 
-    size, batch_size = SIZE, 8
+    size, batch_size, schema = SIZE, 8, MPII
 
     def __init__(self, score=0.9, unsure=0.6):
         self.score, self.unsure = score, unsure

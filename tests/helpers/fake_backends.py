@@ -3,6 +3,7 @@
 import numpy as np
 
 from hourglass.inference.crops import Search
+from hourglass.keypoints import MPII
 
 
 class BrightestBackend:
@@ -10,6 +11,7 @@ class BrightestBackend:
 
     size = 32
     batch_size = 4
+    schema = MPII
     trained_on = "lspet"
 
     def __init__(self):
@@ -28,6 +30,7 @@ class EverywhereBackend:
 
     size = 64
     batch_size = 16
+    schema = MPII
 
     def __init__(self, score):
         self.score = score

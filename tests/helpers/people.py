@@ -5,7 +5,7 @@ import numpy as np
 from helpers.clips import BarBackend
 from hourglass.data.synthetic.cartoons import sample_figure
 from hourglass.inference.person_search import Pose
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 
 ALL = np.ones(16, bool)
 # Upright, face to face with the viewer, 200 px high: right side at smaller x.
@@ -20,7 +20,7 @@ SIZE = (200, 290)  # px of a picture that holds it
 
 def standing(scale=1.0, offset=(0, 0)):
     """Its keypoints [16, 2], px."""
-    return np.array([STANDING[name] for name in JOINTS], float) * scale + offset
+    return np.array([STANDING[name] for name in MPII.keypoints], float) * scale + offset
 
 
 def pose_of(keypoints, scores=0.9):

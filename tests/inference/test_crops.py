@@ -4,6 +4,7 @@ from PIL import Image
 
 from helpers.fake_backends import run_search
 from hourglass.inference.crops import Search, cut_inputs, run_searches
+from hourglass.keypoints import MPII
 
 SIZE = 64  # px of a view
 
@@ -100,7 +101,7 @@ def test_a_picture_is_shrunk_once_for_all_crops_and_only_a_large_one(monkeypatch
 class Counter:
     """`read_places`, and how many inputs each call had."""
 
-    size, batch_size = SIZE, 4
+    size, batch_size, schema = SIZE, 4, MPII
 
     def __init__(self):
         self.numbers = []

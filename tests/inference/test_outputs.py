@@ -9,7 +9,7 @@ from helpers.fake_backends import EverywhereBackend
 from hourglass.inference import person_search
 from hourglass.inference.outputs import COORDINATES, write_poses
 from hourglass.inference.runner import InferenceConfig, map_photos
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 
 CONFIGS = {
     "search": InferenceConfig(threshold=0.0),
@@ -40,7 +40,7 @@ def predict_one(tmp_path, monkeypatch):
         monkeypatch.setattr(person_search, "find_people", find_people)
         path, target = tmp_path / "photo.png", tmp_path / "out"
         Image.new("RGB", (80, 60), (90, 90, 90)).save(path)
-        write = functools.partial(write_poses, config=config)
+        write = functools.partial(write_poses, config=config, schema=MPII)
         (written,) = map_photos(write, EverywhereBackend(0.01), [(path, target)], config)
         with Image.open(written.files[0]) as drawn:
             return written, json.loads((tmp_path / "out.json").read_text()), np.asarray(drawn)
@@ -53,7 +53,7 @@ def test_whom_the_threshold_leaves_is_written_and_drawn(predict_one):
     assert (written.scores, written.best) == ([0.6], 0.6)
     (person,) = record["people"]
     assert person["score"] == 0.6
-    assert list(person["joints"]) == list(JOINTS)
+    assert list(person["joints"]) == list(MPII.keypoints)
     assert set(person["joints"]["pelvis"]) == {"x", "y", "score"}
     assert (drawn != 90).any()
 

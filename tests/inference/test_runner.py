@@ -21,6 +21,7 @@ from hourglass.inference.runner import (
     open_photo,
     start_photo,
 )
+from hourglass.keypoints import MPII
 from hourglass.models.model_inputs import heatmap_to_input
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.utils.errors import UserError
@@ -204,7 +205,9 @@ def save_pictures(folder, number):
 
 
 def predict_files(backend, files, config):
-    return map_photos(functools.partial(write_poses, config=config), backend, files, config)
+    return map_photos(
+        functools.partial(write_poses, config=config, schema=MPII), backend, files, config
+    )
 
 
 def read_joints(target):

@@ -254,7 +254,7 @@ def test_file_that_its_last_holder_removed_is_not_taken_for_the_lock(
 NO_LOCKS = """
 import sys
 sys.modules["fcntl"] = None  # as on Windows
-from hourglass import draw, load
+from hourglass import load
 import hourglass.cli.main
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import exclusive_lock

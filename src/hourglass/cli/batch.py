@@ -46,7 +46,7 @@ def run_records(options: argparse.Namespace, config: InferenceConfig) -> None:
     model, backend = open_network(options, MANY)
     plan = BatchPlan(
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
-        flip_test=not options.no_flip_test, config=config, draw=options.draw,
+        schema=backend.schema, flip_test=not options.no_flip_test, config=config, draw=options.draw,
     )  # fmt: skip
     predict = functools.partial(predict_here, plan, backend)
     if os.environ.get("RAY_ADDRESS"):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from hourglass.apps.stickers.encoding import is_sticker
+from hourglass.apps.stickers.lifting import find_conversion
 from hourglass.apps.stickers.making import (
     MOVING_KINDS,
     STILL_KINDS,
@@ -55,8 +56,9 @@ def run_sticker(options: argparse.Namespace) -> None:
     if clips:
         load_clips()  # without PyAV nothing is written
     _, backend = open_network(options, len(photos) * config.num_inputs)
+    find_conversion(backend.schema)  # or every file would be refused for it
     describe = partial(describe_stickers, threshold=config.threshold)
-    write = partial(write_stickers, config=config, styles=styles)
+    write = partial(write_stickers, config=config, styles=styles, schema=backend.schema)
     failed = report(photos, map_photos(write, backend, photos, config), describe, "sticker")
 
     def make(file: Pair) -> WrittenStickers:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from hourglass.inference.crops import Backend
+from hourglass.keypoints import MPII
 from hourglass.models.metadata import NAME, read_metadata, read_trained_on
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import file_digest
 from hourglass.utils.parallel import count_cores
 
 BATCH_SIZE = 16  # inputs a device
+SCHEMA = MPII  # of every network; its file says no other
 
 
 def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Backend:
@@ -73,6 +75,7 @@ class KerasBackend:
     def __init__(self, estimator: Any, trained_on: str | None) -> None:
         self.size = estimator.size
         self.trained_on = trained_on
+        self.schema = SCHEMA
         self._estimator = estimator
         self._num_devices = estimator.strategy.num_replicas_in_sync
         self.batch_size = BATCH_SIZE * self._num_devices
@@ -137,6 +140,7 @@ class OnnxBackend:
         self.metadata = read_metadata(text, path)
         self.size: int = self.metadata["input_size"]
         self.trained_on: str | None = self.metadata["trained_on"]
+        self.schema = SCHEMA
 
     def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The keypoints in the inputs and their scores (`crops.Backend`)."""

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass.inference.person_search import Crop, PoseSearch
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils import transforms
 from hourglass.utils.images import BadImageError, cut_crop
 
@@ -23,11 +24,13 @@ class Backend(Protocol):
         size: S, the side of the model inputs, px.
         batch_size: inputs a call that it works on best.
         trained_on: the names of the datasets that its network was trained on; None if not known.
+        schema: of the K keypoints that it finds.
     """
 
     size: int
     batch_size: int
     trained_on: str | None
+    schema: KeypointSchema
 
     def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The keypoints in the inputs and their scores.
@@ -36,8 +39,8 @@ class Backend(Protocol):
             inputs: uint8 [n, S, S, 3], RGB, n >= 1.
 
         Returns:
-            keypoints: float32 [n, 16, 2] (x, y), px of the inputs, pixel centres at integers.
-            scores: float32 [n, 16].
+            keypoints: float32 [n, K, 2] (x, y), px of the inputs, pixel centres at integers.
+            scores: float32 [n, K].
         """
 
 
@@ -68,7 +71,7 @@ class Search:
         """Go on with what the network has found.
 
         Args:
-            keypoints: [n, 16, 2], px of the inputs. scores: [n, 16].
+            keypoints: [n, K, 2], px of the inputs. scores: [n, 16].
         """
         to_picture = [transforms.crop_transform(crop, self.size) for crop in self.crops]
         pairs = zip(to_picture, keypoints, strict=True)

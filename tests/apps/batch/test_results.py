@@ -10,7 +10,7 @@ from hourglass.apps.batch import plan as plans
 from hourglass.apps.batch import results
 from hourglass.apps.batch.chunks import chunk_path, predict_chunk
 from hourglass.inference.outputs import COORDINATES
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
 
@@ -37,7 +37,7 @@ def test_the_results_are_those_of_the_chunks_in_order(run):
     head, *found = (plan.folder / "poses.jsonl").read_bytes().splitlines()
     assert found == [line for line in lines if b'"error"' not in line] and len(found) == 11
     about = json.loads(head)
-    assert (about["coordinates"], about["joints"]) == (COORDINATES, list(JOINTS))
+    assert (about["coordinates"], about["joints"]) == (COORDINATES, list(MPII.keypoints))
     assert (about["mode"], about["threshold"], about["network"]) == ("whole", 0.5, "abc")
     with open(plan.folder / "invalid.csv", newline="") as file:
         rows = list(csv.reader(file))
@@ -146,8 +146,8 @@ def test_a_row_is_a_person_as_the_records_have_them(plan, monkeypatch):
     assert len(rows) == len(people) == 9
     for row, (picture, person) in zip(rows, people, strict=True):
         assert (row["image"], row["width"], row["person"]) == (picture["image"], 60, 0)
-        numbers = [row[f"{name}_{key}"] for name in JOINTS for key in ("x", "y", "score")]
-        expected = [person["joints"][n][key] for n in JOINTS for key in ("x", "y", "score")]
+        numbers = [row[f"{name}_{key}"] for name in MPII.keypoints for key in ("x", "y", "score")]
+        expected = [person["joints"][n][key] for n in MPII.keypoints for key in ("x", "y", "score")]
         np.testing.assert_allclose(numbers, expected, rtol=1e-6)
 
 

@@ -13,7 +13,7 @@ from helpers.paths import ROOT
 from helpers.pictures import STORED_AS, file_of
 from hourglass.apps.page.building import MAX_PIXELS
 from hourglass.inference.outputs import COORDINATES
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.shipped import shipped_network
 
 pytestmark = pytest.mark.browser
@@ -42,7 +42,7 @@ def picture():
 
 def joints_of(record):
     (person,) = record["people"]
-    assert tuple(person["joints"]) == JOINTS
+    assert tuple(person["joints"]) == MPII.keypoints
     joints = person["joints"].values()
     return np.array([(joint["x"], joint["y"]) for joint in joints]), [j["score"] for j in joints]
 
@@ -97,7 +97,7 @@ def test_the_record_is_that_of_hourglass_predict(dragged):
 
 def test_the_table_has_names_places_and_scores(dragged):
     keypoints, scores = joints_of(dragged.record)
-    assert [row[0] for row in dragged.rows] == list(JOINTS)
+    assert [row[0] for row in dragged.rows] == list(MPII.keypoints)
     shown = np.array([row[1:] for row in dragged.rows], float)
     np.testing.assert_allclose(shown[:, :2], keypoints, atol=0.051)
     np.testing.assert_allclose(shown[:, 2], scores, atol=0.0051)

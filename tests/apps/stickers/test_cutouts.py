@@ -9,10 +9,10 @@ from hourglass.apps.stickers.lifting import lift_body
 from hourglass.data.synthetic.canvas import Canvas
 from hourglass.data.synthetic.cartoons import draw_figure
 from hourglass.data.synthetic.scenery import draw_scenery, paint_backdrop
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
-NAMES = frozenset(JOINTS)
+NAMES = frozenset(MPII.keypoints)
 
 
 def draw_scene(figure, index):

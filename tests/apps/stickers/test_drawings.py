@@ -19,10 +19,10 @@ from hourglass.apps.stickers.making import Portrait
 from hourglass.data.synthetic.canvas import OUTLINE as LINE
 from hourglass.data.synthetic.canvas import Canvas
 from hourglass.data.synthetic.cartoons import SKINS, draw_figure
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils.transforms import apply_transform, crop_transform, invert_transform
 
-K = JOINTS.index
+K = MPII.index
 
 
 def make_sticker(keypoints):
@@ -139,7 +139,7 @@ def test_the_head_is_larger_and_stays_on_its_neck():
 
 
 def test_a_cartoon_keeps_its_clothes_through_a_clip():
-    portrait = Portrait("cartoon")
+    portrait = Portrait("cartoon", MPII)
     for time, level in enumerate((40, 220)):
         picture = np.full((290, 200, 3), (level, 30, 30), np.uint8)
         portrait.add(picture, pose_of(standing()), time / 15)
@@ -148,13 +148,13 @@ def test_a_cartoon_keeps_its_clothes_through_a_clip():
 
 
 def test_a_face_looks_out_of_the_sticker():
-    portrait = Portrait("cartoon")
+    portrait = Portrait("cartoon", MPII)
     portrait.add(np.full((290, 200, 3), (40, 60, 200), np.uint8), pose_of(standing()))
     (sticker,) = portrait.make_stickers()
     head = np.asarray(sticker)[:130].reshape(-1, 4)
     assert (head == (*SKIN, 255)).all(axis=1).sum() > 800
     back = standing()[[5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10]]  # seen from behind
-    portrait = Portrait("cartoon")
+    portrait = Portrait("cartoon", MPII)
     portrait.add(np.full((290, 200, 3), (40, 60, 200), np.uint8), pose_of(back))
     (sticker,) = portrait.make_stickers()
     head = np.asarray(sticker)[:100].reshape(-1, 4)

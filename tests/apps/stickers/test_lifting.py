@@ -3,9 +3,9 @@ import pytest
 
 from helpers.people import ALL, drawn_figures, standing
 from hourglass.apps.stickers.lifting import Build, estimate_build, estimate_height, lift_body
-from hourglass.keypoints import FLIP_ORDER, JOINTS
+from hourglass.keypoints import MPII
 
-K = JOINTS.index
+K = MPII.index
 
 
 def test_the_height_of_drawn_people_is_told_by_their_bones():
@@ -59,7 +59,7 @@ def test_the_body_has_its_joints_where_they_were_seen():
 def test_who_faces_the_viewer_has_their_left_at_the_right():
     body = lift_body(standing(), ALL)
     assert body.faces_viewer and estimate_build(standing(), ALL).front == 1
-    mirrored = standing()[list(FLIP_ORDER)]
+    mirrored = standing()[list(MPII.flip_order)]
     assert not lift_body(mirrored, ALL).faces_viewer
 
 

@@ -16,7 +16,7 @@ from hourglass.apps.video.writer import COORDINATES, ENCODERS
 from hourglass.inference.outputs import describe_person
 from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import InferenceConfig
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
 SIZE = (160, 120)
@@ -54,7 +54,10 @@ def test_a_clip_becomes_a_drawn_one_and_a_line_a_frame(tmp_path):
     for k, line in enumerate(lines):
         (person,) = line["people"]
         assert person["number"] == 1
-        assert list(person) == ["number", "score", "joints"] and tuple(person["joints"]) == JOINTS
+        assert (
+            list(person) == ["number", "score", "joints"]
+            and tuple(person["joints"]) == MPII.keypoints
+        )
         x = np.mean([joint["x"] for joint in person["joints"].values()])
         assert x == pytest.approx(40 + 2 * k - 0.5, abs=1.5)
 
@@ -64,7 +67,7 @@ def test_the_header_says_what_holds_for_all_frames(tmp_path):
     assert header["video"].endswith("a.mp4")
     assert header["coordinates"] == COORDINATES
     assert (header["width"], header["height"]) == SIZE
-    assert tuple(header["joints"]) == JOINTS
+    assert tuple(header["joints"]) == MPII.keypoints
     assert (header["mode"], header["bbox"]) == ("search", None)
     assert header["smoothing"]["filter"] == "One Euro"
     header, _ = read_record(predict(tmp_path, walk(3), InferenceConfig("bbox", (30, 30, 20, 60))))
@@ -74,7 +77,7 @@ def test_the_header_says_what_holds_for_all_frames(tmp_path):
 def test_a_person_is_written_as_of_a_photograph(tmp_path):
     written = predict(tmp_path, walk(1))
     person = read_record(written)[1][0]["people"][0]
-    of_photograph = describe_person(Pose(np.zeros((16, 2)), np.ones(16), (0, 0, 9), 0.5))
+    of_photograph = describe_person(Pose(np.zeros((16, 2)), np.ones(16), (0, 0, 9), 0.5), MPII)
     assert list(person) == ["number", *of_photograph]
     assert person["joints"]["pelvis"].keys() == of_photograph["joints"]["pelvis"].keys()
 
@@ -167,7 +170,7 @@ def test_the_surest_lies_on_top():
     for order in ((1, 2), (2, 1)):
         people = [person(number, 0.9 if number == 1 else 0.4) for number in order]
         frame = Frame(0, 0.0, np.zeros((60, 120, 3), np.uint8))
-        drawn[order] = draw_people((frame, people))[0].pixels
+        drawn[order] = draw_people((frame, people), MPII)[0].pixels
     np.testing.assert_array_equal(drawn[1, 2], drawn[2, 1])
 
 

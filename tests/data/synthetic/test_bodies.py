@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hourglass.data.synthetic import bodies
-from hourglass.keypoints import JOINTS, NUM_JOINTS
+from hourglass.keypoints import MPII
 
 SEED = 7
 
@@ -84,8 +84,8 @@ def test_height_scales_a_body_and_nothing_else():
 
 def test_keypoints_are_the_joints_in_their_order():
     body = sample_bodies(1)[0]
-    assert body.keypoints.shape == (NUM_JOINTS, 2)
-    for name, keypoint in zip(JOINTS, body.keypoints, strict=True):
+    assert body.keypoints.shape == (MPII.num_keypoints, 2)
+    for name, keypoint in zip(MPII.keypoints, body.keypoints, strict=True):
         assert np.array_equal(keypoint, body.points[name][:2])
 
 
@@ -103,7 +103,7 @@ def test_sides_match_the_face():
     for body in sample_bodies(300):
         if abs(body.head_axes[2, 2]) < 0.8:
             continue
-        point = dict(zip(JOINTS, body.keypoints, strict=True))
+        point = dict(zip(MPII.keypoints, body.keypoints, strict=True))
         up_x, up_y = point["upper_neck"] - point["pelvis"]
         x, y = point["l_shoulder"] - point["r_shoulder"]
         left_is_at_the_viewers_right = up_x * y - up_y * x > 0
@@ -136,7 +136,7 @@ def test_limbs_lift_outward_and_swing_forward(side, outward):
 
 def standing_body(wrist):
     """A body 100 px tall whose left wrist is at `wrist`, all its other joints in plain sight."""
-    points = {name: np.array((50.0, 0.0, 0.0)) for name in JOINTS}
+    points = {name: np.array((50.0, 0.0, 0.0)) for name in MPII.keypoints}
     points |= {"pelvis": np.zeros(3), "thorax": np.array((0.0, -30.0, 0.0))}
     return bodies.Body(points | {"l_wrist": np.array(wrist)}, np.eye(3), 100.0, "stand")
 

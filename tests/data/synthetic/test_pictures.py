@@ -17,7 +17,7 @@ from hourglass.data.synthetic.pictures import (
     place_other_figures,
     write_dataset,
 )
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 
 SEED = 7
 NUM_PICTURES = 50
@@ -56,7 +56,7 @@ def test_the_front_of_a_face_that_is_turned_away_is_missing():
 
 def test_joint_out_of_the_picture_is_missing():
     figure = centred_figure()
-    head = JOINTS.index("head_top")
+    head = MPII.index("head_top")
     person = annotate_figure(figure.move(-figure.keypoints[head] - (0, 1)), (400, 400), "a.jpg")
     assert person["joints"][head] == [-1.0, -1.0]
     assert person["joints_vis"][head] == 0

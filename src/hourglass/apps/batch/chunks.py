@@ -84,9 +84,11 @@ def describe_photo(photo: Photo, plan: BatchPlan, scratch: Path) -> dict:
     """What is written of a photograph whose search has ended, for JSON; draws it if asked to."""
     poses = plan.config.choose_people(photo.search.poses)
     width, height = photo.search.image.size
-    line = {"width": width, "height": height, "people": [describe_person(pose) for pose in poses]}
+    people = [describe_person(pose, plan.schema) for pose in poses]
+    line = {"width": width, "height": height, "people": people}
     if plan.draw:
-        line["drawn"] = str(draw_poses(photo, poses, scratch).relative_to(plan.folder))
+        drawn = draw_poses(photo, poses, plan.schema, scratch)
+        line["drawn"] = str(drawn.relative_to(plan.folder))
     return line
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hourglass.apps.batch.lists import read_paths, write_paths
 from hourglass.inference.runner import InferenceConfig
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path, file_digest, read_json, write_json
 
@@ -32,6 +33,7 @@ class BatchPlan:
     Attributes:
         folder: absolute, gets the results. base: absolute, what the paths are relative to.
         network: the SHA-256 of its file. flip_test: as of `backends.open_backend`.
+        schema: of the network's keypoints.
         config: which people it looks for.
         draw: draw the people on the pictures, too.
     """
@@ -39,6 +41,7 @@ class BatchPlan:
     folder: Path
     base: Path
     network: str
+    schema: KeypointSchema
     flip_test: bool
     config: InferenceConfig
     draw: bool

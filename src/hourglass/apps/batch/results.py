@@ -14,7 +14,6 @@ from tqdm import tqdm
 from hourglass.apps.batch.chunks import CHUNKS, read_chunk
 from hourglass.apps.batch.plan import BatchPlan, Chunk
 from hourglass.inference.outputs import COORDINATES
-from hourglass.keypoints import JOINTS
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path
 
@@ -80,7 +79,7 @@ def describe_run(plan: BatchPlan) -> dict:
     """The first line of poses.jsonl, for JSON: what holds for all pictures."""
     return {
         "coordinates": COORDINATES,
-        "joints": JOINTS,
+        "joints": plan.schema.keypoints,
         "mode": plan.config.mode,
         "bbox": plan.config.bbox,
         "threshold": plan.config.threshold,
@@ -147,7 +146,7 @@ def write_table(plan: BatchPlan, scratch: Path) -> None:
         return
     kinds = {"image": pyarrow.string(), "score": pyarrow.float32()}
     kinds |= dict.fromkeys(("width", "height", "person"), pyarrow.int32())
-    names = [f"{joint}_{key}" for joint in JOINTS for key in ("x", "y", "score")]
+    names = [f"{joint}_{key}" for joint in plan.schema.keypoints for key in ("x", "y", "score")]
     columns = ["image", "width", "height", "person", "score", *names]
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in columns])
     rows = itertools.chain.from_iterable(map(list_rows, read_poses(plan)))

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hourglass.data.conversion import Conversion
 from hourglass.data.synthetic.bodies import LENGTHS, Body
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII, KeypointSchema
+from hourglass.utils.errors import UserError
 
 LIMBS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
 SEGMENTS = {"arm": ("upper_arm", "forearm"), "leg": ("thigh", "shank")}
@@ -38,6 +40,22 @@ class Build(NamedTuple):
     height: float
     front: float
     bend: float
+
+
+def find_conversion(schema: KeypointSchema) -> Conversion:
+    """From a network's keypoints to those that a body is lifted from, MPII's 16.
+
+    Raises:
+        UserError: the network lacks some of them.
+    """
+    conversion = Conversion(schema, MPII)
+    is_there = conversion.convert_flags(np.ones(schema.num_keypoints, bool))
+    if missing := [MPII.keypoints[k] for k in np.flatnonzero(~is_there)]:
+        raise UserError(
+            f"stickers need {', '.join(missing)}, which this network ({schema.name}) does not find;"
+            " name another by --model"
+        )
+    return conversion
 
 
 def lift_body(keypoints: np.ndarray, visible: np.ndarray, build: Build | None = None) -> Body:
@@ -94,7 +112,7 @@ def estimate_height(keypoints: np.ndarray, visible: np.ndarray) -> float:
     for kind, names in LIMBS.items():
         for (first, second), segment in zip(itertools.pairwise(names), SEGMENTS[kind], strict=True):
             bones += [(f"{side}_{first}", f"{side}_{second}", segment) for side in "rl"]
-    ends = np.array([[JOINTS.index(name) for name in bone[:2]] for bone in bones])
+    ends = np.array([[MPII.index(name) for name in bone[:2]] for bone in bones])
     lengths = np.array([LENGTHS[segment] for *_, segment in bones])
     told = np.linalg.norm(np.diff(np.asarray(keypoints)[ends], axis=1)[:, 0], axis=1) / lengths
     is_visible = np.asarray(visible)[ends].all(axis=1)
@@ -103,8 +121,8 @@ def estimate_height(keypoints: np.ndarray, visible: np.ndarray) -> float:
 
 def _complete_joints(keypoints: np.ndarray, visible: np.ndarray, height: float) -> Points:
     """The joints by name; limbs that are not visible in a line with the ones before."""
-    joints = dict(zip(JOINTS, np.asarray(keypoints, float), strict=True))
-    is_visible = dict(zip(JOINTS, visible, strict=True))
+    joints = dict(zip(MPII.keypoints, np.asarray(keypoints, float), strict=True))
+    is_visible = dict(zip(MPII.keypoints, visible, strict=True))
     down = _unit(joints["pelvis"] - joints["thorax"])
     for (kind, names), side in itertools.product(LIMBS.items(), "rl"):
         root, middle, tip = (f"{side}_{name}" for name in names)

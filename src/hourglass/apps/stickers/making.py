@@ -11,11 +11,11 @@ from hourglass.apps.stickers.cutouts import Cutout
 from hourglass.apps.stickers.drawings import Drawing, draw_bold_figure, dress_body, find_outfit
 from hourglass.apps.stickers.encoding import encode_png, encode_webp
 from hourglass.apps.stickers.framing import add_outline, place_windows, steady
-from hourglass.apps.stickers.lifting import Build, estimate_build, lift_body
+from hourglass.apps.stickers.lifting import Build, estimate_build, find_conversion, lift_body
 from hourglass.data.synthetic.cartoons import Outfit, draw_figure
 from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import InferenceConfig, Photo
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.files import atomic_path
 from hourglass.utils.transforms import SURE_SCORE
 
@@ -26,14 +26,18 @@ STILL_KINDS, MOVING_KINDS = ("webp", "png"), ("webp", "webm")
 class Portrait:
     """A person in one style, on one picture or in frames of a clip.
 
+    Args:
+        schema: of the keypoints of their poses.
+
     Attributes:
         times: of the frames, s.
     """
 
-    def __init__(self, style: str) -> None:
+    def __init__(self, style: str, schema: KeypointSchema) -> None:
         self.style = style
+        self._conversion = find_conversion(schema)
         self.times: list[float] = []
-        self._poses: list[tuple[np.ndarray, np.ndarray]] = []  # keypoints [16, 2], visible [16]
+        self._poses: list[tuple[np.ndarray, np.ndarray]] = []  # MPII's keypoints, visible
         self._cutouts: list[Cutout] = []
         self._outfit: Outfit | None = None
 
@@ -43,15 +47,17 @@ class Portrait:
         Raises:
             UserError: they are to be cut out of it and lie outside of it.
         """
-        visible = pose.scores >= SURE_SCORE
-        body = lift_body(pose.keypoints, visible)
+        everywhere = np.ones(len(pose.scores), bool)
+        keypoints = self._conversion.convert_points(pose.keypoints, everywhere)
+        visible = self._conversion.convert_flags(pose.scores >= SURE_SCORE)
+        body = lift_body(keypoints, visible)
         if self.style == "cutout":
-            names = {name for name, is_visible in zip(JOINTS, visible, strict=True) if is_visible}
+            names = {MPII.keypoints[k] for k in np.flatnonzero(visible)}
             self._cutouts.append(Cutout(pixels, body, names))
         elif self.style == "cartoon" and self._outfit is None:
             self._outfit = find_outfit(pixels, body)  # no person changes clothes in a clip
         self.times.append(time)
-        self._poses.append((pose.keypoints, visible))
+        self._poses.append((keypoints, visible))
 
     def make_stickers(self) -> list[Image.Image]:
         """A sticker of each picture, a PIL image, RGBA."""
@@ -89,7 +95,9 @@ class WrittenStickers(NamedTuple):
     best: float
 
 
-def write_stickers(photo: Photo, config: InferenceConfig, styles: Sequence[str]) -> WrittenStickers:
+def write_stickers(
+    photo: Photo, config: InferenceConfig, styles: Sequence[str], schema: KeypointSchema
+) -> WrittenStickers:
     """Write the stickers of a photograph whose search has ended, in some of `STYLES`.
 
     Raises:
@@ -101,7 +109,7 @@ def write_stickers(photo: Photo, config: InferenceConfig, styles: Sequence[str])
     made = {}
     for number, pose in enumerate(poses, start=1):
         for style in styles:
-            portrait = Portrait(style)
+            portrait = Portrait(style, schema)
             portrait.add(pixels, pose)
             (sticker,) = portrait.make_stickers()
             for kind, encode in zip(STILL_KINDS, (encode_webp, encode_png), strict=True):

@@ -29,6 +29,7 @@ from hourglass.apps.video.clips import track_people
 from hourglass.apps.video.reader import Frame, open_clip
 from hourglass.apps.video.tracker import TrackedPerson, Tracker
 from hourglass.apps.video.writer import encode_webm
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def make_clip_stickers(
             tqdm(both, "sticker", unit="frame", disable=None, leave=False) as bar,
             contextlib.closing(track_people(backend, tracker, bar)) as tracked,
         ):
-            actors = _portray(tracked, styles)
+            actors = _portray(tracked, styles, backend.schema)
     if not actors:
         return write_all({}, [], tracker.best)
     longest = sorted(actors, key=lambda actor: -actor.num_frames)
@@ -125,11 +126,13 @@ def make_clip_stickers(
     return write_all(_encode(chosen, target), [actor.score for actor in chosen], tracker.best)
 
 
-def _portray(tracked: Iterable[Tracked], styles: Sequence[str]) -> list[Actor]:
+def _portray(
+    tracked: Iterable[Tracked], styles: Sequence[str], schema: KeypointSchema
+) -> list[Actor]:
     actors: dict[int, Actor] = {}
     for frame, people in choose_frames(tracked):
         for person in people:
-            actor = actors.setdefault(person.number, Actor([Portrait(s) for s in styles]))
+            actor = actors.setdefault(person.number, Actor([Portrait(s, schema) for s in styles]))
             actor.add(frame, person)
     return list(actors.values())
 

@@ -1,6 +1,7 @@
 """Whole clips: read, tracked, drawn and written, all four at the same time."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hourglass.apps.video.smoothing import describe_filters
 from hourglass.apps.video.tracker import TrackedPerson, Tracker
 from hourglass.apps.video.writer import describe_clip, open_writer
 from hourglass.inference.crops import Search, run_searches
-from hourglass.keypoints import MPII
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils.drawing import paint_pose
 from hourglass.utils.errors import UserError
 from hourglass.utils.parallel import map_ahead, open_pool, read_ahead
@@ -77,16 +78,16 @@ def predict_clip(
         first = next(frames)
         height, width = first.pixels.shape[:2]
         tracker = Tracker(config, (width, height), is_smooth)
-        with open_writer(video, record, clip, tracker.size) as writer:
+        with open_writer(video, record, clip, tracker.size, backend.schema) as writer:
             filters = describe_filters(is_smooth)
-            writer.write_line(describe_clip(str(path), tracker.size, config, filters))
+            writer.write_line(describe_clip(str(path), writer, config, filters))
             bar = tqdm(
                 itertools.chain([first], frames), "predict", clip.num_frames, unit="frame",
                 disable=None, leave=False,
             )  # fmt: skip
             with contextlib.closing(bar):
                 tracked = track_people(backend, tracker, bar)
-                for num_people in _draw_and_write(tracked, writer.write):
+                for num_people in _draw_and_write(tracked, backend.schema, writer.write):
                     num_frames += 1
                     num_seen += num_people > 0
     counts = (num_frames, num_seen, tracker.num_people, tracker.best, clip.num_damaged)
@@ -94,22 +95,25 @@ def predict_clip(
 
 
 def _draw_and_write(
-    tracked: Iterable[Tracked], write: Callable[[Frame, list[TrackedPerson]], int]
+    tracked: Iterable[Tracked],
+    schema: KeypointSchema,
+    write: Callable[[Frame, list[TrackedPerson]], int],
 ) -> Iterator[int]:
     """Yield the number of people of each frame once it is written."""
     with open_pool() as drawers, open_pool(1) as scribe:
-        drawn = map_ahead(drawers, draw_people, tracked, AHEAD)
+        draw = functools.partial(draw_people, schema=schema)
+        drawn = map_ahead(drawers, draw, tracked, AHEAD)
         for written in map_ahead(scribe, lambda pair: write(*pair), drawn, AHEAD):
             if isinstance(written, UserError):
                 raise written
             yield written
 
 
-def draw_people(tracked: Tracked) -> Tracked:
+def draw_people(tracked: Tracked, schema: KeypointSchema) -> Tracked:
     """Draw the skeletons of a pair (frame, people) on the frame; gives the pair back."""
     frame, people = tracked
     for person in sorted(people, key=lambda person: person.pose.score):  # the surest lies on top
-        paint_pose(frame.pixels, person.pose.keypoints, MPII)
+        paint_pose(frame.pixels, person.pose.keypoints, schema)
     return tracked
 
 

@@ -17,7 +17,7 @@ from hourglass.apps.video.reader import Clip, Frame, describe_error
 from hourglass.apps.video.sound import SoundTrack
 from hourglass.apps.video.tracker import TrackedPerson
 from hourglass.inference.outputs import describe_person
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path
 
@@ -48,12 +48,20 @@ class ClipWriter:
         record: a text file.
         clip: the one that is drawn.
         size: width, height of the frames, px.
+        schema: of the keypoints.
         path: of the drawn clip, for errors.
     """
 
     def __init__(
-        self, container: Any, record: TextIO, clip: Clip, size: tuple[int, int], path: Path
+        self,
+        container: Any,
+        record: TextIO,
+        clip: Clip,
+        size: tuple[int, int],
+        schema: KeypointSchema,
+        path: Path,
     ) -> None:
+        self.size, self.schema = size, schema
         self._container, self._record, self._path = container, record, path
         name = next(name for name in ENCODERS if name in av.codecs_available)
         self._stream = container.add_stream(name, rate=clip.rate, options=ENCODERS[name])
@@ -74,7 +82,7 @@ class ClipWriter:
             self._container.mux(self._encode(frame))
             if self._sound:
                 self._sound.write_until(frame.time)
-            self.write_line(describe_frame(frame, people))
+            self.write_line(describe_frame(frame, people, self.schema))
         return len(people)
 
     def write_line(self, value: dict[str, Any]) -> None:
@@ -115,12 +123,13 @@ class ClipWriter:
 
 @contextlib.contextmanager
 def open_writer(
-    video: Path, record: Path, clip: Clip, size: tuple[int, int]
+    video: Path, record: Path, clip: Clip, size: tuple[int, int], schema: KeypointSchema
 ) -> Iterator[ClipWriter]:
     """A writer of a clip into two files, which are there, whole, when the context has ended.
 
     Args:
         size: width, height of the frames, px.
+        schema: of the keypoints.
 
     Raises:
         UserError: FFmpeg cannot encode the clip.
@@ -137,7 +146,7 @@ def open_writer(
             container_options={"movflags": "faststart"},
         ) as container,
     ):  # fmt: skip
-        writer = ClipWriter(container, file, clip, size, video)
+        writer = ClipWriter(container, file, clip, size, schema, video)
         yield writer
         writer.finish()
 
@@ -153,25 +162,26 @@ def _write_errors(path: Path) -> Iterator[None]:
         raise UserError(f"its drawn clip cannot be written: {describe_error(error)}") from None
 
 
-def describe_frame(frame: Frame, people: Sequence[TrackedPerson]) -> dict[str, Any]:
+def describe_frame(
+    frame: Frame, people: Sequence[TrackedPerson], schema: KeypointSchema
+) -> dict[str, Any]:
     """A frame's line of the record, for JSON."""
-    return {
-        "frame": frame.number,
-        "time": round(frame.time, 6),
-        "people": [{"number": person.number, **describe_person(person.pose)} for person in people],
-    }
+    described = [
+        {"number": person.number, **describe_person(person.pose, schema)} for person in people
+    ]
+    return {"frame": frame.number, "time": round(frame.time, 6), "people": described}
 
 
 def describe_clip(
-    name: str, size: tuple[int, int], config: "InferenceConfig", smoothing: dict[str, Any] | None
+    name: str, writer: ClipWriter, config: "InferenceConfig", smoothing: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The record's first line, for JSON: what holds for all frames."""
     return {
         "video": name,
         "coordinates": COORDINATES,
-        "width": size[0],
-        "height": size[1],
-        "joints": JOINTS,
+        "width": writer.size[0],
+        "height": writer.size[1],
+        "joints": writer.schema.keypoints,
         "mode": config.mode,
         "bbox": config.bbox,
         "smoothing": smoothing,
