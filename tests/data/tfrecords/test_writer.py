@@ -85,11 +85,11 @@ def test_a_picture_is_read_and_decoded_once_for_all_of_its_persons(
         write_chunk(tmp_path / f"{k}", [k], [person], pictures, params)
         for k, person in enumerate(persons)
     ]
-    read, decoded, decode = [], [], picture_files._load_upright
+    read, decoded, decode = [], [], picture_files.load_upright
     images = Folder(pictures.pictures)
     monkeypatch.setattr(images, "read", lambda n: read.append(n) or pictures.read(n), raising=False)
     monkeypatch.setattr(
-        picture_files, "_load_upright", lambda image: decoded.append(image) or decode(image)
+        picture_files, "load_upright", lambda image: decoded.append(image) or decode(image)
     )
     results = write_chunk(tmp_path / "all", range(5), persons, images, params)
     assert read == ["a.jpg", "b.jpg"] and len(decoded) == 2
