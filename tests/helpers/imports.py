@@ -47,11 +47,13 @@ def _is_for_hints(node):
     return isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
 
 
-def all_imports(path):
-    """What runs of it, with what those modules import in turn."""
+def all_imports(path, but=()):
+    """What runs of it, with what those modules import in turn; no module that begins with `but`."""
     found, waiting = set(), direct_imports(path, with_hints=False)
     while waiting:
         name = waiting.pop()
+        if name.startswith(tuple(but)):
+            continue
         found.add(name)
         waiting |= direct_imports(module_path(name), with_hints=False) - found
     return found
