@@ -29,7 +29,7 @@ INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/installed ## install everything into .venv: 2 GB, two minutes (Python 3.10-3.13)
+setup: $(VENV)/installed ## install everything into .venv: 2 GB, two to five minutes (Python 3.10-3.13)
 
 $(VENV)/installed: $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10-3.13 found; install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
