@@ -5,7 +5,7 @@ import pytest
 
 from helpers.networks import make_params
 from hourglass.keypoints import COCO, MPII
-from hourglass.models import registry
+from hourglass.models import registry, stacked_hourglass
 from hourglass.models.graph import check_network
 from hourglass.utils.errors import UserError
 
@@ -13,6 +13,7 @@ from hourglass.utils.errors import UserError
 @pytest.fixture
 def register(monkeypatch):
     """`registry.register`, undone after the test."""
+    assert stacked_hourglass, "the package's own is registered once, when it is imported"
     monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
     return registry.register
 
