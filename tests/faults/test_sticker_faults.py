@@ -17,7 +17,7 @@ FIGURE = ("--whole", "--style", "figure")
 
 @pytest.fixture
 def make_stickers(run_command, monkeypatch):
-    """Run `hourglass sticker` with a backend that sees somebody in every white bar."""
+    """Run `hourglass sticker` with a backend that sees a person in every white bar."""
     monkeypatch.setattr(models, "open_backend", lambda *_: StandingBackend())
     return lambda *arguments: run_command("sticker", *arguments, "--model", "any.keras")
 
@@ -153,8 +153,8 @@ def test_without_pyav_clips_are_one_line_before_anything_is_written(make_sticker
 
 def test_somebody_outside_of_the_photograph_is_one_line(make_stickers, monkeypatch):
     class Astray(StandingBackend):
-        def __call__(self, views):
-            keypoints, scores = super().__call__(views)
+        def __call__(self, inputs):
+            keypoints, scores = super().__call__(inputs)
             return keypoints + 10_000, scores
 
     monkeypatch.setattr(models, "open_backend", lambda *_: Astray())
@@ -176,8 +176,8 @@ def test_a_sticker_that_fits_at_no_quality_is_one_line(make_stickers, monkeypatc
 
 def test_joints_all_in_one_place_make_a_sticker(make_stickers, monkeypatch):
     class Point(StandingBackend):
-        def __call__(self, views):
-            keypoints, scores = super().__call__(views)
+        def __call__(self, inputs):
+            keypoints, scores = super().__call__(inputs)
             return np.full_like(keypoints, 30.0), scores * 0
 
     monkeypatch.setattr(models, "open_backend", lambda *_: Point())

@@ -36,7 +36,7 @@ def drawn_figures(number, height=220.0, seed=11):
 
 
 class StandingBackend(BarBackend):
-    """Sees in every white bar on black somebody who stands, of its height."""
+    """Sees in every white bar on black a person who stands, of its height."""
 
     trained_on = "folder"
 

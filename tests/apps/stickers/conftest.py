@@ -7,5 +7,5 @@ from helpers.people import StandingBackend
 
 @pytest.fixture
 def backend():
-    """Sees somebody who stands in every white bar."""
+    """Sees a person who stands in every white bar."""
     return StandingBackend()

@@ -99,17 +99,17 @@ def test_distances_are_those_from_the_hull():
 def test_a_person_of_one_colour_is_told_from_another_to_the_pixel():
     y, x = np.mgrid[:384, :384]
     truth = (np.abs(x - 192) < 44) & (np.abs(y - 192) < 130)
-    view = np.where(truth[..., None], (30, 90, 200), (190, 180, 60)).astype(np.uint8)
+    crop = np.where(truth[..., None], (30, 90, 200), (190, 180, 60)).astype(np.uint8)
     # The hull is thinner, and off by some px.
     hull = np.array([(200.0, 90.0, 36.0), (200.0, 294.0, 36.0)])
-    coverage = cut_body(view, [hull], 400.0, np.ones_like(truth)) > 127
+    coverage = cut_body(crop, [hull], 400.0, np.ones_like(truth)) > 127
     assert overlap(coverage, truth) > 0.9
 
 
 def test_what_does_not_hang_together_with_the_body_is_left_out():
-    view = np.full((384, 384, 3), 200, np.uint8)
-    view[100:280, 170:210] = (200, 30, 30)
-    view[180:200, 226:240] = (200, 30, 30)  # of the same colour, near, apart
+    crop = np.full((384, 384, 3), 200, np.uint8)
+    crop[100:280, 170:210] = (200, 30, 30)
+    crop[180:200, 226:240] = (200, 30, 30)  # of the same colour, near, apart
     hull = np.array([(190.0, 115.0, 15.0), (190.0, 265.0, 15.0)])
-    coverage = cut_body(view, [hull], 400.0, np.ones((384, 384), bool))
+    coverage = cut_body(crop, [hull], 400.0, np.ones((384, 384), bool))
     assert coverage[190, 190] == 255 and coverage[180:200, 228:240].max() == 0

@@ -22,7 +22,7 @@ def make(backend, tmp_path, pictures, styles=("figure",), config=None, rate=10, 
     return make_clip_stickers(backend, path, target, config or InferenceConfig(), styles, **options)
 
 
-def choose(times, people=("somebody",)):
+def choose(times, people=("a person",)):
     """The times of the frames that are chosen of frames with these people."""
     tracked = ((Frame(0, time, None), people) for time in times)
     return np.array([frame.time for frame, _ in choose_frames(tracked)])

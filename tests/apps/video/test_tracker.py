@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from helpers.clips import BarBackend, bar_joints, bars
-from hourglass.apps.video.tracker import CHECK_EVERY, LOST_AFTER, SEARCH_EVERY, Tracker
+from hourglass.apps.video.tracker import CHECK_EVERY, LOST_AFTER, SEARCH_EVERY, Track, Tracker
 from hourglass.inference.crops import Search, run_searches
+from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import InferenceConfig
 
 SIZE = (320, 200)
@@ -57,14 +58,14 @@ def test_a_frame_costs_one_look_and_every_few_a_second_one():
     calls = backend.num_inputs[-(num_frames - 1) :]  # after the search of the first frame
     expected = [2 if k % CHECK_EVERY == 0 else 1 for k in range(1, num_frames)]
     assert calls == expected
-    assert sum(backend.num_inputs) - sum(calls) > 20, "the search looks everywhere"
+    assert sum(backend.num_inputs) - sum(calls) > 20, "the search is all over the frame"
 
 
 def test_someone_who_leaves_is_lost_and_nobody_is_in_the_frames_after():
     frames = [bars(SIZE, place) for place in across(10)] + [bars(SIZE)] * 30
     found, *_ = track(frames)
     assert numbers(found[:10]) == [[1]] * 10
-    # One look alone does not tell; a check comes at the latest after so many frames.
+    # One crop alone does not tell; a check comes at the latest after so many frames.
     assert numbers(found[9 + CHECK_EVERY :]) == [[]] * (31 - CHECK_EVERY)
 
 
@@ -101,7 +102,7 @@ def test_two_people_keep_their_numbers():
     found, *_ = track(frames, InferenceConfig(num_people=2))
     assert all(sorted(pair) == [1, 2] for pair in numbers(found))
     x = np.array([[p.pose.keypoints[:, 0].mean() for p in sorted(people)] for people in found])
-    assert (np.abs(np.diff(x, axis=0)) < 4).all(), "nobody jumps to the other's place"
+    assert (np.abs(np.diff(x, axis=0)) < 4).all(), "no person jumps to the other's place"
 
 
 def test_no_more_are_followed_than_asked_for():
@@ -128,7 +129,7 @@ def test_a_box_is_of_the_person_in_the_first_frame():
     found, backend, _ = track(frames, config)
     assert numbers(found) == [[1]] * 30
     assert middles(found)[-1, 0] == pytest.approx(230 + 58, abs=2)
-    assert backend.num_inputs[:2] == [1, 1], "nobody is searched for"
+    assert backend.num_inputs[:2] == [1, 1], "there is no search"
 
 
 def test_after_the_person_in_the_box_anybody_is_searched_for():
@@ -165,6 +166,18 @@ def test_joints_missed_for_a_moment_do_not_draw_the_square_together():
     found, *_ = track([tall] * 6 + [short, tall, tall])
     assert numbers(found) == [[1]] * 9
     assert np.ptp(found[-1][0].pose.keypoints[:, 1]) > 95, "the crop still holds all"
+
+
+def test_the_crop_of_a_person_who_becomes_smaller_closes_in_within_a_second():
+    def pose(side):
+        return Pose(np.linspace((0, 0), (side, side), 16), np.ones(16), (0, 0, 99), 0.9)
+
+    track = Track(1, pose(100), 0.9, 100.0, 0)
+    for frame in range(20):
+        track.move(pose(50), frame / RATE)
+    assert track.size == pytest.approx(50 + 50 * 0.36, abs=2)  # a third of the difference is left
+    track.move(pose(120), 1.0)
+    assert track.size == 120, "it grows at once"
 
 
 def jitter(found):
