@@ -192,10 +192,10 @@ def test_the_number_under_way_does_not_grow_with_the_length(tmp_path, monkeypatc
     monkeypatch.setattr(Clip, "read_frames", frames)
     describe = writer.describe_frame
 
-    def count(frame, people):
+    def count(frame, people, schema):
         nonlocal most
         most = max(most, frames.taken - frame.number)
-        return describe(frame, people)
+        return describe(frame, people, schema)
 
     monkeypatch.setattr(writer, "describe_frame", count)
     written = predict(tmp_path, walk(2), WHOLE)
@@ -231,7 +231,7 @@ def test_reading_drawing_and_writing_are_other_threads_than_the_networks(tmp_pat
 def test_a_defect_in_a_thread_ends_it_all_and_leaves_nothing(tmp_path, monkeypatch):
     for module, step in ((clips, "draw_people"), (writer, "describe_frame")):
 
-        def fail(*_, step=step):
+        def fail(*_, step=step, **__):
             raise ZeroDivisionError(step)
 
         with monkeypatch.context() as patch:
