@@ -130,7 +130,7 @@ def test_npm_fetches_it_once(blazepose, fake_npm, tmp_path):
 
 
 def test_without_npm_what_to_do_is_said(blazepose, fake_npm):
-    with pytest.raises(UserError, match=r"npm, .* is not here: install it, or name a folder"):
+    with pytest.raises(UserError, match=r"no npm here to fetch .*: install npm, or name a folder"):
         blazepose.find_networks()
 
 

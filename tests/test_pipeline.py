@@ -84,10 +84,10 @@ def test_a_second_run_has_nothing_to_do(project):
 @pytest.mark.parametrize(
     ("changed", "stages"),
     [
-        ("src/hourglass/utils/drawing.py", ["predict"]),
-        ("src/hourglass/models/codec.py", ["train", "predict", "export"]),
-        ("src/hourglass/data/download.py", ["download"]),
-        ("src/hourglass/evaluation/reporting.py", ["evaluate", "report"]),
+        ("src/hourglass/utils/files.py", list(STAGES)),
+        ("src/hourglass/models/codec.py", ["train", "predict", "report", "export"]),
+        ("src/hourglass/training/loggers.py", ["train"]),
+        ("src/hourglass/evaluation/reporting.py", ["predict", "evaluate", "report"]),
         ("src/hourglass/report/style.css", ["report"]),
         ("src/hourglass/export/onnx_format.py", ["export"]),
     ],

@@ -233,10 +233,10 @@ def test_a_record_with_a_fault_is_set_aside_with_its_reason(parse, tmp_path, rec
     code, out, err = parse(text.encode())
     assert (code, err) == (0, "")
     assert out.startswith(f"train: {NUM_GOOD + 1} records = {NUM_GOOD} kept + 1 invalid;")
-    (record,) = read_invalid(tmp_path)
-    assert (record[0], record[1], record[3]) == ("train", str(NUM_GOOD), reason)
+    (row,) = read_invalid(tmp_path)
+    assert (row[0], row[1], row[3]) == ("train", str(NUM_GOOD), reason)
     image = (record.get("image") or "") if isinstance(record, dict) else ""
-    assert record[2].isprintable() and (record[2] == image or not image.isprintable())
+    assert row[2].isprintable() and (row[2] == image or not image.isprintable())
     kept = load_persons(tmp_path / "data/annotations/train.json")
     assert [person.image for person in kept] == [record["image"] for record in GOOD]
 

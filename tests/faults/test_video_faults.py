@@ -204,7 +204,7 @@ BAD = {
                  "cannot be decoded: not a picture"),
     "1x900.mov": (lambda path: write_clip(path, [np.zeros((900, 1, 3), np.uint8)] * 2,
                                           codec="png", pixels="rgb24"),
-                  "1 x 900 px is too narrow to see anybody; name a --box within it"),
+                  "1 x 900 px is too narrow to show a person; name a --box within it"),
 }  # fmt: skip
 
 
