@@ -162,7 +162,7 @@ def predict_photo(predictor, data):
     image, _ = decode_image(data)
     generator = estimate_pose(whole_picture_crop(image.size), refine=False)
     search = Search(generator, image, predictor.size)
-    run_searches([search], KerasBackend(predictor, None))
+    run_searches([search], KerasBackend(predictor))
     return search.poses[0].keypoints
 
 

@@ -22,7 +22,7 @@ from hourglass.config import load_params
 from hourglass.export.verification import FLOAT32, compare_with_keras
 from hourglass.inference.backends import OnnxBackend, load_estimator
 from hourglass.keypoints import MPII
-from hourglass.models.metadata import read_trained_on
+from hourglass.models.metadata import read_metadata
 from hourglass.models.registry import build_model
 from hourglass.models.saving import load_network
 from hourglass.shipped import shipped_network
@@ -72,10 +72,10 @@ def test_it_is_of_the_recipe_for_photographs():
 def test_what_was_exported_of_it_finds_what_it_finds():
     exported = OnnxBackend(shipped_network().with_suffix(".onnx"))
     remake = "hourglass export --model src/hourglass/shipped/photographs.keras"
-    assert exported.metadata["made_from"] == file_digest(shipped_network()), remake
-    assert exported.metadata["flip_test"] and exported.metadata["weights"] == "float32"
-    assert exported.trained_on == read_trained_on(shipped_network())
-    assert "research" in exported.metadata["licence"]
+    assert exported.metadata.made_from == file_digest(shipped_network()), remake
+    assert exported.metadata.flip_test and exported.metadata.weights == "float32"
+    assert exported.metadata.model == read_metadata(shipped_network())
+    assert "research" in exported.metadata.licence
     proof = compare_with_keras(exported, load_estimator(shipped_network(), True), FLOAT32)
     assert proof.distance <= 0.01 and proof.num_firm > 0.9 * proof.num_joints
 

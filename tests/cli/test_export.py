@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.networks import make_export_metadata
 from hourglass.cli import main
 from hourglass.shipped import shipped_network
 
@@ -65,10 +66,10 @@ def page(run_command, monkeypatch):
     """Run `hourglass page` in an empty folder: what was asked for, lines of stdout and stderr."""
     asked = []
 
-    def run(*arguments, trained_on="lspet"):
+    def run(*arguments, trained_on=("lspet",)):
         def build_page(*values):
             asked.append(values)
-            return {"trained_on": trained_on}
+            return make_export_metadata(trained_on=trained_on)
 
         monkeypatch.setattr("hourglass.cli.export.build_page", build_page)
         code, out, err = run_command("page", *arguments)
@@ -96,5 +97,5 @@ def test_the_page_is_as_its_options_say_and_how_to_see_it_is_said(page):
 
 
 def test_a_network_of_drawings_is_warned_of(page):
-    _, _, err = page("--model", "n.onnx", trained_on="synthetic")
+    _, _, err = page("--model", "n.onnx", trained_on=("synthetic",))
     assert len(err) == 1 and "n.onnx was trained on drawn figures alone" in err[0]

@@ -39,7 +39,7 @@ def predictor():
 
 @pytest.fixture(scope="module")
 def keras(predictor):
-    return KerasBackend(predictor, None)
+    return KerasBackend(predictor)
 
 
 def test_keras_itself_passes(keras, predictor):
@@ -57,7 +57,7 @@ def test_keras_itself_passes(keras, predictor):
 
 def test_a_network_of_random_weights_passes_too(network):
     predictor = PoseEstimator(network, flip_test=True, decode="dark")
-    proof = compare_with_keras(KerasBackend(predictor, None), predictor, FLOAT32)
+    proof = compare_with_keras(KerasBackend(predictor), predictor, FLOAT32)
     assert proof.num_firm > proof.num_joints / 4
 
 

@@ -12,7 +12,7 @@ class BrightestBackend:
     size = 32
     batch_size = 4
     schema = MPII
-    trained_on = "lspet"
+    trained_on = ("lspet",)
 
     def __init__(self):
         self.batches = []  # how many inputs each call was given

@@ -6,7 +6,7 @@ import numpy as np
 
 from hourglass.config import ModelParams
 from hourglass.keypoints import MPII
-from hourglass.models.metadata import NAME, ModelMetadata, encode_metadata
+from hourglass.models.metadata import NAME, ExportMetadata, ModelMetadata, encode_metadata
 
 
 def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32):
@@ -33,6 +33,12 @@ def make_metadata(**values):
     return ModelMetadata(
         name="stacked_hourglass", stride=4, sigma=1.0, heads=("stack1_heatmaps",), **values
     )
+
+
+def make_export_metadata(flip_test=True, **values):
+    """The metadata of an export of `make_metadata`'s network."""
+    model = make_metadata(**values)
+    return ExportMetadata(model, flip_test, "float32", "for research", "0f" * 32)
 
 
 def write_network_file(path, text=None):

@@ -38,7 +38,7 @@ def drawn_figures(number, height=220.0, seed=11):
 class StandingBackend(BarBackend):
     """Sees in every white bar on black a person who stands, of its height."""
 
-    trained_on = "folder"
+    trained_on = ("folder",)
 
     def __call__(self, inputs):
         boxes, scores = super().__call__(inputs)

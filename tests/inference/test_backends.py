@@ -61,7 +61,7 @@ def test_an_export_of_another_network_is_left_alone(pair, network, tmp_path):
 
     save_network(network, pair, ["lspet"])  # trained anew, as it were
     backend = backends.open_backend(pair, flip_test=True)
-    assert type(backend) is KerasBackend and backend.trained_on == "lspet"
+    assert type(backend) is KerasBackend and backend.trained_on == ("lspet",)
 
 
 def test_one_with_weights_of_float16_is_left_alone(pair, half_file, tmp_path):
@@ -141,7 +141,7 @@ def test_keras_says_what_it_wants_and_what_it_is(keras_backend):
     assert (keras_backend.size, keras_backend.batch_size, keras_backend.trained_on) == (
         32,
         16,
-        "mpii",
+        ("mpii",),
     )
 
 
@@ -189,8 +189,12 @@ def onnx_backend(onnx_file):
 
 
 def test_onnx_says_what_it_wants_and_what_it_is(onnx_backend):
-    assert (onnx_backend.size, onnx_backend.batch_size, onnx_backend.trained_on) == (32, 16, "mpii")
-    assert onnx_backend.metadata["flip_test"] is True
+    assert (onnx_backend.size, onnx_backend.batch_size, onnx_backend.trained_on) == (
+        32,
+        16,
+        ("mpii",),
+    )
+    assert onnx_backend.metadata.flip_test is True
 
 
 @pytest.mark.parametrize("number", [1, 3, 17])

@@ -192,7 +192,7 @@ def test_argmax_gives_the_middle_of_a_heatmap_pixel():
 
 @pytest.fixture(scope="module")
 def backend(network):
-    return KerasBackend(PoseEstimator(network, flip_test=True, decode="dark"), "mpii")
+    return KerasBackend(PoseEstimator(network, flip_test=True, decode="dark"))
 
 
 def save_pictures(folder, number):

@@ -63,15 +63,6 @@ def test_a_network_that_was_only_judged_is_called_so(load, project):
     assert "none: the network that comes with the package was judged as it is" in text
 
 
-def test_a_network_of_unknown_data_is_called_so(load, project):
-    write_network_file(
-        project / "models/hourglass.keras", encode_metadata(make_metadata(trained_on=()))
-    )
-    terms = Page(show_setup(load())).terms
-    assert terms["Trained on"][0] == "not known"
-    assert terms["Licence of the network"][0].startswith("for what the data allow")
-
-
 def test_rejects_are_counted_by_reason(load):
     page = Page(show_invalid(load()))
     assert page.tables["Invalid records by reason"] == [

@@ -8,7 +8,7 @@ import pytest
 from helpers.networks import change_train
 from helpers.paths import ROOT
 from hourglass.config import load_params
-from hourglass.models.metadata import read_trained_on
+from hourglass.models.metadata import read_metadata
 from hourglass.models.saving import load_network
 from hourglass.training.devices import prepare_devices
 from hourglass.training.trainer import Trainer
@@ -43,7 +43,7 @@ def fine_tune(tiny_params, shard_folder, model_file, tmp_path, monkeypatch):
 @pytest.mark.parametrize("scores", [[5.0], [5.0, 1.0]], ids=["no epoch", "a worse one"])
 def test_a_start_that_is_not_beaten_is_saved_as_what_it_is(fine_tune, network, scores):
     run = fine_tune(scores)
-    assert read_trained_on(run.network) == "mpii"
+    assert read_metadata(run.network).trained_on == ("mpii",)
     saved = load_network(run.network).get_weights()
     for new, old in zip(saved, network.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
@@ -53,7 +53,7 @@ def test_a_start_that_is_not_beaten_is_saved_as_what_it_is(fine_tune, network, s
 
 
 def test_a_start_that_is_beaten_is_of_both_data(fine_tune):
-    assert read_trained_on(fine_tune([1.0, 5.0]).network) == "mpii, synthetic"
+    assert read_metadata(fine_tune([1.0, 5.0]).network).trained_on == ("mpii", "synthetic")
 
 
 def test_a_run_is_named_by_what_tells_it_apart():

@@ -88,6 +88,6 @@ def run_page(options: argparse.Namespace) -> None:
     """Write the page's folder."""
     model = find_model(options.model)
     metadata = build_page(model, options.out, options.runtime)
-    warn_of_drawings(model, metadata["trained_on"])
+    warn_of_drawings(model, metadata.model.trained_on)
     out = printable(options.out)
     print(f"{out}: `python -m http.server --directory {out}` shows it at http://localhost:8000")

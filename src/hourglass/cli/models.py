@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -67,9 +68,9 @@ def find_model(named: Path | None = None) -> Path:
     return path
 
 
-def warn_of_drawings(path: Path, trained_on: str | None) -> None:
+def warn_of_drawings(path: Path, trained_on: Sequence[str]) -> None:
     """Warn on stderr of a network, in `path`, that has seen no photograph."""
-    if trained_on == "synthetic":
+    if set(trained_on) == {"synthetic"}:
         print(
             f"warning: {printable(path)} was trained on drawn figures alone: on photographs "
             "neither its joints nor its scores mean anything",

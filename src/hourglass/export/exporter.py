@@ -15,7 +15,7 @@ from hourglass.export.tensorflow_formats import (
 )
 from hourglass.export.verification import FLOAT16, FLOAT32, compare_with_keras
 from hourglass.inference.backends import OnnxBackend, is_sealed, load_estimator
-from hourglass.models.metadata import NAME, export_metadata, read_trained_on
+from hourglass.models.metadata import NAME, ExportMetadata, encode_export
 from hourglass.utils.backend import tf
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_folder, atomic_path, file_digest
@@ -49,12 +49,17 @@ def export_network(
     _leave_gpus()
     make_whole = atomic_folder if kind == "saved_model" else atomic_path
     predictor = load_estimator(path, flip_test)
-    trained_on = read_trained_on(path)
-    terms = find_network_terms(trained_on)
-    about = export_metadata(predictor.size, flip_test, half, trained_on, terms, file_digest(path))
+    model = predictor.network.metadata
+    metadata = ExportMetadata(
+        model=model,
+        flip_test=flip_test,
+        weights="float16" if half else "float32",
+        licence=find_network_terms(model.trained_on),
+        made_from=file_digest(path),
+    )
     with make_whole(target) as temporary:
         try:
-            write(build_graph(predictor), about, half, temporary)
+            write(build_graph(predictor), encode_export(metadata), half, temporary)
             find_joints = open_file(temporary)
             return compare_with_keras(find_joints, predictor, FLOAT16 if half else FLOAT32)
         except OSError:
@@ -96,11 +101,11 @@ def _check_kept(target: Path) -> None:
         return
     if target.is_dir():
         raise UserError(f"{target}: is there already; remove it, or choose another --out")
-    is_ours = is_sealed(target) or (zipfile.is_zipfile(target) and _has_about(target))
+    is_ours = is_sealed(target) or (zipfile.is_zipfile(target) and _has_metadata(target))
     if not is_ours:
         raise UserError(f"{target}: was not written by hourglass; choose another --out")
 
 
-def _has_about(path: Path) -> bool:
+def _has_metadata(path: Path) -> bool:
     with zipfile.ZipFile(path) as archive:
         return NAME in archive.namelist()

@@ -15,11 +15,11 @@ from hourglass.models.metadata import NAME
 OPSET = 18  # of those that tf2onnx 1.17 takes the last
 
 
-def write_onnx(module: Any, about: str, half: bool, path: Path) -> None:
+def write_onnx(module: Any, metadata: str, half: bool, path: Path) -> None:
     """Write `build_graph`'s module as ONNX.
 
     Args:
-        about: the text of `about.export_metadata`, kept among the file's metadata.
+        metadata: the text of `encode_export`.
         half: keep the kernels as float16.
     """
     model = _convert(module)
@@ -32,7 +32,7 @@ def write_onnx(module: Any, about: str, half: bool, path: Path) -> None:
     for tensor in (*graph.input, *graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "N"
     graph.name, graph.doc_string = "hourglass", ""
-    helper.set_model_props(model, {NAME: about, SEAL: NO_DIGEST})
+    helper.set_model_props(model, {NAME: metadata, SEAL: NO_DIGEST})
     Path(path).write_bytes(seal(model.SerializeToString(deterministic=True)))
 
 

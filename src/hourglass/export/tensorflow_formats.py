@@ -69,13 +69,13 @@ def freeze_graph(module: Any) -> Any:
 ASSETS = "assets.extra"  # of a SavedModel: what TensorFlow carries along and does not read
 
 
-def write_saved_model(module: Any, about: str, half: bool, path: Path) -> None:
+def write_saved_model(module: Any, metadata: str, half: bool, path: Path) -> None:
     """Write `build_graph`'s module as a SavedModel, a folder; its weights are never halved."""
     assert not half
     tf.saved_model.save(module, str(path), signatures=module.find_joints)
     folder = Path(path, ASSETS)
     folder.mkdir()
-    (folder / NAME).write_text(about)
+    (folder / NAME).write_text(metadata)
 
 
 def open_saved_model(path: Path) -> FindJoints:
@@ -90,7 +90,7 @@ def open_saved_model(path: Path) -> FindJoints:
     return find_joints
 
 
-def write_litert(module: Any, about: str, half: bool, path: Path) -> None:
+def write_litert(module: Any, metadata: str, half: bool, path: Path) -> None:
     """Write `build_graph`'s module as LiteRT; what it says of itself is appended as a ZIP.
 
     So a file is that of other files that belong to a LiteRT network.
@@ -104,7 +104,7 @@ def write_litert(module: Any, about: str, half: bool, path: Path) -> None:
             converter.target_spec.supported_types = [tf.float16]
         Path(path).write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(NAME), about)  # undated
+        archive.writestr(zipfile.ZipInfo(NAME), metadata)  # undated
 
 
 def open_litert(path: Path) -> FindJoints:

@@ -70,7 +70,7 @@ def compare_with_keras(
     ends = np.cumsum(CALLS)
     found = [find_joints(part) for part in np.split(inputs, ends[:-1])]
     keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    expected, expected_scores = KerasBackend(predictor, None)(inputs)
+    expected, expected_scores = KerasBackend(predictor)(inputs)
     is_firm = find_firm_joints(predictor, inputs, tolerance.scores)
     distances = np.linalg.norm(keypoints - expected, axis=-1)  # (n, 16)
     proof = Proof(

@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 
 from hourglass.inference.crops import Backend
-from hourglass.keypoints import MPII
-from hourglass.models.metadata import NAME, read_metadata, read_trained_on
+from hourglass.models.metadata import NAME, decode_export
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import file_digest
 from hourglass.utils.parallel import count_cores
 
 BATCH_SIZE = 16  # inputs a device
-SCHEMA = MPII  # of every network; its file says no other
 
 
 def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Backend:
@@ -44,7 +42,7 @@ def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Back
     path = Path(path)
     if path.suffix == ".onnx":
         backend = OnnxBackend(path)
-        if (exported := backend.metadata["flip_test"]) != flip_test:
+        if (exported := backend.metadata.flip_test) != flip_test:
             kind = "with" if exported else "without"
             raise UserError(
                 f"{path}: was exported {kind} flip test; ask for that, or name the .keras file"
@@ -54,8 +52,9 @@ def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Back
     is_there = path.is_file() and beside.is_file() and not has_nvidia_driver()
     if is_there and is_sealed(beside):
         backend = OnnxBackend(beside)
-        wanted = {"made_from": file_digest(path), "flip_test": flip_test, "weights": "float32"}
-        if wanted.items() <= backend.metadata.items():
+        metadata = backend.metadata
+        is_same = metadata.made_from == file_digest(path) and metadata.flip_test == flip_test
+        if is_same and metadata.weights == "float32":
             return backend
     return load_keras_backend(path, flip_test, num_inputs)
 
@@ -72,10 +71,10 @@ def has_nvidia_driver() -> bool:
 class KerasBackend:
     """The backend of a `PoseEstimator`; one call's inputs are shared by its devices."""
 
-    def __init__(self, estimator: Any, trained_on: str | None) -> None:
-        self.size = estimator.size
-        self.trained_on = trained_on
-        self.schema = SCHEMA
+    def __init__(self, estimator: Any) -> None:
+        metadata = estimator.network.metadata
+        self.size, self.schema = metadata.input_size, metadata.schema
+        self.trained_on = metadata.trained_on
         self._estimator = estimator
         self._num_devices = estimator.strategy.num_replicas_in_sync
         self.batch_size = BATCH_SIZE * self._num_devices
@@ -99,7 +98,7 @@ def load_keras_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -
     Raises:
         UserError: the file is missing or damaged, or holds another kind of network.
     """
-    return KerasBackend(load_estimator(path, flip_test, num_inputs), read_trained_on(path))
+    return KerasBackend(load_estimator(path, flip_test, num_inputs))
 
 
 def load_estimator(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Any:
@@ -122,7 +121,7 @@ class OnnxBackend:
     """The backend of a file that `hourglass export` made.
 
     Attributes:
-        metadata: what the file says of itself (`models.metadata.read_metadata`).
+        metadata: what the file says of itself (`models.metadata.ExportMetadata`).
     """
 
     batch_size = BATCH_SIZE
@@ -137,10 +136,9 @@ class OnnxBackend:
         check_seal(data, path)
         self._session = _start_session(data, path)
         text = self._session.get_modelmeta().custom_metadata_map.get(NAME)
-        self.metadata = read_metadata(text, path)
-        self.size: int = self.metadata["input_size"]
-        self.trained_on: str | None = self.metadata["trained_on"]
-        self.schema = SCHEMA
+        self.metadata = decode_export(text, path)
+        model = self.metadata.model
+        self.size, self.schema, self.trained_on = model.input_size, model.schema, model.trained_on
 
     def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The keypoints in the inputs and their scores (`crops.Backend`)."""

@@ -23,13 +23,13 @@ class Backend(Protocol):
     Attributes:
         size: S, the side of the model inputs, px.
         batch_size: inputs a call that it works on best.
-        trained_on: the names of the datasets that its network was trained on; None if not known.
+        trained_on: the names of the datasets that its network was trained on.
         schema: of the K keypoints that it finds.
     """
 
     size: int
     batch_size: int
-    trained_on: str | None
+    trained_on: tuple[str, ...]
     schema: KeypointSchema
 
     def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,21 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hourglass.keypoints import BONES, JOINTS, KeypointSchema
+from hourglass.keypoints import KeypointSchema
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError, one_line
 
 NAME = "hourglass.json"  # of the member, or of the entry of an export
 FORMAT_VERSION = 1  # raised when a key of `ModelMetadata` gets another meaning, or a new one
 _READ_ERRORS = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+    OSError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+_DECODE_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,18 +66,23 @@ class ModelMetadata:
             ValueError: another version of the format.
             TypeError: keys are missing, unknown or of another type.
         """
-        if not isinstance(values, Mapping):
-            raise TypeError("no object")
+        kinds = {"name": str, "input_size": int, "stride": int, "sigma": float, "heads": list,
+                 "encoder": str, "trained_on": list, "codec": str, "schema": dict}  # fmt: skip
+        _check_kinds(values, {})
         values = dict(values)
         if (version := values.pop("format_version", None)) != FORMAT_VERSION:
             raise ValueError(f"format version {version!r}, not {FORMAT_VERSION}")
-        kinds = {"name": str, "input_size": int, "stride": int, "sigma": float, "heads": list,
-                 "encoder": str, "trained_on": list, "codec": str, "schema": dict}  # fmt: skip
-        for key, kind in kinds.items():
-            if not isinstance(values.get(key), kind):
-                raise TypeError(f"{key} is no {kind.__name__}")
+        _check_kinds(values, kinds)
         lists = {key: tuple(values[key]) for key in ("heads", "trained_on")}
         return cls(**values | lists | {"schema": KeypointSchema.from_dict(values["schema"])})
+
+
+def _check_kinds(values: Any, kinds: Mapping[str, type]) -> None:
+    if not isinstance(values, Mapping):
+        raise TypeError("no object")
+    for key, kind in kinds.items():
+        if not isinstance(values.get(key), kind):
+            raise TypeError(f"{key} is no {kind.__name__}")
 
 
 def encode_metadata(metadata: ModelMetadata) -> str:
@@ -90,7 +90,7 @@ def encode_metadata(metadata: ModelMetadata) -> str:
     return json.dumps(metadata.to_dict())
 
 
-def read_model_metadata(path: str | Path) -> ModelMetadata:
+def read_metadata(path: str | Path) -> ModelMetadata:
     """Read what a `.keras` file says of its network.
 
     Raises:
@@ -101,19 +101,10 @@ def read_model_metadata(path: str | Path) -> ModelMetadata:
         raise UserError(f"{path}: does not say what network it is; train it again, or name another")
     try:
         return ModelMetadata.from_dict(values)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except _DECODE_ERRORS as error:
         raise UserError(
             f"{path}: its {NAME} cannot be used: {one_line(error)}; train it again, or name another"
         ) from None
-
-
-def read_trained_on(path: str | Path) -> str:
-    """The names of the datasets that a network was trained on.
-
-    Raises:
-        UserError: the file is missing, damaged, or not of this program.
-    """
-    return ", ".join(read_model_metadata(path).trained_on)
 
 
 def read_keras_version(path: str | Path) -> str | None:
@@ -140,60 +131,61 @@ def _read_member(path: str | Path, member: str) -> Any:
         raise UserError(f"{path}: damaged: {one_line(error)}; train it again") from None
 
 
-BOX_TO_SQUARE = transforms.CROP_FACTOR * transforms.BOX_MARGIN
-CROP = (
-    f"the square around one whole person, its side {BOX_TO_SQUARE:g} times the longer side "
-    "of the person's box, its middle the box's; black where it reaches beyond the picture; resized "
-    "to input_size by a filter that smooths what it shrinks; RGB, 0 to 255"
+BOX_TO_CROP = transforms.CROP_FACTOR * transforms.BOX_MARGIN
+# For a reader of the file; the program goes by the other keys.
+INPUT = (
+    f"the square crop around one whole person, its side {BOX_TO_CROP:g} times the longer side "
+    "of the person's box, its middle the box's; black outside of the picture; resized to "
+    "input_size by a filter that smooths what it shrinks; RGB, 0 to 255"
 )
-KEYPOINTS = (
-    "x, y in pixels of the square as it was resized, x to the right, y down; the centre of its top "
-    "left pixel is (0, 0). A joint at x lies at left + (x + 0.5) * side / input_size - 0.5 of the "
-    "picture, where the square's first column is left; y likewise"
+OUTPUT = (
+    "x, y in pixels of the resized crop, x to the right, y down; the centre of its top left pixel "
+    "is (0, 0). A keypoint at x lies at left + (x + 0.5) * side / input_size - 0.5 of the picture, "
+    "where left is the crop's first column; y likewise"
 )
-_KINDS = {
-    "input_size": int, "joints": list, "flip_test": bool, "weights": str, "made_from": str,
-}  # fmt: skip
 
 
-def export_metadata(
-    size: int, flip_test: bool, half: bool, trained_on: str, licence: str, made_from: str
-) -> str:
-    """The JSON text of an exported file.
+@dataclasses.dataclass(frozen=True)
+class ExportMetadata:
+    """What an exported file says of itself.
 
-    Args:
-        size: px of the square pictures that go in.
-        half: whether the weights are rounded to float16.
-        trained_on: the datasets' names, as `origins.read_trained_on` gives them.
+    Attributes:
+        model: the network's own metadata.
+        flip_test: whether the file averages each picture's heatmaps with those of its mirror image.
+        weights: "float32", or "float16" where they were rounded to it.
         licence: what the weights may be used for.
         made_from: the SHA-256 of the `.keras` file.
     """
-    about = {
-        "input_size": size,
-        "crop": CROP,
-        "keypoints": KEYPOINTS,
-        "joints": JOINTS,
-        "bones": BONES,
-        "flip_test": flip_test,
-        "weights": "float16" if half else "float32",
-        "trained_on": trained_on,
-        "licence": licence,
-        "made_from": made_from,
-    }
-    return json.dumps(about, indent=1)
+
+    model: ModelMetadata
+    flip_test: bool
+    weights: str
+    licence: str
+    made_from: str
 
 
-def read_metadata(text: str | None, path: str | Path) -> dict[str, Any]:
-    """What `export_metadata` wrote, as a dict.
+def encode_export(metadata: ExportMetadata) -> str:
+    """The JSON text of an exported file: the network's metadata and the export's as one object."""
+    values = {field.name: getattr(metadata, field.name) for field in dataclasses.fields(metadata)}
+    model = values.pop("model").to_dict()
+    return json.dumps(model | {"input": INPUT, "output": OUTPUT} | values, indent=1)
+
+
+def decode_export(text: str | bytes | None, path: str | Path) -> ExportMetadata:
+    """The inverse of `encode_export`.
 
     Raises:
-        UserError: it is not such a text; `path` is the file that holds it.
+        UserError: no such text, or one of another version; `path` is the file that holds it.
     """
+    kinds = {"flip_test": bool, "weights": str, "licence": str, "made_from": str}
     try:
-        about = json.loads(text or "")
-        is_ours = all(type(about[key]) is kind for key, kind in _KINDS.items())
-    except (TypeError, ValueError, LookupError):
-        is_ours = False
-    if not is_ours or about["joints"] != list(JOINTS):
-        raise UserError(f"{path}: not a network that `hourglass export` wrote for these joints")
-    return about
+        values = json.loads(text or "")
+        _check_kinds(values, kinds | {"input": str, "output": str})
+        export = {key: values.pop(key) for key in kinds}
+        del values["input"], values["output"]
+        return ExportMetadata(ModelMetadata.from_dict(values), **export)
+    except _DECODE_ERRORS as error:
+        raise UserError(
+            f"{path}: not a network of this version of `hourglass export`: {one_line(error)}; "
+            "write it again, or name another"
+        ) from None

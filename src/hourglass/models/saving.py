@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hourglass.models.graph import check_network
-from hourglass.models.metadata import NAME, encode_metadata, read_model_metadata
+from hourglass.models.metadata import NAME, encode_metadata, read_metadata
 from hourglass.utils.backend import Model, keras
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path
@@ -74,7 +74,7 @@ def load_network(path: str | Path) -> Model:
         raise UserError(f"{path}: no such network; train one (`dvc repro train`) or name another")
     if not _is_archive(path):
         raise UserError(f"{path}: not a whole .keras archive; train it again or name another")
-    metadata = read_model_metadata(path)
+    metadata = read_metadata(path)
     try:
         network = keras.models.load_model(path, compile=False)
         network.metadata = metadata

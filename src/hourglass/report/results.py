@@ -17,7 +17,7 @@ from hourglass.evaluation.pckh import CURVE_THRESHOLDS, TOTAL
 from hourglass.evaluation.predictions import PREDICT_AGAIN
 from hourglass.evaluation.reporting import EVALUATE_AGAIN, read_metrics
 from hourglass.keypoints import KeypointSchema
-from hourglass.models.metadata import read_keras_version, read_trained_on
+from hourglass.models.metadata import read_keras_version, read_metadata
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
@@ -42,7 +42,7 @@ class PersonFigure:
 class NetworkFile:
     """A network's file: its metadata and checksums."""
 
-    trained_on: str | None
+    trained_on: tuple[str, ...]
     keras_version: str | None
     sha256: str
     md5: str  # as in dvc.lock
@@ -130,7 +130,7 @@ def _read_history(path: str) -> Columns:
 
 
 def _read_network(path: str) -> NetworkFile:
-    origin = read_trained_on(path), read_keras_version(path)
+    origin = read_metadata(path).trained_on, read_keras_version(path)
     md5 = hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
     return NetworkFile(*origin, file_digest(path), md5)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hourglass.config import Params
 from hourglass.data.tfrecords.reader import name_damage, open_split
-from hourglass.models.metadata import read_model_metadata
+from hourglass.models.metadata import read_metadata
 from hourglass.models.saving import save_network
 from hourglass.training.checkpoint import find_best_epoch, find_init_weights
 from hourglass.training.loggers import Logger, RunLogger, TerminalLogger, write_history
@@ -62,7 +62,7 @@ def _name_data(params: Params, history: list[dict]) -> list[str]:
     """The datasets that the best weights were trained on, the start's first."""
     # Licences of data may hold for what is trained on it, however often it is trained again.
     start = find_init_weights(params.train.init_weights)
-    before = read_model_metadata(start).trained_on if start else ()
+    before = read_metadata(start).trained_on if start else ()
     datasets = [*before, params.data.dataset] if find_best_epoch(history)["epoch"] else before
     return list(dict.fromkeys(datasets))
 

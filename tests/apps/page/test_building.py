@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.networks import make_export_metadata
 from hourglass.apps.page import building
 from hourglass.apps.page.building import MARK, STATIC, build_page, write_settings
 from hourglass.apps.page.runtime import FILES
@@ -78,8 +79,8 @@ def test_scripts_import_what_the_folder_has(path):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_take_settings_that_there_are(path):
-    about = {"input_size": 128, "licence": ""}
-    written = re.findall(r"^export const (\w+) =", write_settings(about), re.MULTILINE)
+    text = write_settings(make_export_metadata())
+    written = re.findall(r"^export const (\w+) =", text, re.MULTILINE)
     taken = re.findall(r'import \{([^}]+)\} from "\./settings\.js"', path.read_text())
     names = {name.strip() for part in taken for name in part.split(",")} - {""}
     assert names <= set(written)
@@ -110,5 +111,5 @@ def test_the_browser_is_told_to_connect_to_nobody_else():
 
 
 def test_settings_begin_with_the_mark_of_a_page():
-    assert write_settings({"input_size": 1, "licence": ""}).startswith(MARK + "\n")
+    assert write_settings(make_export_metadata()).startswith(MARK + "\n")
     assert Path(STATIC, "page.js").is_file()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.networks import make_export_metadata
 from hourglass.apps.page.building import MARK, STATIC, write_settings
 from hourglass.apps.video.tracker import Tracker
 from hourglass.inference import person_search
@@ -16,7 +17,7 @@ from hourglass.utils.images import BadImageError, cut_crop
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node here, which runs JavaScript")
-ABOUT = {"input_size": 128, "trained_on": "lspet", "licence": "for research"}
+METADATA = make_export_metadata(input_size=128)
 SIZES = [(60, 40), (1, 300), (497, 512), (1280, 720), (333, 1000), (4000, 3000), (15, 15), (17, 9)]
 
 MAIN = """
@@ -45,7 +46,7 @@ def run_script(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts")
     for path in STATIC.glob("*.js"):
         shutil.copy(path, folder)
-    (folder / "settings.js").write_text(write_settings(ABOUT))
+    (folder / "settings.js").write_text(write_settings(METADATA))
     (folder / "package.json").write_text('{"type": "module"}')
 
     def run(script, value):
@@ -61,7 +62,7 @@ def run_script(tmp_path_factory):
 
 
 def test_the_settings_are_pythons():
-    lines = write_settings(ABOUT).splitlines()
+    lines = write_settings(METADATA).splitlines()
     assert lines[0] == MARK
     values = {}
     for line in lines[1:]:

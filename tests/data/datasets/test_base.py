@@ -75,21 +75,22 @@ def test_pictures_that_may_not_be_passed_on_are_known():
 
 
 def test_datasets_are_named_in_words():
-    assert name_datasets("lspet, synthetic, x") == "Leeds Sports Pose Extended, drawn figures, x"
-    assert name_datasets(None) == "not known"
+    assert (
+        name_datasets(["lspet", "synthetic", "x"]) == "Leeds Sports Pose Extended, drawn figures, x"
+    )
 
 
 @pytest.mark.parametrize(
     ("trained_on", "part"),
     [("mpii", "MPII"), ("lspet", "Leeds"), ("synthetic", "MIT"),
-     ("folder", Dataset.network_terms), (None, Dataset.network_terms)],
+     ("folder", Dataset.network_terms)],
 )  # fmt: skip
 def test_a_network_may_be_used_as_its_data(trained_on, part):
-    assert part in find_network_terms(trained_on)
+    assert part in find_network_terms([trained_on])
 
 
 def test_the_terms_of_all_data_hold():
-    terms = find_network_terms("synthetic, lspet, folder, own")
+    terms = find_network_terms(["synthetic", "lspet", "folder", "own"])
     assert "MIT" in terms and "Leeds" in terms and terms.count(Dataset.network_terms) == 1
 
 

@@ -16,7 +16,7 @@ from hourglass.apps.page.runtime import FILES, find_runtime
 from hourglass.apps.video import tracker
 from hourglass.inference import crops, outputs, person_search
 from hourglass.inference.backends import OnnxBackend
-from hourglass.keypoints import MPII
+from hourglass.models.metadata import ExportMetadata
 from hourglass.utils import drawing, transforms
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_folder, file_digest
@@ -43,28 +43,29 @@ MARK = "// Written by `hourglass page`."
 STATIC = Path(__file__).with_name("static")
 
 
-def write_settings(metadata: dict[str, Any]) -> str:
-    """The text of the settings for a network of this metadata (`models.metadata`)."""
+def write_settings(metadata: ExportMetadata) -> str:
+    """The text of the settings for a network of this metadata."""
     lines = [f"export const {name} = {json.dumps(value)};" for name, value in _collect(metadata)]
     return "\n".join([MARK, *lines, ""])
 
 
-def _collect(metadata: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _collect(metadata: ExportMetadata) -> Iterator[tuple[str, Any]]:
+    schema = metadata.model.schema
     for module, names in CONSTANTS.items():
         yield from ((name, getattr(module, name)) for name in names)
     yield "PLAN", dataclasses.asdict(person_search.PLAN)
-    yield "JOINTS", MPII.keypoints
-    yield "BONES", MPII.bone_indices
-    yield "HEAD_SEGMENT", MPII.indices(MPII.head_segment)
-    yield "JOINT_SIDES", MPII.sides
-    yield "BONE_SIDES", MPII.bone_sides
+    yield "JOINTS", schema.keypoints
+    yield "BONES", schema.bone_indices
+    yield "HEAD_SEGMENT", schema.indices(schema.head_segment)
+    yield "JOINT_SIDES", schema.sides
+    yield "BONE_SIDES", schema.bone_sides
     yield "MAX_PIXELS", MAX_PIXELS
     yield "NETWORK_FILE", NETWORK_FILE
-    yield "INPUT_SIZE", metadata["input_size"]
-    yield "LICENCE", metadata["licence"]
+    yield "INPUT_SIZE", metadata.model.input_size
+    yield "LICENCE", metadata.licence
 
 
-def build_page(network: Path, folder: Path, runtime: Path | None = None) -> dict[str, Any]:
+def build_page(network: Path, folder: Path, runtime: Path | None = None) -> ExportMetadata:
     """Write the folder of a page on which the browser itself finds keypoints.
 
     Any web server shows it; nothing of it is fetched from elsewhere, and no picture leaves it.
@@ -75,7 +76,7 @@ def build_page(network: Path, folder: Path, runtime: Path | None = None) -> dict
         runtime: the folder of onnxruntime-web's files; None: npm fetches them, once.
 
     Returns:
-        The network's metadata (`models.metadata`).
+        The metadata of the exported network.
 
     Raises:
         UserError: no such network, no runtime, or the folder holds what is no page's; then nothing
@@ -103,7 +104,7 @@ def _exported_file(network: Path) -> Path:
         raise UserError(f"{network}: no such network; train it, or name another by --model")
     if not beside.is_file():
         raise UserError(f"{beside}: missing; {remedy}")
-    if OnnxBackend(beside).metadata["made_from"] != file_digest(network):
+    if OnnxBackend(beside).metadata.made_from != file_digest(network):
         raise UserError(f"{beside}: was not exported from {network}; {remedy} again")
     return beside
 

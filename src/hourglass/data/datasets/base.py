@@ -8,6 +8,7 @@ import io
 import pkgutil
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -150,16 +151,16 @@ def find_dataset(name: str) -> Dataset:
     return datasets[name]
 
 
-def name_datasets(names: str | None) -> str:
-    """The titles of the datasets in a text like "lspet, folder"; None is not known."""
+def name_datasets(names: Sequence[str]) -> str:
+    """The titles of datasets as a text."""
     titles = {name: dataset.title for name, dataset in load_datasets().items()}
-    return ", ".join(titles.get(name, name) for name in (names or "not known").split(", "))
+    return ", ".join(titles.get(name, name) for name in names)
 
 
-def find_network_terms(names: str | None) -> str:
-    """What a network may be used for that was trained on datasets like "lspet, folder"."""
+def find_network_terms(names: Sequence[str]) -> str:
+    """What a network may be used for that was trained on datasets of these names."""
     terms = {name: dataset.network_terms for name, dataset in load_datasets().items()}
-    found = (terms.get(name, Dataset.network_terms) for name in (names or "").split(", "))
+    found = (terms.get(name, Dataset.network_terms) for name in names)
     return "; ".join(dict.fromkeys(found))
 
 
