@@ -16,7 +16,8 @@ from measure import Row, measure_rates, number, on_cores, rate_row
 from hourglass.config import load_params
 from hourglass.data.tfrecords import pipeline
 from hourglass.data.tfrecords.reader import open_split
-from hourglass.models.codec import encode_heatmaps
+from hourglass.keypoints import MPII
+from hourglass.models.codec import HeatmapCodec
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.utils.backend import tf
 
@@ -58,12 +59,13 @@ def host_batches(split):
 
 def device_step():
     """What a train step does before the network: pictures and heatmaps, one graph."""
-    size, sigma = PARAMS.model.input_size, PARAMS.train.sigma
+    size = PARAMS.model.input_size
+    codec = HeatmapCodec(size // 4, 4, PARAMS.train.sigma)
 
     @tf.function
     def step(batch):
-        pictures, (keypoints, _) = render_inputs(batch, size), transform_keypoints(batch, size)
-        return pictures, encode_heatmaps(keypoints, size // 4, sigma)
+        keypoints, _ = transform_keypoints(batch, size, MPII.flip_order)
+        return render_inputs(batch, size), codec.encode(keypoints)
 
     return step
 

@@ -132,7 +132,7 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
     runs = {}
     for precision in precisions:
         network = batch_norm.fuse_conv_bn(build_model(PARAMS.model, MPII), precision)
-        predictor = PoseEstimator(network, flip_test=False, decode="dark")
+        predictor = PoseEstimator(network, flip_test=False, decoder="dark")
         runs[precision, "batch"] = functools.partial(predict_batches, predictor, split)
         runs[precision, "photo"] = functools.partial(predict_once, predict_photo, predictor, photo)
     if tutorial:

@@ -170,8 +170,8 @@ def make_predictor():
 
     made = {}
 
-    def make(network, flip_test, decode):
-        return made.setdefault(flip_test, PoseEstimator(network, flip_test, decode))
+    def make(network, flip_test, decoder):
+        return made.setdefault(flip_test, PoseEstimator(network, flip_test, decoder))
 
     return make
 

@@ -14,7 +14,7 @@ import json, sys
 import numpy as np
 from hourglass.models.model_inputs import transform_keypoints, render_inputs
 from hourglass.utils.backend import keras, ops
-from hourglass.models.codec import decode_heatmaps, encode_heatmaps
+from hourglass.models.codec import open_codec
 from hourglass.training.losses import heatmap_loss
 from hourglass.keypoints import MPII
 from hourglass.models.registry import build_model
@@ -33,11 +33,13 @@ batch = {
     "side": np.full(2, 30, np.float32),
     "augmentation": np.array([(1, 0, 0, 1, 1, 1), (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),
 }
-pictures, (keypoints, keypoints_visible) = render_inputs(batch, 32), transform_keypoints(batch, 32)
-target = encode_heatmaps(keypoints, 8, 1.0)
+pictures = render_inputs(batch, 32)
+keypoints, keypoints_visible = transform_keypoints(batch, 32, MPII.flip_order)
+codec = open_codec(network.metadata)
+target = codec.encode(keypoints)
 heatmaps = [output for output in network(pictures, training=True)]
-loss = heatmap_loss(heatmaps, keypoints, keypoints_visible, load_params(sys.argv[1]).train)
-decoded, scores = decode_heatmaps(target, "dark")
+loss = heatmap_loss(heatmaps, keypoints, keypoints_visible, codec, load_params(sys.argv[1]).train)
+decoded, scores = codec.decode(target)
 kernels = [network.get_layer(f"stack{stack}_residual_conv2").kernel for stack in (1, 2)]
 moved = []
 for group in (AdamWGroup(kernels, decays=True), MuonGroup(kernels)):

@@ -11,7 +11,7 @@ from helpers.paths import ROOT
 from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split
 from hourglass.keypoints import MPII
-from hourglass.models.codec import decode_heatmaps
+from hourglass.models.codec import HeatmapCodec
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.utils.backend import tf
 
@@ -129,7 +129,7 @@ def trace_views(params):
     batches = train_batches(SPLIT, 16, params.train.augment, 1, 1)
 
     def make_views(batch):
-        return render_inputs(batch, 32), transform_keypoints(batch, 32)
+        return render_inputs(batch, 32), transform_keypoints(batch, 32, MPII.flip_order)
 
     return tf.function(make_views).get_concrete_function(batches.element_spec)
 
@@ -137,7 +137,7 @@ def trace_views(params):
 def trace_decoding(params):
     center = eval_batches(SPLIT, 16).element_spec["center"]
     spec = tf.TensorSpec((center.shape[0], 24, 24, 16), tf.float32)
-    return tf.function(lambda x: decode_heatmaps(x, "dark")).get_concrete_function(spec)
+    return tf.function(HeatmapCodec(24, 4, 1.0).decode).get_concrete_function(spec)
 
 
 @pytest.mark.parametrize("trace", [trace_views, trace_decoding])

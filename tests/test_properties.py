@@ -16,7 +16,7 @@ from hourglass.evaluation.pckh import (
     summarize,
 )
 from hourglass.keypoints import MPII
-from hourglass.models.codec import decode_heatmaps, encode_heatmaps
+from hourglass.models.codec import HeatmapCodec
 from hourglass.utils import transforms
 
 repeated = settings(max_examples=60, deadline=None, derandomize=True)
@@ -152,8 +152,8 @@ def test_a_view_square_lies_below_the_center(center, scale):
 @given(points(-0.4, 31.4, 2, 4), st.sampled_from([("argmax", 0.5), ("shift", 0.5)]))
 def test_a_decoded_keypoint_is_within_its_pixel(keypoints, method):
     name, tolerance = method
-    heatmaps = encode_heatmaps(np.float32(keypoints), 32, 1.0)
-    found, scores = map(np.array, decode_heatmaps(heatmaps, name))
+    codec = HeatmapCodec(32, 1, 1.0, name)
+    found, scores = map(np.array, codec.decode(codec.encode(np.float32(keypoints))))
     assert np.abs(found - keypoints).max() <= tolerance + 1e-3
     assert (scores > 0.7).all() and (scores <= 1).all()
 
@@ -161,8 +161,9 @@ def test_a_decoded_keypoint_is_within_its_pixel(keypoints, method):
 @repeated
 @given(points(1.5, 29.5, 2, 4), numbers(0.9, 2.5), numbers(0.05, 12))
 def test_decode_is_the_inverse_of_encode(keypoints, sigma, peak):
-    heatmaps = encode_heatmaps(np.float32(keypoints), 32, sigma) * np.float32(peak)
-    found, scores = map(np.array, decode_heatmaps(heatmaps, "dark"))
+    codec = HeatmapCodec(32, 1, sigma)
+    heatmaps = codec.encode(np.float32(keypoints)) * np.float32(peak)
+    found, scores = map(np.array, codec.decode(heatmaps))
     np.testing.assert_allclose(found, keypoints, atol=0.05)
     assert (scores <= peak * 1.0001).all()
 
@@ -174,7 +175,7 @@ def test_decode_is_the_inverse_of_encode(keypoints, sigma, peak):
 )
 def test_any_heatmap_is_decoded_beside_its_highest_pixel(heatmaps, method):
     heatmaps = heatmaps + np.float32(0)  # no -0, which need not come after 0
-    found, scores = map(np.array, decode_heatmaps(heatmaps, method))
+    found, scores = map(np.array, HeatmapCodec(6, 1, 1.0, method).decode(heatmaps))
     flat = heatmaps.reshape(30, 3)
     best = flat.argmax(axis=0)
     np.testing.assert_array_equal(scores[0], flat.max(axis=0))

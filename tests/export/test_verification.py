@@ -56,7 +56,7 @@ def test_keras_itself_passes(keras, predictor):
 
 
 def test_a_network_of_random_weights_passes_too(network):
-    predictor = PoseEstimator(network, flip_test=True, decode="dark")
+    predictor = PoseEstimator(network, flip_test=True, decoder="dark")
     proof = compare_with_keras(KerasBackend(predictor), predictor, FLOAT32)
     assert proof.num_firm > proof.num_joints / 4
 

@@ -22,7 +22,6 @@ from hourglass.inference.runner import (
     start_photo,
 )
 from hourglass.keypoints import MPII
-from hourglass.models.model_inputs import heatmap_to_input
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.utils.errors import UserError
 from hourglass.utils.images import decode_image
@@ -94,7 +93,7 @@ def test_the_smallest_pictures_are_read(size):
     # The middle of the heatmap is the middle of the crop around the picture.
     heatmaps = np.zeros((1, 16, 16, 16), np.float32)
     heatmaps[:, 7:9, 7:9] = 1
-    predictor = make_predictor(lambda _: heatmaps, decode="argmax")
+    predictor = make_predictor(lambda _: heatmaps, decoder="argmax")
     _, keypoints, scores = predict_photo(predictor, encode(Image.new("RGB", size, "white")))
     middle = (np.array(size) - 1) / 2
     # Heatmap pixel 7 is half a stride from the middle; a crop may be half a pixel off as well.
@@ -183,16 +182,16 @@ def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_pat
 def test_argmax_gives_the_middle_of_a_heatmap_pixel():
     heatmaps = np.zeros((1, 16, 16, 16), np.float32)
     heatmaps[0, 3, 5] = 1
-    predictor = make_predictor(lambda _: heatmaps, decode="argmax")
+    predictor = make_predictor(lambda _: heatmaps, decoder="argmax")
     _, keypoints, _ = predict_photo(predictor, encode(Image.new("RGB", (SIZE, SIZE))))
-    expected = np.asarray(heatmap_to_input(np.array([5.0, 3.0])))
+    expected = np.asarray(predictor.codec.heatmap_to_input(np.array([5.0, 3.0])))
     np.testing.assert_allclose(keypoints, np.tile(expected, (16, 1)), atol=1e-4)
     assert expected.tolist() == [21.5, 13.5]
 
 
 @pytest.fixture(scope="module")
 def backend(network):
-    return KerasBackend(PoseEstimator(network, flip_test=True, decode="dark"))
+    return KerasBackend(PoseEstimator(network, flip_test=True, decoder="dark"))
 
 
 def save_pictures(folder, number):

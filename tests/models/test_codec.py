@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
 
-from hourglass.models.codec import decode_heatmaps, encode_heatmaps
+from helpers.networks import make_metadata
+from hourglass.models.codec import DECODERS, HeatmapCodec, open_codec
 
-METHODS = ("argmax", "shift", "dark")
+METHODS = tuple(DECODERS)
 
 
 def encode(keypoints, size=64, sigma=1.0):
-    return np.array(encode_heatmaps(np.float32(keypoints), size, sigma))
+    return np.array(HeatmapCodec(size, 1, sigma).encode(np.float32(keypoints)))
 
 
 def decode(heatmaps, method):
-    keypoints, scores = decode_heatmaps(np.float32(heatmaps), method)
+    keypoints, scores = HeatmapCodec(heatmaps.shape[1], 1, 1.0, method).decode(np.float32(heatmaps))
     return np.array(keypoints), np.array(scores)
 
 
@@ -186,3 +187,28 @@ def test_the_height_of_the_peak_does_not_move_it(peak):
     assert np.linalg.norm(found - keypoints, axis=-1).max() < 0.05
     assert (scores <= peak).all()
     assert (scores > 0.7 * peak).all()
+
+
+# Frames
+
+
+def test_heatmap_and_input_pixels_span_the_same_square():
+    codec = open_codec(make_metadata(input_size=64), "shift")
+    assert codec == HeatmapCodec(16, 4, 1.0, "shift")
+    np.testing.assert_allclose(codec.input_to_heatmap(np.array([-0.5, 63.5])), [-0.5, 15.5])
+    points = np.random.default_rng(0).uniform(0, 64, 10)
+    np.testing.assert_allclose(codec.heatmap_to_input(codec.input_to_heatmap(points)), points)
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8])
+def test_a_codec_goes_from_input_pixels_to_input_pixels(stride):
+    codec = HeatmapCodec(24, stride, 1.5)
+    keypoints = np.random.default_rng(8).uniform(4 * stride, 20 * stride, (5, 6, 2))
+    heatmaps = codec.encode(np.float32(keypoints))
+    assert heatmaps.shape == (5, 24, 24, 6)
+    np.testing.assert_allclose(codec.decode(heatmaps)[0], keypoints, atol=0.05 * stride)
+
+
+def test_a_codec_that_is_not_known_is_refused():
+    with pytest.raises(ValueError, match="the codec 'simcc' is not known"):
+        open_codec(make_metadata(codec="simcc"))

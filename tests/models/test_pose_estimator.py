@@ -8,7 +8,7 @@ from helpers.networks import make_metadata, random_pictures
 from helpers.processes import run_python
 from hourglass.data.tfrecords.pipeline import eval_batches
 from hourglass.data.tfrecords.reader import open_split
-from hourglass.keypoints import FLIP_ORDER
+from hourglass.keypoints import MPII
 from hourglass.models.model_inputs import swap_sides
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
 
@@ -42,7 +42,7 @@ def val_split(shard_folder):
 
 
 def test_predict_split_is_in_the_order_of_the_annotations(val_split, network):
-    predictor = PoseEstimator(network, flip_test=False, decode="argmax")
+    predictor = PoseEstimator(network, flip_test=False, decoder="argmax")
     keypoints, scores, is_predicted = predict_split(predictor, eval_batches(val_split, 2), 5)
     assert keypoints.shape == (5, 16, 2) and scores.shape == (5, 16)
     assert is_predicted.all()
@@ -55,7 +55,7 @@ def test_predict_split_is_in_the_order_of_the_annotations(val_split, network):
 
 def test_predict_split_flags_whom_the_shards_do_not_hold():
     class Predictor:
-        num_keypoints = 16
+        schema = MPII
 
         def compile_call(self, spec):
             assert spec.shape == [None]
@@ -98,7 +98,7 @@ def test_a_second_look_is_closer_and_at_what_the_first_one_found():
     }  # fmt: skip
     errors, middle = [], [153.5, 63.5]
     for num_refinements in (0, 1):
-        predictor = make_predictor(decode="argmax", num_refinements=num_refinements)
+        predictor = make_predictor(decoder="argmax", num_refinements=num_refinements)
         _, keypoints, scores = predictor(batch)
         errors.append(np.abs(np.asarray(keypoints) - middle).max())
         assert len(predictor.network.seen) == num_refinements + 1
@@ -109,7 +109,7 @@ def test_a_second_look_is_closer_and_at_what_the_first_one_found():
 
 def mirrored(heatmaps):
     """Heatmaps [N, H, W, K] of the mirrored picture, with left and right exchanged."""
-    return heatmaps[:, :, ::-1][..., list(FLIP_ORDER)]
+    return heatmaps[:, :, ::-1][..., list(MPII.flip_order)]
 
 
 def test_flip_test_averages_the_mirrored_and_swapped_heatmaps():
@@ -133,7 +133,7 @@ def test_without_flip_test_the_heatmaps_are_the_networks_own():
 
 
 def test_with_flip_test_a_mirrored_picture_gives_the_mirrored_pose(network):
-    predictor = PoseEstimator(network, flip_test=True, decode="argmax")
+    predictor = PoseEstimator(network, flip_test=True, decoder="argmax")
     pictures = np.random.default_rng(2).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     heatmaps = np.asarray(predictor.predict_heatmaps(pictures))
     other = np.asarray(predictor.predict_heatmaps(pictures[:, :, ::-1].copy()))
@@ -143,7 +143,10 @@ def test_with_flip_test_a_mirrored_picture_gives_the_mirrored_pose(network):
 
 def test_swap_sides_is_its_own_inverse():
     joints = np.arange(16)[None]
-    assert np.asarray(swap_sides(swap_sides(joints))).tolist() == joints.tolist()
+    assert (
+        np.asarray(swap_sides(swap_sides(joints, MPII.flip_order), MPII.flip_order)).tolist()
+        == joints.tolist()
+    )
 
 
 def test_two_devices_predict_as_one(tmp_path, shard_folder, model_file):
@@ -158,7 +161,7 @@ def test_two_devices_predict_as_one(tmp_path, shard_folder, model_file):
 
 
 def test_views_in_batches_of_any_size_are_found_as_alone(network):
-    predictor = PoseEstimator(network, flip_test=True, decode="dark")
+    predictor = PoseEstimator(network, flip_test=True, decoder="dark")
     views = random_pictures(5).astype(np.uint8)
     together = predictor.predict_inputs(views)
     for size in (1, 2, 5):

@@ -9,7 +9,6 @@ import numpy as np
 from hourglass.data.synthetic.pictures import draw_picture
 from hourglass.inference.backends import KerasBackend
 from hourglass.inference.person_search import person_crop
-from hourglass.models.codec import decode_heatmaps
 from hourglass.models.pose_estimator import PoseEstimator
 from hourglass.utils.errors import UserError
 from hourglass.utils.images import cut_crop
@@ -105,7 +104,7 @@ def find_firm_joints(predictor: PoseEstimator, inputs: np.ndarray, noise: float)
     heatmaps = np.asarray(predictor.predict_heatmaps(inputs.astype(np.float32)))
     added = np.random.default_rng(SEED).uniform(-noise, noise, heatmaps.shape).astype(np.float32)
     peaks, moved = (
-        np.asarray(decode_heatmaps(values, predictor.decode)[0])
+        np.asarray(predictor.codec.decode(values)[0]) / predictor.codec.stride
         for values in (heatmaps, heatmaps + added)
     )
     return np.linalg.norm(moved - peaks, axis=-1) <= FIRM

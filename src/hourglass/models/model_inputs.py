@@ -6,19 +6,17 @@ view; the keypoints go through the same transform. Letters: N pictures, K joints
 S input px.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from hourglass.data.tfrecords.augmentation import FLIP, GAINS, TURN, ZOOM
-from hourglass.keypoints import FLIP_ORDER
 from hourglass.utils.backend import Tensor, compile_on_cpu, ops
 from hourglass.utils.transforms import AROUND_JOINTS, SURE_SCORE
 
 # Of pixels' numbers: on GPUs, TensorFlow computes with int32 in the host's memory.
 _INDEX = "uint32"
 Batch = dict[str, Tensor]
-HEATMAP_STRIDE = 4
 
 
 def render_inputs(batch: Batch, size: int) -> Tensor:
@@ -38,31 +36,32 @@ def render_inputs(batch: Batch, size: int) -> Tensor:
     return _render(batch["crops"], input_transforms(batch, size), gains, size)
 
 
-def transform_keypoints(batch: Batch, size: int) -> tuple[Tensor, Tensor]:
-    """Where the labelled joints lie in the views of `render_inputs`.
+def transform_keypoints(
+    batch: Batch, size: int, flip_order: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Where the labelled keypoints lie in the model inputs of `render_inputs`.
 
     Args:
         batch: the same, with `keypoints` float32 [N, K, 2], stored px, and `keypoints_visible` bool
             [N, K].
+        flip_order: of the schema.
 
     Returns:
-        keypoints: float32 [N, K, 2], heatmap px; keypoints_visible: bool [N, K]. In a flipped view
-        left and right joints have changed places.
+        keypoints: float32 [N, K, 2], px of the inputs; keypoints_visible: bool [N, K]. In a flipped
+        input left and right keypoints have changed places.
     """
-    to_views = invert_transforms(input_transforms(batch, size))  # stored px to view px
-    keypoints, keypoints_visible = (
-        apply_transforms(to_views, batch["keypoints"]),
-        batch["keypoints_visible"],
-    )
+    to_inputs = invert_transforms(input_transforms(batch, size))  # stored px to input px
+    keypoints = apply_transforms(to_inputs, batch["keypoints"])
+    keypoints_visible = batch["keypoints_visible"]
     if "augmentation" in batch:
         flipped = batch["augmentation"][:, FLIP] > 0.5  # (N,)
         # The transform has mirrored the places. The names must follow, or right arms would be
         # taught as left ones.
-        keypoints = ops.where(flipped[:, None, None], swap_sides(keypoints), keypoints)
-        keypoints_visible = ops.where(
-            flipped[:, None], swap_sides(keypoints_visible), keypoints_visible
-        )
-    return input_to_heatmap(keypoints), keypoints_visible
+        swapped = swap_sides(keypoints, flip_order)
+        keypoints = ops.where(flipped[:, None, None], swapped, keypoints)
+        swapped = swap_sides(keypoints_visible, flip_order)
+        keypoints_visible = ops.where(flipped[:, None], swapped, keypoints_visible)
+    return keypoints, keypoints_visible
 
 
 def input_transforms(batch: Batch, size: int) -> Tensor:
@@ -173,17 +172,6 @@ def _neighbours(places: Tensor, stored: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield ops.cast(inside, _INDEX), share_inside[..., None]
 
 
-def input_to_heatmap(keypoints: Tensor) -> Tensor:
-    """Network input px to heatmap px, both with pixel centres at integers."""
-    # The corner that both grids share is at -0.5, so that is what the stride scales about.
-    return (keypoints + 0.5) / HEATMAP_STRIDE - 0.5
-
-
-def heatmap_to_input(keypoints: Tensor) -> Tensor:
-    """The inverse of `input_to_heatmap`."""
-    return (keypoints + 0.5) * HEATMAP_STRIDE - 0.5
-
-
-def swap_sides(values: Tensor) -> Tensor:
-    """Swap left and right joints; the joints are axis 1."""
-    return ops.take(values, np.array(FLIP_ORDER), axis=1)
+def swap_sides(values: Tensor, flip_order: Sequence[int]) -> Tensor:
+    """Swap left and right keypoints, on axis 1, by the schema's `flip_order`."""
+    return ops.take(values, np.array(flip_order), axis=1)

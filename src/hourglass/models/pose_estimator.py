@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hourglass.models.codec import decode_heatmaps
+from hourglass.models.codec import open_codec
 from hourglass.models.model_inputs import (
     Batch,
     apply_transforms,
-    heatmap_to_input,
     input_transforms,
     refined_crops,
     render_inputs,
@@ -29,7 +28,7 @@ class PoseEstimator:
     """
 
     def __init__(
-        self, network: Model, flip_test: bool, decode: str, num_refinements: int = 0
+        self, network: Model, flip_test: bool, decoder: str, num_refinements: int = 0
     ) -> None:
         """A predictor.
 
@@ -40,9 +39,9 @@ class PoseEstimator:
         self.network = network
         self.num_refinements = num_refinements
         self.size = network.metadata.input_size  # S
-        self.num_keypoints = network.metadata.schema.num_keypoints  # K
+        self.schema = network.metadata.schema  # of the K keypoints
+        self.codec = open_codec(network.metadata, decoder)
         self.flip_test = flip_test
-        self.decode = decode
         self.strategy = tf.distribute.get_strategy()
         self.compiled: dict[Any, Callable[..., list[Tensor]]] = {}
 
@@ -67,9 +66,7 @@ class PoseEstimator:
 
     def find_keypoints(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints [N, K, 2], px of the views [N, S, S, 3], 0..255; scores [N, K]."""
-        heatmaps = self.predict_heatmaps(views)  # (N, H, W, K)
-        keypoints, scores = decode_heatmaps(heatmaps, self.decode)  # heatmap px
-        return heatmap_to_input(keypoints), scores
+        return self.codec.decode(self.predict_heatmaps(views))
 
     @functools.cached_property
     def predict_inputs(self) -> Callable[..., list[Tensor]]:
@@ -105,7 +102,9 @@ class PoseEstimator:
             # Seen in a mirror, and the heatmaps mirrored back.
             mirrored = ops.flip(self._last(ops.flip(pictures, axis=2)), axis=2)
             # What is found at the mirrored left wrist is the right one: the joints swap too.
-            swapped = ops.moveaxis(swap_sides(ops.moveaxis(mirrored, 3, 1)), 1, 3)
+            swapped = ops.moveaxis(
+                swap_sides(ops.moveaxis(mirrored, 3, 1), self.schema.flip_order), 1, 3
+            )
             # The mean of the heatmaps and not of the keypoints, as in the paper: where the two
             # views disagree, the surer one's peak wins.
             heatmaps = (heatmaps + swapped) / 2
@@ -132,8 +131,8 @@ def predict_split(
     # What is found need not be there yet.
     bar = tqdm(batches, "predict", number, unit="batch", disable=None, leave=False)
     found = [predict(batch) for batch in bar]
-    keypoints = np.zeros((num_persons, predictor.num_keypoints, 2), np.float32)
-    scores = np.zeros((num_persons, predictor.num_keypoints), np.float32)
+    keypoints = np.zeros((num_persons, predictor.schema.num_keypoints, 2), np.float32)
+    scores = np.zeros((num_persons, predictor.schema.num_keypoints), np.float32)
     is_predicted = np.zeros(num_persons, bool)
     # By index: a last batch that was filled up holds its first records twice.
     for tensors in found:

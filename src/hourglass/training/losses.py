@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hourglass.config import TrainParams
-from hourglass.models.codec import encode_heatmaps
+from hourglass.models.codec import HeatmapCodec
 from hourglass.utils.backend import Tensor, ops, tf
 from hourglass.utils.devices import add_replica_variable
 
@@ -12,7 +12,11 @@ FIRST_SCALE, GOOD_STEPS = 2.0**15, 2000
 
 
 def heatmap_loss(
-    heatmaps: Sequence[Tensor], keypoints: Tensor, keypoints_visible: Tensor, params: TrainParams
+    heatmaps: Sequence[Tensor],
+    keypoints: Tensor,
+    keypoints_visible: Tensor,
+    codec: HeatmapCodec,
+    params: TrainParams,
 ) -> Tensor:
     """Weighted squared error, averaged over pixels, joints and pictures, summed over the stacks.
 
@@ -20,12 +24,13 @@ def heatmap_loss(
 
     Args:
         heatmaps: float32 [N, H, W, K] for each stack.
-        keypoints: float32 [N, K, 2], heatmap px.
+        keypoints: float32 [N, K, 2], px of the model input.
         keypoints_visible: bool [N, K].
-        params: sigma, target_peak, foreground and foreground_weight are read.
+        codec: draws the target.
+        params: target_peak, foreground and foreground_weight are read.
     """
     # (N, H, W, K), as are the weights: 1 far from a joint, 1 + foreground_weight at its peak.
-    target = encode_heatmaps(keypoints, heatmaps[0].shape[1], params.sigma)
+    target = codec.encode(keypoints)
     is_value = params.foreground == "value"
     foreground = target if is_value else ops.cast(target > 0, target.dtype)
     weight = 1 + params.foreground_weight * foreground

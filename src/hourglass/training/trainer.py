@@ -24,6 +24,7 @@ from hourglass.data.tfrecords.reader import Split, read_truth
 from hourglass.evaluation import pckh
 from hourglass.keypoints import MPII
 from hourglass.models.batch_norm import fuse_batch_norms
+from hourglass.models.codec import open_codec
 from hourglass.models.graph import inner_kernels, scale_heatmaps
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
@@ -75,6 +76,7 @@ class Trainer:
     def _build(self, params: Params) -> None:
         schema = params.data.keypoint_schema
         self.network = build_model(params.model, schema, self.params.sigma)
+        self.codec = open_codec(self.network.metadata)
         self.start = find_init_weights(self.params.init_weights)
         if self.start:
             load_weights(self.network, self.start)
@@ -85,7 +87,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.params, self.trained, inner_kernels(self.network))
         several = self.num_passes > 1
         self.accumulator: Any = GradientAccumulator(self.trained) if several else None
-        self.estimator = PoseEstimator(self.fused, flip_test=False, decode="dark")
+        self.estimator = PoseEstimator(self.fused, flip_test=False, decoder="dark")
         # XLA cannot compile a step of several devices.
         xla = self.params.xla and self.strategy.num_replicas_in_sync == 1
         self.run_pass = tf.function(self._run_pass, jit_compile=xla, autograph=False)
@@ -179,8 +181,9 @@ class Trainer:
         size = self.network.metadata.input_size
         heatmaps = self.fused(render_inputs(batch, size), training=True)
         heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
-        keypoints, visible = transform_keypoints(batch, size)
-        return heatmap_loss(heatmaps, keypoints, visible, self.params)
+        flip_order = self.network.metadata.schema.flip_order
+        keypoints, visible = transform_keypoints(batch, size, flip_order)
+        return heatmap_loss(heatmaps, keypoints, visible, self.codec, self.params)
 
     def validate(self) -> dict[str, float]:
         """PCKh in per cent of the validation records, on crops by center and scale, no flip test.

@@ -8,6 +8,7 @@ from PIL import Image
 from hourglass.config import AugmentParams
 from hourglass.data.tfrecords.pipeline import crop_whole_picture, eval_batches, train_batches
 from hourglass.data.tfrecords.reader import open_records, open_split
+from hourglass.keypoints import MPII
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.utils import transforms
 from hourglass.utils.devices import Share
@@ -112,13 +113,14 @@ def test_a_record_keeps_its_draw_wherever_it_lies(train_split, tiny_params):
 
 
 def views_of(folder, size):
-    """Pictures [5, S, S, 3], keypoints (heatmap px) and keypoints_visible, not augmented."""
+    """Pictures [5, S, S, 3], keypoints (input px) and keypoints_visible, not augmented."""
     split = open_split(folder, "validation", size)
     pictures = render_inputs(next(iter(eval_batches(split, 5))), size)
     still = AugmentParams(scale=0.0, rotation=0.0, flip=False, colour=0.0)
     batch = next(iter(train_batches(split, 5, still, 1, 1)))
     order = np.argsort(batch["index"])
-    keypoints, keypoints_visible = (np.array(v)[order] for v in transform_keypoints(batch, size))
+    found = transform_keypoints(batch, size, MPII.flip_order)
+    keypoints, keypoints_visible = (np.array(values)[order] for values in found)
     return pictures.numpy(), keypoints, keypoints_visible
 
 
