@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from helpers.networks import make_params, random_pictures
+from helpers.networks import make_metadata, make_params, random_pictures
 from helpers.paths import ROOT
 from helpers.processes import run_python
 from hourglass.keypoints import MPII
@@ -100,15 +100,21 @@ def write_damaged_weights(path):
             file.writestr(name, data)
 
 
+def save_as_ours(network, path):
+    """Save with metadata that are not of this network."""
+    network.metadata = make_metadata()
+    save_network(network, path, ["synthetic"])
+
+
 def write_wrong_number_of_joints(path):
     pictures = keras.Input((32, 32, 3))
-    keras.Model(pictures, keras.layers.Conv2D(17, 1, strides=4)(pictures)).save(path)
+    save_as_ours(keras.Model(pictures, keras.layers.Conv2D(17, 1, strides=4)(pictures)), path)
 
 
 def write_classifier(path):
     pictures = keras.Input((32, 32, 3))
     classes = keras.layers.Dense(16)(keras.layers.GlobalAveragePooling2D()(pictures))
-    keras.Model(pictures, classes).save(path)
+    save_as_ours(keras.Model(pictures, classes), path)
 
 
 def write_unbuilt(path):

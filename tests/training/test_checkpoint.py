@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "77334924c9c1d4d4"
+RUN_DIGEST = "d7ae1901d5a0a793"
 
 
 def strip_words(tree):
