@@ -171,7 +171,9 @@ def make_predictor():
     made = {}
 
     def make(network, flip_test, decoder):
-        return made.setdefault(flip_test, PoseEstimator(network, flip_test, decoder))
+        estimator = made.setdefault(flip_test, PoseEstimator(network, flip_test, decoder))
+        estimator.network.metadata = network.metadata  # of the file that was loaded now
+        return estimator
 
     return make
 
