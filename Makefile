@@ -15,7 +15,7 @@ GPU_WHEEL := .venv-gpu
 WORKERS := 2
 
 # What `make quick` runs: folders and files that start neither Ray nor a stage's process, nor train.
-QUICK_TESTS := tests/utils tests/data tests/models tests/evaluation tests/report tests/test_config.py tests/test_docs.py \
+QUICK_TESTS := tests/utils tests/visualization tests/data tests/models tests/evaluation tests/report tests/test_config.py tests/test_docs.py \
 	tests/test_keypoints.py tests/test_layers.py tests/test_makefile.py tests/test_packaging.py tests/test_properties.py
 # What `make test EXTRAS=1` runs: the tests of packages that no lock holds.
 EXTRA_TESTS := tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_results.py \

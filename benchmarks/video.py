@@ -34,9 +34,9 @@ from hourglass.inference.person_search import whole_picture_crop
 from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import MPII
 from hourglass.shipped import shipped_network
-from hourglass.utils import drawing
 from hourglass.utils.images import cut_crop
 from hourglass.utils.transforms import apply_transform, crop_transform, invert_transform
+from hourglass.visualization import drawing
 
 RATE = 30  # frames/s of the drawn clips
 SIZE = (512, 720)

@@ -16,8 +16,8 @@ from hourglass.report.recipe import format_params
 # Imports go one way: a folder imports from those before it, and from the modules at the root that
 # stand before it; `keypoints` is below all, `inferencer` above all but the command.
 ORDER = [
-    "keypoints", "utils", "config", "shipped", "data", "models", "evaluation", "training",
-    "inference", "inferencer", "export", "report", "apps", "distributed", "cli",
+    "keypoints", "utils", "visualization", "config", "shipped", "data", "models", "evaluation",
+    "training", "inference", "inferencer", "export", "report", "apps", "distributed", "cli",
 ]  # fmt: skip
 STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
 

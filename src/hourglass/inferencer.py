@@ -15,8 +15,8 @@ from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, Pose, is_bbo
 from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import KeypointSchema
 from hourglass.shipped import shipped_network
-from hourglass.utils.drawing import paint_pose
 from hourglass.utils.errors import UserError
+from hourglass.visualization.drawing import paint_pose
 
 __all__ = ["Network", "load"]
 

@@ -11,7 +11,7 @@ from hourglass.data.person import Person
 from hourglass.evaluation.pckh import compute_pckh, score_persons
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils import transforms
-from hourglass.utils.drawing import draw_comparison, draw_contact_sheet
+from hourglass.visualization.drawing import draw_comparison, draw_contact_sheet
 
 SHEET_COLUMNS = 4
 PANEL_HEIGHT = 260  # px

@@ -11,8 +11,8 @@ from PIL import Image
 from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import InferenceConfig, Photo
 from hourglass.keypoints import KeypointSchema
-from hourglass.utils.drawing import paint_pose
 from hourglass.utils.files import atomic_path, write_json
+from hourglass.visualization.drawing import paint_pose
 
 COORDINATES = (
     "pixels of the upright picture (EXIF orientation applied), x to the right, y down; the centre "

@@ -1,1 +1,1 @@
-"""Errors, files, pictures, transforms, threads, drawing, devices: what every folder may use."""
+"""Errors, files, pictures, transforms, threads, devices: what every folder may use."""

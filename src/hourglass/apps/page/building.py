@@ -17,9 +17,10 @@ from hourglass.apps.video import tracker
 from hourglass.inference import crops, outputs, person_search
 from hourglass.inference.backends import OnnxBackend
 from hourglass.models.metadata import ExportMetadata
-from hourglass.utils import drawing, transforms
+from hourglass.utils import transforms
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_folder, file_digest
+from hourglass.visualization import drawing
 
 # As the modules have them; `static/` holds the same functions, under the same names.
 CONSTANTS = {

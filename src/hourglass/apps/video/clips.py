@@ -16,9 +16,9 @@ from hourglass.apps.video.tracker import TrackedPerson, Tracker
 from hourglass.apps.video.writer import describe_clip, open_writer
 from hourglass.inference.crops import Search, run_searches
 from hourglass.keypoints import KeypointSchema
-from hourglass.utils.drawing import paint_pose
 from hourglass.utils.errors import UserError
 from hourglass.utils.parallel import map_ahead, open_pool, read_ahead
+from hourglass.visualization.drawing import paint_pose
 
 if TYPE_CHECKING:
     from hourglass.inference.runner import InferenceConfig

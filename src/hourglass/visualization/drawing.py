@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from hourglass.keypoints import KeypointSchema
-from hourglass.utils.lines import Line, Size, paint_lines
+from hourglass.visualization.lines import Line, Size, paint_lines
 
 # Orange and sky blue of Okabe and Ito's colour-blind-safe palette, https://jfly.uni-koeln.de/color,
 # a little brighter to hold on photographs; white for what has no side.

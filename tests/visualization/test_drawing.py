@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from hourglass.keypoints import COCO, MPII
-from hourglass.utils.drawing import (
+from hourglass.visualization.drawing import (
     SIDE_COLOURS,
     draw_comparison,
     draw_contact_sheet,

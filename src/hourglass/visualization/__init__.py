@@ -1,0 +1,1 @@
+"""Keypoints, skeletons and lines on pictures, and sheets of them."""
