@@ -15,6 +15,8 @@ from hourglass.evaluation.predictions import save_predictions
 from hourglass.utils.errors import exit_on_user_error, stage_parser
 from hourglass.utils.files import exclusive_lock
 
+NETWORK = "models/hourglass.keras"
+
 
 @exit_on_user_error
 def main():
@@ -25,7 +27,13 @@ def main():
 def predict(params):
     # TensorFlow: not for `--help`
     from hourglass.data.tfrecords.pipeline import eval_batches
-    from hourglass.data.tfrecords.reader import check_persons, name_damage, open_split, read_crops
+    from hourglass.data.tfrecords.reader import (
+        check_persons,
+        check_schema,
+        name_damage,
+        open_split,
+        read_crops,
+    )
     from hourglass.models.batch_norm import fuse_conv_bn
     from hourglass.models.pose_estimator import PoseEstimator, predict_split
     from hourglass.models.saving import load_network
@@ -34,13 +42,15 @@ def predict(params):
     grow_memory()
     strategy = choose_strategy()
     with strategy.scope():  # a copy of the weights on each device
-        network = fuse_conv_bn(load_network("models/hourglass.keras"), params.precision)
+        network = fuse_conv_bn(load_network(NETWORK), params.precision)
         predictor = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
     batch_size = round_up_batch(params.batch_size, strategy)
     persons = load_persons("data/annotations/validation.json")
     schema = load_schema("data/annotations")
     split = open_split(Path("data/tfrecords"), "validation", network.metadata.input_size)
     with exclusive_lock("reports/.predict.lock", "predicting here"), name_damage(split):
+        check_schema(split, network.metadata.schema, NETWORK, "run `dvc repro train`")
+        check_schema(split, schema, "data/annotations", "run `dvc repro shard`")
         check_persons(split, persons)
         # Filled up where devices share it; alone, one batch more would cost its time for nothing.
         batches = eval_batches(split, batch_size, fill_last=strategy.num_replicas_in_sync > 1)

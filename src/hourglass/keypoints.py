@@ -198,12 +198,3 @@ COCO = KeypointSchema(
 )  # fmt: skip
 
 SCHEMAS = {schema.name: schema for schema in (MPII, COCO)}
-
-# The names by which code that knows MPII's keypoints alone still speaks of them.
-JOINTS = MPII.keypoints
-NUM_JOINTS = MPII.num_keypoints
-FLIP_ORDER = MPII.flip_order
-BONES = MPII.bone_indices
-PCKH_GROUPS = MPII.group_indices
-LIMB_JOINTS = tuple(k for name, group in PCKH_GROUPS.items() for k in group if name != "head")
-SCORED_JOINTS = MPII.scored_indices

@@ -4,7 +4,7 @@ from PIL import Image
 
 from hourglass.config import AugmentParams
 from hourglass.data.tfrecords.augmentation import sample_augmentation
-from hourglass.keypoints import FLIP_ORDER, JOINTS, MPII, NUM_JOINTS
+from hourglass.keypoints import MPII
 from hourglass.models import model_inputs
 from hourglass.models.codec import HeatmapCodec
 from hourglass.utils import transforms as geometry
@@ -28,9 +28,9 @@ def make_batch(crops, draws, keypoints=None, keypoints_visible=None, center=None
     """A batch of stored crops; the view square is about the crop's middle unless told."""
     num = len(crops)
     if keypoints is None:
-        keypoints = np.full((num, NUM_JOINTS, 2), STORED / 2)
+        keypoints = np.full((num, MPII.num_keypoints, 2), STORED / 2)
     if keypoints_visible is None:
-        keypoints_visible = np.ones((num, NUM_JOINTS), bool)
+        keypoints_visible = np.ones((num, MPII.num_keypoints), bool)
     if center is None:
         center = np.full((num, 2), (STORED - 1) / 2)
     return {
@@ -157,7 +157,7 @@ def test_a_flip_is_the_mirrored_view():
 
 
 def random_keypoints(rng, num):
-    return rng.uniform(45, STORED - 46, (num, NUM_JOINTS, 2))
+    return rng.uniform(45, STORED - 46, (num, MPII.num_keypoints, 2))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -172,13 +172,13 @@ def test_keypoints_move_with_the_pixels(seed):
         assert keypoints_visible.all()
         many = make_batch(
             blobs(places[0]),
-            np.tile(draw * [1, 1, 1, 0, 0, 0] + [0, 0, 0, 1, 1, 1], (NUM_JOINTS, 1)),
-            center=np.repeat(center, NUM_JOINTS, axis=0),
+            np.tile(draw * [1, 1, 1, 0, 0, 0] + [0, 0, 0, 1, 1, 1], (MPII.num_keypoints, 1)),
+            center=np.repeat(center, MPII.num_keypoints, axis=0),
             side=150.0,
         )
         pictures, *_ = make_views(many)
         found = find_blobs(pictures)
-        shown_as = np.array(FLIP_ORDER) if draw[2] else np.arange(NUM_JOINTS)
+        shown_as = np.array(MPII.flip_order) if draw[2] else np.arange(MPII.num_keypoints)
         expected = np.array(CODEC.heatmap_to_input(keypoints[0]))[shown_as]
         np.testing.assert_allclose(found, expected, atol=0.1)
 
@@ -189,8 +189,8 @@ def test_some_of_those_draws_are_flipped_and_some_are_not():
 
 
 def test_a_flip_renames_left_and_right():
-    keypoints = np.full((1, NUM_JOINTS, 2), 79.5)
-    right, left = JOINTS.index("r_wrist"), JOINTS.index("l_wrist")
+    keypoints = np.full((1, MPII.num_keypoints, 2), 79.5)
+    right, left = MPII.keypoints.index("r_wrist"), MPII.keypoints.index("l_wrist")
     keypoints[0, right] = 99.5, 60  # right of the middle
     batch = make_batch(np.zeros((1, STORED, STORED, 3)), draws_of({"flip": 1}), keypoints)
     _, moved, _ = make_views(batch)
@@ -201,29 +201,32 @@ def test_a_flip_renames_left_and_right():
 
 @pytest.mark.parametrize("draw", [{}, {"flip": 1}, {"flip": 1, "turn": 0.4}])
 def test_missing_joints_stay_missing(draw):
-    keypoints_visible = np.ones((1, NUM_JOINTS), bool)
+    keypoints_visible = np.ones((1, MPII.num_keypoints), bool)
     names = ("r_ankle", "l_elbow", "pelvis")
-    keypoints_visible[0, [JOINTS.index(name) for name in names]] = False
+    keypoints_visible[0, [MPII.keypoints.index(name) for name in names]] = False
     batch = make_batch(
         np.zeros((1, STORED, STORED, 3)), draws_of(draw), keypoints_visible=keypoints_visible
     )
     _, keypoints, found = make_views(batch)
-    missing = {JOINTS[k] for k in np.flatnonzero(~found[0])}
+    missing = {MPII.keypoints[k] for k in np.flatnonzero(~found[0])}
     assert missing == ({"l_ankle", "r_elbow", "pelvis"} if "flip" in draw else set(names))
     assert np.isfinite(keypoints).all()
 
 
 def test_swapping_sides_twice_changes_nothing():
-    values = np.random.default_rng(0).random((2, NUM_JOINTS, 2))
-    once = np.array(model_inputs.swap_sides(values, FLIP_ORDER))
-    np.testing.assert_array_equal(once, values[:, list(FLIP_ORDER)])
-    np.testing.assert_array_equal(np.array(model_inputs.swap_sides(once, FLIP_ORDER)), values)
+    values = np.random.default_rng(0).random((2, MPII.num_keypoints, 2))
+    once = np.array(model_inputs.swap_sides(values, MPII.flip_order))
+    np.testing.assert_array_equal(once, values[:, list(MPII.flip_order)])
+    np.testing.assert_array_equal(np.array(model_inputs.swap_sides(once, MPII.flip_order)), values)
 
 
 def test_a_flip_of_a_flip_is_the_plain_view():
     rng = np.random.default_rng(0)
-    crops, keypoints = smooth_crops(1)[:, :SIZE, :SIZE], rng.uniform(0, SIZE, (1, NUM_JOINTS, 2))
-    keypoints_visible = rng.random((1, NUM_JOINTS)) < 0.7
+    crops, keypoints = (
+        smooth_crops(1)[:, :SIZE, :SIZE],
+        rng.uniform(0, SIZE, (1, MPII.num_keypoints, 2)),
+    )
+    keypoints_visible = rng.random((1, MPII.num_keypoints)) < 0.7
     middle = [[(SIZE - 1) / 2] * 2]
 
     def flip(crops, keypoints, keypoints_visible):

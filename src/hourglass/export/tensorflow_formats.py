@@ -30,7 +30,7 @@ def build_graph(predictor: "PoseEstimator") -> Any:
 
     Returns:
         tf.Module whose `find_joints` takes `pictures`, uint8 [N, S, S, 3], N >= 1, and returns
-        `keypoints` float32 [N, 16, 2], px of the pictures, and `scores` float32 [N, 16].
+        `keypoints` float32 [N, K, 2], px of the pictures, and `scores` float32 [N, K].
     """
     size = predictor.size
     spec = tf.TensorSpec((None, size, size, 3), tf.uint8, name="pictures")

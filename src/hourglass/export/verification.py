@@ -71,7 +71,7 @@ def compare_with_keras(
     keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     expected, expected_scores = KerasBackend(predictor)(inputs)
     is_firm = find_firm_joints(predictor, inputs, tolerance.scores)
-    distances = np.linalg.norm(keypoints - expected, axis=-1)  # (n, 16)
+    distances = np.linalg.norm(keypoints - expected, axis=-1)  # (n, K)
     proof = Proof(
         float(np.max(distances[is_firm | np.isnan(distances)], initial=0)),
         float(np.abs(scores - expected_scores).max()),
@@ -100,7 +100,7 @@ def draw_figures(size: int, number: int, seed: int = SEED) -> np.ndarray:
 
 
 def find_firm_joints(predictor: PoseEstimator, inputs: np.ndarray, noise: float) -> np.ndarray:
-    """Whether [n, 16] a joint's peak stays in its place where noise of this height is added."""
+    """Whether [n, K] a joint's peak stays in its place where noise of this height is added."""
     heatmaps = np.asarray(predictor.predict_heatmaps(inputs.astype(np.float32)))
     added = np.random.default_rng(SEED).uniform(-noise, noise, heatmaps.shape).astype(np.float32)
     peaks, moved = (

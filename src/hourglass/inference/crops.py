@@ -71,7 +71,7 @@ class Search:
         """Go on with what the network has found.
 
         Args:
-            keypoints: [n, K, 2], px of the inputs. scores: [n, 16].
+            keypoints: [n, K, 2], px of the inputs. scores: [n, K].
         """
         to_picture = [transforms.crop_transform(crop, self.size) for crop in self.crops]
         pairs = zip(to_picture, keypoints, strict=True)

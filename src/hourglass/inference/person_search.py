@@ -1,7 +1,7 @@
 """Where people are on a picture and how they stand, found by crops of it.
 
 A search is a generator. It yields the crops that the network is to see, round by round, and is sent
-what it finds there: keypoints [n, 16, 2], px of the picture, and scores [n, 16]. In the end it
+what it finds there: keypoints [n, K, 2], px of the picture, and scores [n, K]. In the end it
 returns poses. A search knows no network, so `crops.run_searches` can send the crops of many
 pictures through one together.
 
@@ -63,7 +63,7 @@ class Pose:
     """The joints of one person as they were found in one crop.
 
     Attributes:
-        keypoints: [16, 2], px of the upright picture. scores: [16], of each joint.
+        keypoints: [K, 2], px of the upright picture. scores: [K], of each joint.
         crop: what the network saw.
         score: how sure the whole pose is, 0 to about 1: the mean of its joints' scores; of a search
             the mean over all crops that hold the pose, as far as they agree with it.
@@ -197,7 +197,7 @@ def rescore(pose: Pose, others: Sequence[Pose]) -> Pose:
 
     # A pose beyond the picture is in no crop but the widest, the first.
     holding = [pose, *([other for other in others if holds(other.crop)] or others[:1])]
-    places = np.stack([other.keypoints for other in holding])  # (crops, 16, 2)
+    places = np.stack([other.keypoints for other in holding])  # (crops, K, 2)
     distances = np.linalg.norm(places - pose.keypoints, axis=-1)
     agreement = np.exp(-np.square(distances / (AGREEMENT * side)))
     scores = np.stack([other.scores for other in holding])

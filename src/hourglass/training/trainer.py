@@ -22,7 +22,6 @@ from hourglass.config import Params
 from hourglass.data.tfrecords.pipeline import WHOLE, eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split, read_truth
 from hourglass.evaluation import pckh
-from hourglass.keypoints import MPII
 from hourglass.models.batch_norm import fuse_batch_norms
 from hourglass.models.codec import open_codec
 from hourglass.models.graph import inner_kernels, scale_heatmaps
@@ -74,7 +73,7 @@ class Trainer:
             self._build(params)
 
     def _build(self, params: Params) -> None:
-        schema = params.data.keypoint_schema
+        schema = self.train_split.schema
         self.network = build_model(params.model, schema, self.params.sigma)
         self.codec = open_codec(self.network.metadata)
         self.start = find_init_weights(self.params.init_weights)
@@ -198,9 +197,9 @@ class Trainer:
         # In px of the original pictures, as the evaluate stage counts.
         truth, keypoints = self.truth, keypoints[self.truth["index"]]
         errors = pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"])
+        visible, scored = truth["keypoints_visible"], self.val_split.schema.scored_indices
         scores = (
-            pckh.compute_pckh(errors, truth["keypoints_visible"], MPII.scored_indices, threshold)
-            or 0.0  # None: no label
+            pckh.compute_pckh(errors, visible, scored, threshold) or 0.0  # None: no label
             for threshold in (0.5, 0.1)
         )
         return dict(zip(("val_pckh", "val_pckh_0_1"), scores, strict=True))

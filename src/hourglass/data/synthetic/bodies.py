@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from hourglass.keypoints import JOINTS
+from hourglass.keypoints import MPII
 
 MAX_TRIES = 8  # poses drawn for one that hides no arm
 
@@ -95,8 +95,8 @@ class Body:
 
     @property
     def keypoints(self) -> np.ndarray:
-        """Joints [16, 2] (x, y), 0-based pixels of the picture."""
-        return np.array([self.points[name][:2] for name in JOINTS])
+        """MPII's keypoints [K, 2] (x, y), 0-based px of the picture."""
+        return np.array([self.points[name][:2] for name in MPII.keypoints])
 
     @property
     def skull(self) -> tuple[np.ndarray, float]:

@@ -141,6 +141,18 @@ def check_persons(split: Split, persons: "Sequence[Person]") -> None:
             )
 
 
+def check_schema(split: Split, schema: KeypointSchema, source: str, advice: str) -> None:
+    """Raise `UserError` unless `source`, the schema's, has the keypoints of the split's records.
+
+    It finds what was made with another `data.schema`, where stages were run by hand.
+    """
+    if schema != split.schema:
+        raise UserError(
+            f"{source}: its keypoints are those of {schema.name}, and those of "
+            f"{Path(split.paths[0]).parent} are of {split.schema.name}; {advice}"
+        )
+
+
 def read_truth(split: Split) -> dict[str, np.ndarray]:
     """The annotations of a split's records, in the order of `eval_batches`, without pictures.
 
