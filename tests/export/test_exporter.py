@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.networks import random_pictures
+from helpers.processes import run_python
 from hourglass.export import exporter
 from hourglass.export.exporter import export_network
 from hourglass.export.tensorflow_formats import ASSETS, open_litert, open_saved_model
@@ -84,3 +85,29 @@ def test_it_is_asked_before_it_is_named(tmp_path, model_file, monkeypatch):
         export_network(model_file, path)
     assert seen == [False, (5, 16, 2)]
     assert not list(tmp_path.iterdir())
+
+
+# In a process of its own: logical devices must be there before TensorFlow starts. A second CPU
+# stands for the GPU that the caller computes on.
+TWO_DEVICES = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+from hourglass.export import exporter
+def compare(find_joints, predictor, tolerance):
+    inputs = tf.zeros((1, predictor.size, predictor.size, 3))
+    weights = [variable.value for variable in predictor.network.variables]
+    used = [*predictor.find_keypoints(inputs), *weights]
+    print({tensor.device.split("/")[-1] for tensor in used})
+exporter.compare_with_keras = compare
+with tf.device("/CPU:1"):
+    exporter.export_network(Path(sys.argv[1]), Path(sys.argv[2]))
+    print(tf.zeros(()).device.split("/")[-1], len(tf.config.get_visible_devices()))
+"""
+
+
+def test_the_callers_device_is_left_alone(tmp_path, model_file):
+    told = run_python("-c", TWO_DEVICES, model_file, tmp_path / "net.onnx", check=True)
+    assert told.stdout.splitlines() == ["{'device:CPU:0'}", "device:CPU:1 1"]

@@ -40,7 +40,7 @@ def run_stages(folder, stages, params):
     values["data"]["synthetic"] = {"num_train": 14, "num_val": 5, "seed": 3}
     values["train"]["epochs"] = 1
     values["predict"]["num_figures"] = 2
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))

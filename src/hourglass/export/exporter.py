@@ -1,9 +1,8 @@
 """A trained network written for another runtime, and held against Keras before it has its name."""
 
-import contextlib
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hourglass.data.datasets.base import find_network_terms
 from hourglass.export.tensorflow_formats import (
@@ -13,17 +12,20 @@ from hourglass.export.tensorflow_formats import (
     write_litert,
     write_saved_model,
 )
-from hourglass.export.verification import FLOAT16, FLOAT32, compare_with_keras
+from hourglass.export.verification import FLOAT16, FLOAT32, Proof, compare_with_keras
 from hourglass.inference.backends import OnnxBackend, is_sealed, load_estimator
 from hourglass.models.metadata import NAME, ExportMetadata, encode_export
 from hourglass.utils.backend import tf
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_folder, atomic_path, file_digest
 
+if TYPE_CHECKING:
+    from hourglass.models.pose_estimator import PoseEstimator
+
 
 def export_network(
     path: Path, target: Path, kind: str = "onnx", half: bool = False, flip_test: bool = True
-) -> Any:
+) -> Proof:
     """Write all that lies between pixels of a square and keypoints as one file.
 
     That is the network with its norms folded, the flip test, and the decoding ("dark").
@@ -36,7 +38,7 @@ def export_network(
         flip_test: look at each picture in a mirror too.
 
     Returns:
-        A `proof.Proof`.
+        How far its keypoints lie from those of Keras.
 
     Raises:
         UserError: `target` is another program's file, or a folder; the network cannot be loaded; or
@@ -44,24 +46,14 @@ def export_network(
     """
     if Path(path).suffix == ".onnx":
         raise UserError(f"{path}: is an export itself; name the .keras file")
-    write, open_file = _find_format(kind, half)
+    file_format = _find_format(kind, half)
     _check_kept(target)
-    _leave_gpus()
     make_whole = atomic_folder if kind == "saved_model" else atomic_path
-    predictor = load_estimator(path, flip_test)
-    model = predictor.network.metadata
-    metadata = ExportMetadata(
-        model=model,
-        flip_test=flip_test,
-        weights="float16" if half else "float32",
-        licence=find_network_terms(model.trained_on),
-        made_from=file_digest(path),
-    )
-    with make_whole(target) as temporary:
+    # On the CPU, as those who run the file do: a GPU's TF32 would pass for a fault.
+    with tf.device("/CPU:0"), make_whole(target) as temporary:
+        predictor = load_estimator(path, flip_test)
         try:
-            write(build_graph(predictor), encode_export(metadata), half, temporary)
-            find_joints = open_file(temporary)
-            return compare_with_keras(find_joints, predictor, FLOAT16 if half else FLOAT32)
+            return _write(predictor, file_format, file_digest(path), half, temporary)
         except OSError:
             raise  # the disk's, who knows its file
         except Exception as error:  # whatever a converter or a runtime makes of what it cannot do
@@ -71,10 +63,21 @@ def export_network(
             ) from error
 
 
-def _leave_gpus() -> None:
-    """Have Keras compute on the CPU, as those who run the file do: TF32 would pass for a fault."""
-    with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, on what it has
-        tf.config.set_visible_devices([], "GPU")
+def _write(
+    predictor: "PoseEstimator", file_format: Any, made_from: str, half: bool, path: Path
+) -> Proof:
+    """Write the file, open it, and hold it against the predictor."""
+    write, open_file = file_format
+    model = predictor.network.metadata
+    metadata = ExportMetadata(
+        model=model,
+        flip_test=predictor.flip_test,
+        weights="float16" if half else "float32",
+        licence=find_network_terms(model.trained_on),
+        made_from=made_from,
+    )
+    write(build_graph(predictor), encode_export(metadata), half, path)
+    return compare_with_keras(open_file(path), predictor, FLOAT16 if half else FLOAT32)
 
 
 def _find_format(kind: str, half: bool) -> Any:
