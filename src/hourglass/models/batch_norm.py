@@ -27,9 +27,8 @@ def fuse_batch_norms(network: Model, num_passes: int = 1) -> Model:
     if keras.backend.backend() != "tensorflow":
         return network
 
-    def share_layer(
-        layer: Layer,
-    ) -> Layer:  # all layers but the norms are the network's own, not copies
+    def share_layer(layer: Layer) -> Layer:
+        # All layers but the norms are the network's own, not copies.
         is_norm = isinstance(layer, layers.BatchNormalization)
         return FusedBatchNorm(layer, num_passes) if is_norm else layer
 
