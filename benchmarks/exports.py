@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from field import open_field, recipe_square, use_one_core
+from field import open_field, recipe_crop, use_one_core
 from measure import describe_machine, measure_rates, number
 
 from hourglass.export import onnx_format
@@ -99,7 +99,7 @@ def cut_photographs(folder, size):
     with archive:
         return np.stack(
             [
-                cut_crop(decode_image(archive.read(p.image))[0], 1, recipe_square(p), size)
+                cut_crop(decode_image(archive.read(p.image))[0], 1, recipe_crop(p), size)
                 for p in chosen
             ]
         )

@@ -7,12 +7,11 @@ one. It runs exported, by onnxruntime. BLAZEPOSE is a folder of BlazePose's thre
 without it, npm fetches them. LiteRT, which runs those, is no dependency of the project:
 `pip install ai-edge-litert`.
 
-Each looks once at the same crop of the photograph, at its own input size; the best two also a
-second time, at the crop around the joints found first, as `hourglass predict --box` does. The
-joints are the twelve that both have; the persons are those whose head is measured, so that errors
-are too. First the crop is the one that the recipe's crops are cut by, as rough as MPII's; then
-that of the labels' box, the best that any detector could give. Both tables are there once more for
-upright people, whom BlazePose is made for.
+Each network gets the same crop of a photograph, at its own input size. The best two are also run
+with one refinement, as `hourglass predict --box` does. The joints are the twelve that both have.
+The persons are those whose head is measured. The first table's crop is the recipe's, as rough as
+MPII's. The second table's is that of the labels' bbox, the best that any detector could give. Both
+tables follow once more for upright people: BlazePose is made for them.
 """
 
 import argparse
@@ -68,7 +67,7 @@ class Entrant:
     name: str
     num_bytes: int
     backend: Callable
-    looks_again: bool = False
+    num_refinements: int = 0
 
 
 @exit_on_user_error
@@ -82,8 +81,8 @@ def main():
         ours = [*enter_ours(options.model or shipped_network(), Path(folder))]
     entrants = [*ours, *enter_blazepose(options.blazepose)]
     rates = measure_speed(entrants, persons, archive, options.rounds)
-    for title, square_of in SQUARES.items():
-        scores = [score_entrant(entrant, persons, archive, square_of) for entrant in entrants]
+    for title, crop_of in CROPS.items():
+        scores = [score_entrant(entrant, persons, archive, crop_of) for entrant in entrants]
         print_tables(title, persons, entrants, scores, rates)
 
 
@@ -128,7 +127,7 @@ def enter_ours(path, folder):
         export_network(path, exported, "onnx", half=False, flip_test=flip_test)
         entrant = Entrant(name, exported.stat().st_size, open_backend(exported, flip_test))
         if flip_test:
-            yield look_again(entrant)
+            yield refine(entrant)
         yield entrant
 
 
@@ -136,29 +135,26 @@ def enter_blazepose(folder):
     for size, path in find_networks(folder).items():
         entrant = Entrant(f"BlazePose {size}", path.stat().st_size, BlazePose(path))
         yield entrant
-    yield look_again(entrant)
+    yield refine(entrant)
 
 
-def look_again(entrant):
-    return dataclasses.replace(entrant, name=f"{entrant.name}, two looks", looks_again=True)
+def refine(entrant):
+    return dataclasses.replace(entrant, name=f"{entrant.name}, 1 refinement", num_refinements=1)
 
 
-def recipe_square(person):
-    """The crop by which the recipe cuts a person's crop, whole px of the picture."""
+def recipe_crop(person):
+    """The crop of a person by the recipe, whole px of the picture."""
     return person_crop(person.center, person.scale)
 
 
-def labels_square(person):
-    """The crop of the labels' box, with the margins that a person's view has around it."""
+def labels_crop(person):
+    """The crop around the labels' bbox, with the margins of the recipe."""
     joints = person.joints[person.keypoints_visible]
     low, high = joints.min(axis=0), joints.max(axis=0)
     return crop_at((low + high) / 2, transforms.CROP_FACTOR * LSPET_MARGIN * (high - low).max())
 
 
-SQUARES = {
-    "Square of the recipe's crops": recipe_square,
-    "Square of the labels' box": labels_square,
-}
+CROPS = {"The recipe's crops": recipe_crop, "Crops around the labels' bbox": labels_crop}
 
 
 def stands_upright(person):
@@ -180,7 +176,7 @@ def find_keypoints(entrant, read, images, crops, batch_size):
         batch = slice(start, start + batch_size)
         searches = [
             Search(
-                estimate_pose(crop, refine=entrant.looks_again),
+                estimate_pose(crop, refine=entrant.num_refinements > 0),
                 decode_image(read(image))[0],
                 entrant.backend.size,
             )
@@ -191,9 +187,9 @@ def find_keypoints(entrant, read, images, crops, batch_size):
     return np.stack(found)
 
 
-def score_entrant(entrant, persons, archive, square_of):
-    """What `score_persons` says of an entrant that sees each person in `square_of(person)`."""
-    images, crops = [person.image for person in persons], [*map(square_of, persons)]
+def score_entrant(entrant, persons, archive, crop_of):
+    """The `score_persons` of an entrant; its input of a person is the crop `crop_of(person)`."""
+    images, crops = [person.image for person in persons], [*map(crop_of, persons)]
     keypoints = find_keypoints(entrant, archive.read, images, crops, BATCH_SIZES[-1])
     return score_persons(persons, keypoints)
 
@@ -201,7 +197,7 @@ def score_entrant(entrant, persons, archive, square_of):
 def measure_speed(entrants, persons, archive, rounds):
     """{(name, batch size): pictures a second from a file's bytes to keypoints}, the median."""
     timed = persons[:NUM_TIMED]
-    images, crops = [person.image for person in timed], [*map(recipe_square, timed)]
+    images, crops = [person.image for person in timed], [*map(recipe_crop, timed)]
     data = {image: archive.read(image) for image in images}
 
     def run(entrant, batch_size):

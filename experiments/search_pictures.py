@@ -1,4 +1,4 @@
-"""Pictures to search for people: of two of them, and of nobody."""
+"""Pictures to search for people: of two persons, and of no person."""
 
 import dataclasses
 
@@ -10,12 +10,12 @@ from hourglass.data.synthetic.pictures import place_main_figure
 from hourglass.data.synthetic.scenery import draw_occluder, draw_scenery, paint_backdrop
 from hourglass.inference.person_search import keypoints_bbox
 
-CLEARANCE = 0.15  # of the longer side of the joints' box, kept free around it
+CLEARANCE = 0.15  # of the longer side of the joints' bbox, kept free around it
 MIN_PART = 64  # px, the shorter side of a part of a photograph
 SCENERY_SEED = 1
 
 
-def labels_box(person):
+def labels_bbox(person):
     return keypoints_bbox(person.joints[person.keypoints_visible])
 
 
@@ -44,7 +44,7 @@ def draw_scenery_alone(index):
 
 def cut_empty_part(image, person):
     """The largest part of a photograph beside, above or below the person; None: all too small."""
-    low, high = labels_box(person)
+    low, high = labels_bbox(person)
     free = CLEARANCE * (high - low).max()
     left, top = np.clip(low - free, 0, image.size).astype(int).tolist()
     right, bottom = np.clip(np.ceil(high + free), 0, image.size).astype(int).tolist()

@@ -1,4 +1,4 @@
-"""What `experiments/box_free.py` measures with: pictures of nobody, threshold, counted looks."""
+"""The pictures without people, threshold and counted crops of `experiments/box_free.py`."""
 
 import runpy
 import sys
@@ -80,8 +80,8 @@ def test_photographs_side_by_side_take_their_people_along():
     )  # the third is left over
     assert picture.size == (160, 120)
     assert picture.getpixel((99, 79)) == (255, 0, 0) and picture.getpixel((100, 0)) == (0, 128, 0)
-    np.testing.assert_array_equal(search_pictures.labels_box(first), [[10, 20], [40, 60]])
-    np.testing.assert_array_equal(search_pictures.labels_box(second), [[110, 20], [140, 60]])
+    np.testing.assert_array_equal(search_pictures.labels_bbox(first), [[10, 20], [40, 60]])
+    np.testing.assert_array_equal(search_pictures.labels_bbox(second), [[110, 20], [140, 60]])
 
 
 def test_scenery_is_drawn_again_the_same():
@@ -90,21 +90,21 @@ def test_scenery_is_drawn_again_the_same():
     assert first.shape != other.shape or (first != other).any()
 
 
-def test_the_rough_square_is_the_view_of_the_shards():
+def test_the_rough_crop_is_that_of_the_shards():
     person = make_person(0, 0, 9, 9, center=(100.3, 80.8), scale=0.77)
-    x, y, side = box_free.rough_square(person)
-    center, view_side = transforms.person_crop(person.center, person.scale)
-    assert side == round(view_side)
+    x, y, side = box_free.rough_crop(person)
+    center, crop_side = transforms.person_crop(person.center, person.scale)
+    assert side == round(crop_side)
     np.testing.assert_allclose(np.add((x, y), (side - 1) / 2), center, atol=0.51)
 
 
-def test_the_labels_square_holds_the_labels_with_margin():
-    x, y, side = box_free.labels_square(make_person(50, 40, 99, 139))
+def test_the_labels_crop_holds_the_labels_with_margin():
+    x, y, side = box_free.labels_crop(make_person(50, 40, 99, 139))
     assert (x, y, side) == pytest.approx((74.5 - 68, 89.5 - 68, 136.125), abs=1)
 
 
-class Finder:
-    """Sees the middle of each view, as bright as it is; counts the calls."""
+class CountingBackend:
+    """All keypoints in the middle of each input, their score its brightness; counts the calls."""
 
     size = 32
 
@@ -118,22 +118,22 @@ class Finder:
 
 
 def test_the_first_round_and_later_ones_have_backends_of_their_own():
-    first, later = Finder(), Finder()
-    eye = box_free.Eye([first, later])
-    eye.search(Image.new("RGB", (64, 64), "white"), person_search.find_people((64, 64)))
+    first, later = CountingBackend(), CountingBackend()
+    searcher = box_free.Searcher([first, later])
+    searcher.search(Image.new("RGB", (64, 64), "white"), person_search.find_people((64, 64)))
     (scanned,) = first.numbers
     assert scanned == len(person_search.tile_picture((64, 64)))
-    assert eye.num_inputs == scanned + sum(later.numbers) and later.numbers
+    assert searcher.num_crops == scanned + sum(later.numbers) and later.numbers
 
 
-def test_what_is_known_is_not_looked_at_again():
-    backend, image = Finder(), Image.new("RGB", (64, 64), "white")
+def test_a_known_crop_is_not_run_again():
+    backend, image = CountingBackend(), Image.new("RGB", (64, 64), "white")
     known = {}
-    alone = box_free.Eye([backend]).search(image, person_search.estimate_pose((3, 4, 20)))
+    alone = box_free.Searcher([backend]).search(image, person_search.estimate_pose((3, 4, 20)))
     for _ in range(2):
-        eye = box_free.Eye([backend], known)
-        poses = eye.search(image, person_search.estimate_pose((3, 4, 20)))
+        searcher = box_free.Searcher([backend], known)
+        poses = searcher.search(image, person_search.estimate_pose((3, 4, 20)))
         np.testing.assert_array_equal(poses[0].keypoints, alone[0].keypoints)
-        assert eye.num_inputs == 2
-    # Twice without what is known. With it once: the second look sees as white a view.
+        assert searcher.num_crops == 2
+    # Twice without `known`, once with it: the refinement's input is as white as the first.
     assert backend.numbers == [1, 1, 1]

@@ -167,19 +167,19 @@ def test_upright_is_a_torso_near_the_vertical(field, tilt, is_upright):
 def test_the_square_of_the_labels_is_around_them_with_margin(field):
     corners = {"r_ankle": (20, 100), "head_top": (60, 20)}
     person = make_person(corners, labelled=list(corners))
-    x, y, side = field.labels_square(person)
+    x, y, side = field.labels_crop(person)
     assert side == round(1.25 * 1.1 * 80)
     assert abs(x + (side - 1) / 2 - 40) <= 0.5 and abs(y + (side - 1) / 2 - 60) <= 0.5
 
 
-def test_the_recipes_square_is_that_of_its_views(field):
+def test_the_recipes_crop_is_that_of_its_shards(field):
     person = make_person(center=np.array([50.0, 60.0]), scale=0.4)  # 80 px, 1.25 of them
-    x, y, side = field.recipe_square(person)
+    x, y, side = field.recipe_crop(person)
     assert (side, x + 49.5, y + 49.5) == (100, pytest.approx(50, abs=0.5), 60 + 15 * 0.4 + 0.5)
 
 
 def find_brightest(inputs):
-    """All joints where a view is brightest; but for the last one, which is not known."""
+    """All joints where an input is brightest. The last joint is not known."""
     flat = inputs.sum(axis=3).reshape(len(inputs), -1).argmax(axis=1)
     y, x = np.divmod(flat, inputs.shape[2])
     keypoints = np.repeat(np.stack([x, y], axis=1)[:, None], 16, axis=1).astype(float)
@@ -187,8 +187,8 @@ def find_brightest(inputs):
     return keypoints, np.isfinite(keypoints[..., 0]).astype(float)
 
 
-@pytest.mark.parametrize("looks_again", [False, True])
-def test_keypoints_come_back_to_the_picture(field, looks_again):
+@pytest.mark.parametrize("num_refinements", [0, 1])
+def test_keypoints_come_back_to_the_picture(field, num_refinements):
     files, places = {}, {"a.png": (30, 70), "b.png": (61, 5), "c.png": (0, 99)}
     for name, (x, y) in places.items():
         pixels = np.zeros((100, 100, 3), np.uint8)
@@ -205,9 +205,9 @@ def test_keypoints_come_back_to_the_picture(field, looks_again):
             return find_brightest(inputs)
 
         find_joints.size, find_joints.batch_size = size, 2
-        entrant = field.Entrant("a", 0, find_joints, looks_again)
+        entrant = field.Entrant("a", 0, find_joints, num_refinements)
         found = field.find_keypoints(entrant, files.get, list(places), crops, 2)
-        assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + looks_again)
+        assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + num_refinements)
         np.testing.assert_allclose(found[:, 0], list(places.values()), atol=1.01)
 
 
@@ -259,10 +259,14 @@ def test_all_of_it_on_drawn_figures(
     out = capsys.readouterr().out
     tables = out.split("; PCKh@0.5 / @0.1")
     assert len(tables) == 5 and out.count("| BlazePose heavy |") == 4
-    assert out.count("| BlazePose heavy, two looks |") == out.count("flip test, two looks |") == 4
+    assert (
+        out.count("| BlazePose heavy, 1 refinement |")
+        == out.count("flip test, 1 refinement |")
+        == 4
+    )
     assert out.count("| ours, flip test |") == out.count("upright ones") * 2 == 4
-    assert "Square of the recipe's crops, 3 persons;" in out
-    assert "Square of the labels' box, 3 persons;" in out
+    assert "The recipe's crops, 3 persons;" in out
+    assert "Crops around the labels' bbox, 3 persons;" in out
 
 
 @pytest.mark.parametrize(
