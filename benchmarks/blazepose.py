@@ -39,21 +39,21 @@ class BlazePose:
         outputs = self._interpreter.get_output_details()
         self._outputs = {tuple(output["shape"]): output["index"] for output in outputs}
 
-    def __call__(self, views):
-        """Keypoints [N, 16, 2], px of the views, uint8 [N, S, S, 3]; scores [N, 16], 1 or 0.
+    def __call__(self, inputs):
+        """Keypoints [N, 16, 2], px of the inputs, uint8 [N, S, S, 3]; scores [N, 16], 1 or 0.
 
         Joints that it does not know are NaN, their scores 0.
         """
-        keypoints = np.stack([self.find_keypoints(view) for view in views])
+        keypoints = np.stack([self.find_keypoints(pixels) for pixels in inputs])
         return keypoints, np.isfinite(keypoints[..., 0]).astype(float)
 
-    def find_keypoints(self, view):
-        """Those of one view [S, S, 3]."""
-        self._interpreter.set_tensor(self._input, view[None].astype(np.float32) / 255)
+    def find_keypoints(self, pixels):
+        """Keypoints [16, 2] of one input [S, S, 3]."""
+        self._interpreter.set_tensor(self._input, pixels[None].astype(np.float32) / 255)
         self._interpreter.invoke()
         chosen, side = list(LANDMARKS.values()), self.size // 4
         # x, y, z, visibility, presence of each. Its pixel centres are at integers, as ours: x and
-        # that of the mirrored view make S - 1.
+        # that of the mirrored input make S - 1.
         landmarks = self._read(1, 5 * NUM_LANDMARKS).reshape(NUM_LANDMARKS, 5)[chosen, :2]
         heatmaps = self._read(1, side, side, NUM_LANDMARKS)[0][..., chosen]
         keypoints = np.full((MPII.num_keypoints, 2), np.nan)
@@ -67,13 +67,13 @@ class BlazePose:
 
 
 def refine_landmarks(landmarks, heatmaps, size):
-    """Landmarks [L, 2], px of the view, moved to the mean places of their heatmaps.
+    """Landmarks [L, 2], px of the input, moved to the mean places of their heatmaps.
 
     Each mean is of the heatmap px within `WINDOW` of the landmark's own, as MediaPipe's
     RefineLandmarksFromHeatmapCalculator has it; where none of them is sure the landmark stays.
 
     Args:
-        heatmaps: [H, W, L], logits. size: px of the view.
+        heatmaps: [H, W, L], logits. size: px of the input.
     """
     side = heatmaps.shape[0]
     refined = np.array(landmarks, np.float64)

@@ -105,15 +105,15 @@ def cut_photographs(folder, size):
         )
 
 
-def run_singly(find_joints, inputs):
-    for view in inputs:
-        find_joints(view[None])
+def run_singly(find_keypoints, inputs):
+    for crop in inputs:
+        find_keypoints(crop[None])
     return len(inputs)
 
 
-def largest_distance(find_joints, keras, inputs):
+def largest_distance(find_keypoints, keras, inputs):
     """Px of the inputs, of any joint, sure or not."""
-    keypoints, expected = find_joints(inputs)[0], keras(inputs)[0]
+    keypoints, expected = find_keypoints(inputs)[0], keras(inputs)[0]
     return float(np.linalg.norm(keypoints - expected, axis=-1).max())
 
 
@@ -148,21 +148,21 @@ def print_command_times(options, folder):
         commands = {f"Keras, {options.before}": (options.before, alone)} | commands
     print("\n| `hourglass predict photo.jpg` | " + " | ".join(commands) + " |")
     print(f"|---|{'---:|' * len(commands)}", flush=True)
-    for way, cold in itertools.product(([], ["--whole"]), (False, True)):
+    for mode, cold in itertools.product(([], ["--whole"]), (False, True)):
         seconds = {name: [] for name in commands}
         for _ in range(options.rounds + 1):  # the first one does not count
             for name, (checkout, model) in commands.items():
                 if cold:
                     forget_files(Path(sys.prefix), checkout / "src", model.parent)
-                seconds[name].append(time_command(checkout, model, way, folder))
+                seconds[name].append(time_command(checkout, model, mode, folder))
         cells = " | ".join(f"{statistics.median(times[1:]):.2f} s" for times in seconds.values())
-        name = f"{' '.join(way) or 'search'}, {'cold' if cold else 'warm'}"
+        name = f"{' '.join(mode) or 'search'}, {'cold' if cold else 'warm'}"
         print(f"| {name} | {cells} |", flush=True)
 
 
-def time_command(checkout, model, way, folder):
+def time_command(checkout, model, mode, folder):
     photo, out = ROOT / "docs" / "walking.jpg", folder / "poses"
-    arguments = ["predict", str(photo), "--out", str(out), "--model", str(model), *way]
+    arguments = ["predict", str(photo), "--out", str(out), "--model", str(model), *mode]
     start = time.perf_counter()
     run_command(checkout, arguments)
     return time.perf_counter() - start
@@ -177,7 +177,7 @@ def run_command(checkout, arguments):
 
 
 def forget_files(*folders):
-    """Drop the files from the system's memory, as far as nobody else uses them."""
+    """Drop the files from the system's cache; files in use stay."""
     os.sync()  # what is not on the disk stays
     for folder in folders:
         for path in folder.rglob("*"):

@@ -10,9 +10,8 @@ fault.
 
 What this cannot know: whether a kernel runs, and how fast; which algorithms cuDNN chooses; memory.
 Two CPUs reduce their gradients by the operation that GPUs use, over a ring in the place of NCCL.
-What surrounds the step is left out: tf.data, the way of the uint8 crops to the GPU, the split of a
-batch among GPUs, photographs (`predict_inputs`), and the runtime's placer, which goes by the same
-kernels.
+The check leaves out tf.data, the way of the uint8 crops to the GPU, the split of a batch among
+GPUs, photographs (`predict_inputs`), and the runtime's placer, which goes by the same kernels.
 """
 
 import argparse

@@ -28,7 +28,7 @@ OUR_PASSES = 8  # over the sample in one round, so that a round takes a second
 
 
 def speed_rows(name, sample, folder, tutorial, measure, targets):
-    """Host side, and the whole with views and heatmaps, against the tutorial's whole."""
+    """Host side, and the whole with model inputs and heatmaps, against the tutorial's whole."""
     crops, whole = samples.write_splits(folder, sample, PARAMS.shard)
     check_work(sample, crops, whole, tutorial)
     runs = {

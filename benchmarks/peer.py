@@ -48,10 +48,10 @@ class Peer:
         persons = self.sample.persons
         with ThreadPoolExecutor(NUM_THREADS) as pool:
             for start in range(0, len(persons) - batch_size + 1, batch_size):
-                views = list(pool.map(self.view, persons[start : start + batch_size]))
-                yield tuple(np.stack(arrays) for arrays in zip(*views, strict=True))
+                inputs = list(pool.map(self.make_input, persons[start : start + batch_size]))
+                yield tuple(np.stack(arrays) for arrays in zip(*inputs, strict=True))
 
-    def view(self, person):
+    def make_input(self, person):
         """One picture, decoded whole, cropped, augmented; its heatmaps."""
         data = np.frombuffer(self.sample.read(person.image), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)

@@ -41,10 +41,11 @@ def command_rows(what, pictures, folder, before, rounds, clock):
     theirs = times.get("before")
     what = f"hourglass predict, {number} {what}"
     for part, images in zip(times["ours"], (number, number - 1, 1), strict=True):
-        rates = (
+        ours, before_rates = (
             [images / t for t in side[part]] if side else None for side in (times["ours"], theirs)
         )
-        yield rate_row(f"{what}{part}", *rates, ">= 1x" if images == 1 else ">= 3x")
+        target = ">= 1x" if images == 1 else ">= 3x"
+        yield rate_row(f"{what}{part}", ours, before_rates, target)
     sizes = {name: sum(f.stat().st_size for f in (folder / name).iterdir()) for name in commands}
     text = {name: f"{size / 1e6:.1f} MB" for name, size in sizes.items()}
     ratio = f"{sizes['ours'] / sizes['before']:.2f}x" if before else ""

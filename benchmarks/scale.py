@@ -109,15 +109,15 @@ def report_run(command, folder, out, number, **environment):
     process = start_command(command, folder, out, environment)
     while process.poll() is None:
         seconds = time.perf_counter() - start
-        samples.append((seconds, count_parts(folder / out), *sample_memory(process)))
+        samples.append((seconds, count_chunks(folder / out), *sample_memory(process)))
         time.sleep(SAMPLE_SECONDS)
     seconds = time.perf_counter() - start
     if process.returncode:
         raise SystemExit(f"{out}: ended with {process.returncode}")
     print(f"{out}: {number / seconds:.1f} pictures/s, {seconds:.0f} s; {describe_load()}")
-    print("  seconds  parts  command, MiB  Ray's workers, MiB")
+    print("  seconds  chunks  command, MiB  Ray's workers, MiB")
     for row in samples[:: max(1, len(samples) // ROWS)]:
-        print("  {:7.0f}  {:5}  {:12.0f}  {:18.0f}".format(*row))
+        print("  {:7.0f}  {:6}  {:12.0f}  {:18.0f}".format(*row))
     print(f"  most: {max(row[2] for row in samples):.0f}, {max(row[3] for row in samples):.0f} MiB")
     report_results(folder, out, number)
     return seconds
@@ -128,8 +128,8 @@ def start_command(command, folder, out, environment):
     return psutil.Popen([*command, out], cwd=folder, env=settings | environment)
 
 
-def count_parts(out):
-    return len(list(out.glob("parts/*.jsonl")))
+def count_chunks(out):
+    return len(list(out.glob("chunks/*.jsonl")))
 
 
 def sample_memory(process):
@@ -154,7 +154,9 @@ def report_kills(command, folder, options, seconds):
         ended = process.poll() is not None
         process.send_signal(signal.SIGKILL)
         process.wait()
-        found = "ended before it" if ended else f"{count_parts(folder / 'killed')} parts are there"
+        found = (
+            "ended before it" if ended else f"{count_chunks(folder / 'killed')} chunks are there"
+        )
         print(f"kill {number + 1}: {found}")
     if start_command(command, folder, "killed", {}).wait():
         raise SystemExit("killed: the last run failed")
@@ -165,14 +167,14 @@ def report_results(folder, out, number):
     """Hold counts and bytes against what was written and predicted undisturbed."""
     lines = (folder / out / RESULTS[0]).read_text().splitlines()[1:]
     images = [json.loads(line)["image"] for line in lines]
-    num_rejects = len((folder / out / RESULTS[1]).read_text().splitlines()) - 1
-    is_right = (len(set(images)), num_rejects) == (number - number // CUT, number // CUT)
+    num_invalid = len((folder / out / RESULTS[1]).read_text().splitlines()) - 1
+    is_right = (len(set(images)), num_invalid) == (number - number // CUT, number // CUT)
     digests = [
         [file_digest(folder / name / result) for result in RESULTS]
         for name in (out, "undisturbed")
     ]  # fmt: skip
     print(
-        f"  {len(images)} pictures + {num_rejects} invalid of {number}; none twice, none lost: "
+        f"  {len(images)} pictures + {num_invalid} invalid of {number}; none twice, none lost: "
         f"{is_right and len(images) == len(set(images))}; the same bytes as undisturbed: "
         f"{digests[0] == digests[1]}"
     )

@@ -124,7 +124,7 @@ def make_finished_project(project, num_files):
         shutil.copytree(ROOT / name, project / name, symlinks=True)
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage in pipeline.values():
-        for kind in ("outs", "metrics", "plots"):
+        for kind in ("outs", "metrics", "plots", "deps"):  # a file of an out can be a dep
             for out in stage.get(kind, []):
                 make_output(project, out if isinstance(out, str) else next(iter(out)))
     for command in (["init", "--no-scm"], ["commit", "--force"]):
@@ -132,8 +132,11 @@ def make_finished_project(project, num_files):
 
 
 def make_output(project, name):
-    """A file, or a folder with as many files as there are shards."""
-    path = project / name.replace("${data.dataset}", PARAMS.data.dataset)
+    """A file, or a folder with as many files as there are shards, unless it is there."""
+    name = name.replace("${data.dataset}", PARAMS.data.dataset)
+    path = project / name.replace("${data.folder}", "data/own")
+    if path.exists():
+        return
     if path.suffix:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)

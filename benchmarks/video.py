@@ -157,7 +157,7 @@ def report_whole(backend, clip, folder):
 
 
 def report_simple(clip, folder, options):
-    """Frames a second where each is read, looked at by Keras, drawn and written before the next."""
+    """Frames a second where each is read, run by Keras, drawn and written before the next."""
     backend = load_keras_backend(options.model, flip_test=True)
     backend(np.zeros((1, backend.size, backend.size, 3), np.uint8))  # traced
     draw_pose = load_drawing(options.before).draw_pose

@@ -131,23 +131,21 @@ def run_variant(name, seed, options):
     """Train and judge one variant; leaves result.json in its folder."""
     from hourglass.config import Params
     from hourglass.data.tfrecords.reader import open_split
-    from hourglass.models import stacked_hourglass
+    from hourglass.models import blocks
     from hourglass.training.checkpoint import Checkpoint
     from hourglass.training.devices import prepare_devices
     from hourglass.training.trainer import Trainer
 
     changes = copy.deepcopy(VARIANTS[name])
-    stacked_hourglass.HEAD_STDDEV = changes.pop("head", stacked_hourglass.HEAD_STDDEV)
-    stacked_hourglass.RESIDUAL_INITIALIZER = changes.pop(
-        "residual", stacked_hourglass.RESIDUAL_INITIALIZER
-    )
+    blocks.HEAD_STDDEV = changes.pop("head", blocks.HEAD_STDDEV)
+    blocks.RESIDUAL_INITIALIZER = changes.pop("residual", blocks.RESIDUAL_INITIALIZER)
     is_tutorial, kind = changes.pop("tutorial", False), changes.pop("shards", "crops")
     values = base_params()
     values["train"] |= changes | {"seed": seed}
     params = Params.model_validate(values)
     if is_tutorial:
-        stacked_hourglass.HEAD_STDDEV = VARIANTS["heads: He initialisation"]["head"]
-        stacked_hourglass.RESIDUAL_INITIALIZER = "he_normal"
+        blocks.HEAD_STDDEV = VARIANTS["heads: He initialisation"]["head"]
+        blocks.RESIDUAL_INITIALIZER = "he_normal"
     folder = run_folder(options.work, name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state.npz").unlink(missing_ok=True)
@@ -258,7 +256,7 @@ def print_tables(work, seeds):
     print("|---|" + "---:|" * 2 * len(columns))
     for name, runs in results.items():
         plain = [run["scores"]["dark"] for run in runs]
-        flipped = [run["scores"]["taylor, flip test"] for run in runs]
+        flipped = [run["scores"]["dark, flip test"] for run in runs]
         cells = [cell for k in (0, 2)
                  for cell in (join(plain, k), join(plain, k + 1), join(flipped, k))]  # fmt: skip
         print(f"| {name} |", " | ".join(cells), "|")

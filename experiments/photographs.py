@@ -156,9 +156,8 @@ def pack(options, folder, changes, train, validation):
     link(folder / "data/raw", options.lspet / "data/raw")
     for split, records in (("train", train), ("validation", validation)):
         (folder / f"data/annotations/{split}.json").write_text(json.dumps(records))
-    (folder / "data/annotations/invalid.csv").write_bytes(
-        (options.lspet / "data/annotations/invalid.csv").read_bytes()
-    )
+    for name in ("data/annotations/schema.json", "data/annotations/invalid.csv"):
+        (folder / name).write_bytes((options.lspet / name).read_bytes())
     run_stages(folder, "shard")
 
 
