@@ -3,9 +3,9 @@
 usage: python experiments/crop_sizes.py DATA
 
 DATA holds images/ and validation.json in MPII's form, full-size photographs. Every person goes
-through shards and input pipeline to an unaugmented view of the recipe's input size, which is held
-against the direct one: the same square of the full-size picture, resized once, smoothed, never
-compressed. A picture's sharpness is the mean of |Laplacian| (4 neighbours) of its luma.
+through shards and input pipeline to a model input of the recipe's size, without augmentation. It
+is compared with the direct one: the same crop of the full-size picture, resized once, smoothed,
+never compressed. A picture's sharpness is the mean of |Laplacian| (4 neighbours) of its luma.
 """
 
 import argparse
@@ -33,9 +33,9 @@ from hourglass.utils.images import decode_image
 ROOT = Path(__file__).parents[1]
 SIZES = (384, 416, 440, 448, 512, 576, 0)
 QUALITIES = (80, 85, 95)
-REDUCTIONS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)  # stored px to a view px
-BORDER = 3  # view px next to black that are not looked at
-# Where a view px falls between stored ones decides how much the warp blurs: some places, stored px.
+REDUCTIONS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)  # stored px to an input px
+BORDER = 3  # input px next to black that are not compared
+# The place of an input px between stored ones decides how much the warp blurs; stored px.
 SHIFTS = ((0, 0), (0.25, 0.5), (0.5, 0.75), (0.75, 0.25))
 BICUBIC = Image.Resampling.BICUBIC
 
@@ -59,7 +59,7 @@ def load_sample(folder):
 
 
 def choose_large(sample, side):
-    """Those persons whose view squares have at least `side` px of the picture."""
+    """The persons whose crops have at least `side` px of the picture."""
     persons = [p for p in sample.persons if transforms.person_crop(p.center, p.scale)[1] >= side]
     return dataclasses.replace(sample, persons=persons)
 
@@ -83,72 +83,72 @@ def read_sample(sample, params, size):
     return batch, num_bytes
 
 
-def direct_views(sample, size):
-    """Views [N, S, S, 3] out of the full-size pictures; where they show them [N, S, S], bool."""
-    views, shown = [], []
+def direct_inputs(sample, size):
+    """Model inputs [N, S, S, 3] of the full-size pictures; where these are seen, bool [N, S, S]."""
+    inputs, shown = [], []
     for person in sample.persons:
         picture, _ = decode_image(sample.read(person.image))
         center, side = transforms.person_crop(person.center, person.scale)
-        margin = math.ceil(side)  # black, so that no view reaches outside
+        margin = math.ceil(side)  # black, so that no input reaches outside
         left, top = center + 0.5 - side / 2 + margin
         box = (left, top, left + side, top + side)
         wide = ImageOps.expand(picture, margin)
-        views.append(np.asarray(wide.resize((size, size), BICUBIC, box)))
+        inputs.append(np.asarray(wide.resize((size, size), BICUBIC, box)))
         mask = ImageOps.expand(Image.new("L", picture.size, 255), margin)
         mask = mask.resize((size, size), Image.Resampling.BOX, box)
         mask = mask.filter(ImageFilter.MinFilter(2 * BORDER + 1))
         shown.append(np.asarray(mask) == 255)
     shown = np.stack(shown)
     shown[:, :BORDER] = shown[:, -BORDER:] = shown[:, :, :BORDER] = shown[:, :, -BORDER:] = False
-    return np.stack(views).astype(np.float32), shown
+    return np.stack(inputs).astype(np.float32), shown
 
 
-def smoothed_views(batch, size):
-    """Views [N, S, S, 3] out of stored crops by a resize that smooths: what the warp should be."""
-    views = []
+def smoothed_inputs(batch, size):
+    """Model inputs [N, S, S, 3] of stored crops by a resize that smooths: the warp's ideal."""
+    inputs = []
     for crop, center, side in zip(batch["crops"], batch["center"], batch["side"], strict=True):
         left, top = center + 0.5 - side / 2
         box = (left, top, left + side, top + side)
-        views.append(np.asarray(Image.fromarray(crop).resize((size, size), BICUBIC, box)))
-    return np.stack(views).astype(np.float32)
+        inputs.append(np.asarray(Image.fromarray(crop).resize((size, size), BICUBIC, box)))
+    return np.stack(inputs).astype(np.float32)
 
 
-def to_luma(views):
-    return np.asarray(views) @ np.float32([0.299, 0.587, 0.114])
+def to_luma(inputs):
+    return np.asarray(inputs) @ np.float32([0.299, 0.587, 0.114])
 
 
-def measure_sharpness(views, shown):
-    """Mean |Laplacian| of each view [N, S, S, 3] over its pixels `shown`: [N]."""
-    luma = to_luma(views)
+def measure_sharpness(inputs, shown):
+    """Mean |Laplacian| of each input [N, S, S, 3] over its pixels `shown`: [N]."""
+    luma = to_luma(inputs)
     rolled = [np.roll(luma, step, axis) for axis in (1, 2) for step in (-1, 1)]
     return np.mean(np.abs(4 * luma - sum(rolled)), axis=(1, 2), where=shown)
 
 
-def measure_difference(views, others, shown):
-    """Mean absolute difference of the luma of each pair of views, grey levels: [N]."""
-    return np.mean(np.abs(to_luma(views) - to_luma(others)), axis=(1, 2), where=shown)
+def measure_difference(inputs, others, shown):
+    """Mean absolute difference of the luma of each pair of inputs, grey levels: [N]."""
+    return np.mean(np.abs(to_luma(inputs) - to_luma(others)), axis=(1, 2), where=shown)
 
 
 def compare_with_direct(sample, params, size):
-    """Of a shard.crop_size: view px, bytes a record, sharpness and difference against direct."""
+    """Of a shard.crop_size: input px, bytes a record, sharpness and difference against direct."""
     batch, num_bytes = read_sample(sample, params, size)
-    views, (direct, shown) = render_inputs(batch, size), direct_views(sample, size)
-    sharpness = measure_sharpness(views, shown) / measure_sharpness(direct, shown)
-    return batch["side"], num_bytes, sharpness, measure_difference(views, direct, shown)
+    inputs, (direct, shown) = render_inputs(batch, size), direct_inputs(sample, size)
+    sharpness = measure_sharpness(inputs, shown) / measure_sharpness(direct, shown)
+    return batch["side"], num_bytes, sharpness, measure_difference(inputs, direct, shown)
 
 
 def compare_with_smoothed(sample, params, size, reduction):
-    """Of crops whose views are shrunk so much: sharpness and difference against smoothed views."""
+    """Sharpness and difference against smoothed inputs, of crops shrunk by `reduction`."""
     cover = transforms.cover_side(reduction * size, params.scale_range, params.rotation_range)
     params = params.model_copy(update={"crop_size": round(cover) + 2 * transforms.MARGIN})
     batch, _ = read_sample(sample, params, size)
-    _, shown = direct_views(sample, size)
+    _, shown = direct_inputs(sample, size)
     found = []
     for shift in np.float32(SHIFTS):
         moved = batch | {"center": batch["center"] + shift}
-        views, smoothed = render_inputs(moved, size), smoothed_views(moved, size)
-        sharpness = measure_sharpness(views, shown) / measure_sharpness(smoothed, shown)
-        found.append((sharpness, measure_difference(views, smoothed, shown)))
+        inputs, smoothed = render_inputs(moved, size), smoothed_inputs(moved, size)
+        sharpness = measure_sharpness(inputs, shown) / measure_sharpness(smoothed, shown)
+        found.append((sharpness, measure_difference(inputs, smoothed, shown)))
     return np.mean(found, axis=(0, 2))
 
 
@@ -167,7 +167,7 @@ def time_decoding(sample, params, size, times=100):
 
 def print_sizes(sample, params, size):
     print(
-        "| crop_size | quality | view px | kB a record | sharpness | difference | decode, CPU ms |"
+        "| crop_size | quality | input px | kB a record | sharpness | difference | decode, CPU ms |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|")
     rows = [(crop_size, params.jpeg_quality) for crop_size in SIZES]
@@ -185,7 +185,7 @@ def print_sizes(sample, params, size):
 
 def print_reductions(sample, params, size):
     sample = choose_large(sample, max(REDUCTIONS) * size)  # else the persons differ by row
-    print(f"\n| stored px to a view px, {size} px | sharpness | difference |\n|---|---:|---:|")
+    print(f"\n| stored px to an input px, {size} px | sharpness | difference |\n|---|---:|---:|")
     for reduction in REDUCTIONS:
         sharpness, difference = compare_with_smoothed(sample, params, size, reduction)
         print(f"| {reduction:g} | {sharpness:.2f} | {difference:.2f} |")

@@ -25,7 +25,7 @@ def photographs():
 
 @pytest.fixture(scope="module")
 def texture(tmp_path_factory):
-    """Noise with features of a view px or two, a person on all of it but for the edges."""
+    """Noise with features of one or two input px; a person covers all of it except the edges."""
     folder = tmp_path_factory.mktemp("texture")
     noise = np.random.default_rng(1).integers(0, 256, (300, 300, 3), np.uint8)
     picture = Image.fromarray(noise).resize((1800, 1800), Image.Resampling.BICUBIC)
@@ -61,11 +61,11 @@ def test_views_of_photographs_are_nearly_as_sharp_as_out_of_the_picture_itself(p
 @needs_data("mpii-samples")
 @pytest.mark.parametrize("folder", [".", "demo"])
 def test_the_warp_shrinks_crops_no_further_than_is_harmless(photographs, folder):
-    """Against smoothed views: as close as without shrinking, where it only blurs."""
+    """Against smoothed inputs: as close as without shrinking, where it only blurs."""
     params = load_params(ROOT / folder / "params.yaml")
     shard, size = params.shard, params.model.input_size
-    view = transforms.stored_input_size(shard.crop_size, shard.scale_range, shard.rotation_range)
-    worst = view * (1 + params.train.augment.scale) / size
+    needed = transforms.stored_input_size(shard.crop_size, shard.scale_range, shard.rotation_range)
+    worst = needed * (1 + params.train.augment.scale) / size
     large = crop_sizes.choose_large(photographs, 2 * size)
     plain, worst, double = (
         crop_sizes.compare_with_smoothed(large, shard, size, reduction)
@@ -76,9 +76,9 @@ def test_the_warp_shrinks_crops_no_further_than_is_harmless(photographs, folder)
 
 
 def test_sharpness_counts_what_is_shown_alone():
-    views = np.zeros((1, 8, 8, 3), np.float32)
-    views[0, ::2, :4] = 10  # stripes on the left
+    inputs = np.zeros((1, 8, 8, 3), np.float32)
+    inputs[0, ::2, :4] = 10  # stripes on the left
     shown = np.ones((1, 8, 8), bool)
     shown[..., 4:] = shown[:, [0, -1]] = shown[..., [0, 3]] = False
-    np.testing.assert_allclose(crop_sizes.measure_sharpness(views, shown), 20, rtol=1e-5)
-    assert crop_sizes.measure_difference(views, 0 * views, shown) == pytest.approx(5)
+    np.testing.assert_allclose(crop_sizes.measure_sharpness(inputs, shown), 20, rtol=1e-5)
+    assert crop_sizes.measure_difference(inputs, 0 * inputs, shown) == pytest.approx(5)

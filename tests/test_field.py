@@ -200,12 +200,12 @@ def test_keypoints_come_back_to_the_picture(field, num_refinements):
     for size in (64, 256):
         seen = []
 
-        def find_joints(inputs, seen=seen):
+        def find_keypoints(inputs, seen=seen):
             seen += [*inputs]
             return find_brightest(inputs)
 
-        find_joints.size, find_joints.batch_size = size, 2
-        entrant = field.Entrant("a", 0, find_joints, num_refinements)
+        find_keypoints.size, find_keypoints.batch_size = size, 2
+        entrant = field.Entrant("a", 0, find_keypoints, num_refinements)
         found = field.find_keypoints(entrant, files.get, list(places), crops, 2)
         assert found.shape == (3, 16, 2) and len(seen) == 3 * (1 + num_refinements)
         np.testing.assert_allclose(found[:, 0], list(places.values()), atol=1.01)

@@ -18,14 +18,14 @@ PICTURE = np.random.default_rng(1).integers(0, 256, (80, 60, 3), np.uint8)
 BOX = (10, 20, 30, 40)
 
 
-class SpotFinder:
-    """A backend: the joints are the corners of the brightest spot of each view."""
+class SpotBackend:
+    """A backend: the joints are the corners of the brightest spot of each input."""
 
     size, batch_size, schema = 64, 16, MPII
 
     def __call__(self, inputs):
         """Keypoints [N, 16, 2], px of the inputs; scores [N, 16], low of a spot that is cut off."""
-        found = [self.find_spot(view.mean(axis=2)) for view in inputs]
+        found = [self.find_spot(pixels.mean(axis=2)) for pixels in inputs]
         keypoints, scores = (np.array(values) for values in zip(*found, strict=True))
         return np.tile(keypoints, (1, 4, 1)), np.tile(scores[:, None], (1, 16))
 
@@ -45,7 +45,7 @@ def loaded(model_file):
 
 @pytest.fixture
 def backend():
-    return inferencer.Network(SpotFinder())
+    return inferencer.Network(SpotBackend())
 
 
 def show_spots(*places):
@@ -84,7 +84,7 @@ def test_a_box_tells_where_to_look(backend):
     np.testing.assert_allclose(middle_of(pose), (30, 80), atol=1)
 
 
-def test_nobody_is_an_empty_list(backend):
+def test_no_person_is_an_empty_list(backend):
     picture = np.zeros((90, 90, 3), np.uint8)
     assert backend.predict(picture) == []
     assert (
@@ -138,7 +138,7 @@ def test_the_lines_of_the_readme_work(tmp_path, monkeypatch, model_file, capsys)
     monkeypatch.setattr(inferencer, "THRESHOLD", -9.0)  # whoever is seen
     drawn = draw_picture(1, 0)[0].crop((0, 0, 200, 160))
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # held upright: to be turned by a quarter
+    exif[ExifTags.Base.Orientation] = 6  # held upright: to be turned by 90 degrees
     drawn.save("photo.jpg", exif=exif)
     exec("\n".join(lines), {})
     printed = capsys.readouterr().out.splitlines()

@@ -70,9 +70,9 @@ def test_the_groups_hold_every_scored_joint_of_mpii_but_the_upper_neck_under_its
 
 
 def test_pelvis_and_thorax_are_not_scored():
-    left_out = set(range(16)) - set(MPII.scored_indices)
-    assert [MPII.keypoints[k] for k in sorted(left_out)] == ["pelvis", "thorax"]
-    assert MPII.indices(MPII.unscored) == tuple(sorted(left_out))
+    unscored = set(range(16)) - set(MPII.scored_indices)
+    assert [MPII.keypoints[k] for k in sorted(unscored)] == ["pelvis", "thorax"]
+    assert MPII.indices(MPII.unscored) == tuple(sorted(unscored))
 
 
 def test_each_keypoint_of_coco_is_scored_in_one_group():

@@ -75,13 +75,13 @@ def test_a_good_record_is_kept_and_moved_by_one_pixel(record):
 
 @repeated
 @given(st.lists(RECORDS | st.none() | st.integers(), max_size=6), st.sets(st.integers(0, 9)))
-def test_records_come_out_in_order_once_each_kept_or_rejected(records, held_out):
+def test_records_come_out_in_order_once_each_kept_or_invalid(records, held_out):
     names = {f"{number}.jpg" for number in held_out}
     persons, invalid = check_records(records, None, "train", names)
     assert len(persons) + len(invalid) == len(records)
-    rejected = [reject.index for reject in invalid]
-    assert rejected == sorted(set(rejected))
-    kept = [record for index, record in enumerate(records) if index not in rejected]
+    invalid_indices = [record.index for record in invalid]
+    assert invalid_indices == sorted(set(invalid_indices))
+    kept = [record for index, record in enumerate(records) if index not in invalid_indices]
     assert [person.image for person in persons] == [record["image"] for record in kept]
     assert names.isdisjoint(person.image for person in persons)
 
@@ -103,18 +103,18 @@ def test_saved_persons_come_back_bit_for_bit(tmp_path_factory, records):
 
 # Geometry
 
-SQUARES = st.tuples(st.integers(-5_000, 5_000), st.integers(-5_000, 5_000), st.integers(1, 5_000))
+CROPS = st.tuples(st.integers(-5_000, 5_000), st.integers(-5_000, 5_000), st.integers(1, 5_000))
 
 
 @repeated
-@given(SQUARES, st.integers(1, 1_000), points(-1e4, 1e4, 3))
-def test_a_point_comes_back_from_a_stored_crop(square, size, places):
-    to_picture = transforms.crop_transform(square, size)
+@given(CROPS, st.integers(1, 1_000), points(-1e4, 1e4, 3))
+def test_a_point_comes_back_from_a_stored_crop(crop, size, places):
+    to_picture = transforms.crop_transform(crop, size)
     to_crop = transforms.invert_transform(to_picture)
     there = transforms.apply_transform(to_crop, places)
     back = transforms.apply_transform(to_picture, there)
     np.testing.assert_allclose(back, places, atol=1e-6)
-    x, y, side = square
+    x, y, side = crop
     corner = transforms.apply_transform(to_picture, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
     expected = np.array([[x, y], [x + side, y + side]]) - 0.5
     np.testing.assert_allclose(corner, expected, atol=1e-6)

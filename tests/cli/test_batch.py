@@ -58,8 +58,8 @@ def test_a_search_leaves_no_person_where_the_score_is_too_low(predict):
     save_dot(Path("in/dark.png"), light=20)
     code, (line,), _ = predict("in", "--threshold", 0.5, ways=())
     assert code == 0 and line.endswith("2 pictures, 1 person, no person on 1")
-    (person,), nobody = (picture["people"] for picture in read_poses())
-    assert person["score"] > 0.5 and nobody == []
+    (person,), no_people = (picture["people"] for picture in read_poses())
+    assert person["score"] > 0.5 and no_people == []
 
 
 def test_repeated_it_says_the_same_and_predicts_nothing(predict, monkeypatch):

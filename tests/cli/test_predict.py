@@ -50,7 +50,7 @@ def test_a_photograph_becomes_a_picture_and_a_record(hourglass):
     assert all(set(joint) == {"x", "y", "score"} for joint in person["joints"].values())
 
 
-def test_a_photograph_of_nobody_says_so(hourglass):
+def test_a_photograph_without_people_says_so(hourglass):
     # A network of random weights is sure of nothing.
     photo = save_picture(Path("photo.jpg"))
     code, out, err = hourglass(photo)
@@ -168,7 +168,7 @@ def test_a_bad_box_is_explained(hourglass, box):
     assert not Path("poses").exists()
 
 
-def test_the_flip_test_can_be_left_out(hourglass):
+def test_the_flip_test_can_be_turned_off(hourglass):
     photo = save_picture(Path("photo.jpg"))
     hourglass(photo, "--whole", "--out", "with")
     hourglass(photo, "--whole", "--out", "without", "--no-flip-test")

@@ -57,7 +57,7 @@ def test_photographs_and_clips_may_be_mixed(make_stickers):
     assert len(check_whatsapp("stickers/b_figure.webp")[0]) == 3
 
 
-def test_of_nobody_it_says_so_and_writes_nothing(make_stickers):
+def test_without_people_it_says_so_and_writes_nothing(make_stickers):
     save_photo("a.png")
     code, (line,), err = make_stickers("a.png", "--threshold", "1")
     assert (code, err, outputs()) == (0, [], [])

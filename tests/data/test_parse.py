@@ -75,16 +75,16 @@ def test_picture_in_both_splits_costs_the_train_record(tmp_path):
     assert invalid[0].reason == "picture is also in validation"
 
 
-LEFT_OUT = [["b.jpg", "c.jpg"], ["e.jpg", "e.jpg"]]
+EXCLUDED = [["b.jpg", "c.jpg"], ["e.jpg", "e.jpg"]]
 
 
-def test_what_is_left_out_is_neither_kept_nor_rejected(tmp_path):
+def test_what_is_excluded_is_neither_kept_nor_invalid(tmp_path):
     names = [f"{letter}.jpg" for letter in "abcdef"]
     train = [make_record(image=name) for name in ("e.jpg", "a.jpg", "d.jpg", "b.jpg")]
     train += [None, {"image": ["b.jpg"]}, make_record(image="c.jpg", scale=0)]
     validation = [make_record(image="b.jpg"), make_record(image="f.jpg")]
     write_raw(tmp_path / "raw", names, train=train, validation=validation)
-    splits, invalid, num_invalid = parse_dataset(tmp_path / "raw", "folder", MPII, LEFT_OUT)
+    splits, invalid, num_invalid = parse_dataset(tmp_path / "raw", "folder", MPII, EXCLUDED)
     assert [person.image for person in splits["train"]] == ["a.jpg", "d.jpg"]
     assert [person.image for person in splits["validation"]] == ["f.jpg"]
     # They still count where records are told by their number.
@@ -100,7 +100,7 @@ def test_what_is_left_out_is_neither_kept_nor_rejected(tmp_path):
     [("b.jpg", True), ("c.jpg", True), ("b.jpg.png", True), ("b", False), ("c.jpgx", False)],
 )
 def test_names_are_compared_as_texts_both_ends_included(name, is_out):
-    assert is_excluded(name, LEFT_OUT) == is_out
+    assert is_excluded(name, EXCLUDED) == is_out
 
 
 def write_lspet(folder, numbers):
@@ -113,12 +113,12 @@ def write_lspet(folder, numbers):
 
 def test_lspet_is_split_the_same_whether_the_archive_has_them_or_not(tmp_path):
     numbers = {*range(1, 61)} - {*range(6, 20)} - {*range(50, 56)}
-    left_out = [["im00006.jpg", "im00019.jpg"], ["im00050.jpg", "im00055.jpg"]]
+    excluded = [["im00006.jpg", "im00019.jpg"], ["im00050.jpg", "im00055.jpg"]]
     write_lspet(tmp_path / "all", range(1, 61))
     write_lspet(tmp_path / "less", numbers)
-    whole, *rest = parse_dataset(tmp_path / "all", "lspet", MPII, left_out)
+    whole, *rest = parse_dataset(tmp_path / "all", "lspet", MPII, excluded)
     assert rest == [[], 20]
-    for other in (left_out, ()):
+    for other in (excluded, ()):
         less, *rest = parse_dataset(tmp_path / "less", "lspet", MPII, other)
         assert rest == [[], 0]
         for split, size in (("train", 36), ("validation", 4)):
@@ -194,9 +194,9 @@ def test_one_split_may_be_in_cocos_form_and_leave_out_by_name(tmp_path):
     assert person.head_source == "scale" and person.keypoints_visible.sum() == 14
 
 
-def run_stage(folder, left_out="[]"):
+def run_stage(folder, excluded="[]"):
     text = PARAMS.read_text().replace("dataset: mpii", "dataset: folder")
-    text = text.replace("excluded: []", f"excluded: {left_out}")
+    text = text.replace("excluded: []", f"excluded: {excluded}")
     (folder / "params.yaml").write_text(text)
     return run_python(STAGE, cwd=folder)
 
@@ -216,7 +216,7 @@ def test_stage_writes_both_splits_and_prints_a_line_each(tmp_path):
     assert load_persons(written / "validation.json")[0].center.tolist() == [79.5, 39]
 
 
-def test_stage_tells_how_many_pictures_are_left_out(tmp_path):
+def test_stage_tells_how_many_pictures_are_excluded(tmp_path):
     train = [make_record(image=name) for name in ("a.jpg", "b.jpg", "c.jpg")]
     raw = tmp_path / "data" / "raw" / "folder"
     names = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]

@@ -45,7 +45,7 @@ def test_flags_may_be_any_kind_of_0_and_1(flags):
 
 
 @pytest.mark.parametrize("record", [None, 3, "a.jpg", [], [make_record()], True])
-def test_what_is_not_an_object_is_rejected(record):
+def test_what_is_not_an_object_is_invalid(record):
     assert reason_of(record) == "not an object"
 
 

@@ -35,7 +35,7 @@ def test_image_must_be_in_the_archive():
     assert reason_of(make_record(), {"b.jpg"}) == "picture is not among the images"
 
 
-def test_exact_duplicate_is_rejected_but_not_a_second_person_of_the_picture():
+def test_exact_duplicate_is_invalid_but_not_a_second_person_of_the_picture():
     records = [make_record(), make_record(scale=1.26), make_record()]
     persons, invalid = check_records(records, None, "train")
     assert [person.scale for person in persons] == [1.25, 1.26]
@@ -124,7 +124,7 @@ def test_summary_adds_up():
     )
 
 
-def test_keypoints_that_nobody_has_are_told():
+def test_keypoints_that_no_person_has_are_told():
     conversion = Conversion(MPII, COCO)
     persons, _ = check_records([make_record()], None, "train", conversion=conversion)
     text = summarize_split("train", persons, [], COCO)

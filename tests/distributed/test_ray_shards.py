@@ -86,7 +86,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(ray_runs):
     assert two == one
 
 
-def test_broken_pictures_are_rejected_by_name(ray_runs, persons):
+def test_broken_pictures_are_invalid_by_name(ray_runs, persons):
     invalid = list(csv.DictReader(ray_runs[0]["invalid.csv"].decode().splitlines()))
     people = persons["train"][3], persons["validation"][1]
     lost = [encode_joints(person.keypoints_visible) for person in people]

@@ -73,7 +73,7 @@ def test_a_quarter_is_best_a_quarter_worst_the_rest_between():
 
 @pytest.mark.parametrize("num_persons", range(8))
 @pytest.mark.parametrize("number", range(10))
-def test_nobody_is_chosen_twice_and_none_is_spared(number, num_persons):
+def test_no_person_is_chosen_twice_and_none_is_spared(number, num_persons):
     people = [person for _, person in choose_persons(np.arange(num_persons), number)]
     assert people == sorted(set(people))
     assert len(people) == min(number, num_persons)

@@ -180,7 +180,7 @@ def test_all_that_no_stage_could_use_counts_as_wrong_where_its_labels_are_known(
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """A folder with one person left out, and what the stage said."""
+    """A folder with one invalid person, and what the stage said."""
     folder = tmp_path_factory.mktemp("evaluated")
     persons = make_persons(12)
     write_inputs(folder, persons, [None, *perturb(persons)[1:]])
@@ -331,20 +331,26 @@ def test_matplotlib_and_tensorflow_are_not_imported_at_the_start():
     assert not loaded_after(code, "matplotlib", "tensorflow", "keras", "scipy")
 
 
-def reject(lost_joints):
+def invalid_record(lost_joints):
     return InvalidRecord("validation", 0, "a.jpg", "bad", lost_joints)
 
 
 def test_known_labels_are_wrong_and_the_others_counted_apart():
-    invalid = [reject("1" + "0" * 15), reject(""), reject("0" * 16), reject("01" * 8), reject("")]
+    invalid = [
+        invalid_record("1" + "0" * 15),
+        invalid_record(""),
+        invalid_record("0" * 16),
+        invalid_record("01" * 8),
+        invalid_record(""),
+    ]
     errors, keypoints_visible, num_unreadable = score_invalid(invalid, MPII)
     assert errors.shape == (2, 16) and np.isposinf(errors).all()
     assert [np.flatnonzero(row).tolist() for row in keypoints_visible] == [[0], [*range(1, 16, 2)]]
     assert num_unreadable == 2
 
 
-def test_nothing_left_out_is_no_row():
-    errors, keypoints_visible, num_unreadable = score_invalid([reject("0" * 16)], MPII)
+def test_without_invalid_persons_there_is_no_row():
+    errors, keypoints_visible, num_unreadable = score_invalid([invalid_record("0" * 16)], MPII)
     assert errors.shape == keypoints_visible.shape == (0, 16)
     assert (keypoints_visible.dtype, num_unreadable) == (bool, 0)
 

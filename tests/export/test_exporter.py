@@ -13,7 +13,7 @@ from hourglass.models.metadata import NAME, decode_export, read_metadata
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
-VIEWS = random_pictures(5).astype(np.uint8)
+INPUTS = random_pictures(5).astype(np.uint8)
 
 
 def check_metadata(text, model_file, weights="float32"):
@@ -23,10 +23,10 @@ def check_metadata(text, model_file, weights="float32"):
     assert metadata.made_from == file_digest(model_file) and "MPII" in metadata.licence
 
 
-def check_joints(find_joints, model_file, flip_test=True):
-    expected = load_keras_backend(model_file, flip_test)(VIEWS)
+def check_joints(find_keypoints, model_file, flip_test=True):
+    expected = load_keras_backend(model_file, flip_test)(INPUTS)
     for part in (slice(0, 1), slice(1, 3), slice(0, 5)):  # N is free
-        for values, others in zip(find_joints(VIEWS[part]), expected, strict=True):
+        for values, others in zip(find_keypoints(INPUTS[part]), expected, strict=True):
             np.testing.assert_allclose(values, others[part], atol=0.01)
 
 
@@ -76,8 +76,8 @@ def test_it_is_asked_before_it_is_named(tmp_path, model_file, monkeypatch):
     # The file must not be there before it is proven, nor anything else be left.
     path, seen = tmp_path / "net.onnx", []
 
-    def compare(find_joints, predictor, tolerance):
-        seen.extend([path.exists(), find_joints(VIEWS)[0].shape])
+    def compare(find_keypoints, predictor, tolerance):
+        seen.extend([path.exists(), find_keypoints(INPUTS)[0].shape])
         raise UserError("its joints lie up to 3 px from those of Keras")
 
     monkeypatch.setattr(exporter, "compare_with_keras", compare)

@@ -22,7 +22,7 @@ def bell(column, row):
 
 
 def see(heatmaps):
-    """A predictor that sees these heatmaps [16, 16, 16] in every view."""
+    """A predictor that sees these heatmaps [16, 16, 16] in every input."""
 
     def respond(pictures):
         return ops.repeat(ops.convert_to_tensor(heatmaps[None]), ops.shape(pictures)[0], axis=0)
@@ -45,11 +45,11 @@ def keras(predictor):
 def test_keras_itself_passes(keras, predictor):
     numbers = []
 
-    def find_joints(views):
-        numbers.append(len(views))
-        return keras(views)
+    def find_keypoints(inputs):
+        numbers.append(len(inputs))
+        return keras(inputs)
 
-    proof = compare_with_keras(find_joints, predictor, FLOAT32)
+    proof = compare_with_keras(find_keypoints, predictor, FLOAT32)
     assert numbers == [*CALLS] and 1 in numbers
     assert (proof.distance, proof.score_difference) == (0, 0)
     assert (proof.num_firm, proof.num_joints) == (15 * sum(CALLS), 16 * sum(CALLS))
@@ -62,15 +62,15 @@ def test_a_network_of_random_weights_passes_too(network):
 
 
 def moved(keras, joint, by, of_scores=0.0):
-    """Keras' joints, one of the first view moved by so many px, and all scores."""
+    """Keras' joints, one of the first input moved by so many px, and all scores."""
 
-    def find_joints(views):
-        keypoints, scores = (np.array(values) for values in keras(views))
-        if len(views) == CALLS[0]:
+    def find_keypoints(inputs):
+        keypoints, scores = (np.array(values) for values in keras(inputs))
+        if len(inputs) == CALLS[0]:
             keypoints[0, joint, 0] += by
         return keypoints, scores + np.float32(of_scores)
 
-    return find_joints
+    return find_keypoints
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_a_peak_is_firm_where_no_other_is_as_high_and_it_is_not_flat():
     heatmaps[..., 1] = bell(4, 4) + 0.9 * bell(11, 11)
     heatmaps[..., 2] = bell(4, 4) + 0.9999 * bell(11, 11)  # as high, nearly
     heatmaps[..., 3] = 0.5  # flat
-    views = np.zeros((1, 64, 64, 3), np.uint8)
-    assert find_firm_joints(see(heatmaps), views, 5e-3)[0, :4].tolist() == [
+    inputs = np.zeros((1, 64, 64, 3), np.uint8)
+    assert find_firm_joints(see(heatmaps), inputs, 5e-3)[0, :4].tolist() == [
         True,
         True,
         False,
@@ -114,7 +114,7 @@ def test_a_peak_is_firm_where_no_other_is_as_high_and_it_is_not_flat():
 
 
 def test_the_views_are_of_figures_and_always_the_same():
-    views = draw_figures(32, 4)
-    assert views.shape == (4, 32, 32, 3) and views.dtype == np.uint8
-    np.testing.assert_array_equal(views, draw_figures(32, 4))
-    assert (views.reshape(len(views), -1).std(axis=1) > 10).all()
+    inputs = draw_figures(32, 4)
+    assert inputs.shape == (4, 32, 32, 3) and inputs.dtype == np.uint8
+    np.testing.assert_array_equal(inputs, draw_figures(32, 4))
+    assert (inputs.reshape(len(inputs), -1).std(axis=1) > 10).all()

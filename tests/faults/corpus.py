@@ -184,7 +184,7 @@ def run_annotations(count, folder, _):
         save_persons(folder / "persons.json", splits["train"])
         assert len(load_persons(folder / "persons.json", FIGURE)) == len(splits["train"]), number
         num_read += 1
-        record_reasons.update(reject.reason for reject in invalid)
+        record_reasons.update(record.reason for record in invalid)
     assert len(record_reasons) > 10, record_reasons
     return num_read, reasons
 

@@ -60,7 +60,7 @@ IMAGES = images_zip([*(f"{number}.jpg" for number in range(NUM_GOOD)), "validati
 def parse(run_stage, tmp_path):
     """A function that runs the parse stage on the bytes, or records, of a train.json."""
 
-    def run(train, validation=VALIDATION, left_out="[]"):
+    def run(train, validation=VALIDATION, excluded="[]"):
         raw = tmp_path / "data" / "raw" / "folder"
         raw.mkdir(parents=True)
         (raw / "images.zip").write_bytes(IMAGES)
@@ -69,7 +69,7 @@ def parse(run_stage, tmp_path):
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 (raw / f"{name}.json").write_bytes(data)
         text = RECIPE.replace("dataset: mpii", "dataset: folder")
-        text = text.replace("excluded: []", f"excluded: {left_out}")
+        text = text.replace("excluded: []", f"excluded: {excluded}")
         (tmp_path / "params.yaml").write_text(text)
         return run_stage("parse")
 
@@ -278,7 +278,7 @@ def test_leaving_out_a_whole_split_is_one_line_and_keeps_what_is_there(parse, tm
     (tmp_path / "data/annotations").mkdir(parents=True)
     (tmp_path / "data/annotations/train.json").write_text("earlier")
     first, last = ("0", "9z") if split == "train" else ("v", "w")
-    code, out, err = parse(GOOD, left_out=f"[['{first}', '{last}']]")
+    code, out, err = parse(GOOD, excluded=f"[['{first}', '{last}']]")
     assert (code, out) == (1, "")
     assert err == f"error: params.yaml: parse.excluded: leaves no record in {split}; shorten it\n"
     assert (tmp_path / "data/annotations/train.json").read_text() == "earlier"
@@ -496,7 +496,7 @@ def test_mat_that_cannot_be_read_is_one_line(content):
         read_mpii_mat(content, [])
 
 
-def test_lspet_pictures_without_a_label_are_rejected_by_name():
+def test_lspet_pictures_without_a_label_are_invalid_by_name():
     joints = make_lspet(3)
     joints[:, 2, 0] = 0
     joints[:, 2, 1] = np.nan

@@ -45,7 +45,7 @@ def refusal(call, *arguments):
     return str(error.value)
 
 
-# Members that are left out
+# Members that are skipped
 
 
 def zip_info(path, mode):
@@ -99,7 +99,7 @@ ZIP_MEMBERS = {name: path for name, path in PATHS.items() if name != "surrogate"
 
 
 @pytest.mark.parametrize("member", ZIP_MEMBERS.values(), ids=[f"zip, {id}" for id in ZIP_MEMBERS])
-def test_a_member_of_a_zip_that_is_no_plain_picture_is_left_out(member):
+def test_a_member_of_a_zip_that_is_no_plain_picture_is_skipped(member):
     assert_only_the_good_one(make_zip(GOOD, (member, b"/etc/passwd")))
 
 
@@ -107,7 +107,7 @@ TAR_MEMBERS = PATHS | TAR_KINDS
 
 
 @pytest.mark.parametrize("member", TAR_MEMBERS.values(), ids=[f"tar, {id}" for id in TAR_MEMBERS])
-def test_a_member_of_a_tar_that_is_no_plain_picture_is_left_out(member):
+def test_a_member_of_a_tar_that_is_no_plain_picture_is_skipped(member):
     assert_only_the_good_one(index_tar(Path("a.tar.gz"), [GOOD, (member, b"")]))
 
 

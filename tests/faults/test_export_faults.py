@@ -128,11 +128,11 @@ def broken_conversion(monkeypatch):
 
 
 def other_joints(monkeypatch):
-    def find_joints(find):
-        return lambda views: (find(views)[0] + np.float32(0.02), find(views)[1])
+    def find_keypoints(find):
+        return lambda inputs: (find(inputs)[0] + np.float32(0.02), find(inputs)[1])
 
     opened = exporter.OnnxBackend
-    monkeypatch.setattr(exporter, "OnnxBackend", lambda path: find_joints(opened(path)))
+    monkeypatch.setattr(exporter, "OnnxBackend", lambda path: find_keypoints(opened(path)))
 
 
 def lost_weights(monkeypatch):

@@ -65,7 +65,7 @@ def store(tmp_path, tiny_params):
 
 
 def stored_colours(record):
-    """What is seen at the first three joints: in the square, and beside it."""
+    """What is seen at the first three joints: in the crop, and beside it."""
     pixels = tf.io.decode_jpeg(record["encoded"], channels=3).numpy()
     places = np.rint(record["keypoints"].numpy()[:3]).astype(int)
     return [pixels[y, x] for x, y in places]
@@ -171,7 +171,7 @@ def text_bomb():
 
 WHOLE = {kind: file_of(PICTURE, kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")}
 UNREADABLE = "cannot be decoded: "
-REJECTED = {
+UNUSABLE = {
     "missing": (None, "not in images.zip"),
     "empty": (b"", UNREADABLE + "empty file"),
     "a text": (b"not a picture at all\n" * 99, UNREADABLE + "not a picture"),
@@ -200,7 +200,7 @@ REJECTED = {
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(("data", "reason"), REJECTED.values(), ids=REJECTED)
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_bad_picture_is_set_aside_with_its_reason(store, data, reason):
     for (told,), records in store(data() if callable(data) else data):
         assert not records

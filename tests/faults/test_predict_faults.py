@@ -86,7 +86,7 @@ GOOD = {
     "photo.bmp": lambda: encode("BMP"),
     "rotated.jpg": encode_rotated,
     "1x1.png": lambda: encode("PNG", pixels=PIXELS[:1, :1]),
-    "nobody.jpg": lambda: encode(pixels=np.full((80, 60, 3), 128, np.uint8)),
+    "no_person.jpg": lambda: encode(pixels=np.full((80, 60, 3), 128, np.uint8)),
     "black.png": lambda: encode("PNG", pixels=np.zeros((80, 60, 3), np.uint8)),
     "a jpeg named.png": encode,
     "no_suffix": encode,
@@ -388,7 +388,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_picture(hourglass):
 
 
 @pytest.mark.parametrize("output", ["", "2>&1"])
-def test_where_nobody_reads_the_output_it_ends_without_a_word(tmp_path, model_file, output):
+def test_with_a_closed_output_it_ends_without_a_word(tmp_path, model_file, output):
     Path(tmp_path, "photo.jpg").write_bytes(encode())
     Path(tmp_path, "bad.jpg").write_bytes(b"")
     code = "from hourglass.cli.main import main; main()"

@@ -45,7 +45,7 @@ OUTS = {
 }
 RAW = Path("data/raw/synthetic")
 ANNOTATIONS = Path("data/annotations")
-REJECTS = ANNOTATIONS / "invalid.csv"
+INVALID = ANNOTATIONS / "invalid.csv"
 SHARDS = Path("data/tfrecords")
 MODEL = Path("models/hourglass.keras")
 EXPORTED = Path("models/hourglass.onnx")
@@ -312,9 +312,9 @@ def use_other_persons(count):
     save_persons(ANNOTATIONS / "validation.json", (others * 2)[:count])
 
 
-def write_reject(lost_joints, index="0", split="validation"):
+def write_invalid(lost_joints, index="0", split="validation"):
     header = "split,index,image,reason,lost_joints\n"
-    REJECTS.write_text(f"{header}{split},{index},a.jpg,bad,{lost_joints}\n")
+    INVALID.write_text(f"{header}{split},{index},a.jpg,bad,{lost_joints}\n")
 
 
 def change_params(section, **values):
@@ -383,34 +383,34 @@ HALF_WRITTEN = {
         "validation.json: record 2: no 'head_size'; run `dvc repro parse`",
     ),
     ("evaluate", "no invalid.csv"): (
-        REJECTS.unlink, "invalid.csv: cannot be read: No such file or directory; run `dvc repro",
+        INVALID.unlink, "invalid.csv: cannot be read: No such file or directory; run `dvc repro",
     ),
     ("evaluate", "invalid.csv empty"): (
-        lambda: REJECTS.write_text(""), "invalid.csv: the first line is not split,index,",
+        lambda: INVALID.write_text(""), "invalid.csv: the first line is not split,index,",
     ),
     ("evaluate", "invalid.csv without what is lost"): (
-        lambda: REJECTS.write_text("split,index,image,reason\n"), "invalid.csv: the first line is",
+        lambda: INVALID.write_text("split,index,image,reason\n"), "invalid.csv: the first line is",
     ),
     ("evaluate", "invalid.csv cut in a row"): (
-        lambda: write_reject("0011001"), "invalid.csv: row 2 is no invalid record; run",
+        lambda: write_invalid("0011001"), "invalid.csv: row 2 is no invalid record; run",
     ),
     ("evaluate", "invalid.csv with other flags"): (
-        lambda: write_reject("2" * 16), "invalid.csv: row 2 is no invalid record; run",
+        lambda: write_invalid("2" * 16), "invalid.csv: row 2 is no invalid record; run",
     ),
     ("evaluate", "invalid.csv with a column more"): (
-        lambda: write_reject("1" * 16 + ",7"), "invalid.csv: row 2 is no invalid record",
+        lambda: write_invalid("1" * 16 + ",7"), "invalid.csv: row 2 is no invalid record",
     ),
     ("evaluate", "invalid.csv without a number"): (
-        lambda: write_reject("1" * 16, index="one"), "invalid.csv: row 2 is no invalid record",
+        lambda: write_invalid("1" * 16, index="one"), "invalid.csv: row 2 is no invalid record",
     ),
     ("evaluate", "invalid.csv of another split"): (
-        lambda: write_reject("1" * 16, split="val"), "invalid.csv: row 2 is no invalid record",
+        lambda: write_invalid("1" * 16, split="val"), "invalid.csv: row 2 is no invalid record",
     ),
     ("evaluate", "invalid.csv of zeros"): (
-        lambda: REJECTS.write_bytes(b"\0" * 5_000), "invalid.csv: ",
+        lambda: INVALID.write_bytes(b"\0" * 5_000), "invalid.csv: ",
     ),
     ("evaluate", "invalid.csv with a cell without end"): (
-        lambda: write_reject("1" * 500_000), "invalid.csv: cannot be read: field larger than",
+        lambda: write_invalid("1" * 500_000), "invalid.csv: cannot be read: field larger than",
     ),
     ("report", "metrics cut"): (lambda: cut(METRICS), "reports/metrics.json: not JSON at line"),
     ("report", "metrics of something else"): (
@@ -503,7 +503,7 @@ PARAMS = {
     "out of range": lambda params: params["parse"].update(max_invalid_fraction=1.5),
     "not finite": lambda params: params["train"].update(lr=float("nan")),
     "null section": lambda params: params.update(model=None),
-    "views beyond the crops": lambda params: params["train"]["augment"].update(rotation=90),
+    "inputs beyond the crops": lambda params: params["train"]["augment"].update(rotation=90),
 }
 
 

@@ -23,7 +23,7 @@ from helpers.storage import (
 pytestmark = pytest.mark.slow  # each of them starts DVC five times or more
 LIMIT = 100_000  # bytes; a network is larger
 ONE_TRY = {"AWS_MAX_ATTEMPTS": "1"}  # of five: those take 100 s
-NOBODY = {name: "" for name in ACCOUNT if name.startswith("AWS_") and "KEY" in name}
+NO_ACCOUNT = {name: "" for name in ACCOUNT if name.startswith("AWS_") and "KEY" in name}
 # Each a setting that is wrong, or the environment, and what DVC says of it.
 REFUSALS = {
     "unreachable": (
@@ -33,7 +33,7 @@ REFUSALS = {
         "Could not connect to the endpoint",
     ),
     "no such bucket": ("url", "s3://other/hourglass", {}, "The specified bucket does not exist"),
-    "no account": ("verify", "true", NOBODY, "Unable to locate credentials"),
+    "no account": ("verify", "true", NO_ACCOUNT, "Unable to locate credentials"),
 }
 
 

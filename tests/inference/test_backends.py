@@ -153,7 +153,7 @@ def test_keras_gives_numpy_arrays_of_as_many_inputs(keras_backend, number):
     assert keypoints.dtype == scores.dtype == np.float32
 
 
-def test_the_flip_test_can_be_left_out(keras_backend, model_file):
+def test_the_flip_test_can_be_turned_off(keras_backend, model_file):
     inputs = random_pictures(2).astype(np.uint8)
     _, scores = keras_backend(inputs)
     _, others = open_backend(model_file, flip_test=False)(inputs)
@@ -234,10 +234,10 @@ def test_the_lines_of_the_docs_find_the_same(
     exec("\n".join(lines), names)
     with Image.open("photo.jpg") as picture:
         crop = (names["left"], names["top"], names["side"])
-        view = np.asarray(cut_crop(picture, 1, crop, 32))
+        pixels = np.asarray(cut_crop(picture, 1, crop, 32))
     # At its border ours smooths with what lies beyond it.
     inner = np.s_[2:-2, 2:-2]
-    np.testing.assert_allclose(names["pictures"][0][inner], view[inner], atol=1)
+    np.testing.assert_allclose(names["pictures"][0][inner], pixels[inner], atol=1)
     keypoints, _ = onnx_backend(names["pictures"])
     expected = apply_transform(crop_transform(crop, 32), keypoints)
     np.testing.assert_allclose(names["keypoints"], expected, atol=1e-3)

@@ -6,7 +6,7 @@ from helpers.fake_backends import run_search
 from hourglass.inference.crops import Search, cut_inputs, run_searches
 from hourglass.keypoints import MPII
 
-SIZE = 64  # px of a view
+SIZE = 64  # px of a model input
 
 
 def as_bright_as_they_lie(size):
@@ -16,7 +16,7 @@ def as_bright_as_they_lie(size):
 
 
 def read_places(inputs):
-    """Joints all in the middle of each view; their scores tell what is seen there."""
+    """Joints all in the middle of each input; their scores tell what is seen there."""
     middle = inputs[:, SIZE // 2 - 1 : SIZE // 2 + 1, SIZE // 2 - 1 : SIZE // 2 + 1]
     colours = middle.mean(axis=(1, 2))  # (n, 3)
     keypoints = np.full((len(inputs), 16, 2), (SIZE - 1) / 2)
@@ -141,10 +141,10 @@ def test_no_search_is_no_batch():
 
 def test_a_search_may_end_before_any_crop():
     def search():
-        return ["nobody"]
+        return ["no person"]
         yield
 
     ended = Search(search(), Image.new("RGB", (9, 9)), SIZE)
-    assert (ended.crops, ended.poses) == ([], ["nobody"])
+    assert (ended.crops, ended.poses) == ([], ["no person"])
     run_searches([ended], counter := Counter())
     assert counter.numbers == []

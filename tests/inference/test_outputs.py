@@ -58,7 +58,7 @@ def test_whom_the_threshold_leaves_is_written_and_drawn(predict_one):
     assert (drawn != 90).any()
 
 
-def test_below_the_threshold_there_is_nobody(predict_one):
+def test_below_the_threshold_there_is_no_person(predict_one):
     written, record, drawn = predict_one(InferenceConfig(threshold=0.65), pose_at(20, 10, 0.6))
     assert (written.scores, written.best) == ([], 0.6)
     assert record["people"] == []

@@ -101,7 +101,7 @@ def test_a_person_anywhere_is_found_to_the_pixel(size, person):
     world = World(person)
     (pose,) = world.run(find_people(size))
     assert_found(pose, person)
-    # The second look is as training cuts its inputs: around the joints' box, a fixed margin wider.
+    # The refinement is cut as in training: around the keypoints' bbox, a fixed margin wider.
     x, y, side = pose.crop
     assert side == round(transforms.AROUND_JOINTS * np.ptp(person, axis=0).max())
     middle = keypoints_bbox(person).mean(axis=0)
@@ -129,7 +129,7 @@ def test_of_two_people_one_is_given_where_one_is_asked_for():
     assert any(np.allclose(pose.keypoints, person) for person in people)
 
 
-def test_more_than_there_are_leaves_nobody_twice():
+def test_more_than_there_are_finds_no_person_twice():
     people = [person_at(50, 100, 300), person_at(420, 130, 240)]
     poses = World(*people).run(find_people((640, 480), 7))
     found = [pose for pose in poses if pose.score >= THRESHOLD]
@@ -206,7 +206,7 @@ def test_people_side_by_side_do_not_overlap():
     assert sum(pose.score >= THRESHOLD for pose in poses) == 2
 
 
-def test_nobody_is_a_pose_of_a_low_score():
+def test_no_person_is_a_pose_of_a_low_score():
     (pose,) = World().run(find_people((640, 480)))
     assert pose.score < THRESHOLD
     assert pose.keypoints.shape == (16, 2) and np.isfinite(pose.keypoints).all()
@@ -349,9 +349,9 @@ def test_the_square_of_a_further_look_is_that_of_validation(first):
     scores = rng.uniform(0, 0.6, (8, 16)).astype(np.float32)
     center, side = map(np.asarray, refined_crops(keypoints, scores, np.float32([first] * 8)))
     for k in range(8):
-        looks = estimate_pose((0, 0, first))
-        next(looks)
-        ((x, y, length),) = looks.send((keypoints[k : k + 1], scores[k : k + 1]))
+        rounds = estimate_pose((0, 0, first))
+        next(rounds)
+        ((x, y, length),) = rounds.send((keypoints[k : k + 1], scores[k : k + 1]))
         assert length == round(side[k])
         middle = np.array([x, y]) + (length - 1) / 2
         np.testing.assert_allclose(middle, center[k], atol=0.51)

@@ -40,10 +40,10 @@ def predict_photo(predictor, data, config=WHOLE):
     """What becomes of a file, eagerly: picture, keypoints in its px, scores."""
     image, _ = decode_image(data)
 
-    def find_joints(inputs):
+    def find_keypoints(inputs):
         return map(np.asarray, predictor.find_keypoints(inputs.astype(np.float32)))
 
-    (pose,) = run_search(config.start(image.size), image, find_joints, predictor.size)
+    (pose,) = run_search(config.start(image.size), image, find_keypoints, predictor.size)
     return image, pose.keypoints, pose.scores
 
 

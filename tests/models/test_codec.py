@@ -78,7 +78,7 @@ def test_the_peak_is_one():
 # Decode
 
 
-def test_taylor_undoes_encode():
+def test_dark_undoes_encode():
     keypoints = np.random.default_rng(1).uniform(2, 61, (625, 16, 2))
     error = errors(keypoints, "dark")
     assert error.size == 10_000
@@ -87,12 +87,12 @@ def test_taylor_undoes_encode():
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.5, 3.0])
-def test_taylor_does_so_for_every_sigma(sigma):
+def test_dark_does_so_for_every_sigma(sigma):
     keypoints = np.random.default_rng(2).uniform(6, 57, (20, 16, 2))
     assert errors(keypoints, "dark", sigma=sigma).max() < 0.05
 
 
-def test_taylor_reaches_keypoints_on_the_border():
+def test_dark_reaches_keypoints_on_the_border():
     rng = np.random.default_rng(3)
     keypoints = rng.uniform(-0.45, 63.45, (40, 16, 2))
     keypoints[..., 0] = rng.uniform(-0.45, 0.4, (40, 16))
@@ -101,7 +101,7 @@ def test_taylor_reaches_keypoints_on_the_border():
 
 
 @pytest.mark.parametrize("tilt", [-0.5, 0.3])
-def test_taylor_is_exact_for_a_tilted_gaussian(tilt):
+def test_dark_is_exact_for_a_tilted_gaussian(tilt):
     keypoints = np.random.default_rng(7).uniform(9.6, 10.4, (50, 1, 1, 2))
     axis = np.arange(20)
     dx, dy = axis - keypoints[..., :1], (axis - keypoints[..., 1:]).swapaxes(2, 3)
@@ -112,11 +112,11 @@ def test_taylor_is_exact_for_a_tilted_gaussian(tilt):
 
 def test_the_methods_are_as_good_as_they_say():
     keypoints = np.random.default_rng(4).uniform(2, 61, (100, 16, 2))
-    argmax, quarter, taylor = (errors(keypoints, method).mean() for method in METHODS)
-    # The mean distance of a random place from the middle of its square, of side 1 and of side 1/2.
+    argmax, shift, dark = (errors(keypoints, method).mean() for method in METHODS)
+    # The mean distance of a random place from the middle of its cell, of side 1 and of side 1/2.
     assert argmax == pytest.approx(0.3826, abs=0.01)
-    assert quarter == pytest.approx(0.1913, abs=0.01)
-    assert taylor < 0.005
+    assert shift == pytest.approx(0.1913, abs=0.01)
+    assert dark < 0.005
 
 
 def test_argmax_is_the_highest_pixel_and_the_score_its_value():

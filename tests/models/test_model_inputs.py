@@ -25,7 +25,7 @@ def draws_of(*rows):
 
 
 def make_batch(crops, draws, keypoints=None, keypoints_visible=None, center=None, side=110.0):
-    """A batch of stored crops; the view square is about the crop's middle unless told."""
+    """A batch of stored crops; the model input is about the crop's middle unless told."""
     num = len(crops)
     if keypoints is None:
         keypoints = np.full((num, MPII.num_keypoints, 2), STORED / 2)
@@ -102,7 +102,7 @@ def test_a_view_at_full_size_is_the_pixels_themselves():
 
 
 def test_a_zoom_above_one_shows_more_and_a_turn_goes_the_way_of_its_sign():
-    """Turned by a quarter, what lies right of the middle in the crop is seen above it."""
+    """Turned by 90 degrees, the right of the crop's middle is seen above it."""
     places = np.array([[99.5, 79.5]] * 4)
     draws = draws_of({}, {"zoom": 1.25}, {"turn": np.pi / 2}, {"flip": 1})
     pictures, *_ = make_views(make_batch(blobs(places), draws, side=96.0))
@@ -114,7 +114,7 @@ def test_outside_the_stored_crop_is_black():
     crops = np.full((1, STORED, STORED, 3), 255)
     batch = make_batch(crops, draws_of({}), center=[[0.0, 0.0]], side=float(SIZE))
     pictures, *_ = make_views(batch)
-    # View pixel 47.5 is stored pixel 0: a row half in the crop, and none of those before.
+    # Input pixel 47.5 is stored pixel 0: a row half in the crop, and none of those before.
     assert not pictures[0, :47].any()
     assert not pictures[0, :, :47].any()
     np.testing.assert_allclose(pictures[0, 48:, 48:], 255)
@@ -258,7 +258,7 @@ def test_a_view_is_its_square_turned_and_zoomed():
     center, side, transforms, draws = random_transforms(50)
     middle = (SIZE - 1) / 2
     np.testing.assert_allclose(transforms @ [middle, middle, 1], center, atol=1e-3)
-    lengths = np.linalg.norm(transforms[:, :, :2], axis=1)  # of one view pixel, stored px
+    lengths = np.linalg.norm(transforms[:, :, :2], axis=1)  # of one input pixel, stored px
     np.testing.assert_allclose(lengths, (side * draws[:, 0] / SIZE)[:, None] * [1, 1], rtol=1e-5)
     down = transforms[:, :, 1]
     angle = np.arctan2(-down[:, 0], down[:, 1])

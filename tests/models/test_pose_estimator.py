@@ -23,15 +23,15 @@ from hourglass.models.saving import load_network
 from hourglass.data.tfrecords.pipeline import eval_batches
 from hourglass.data.tfrecords.reader import open_split
 
-shards, model, views, folder = sys.argv[1:]
-split, views = open_split(shards, "validation", 32), np.load(views)
+shards, model, inputs, folder = sys.argv[1:]
+split, inputs = open_split(shards, "validation", 32), np.load(inputs)
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for strategy in (tf.distribute.get_strategy(), mirrored):
     with strategy.scope():
         predictor = PoseEstimator(load_network(model), True, "dark")
     found = predict_split(predictor, eval_batches(split, 4, fill_last=True), 5)
-    numbers = (len(views), 2)
-    shared = [array for n in numbers for array in predictor.predict_inputs(views[:n])]
+    numbers = (len(inputs), 2)
+    shared = [array for n in numbers for array in predictor.predict_inputs(inputs[:n])]
     np.savez(f"{folder}/{strategy.num_replicas_in_sync}.npz", *found, *shared)
 """
 
@@ -71,7 +71,7 @@ def test_predict_split_flags_whom_the_shards_do_not_hold():
 
 
 def test_keypoints_come_back_to_the_original_pixels(val_split):
-    # A network that always points at the middle of its view gives the view's center.
+    # A network that always points at the middle of its input gives the crop's center.
     def middle(pictures):
         heatmaps = np.zeros((1, 8, 8, 16), np.float32)
         heatmaps[:, 3:5, 3:5] = 1
@@ -150,9 +150,9 @@ def test_swap_sides_is_its_own_inverse():
 
 
 def test_two_devices_predict_as_one(tmp_path, shard_folder, model_file):
-    # Five records in batches of four, five views for two: neither comes out even.
-    np.save(tmp_path / "views.npy", random_pictures(5).astype(np.uint8))
-    arguments = (shard_folder, model_file, tmp_path / "views.npy", tmp_path)
+    # Five records in batches of four, five inputs for two: neither comes out even.
+    np.save(tmp_path / "inputs.npy", random_pictures(5).astype(np.uint8))
+    arguments = (shard_folder, model_file, tmp_path / "inputs.npy", tmp_path)
     run_python("-W", "error::UserWarning", "-c", TWO_DEVICES, *arguments, check=True)
     with np.load(tmp_path / "1.npz") as one, np.load(tmp_path / "2.npz") as two:
         assert len(one.files) == 7 and one["arr_2"].all() and two["arr_2"].all()
@@ -162,10 +162,10 @@ def test_two_devices_predict_as_one(tmp_path, shard_folder, model_file):
 
 def test_views_in_batches_of_any_size_are_found_as_alone(network):
     predictor = PoseEstimator(network, flip_test=True, decoder="dark")
-    views = random_pictures(5).astype(np.uint8)
-    together = predictor.predict_inputs(views)
+    inputs = random_pictures(5).astype(np.uint8)
+    together = predictor.predict_inputs(inputs)
     for size in (1, 2, 5):
-        parts = [predictor.predict_inputs(views[k : k + size]) for k in range(0, 5, size)]
+        parts = [predictor.predict_inputs(inputs[k : k + size]) for k in range(0, 5, size)]
         for number, whole in enumerate(together):
             apart = np.concatenate([part[number] for part in parts])
             np.testing.assert_allclose(apart, whole, atol=1e-3)

@@ -23,7 +23,7 @@ epoch,lr,loss,val_pckh,val_pckh_0_1
 3,0.01,0.02,61.5,12.0
 4,0.001,0.019,60.0,14.0
 """
-REJECTS = {
+INVALID = {
     "annotations": [
         InvalidRecord("validation", 2, "no.jpg", "picture is not among the images", "1" * 16),
         InvalidRecord("train", 7, "", "not an object", ""),
@@ -42,7 +42,7 @@ def write_figures(folder, names):
 
 
 def write_persons(folder, num_persons):
-    """For each split: drawn by nobody, but of the promised form."""
+    """For each split: not drawn, but of the promised form."""
     for split, number in num_persons.items():
         joints = np.random.default_rng(1).uniform(50, 450, (number, 16, 2))
         labelled, center = np.ones(16, bool), np.array([250.0, 250.0])
@@ -66,7 +66,7 @@ def finished(tmp_path_factory):
     write_figures(folder / "reports/figures", names)
     write_persons(folder / "data/annotations", {"train": 14, "validation": 5})
     save_schema(folder / "data/annotations", MPII)
-    for name, invalid in REJECTS.items():
+    for name, invalid in INVALID.items():
         write_invalid(folder / f"data/{name}/invalid.csv", invalid)
     (folder / "models").mkdir()
     write_network_file(folder / "models/hourglass.keras")

@@ -57,7 +57,7 @@ def test_none_rendered_is_said(load, project):
     assert "None were rendered (predict.num_figures)." in show(load).text
 
 
-def test_a_group_of_nobody_has_no_title(load, project):
+def test_a_group_without_persons_has_no_title(load, project):
     for path in (project / "reports/figures").glob("*_middle_*.jpg"):
         path.unlink()
     page = show(load)

@@ -32,7 +32,7 @@ def test_a_schema_of_ones_own_is_shown_whole():
     assert KeypointSchema.from_dict(shown["data"]["schema"]) == schema
 
 
-def test_where_files_lie_is_told_to_nobody(load):
+def test_places_of_files_are_not_in_the_report(load):
     results = load(
         data={"mirror": "http://user:secret@host", "folder": "/home/anna/pictures"},
         train={"init_weights": "/home/anna/first.keras"},
@@ -63,7 +63,7 @@ def test_a_network_that_was_only_judged_is_called_so(load, project):
     assert "none: the network that comes with the package was judged as it is" in text
 
 
-def test_rejects_are_counted_by_reason(load):
+def test_invalid_records_are_counted_by_reason(load):
     page = Page(show_invalid(load()))
     assert page.tables["Invalid records by reason"] == [
         ["reason", "missing in the", "train", "validation"],
@@ -73,7 +73,7 @@ def test_rejects_are_counted_by_reason(load):
     ]
 
 
-def test_no_rejects_are_a_sentence(load):
+def test_no_invalid_records_are_a_sentence(load):
     for folder in ("annotations", "tfrecords"):
         write_invalid(f"data/{folder}/invalid.csv", [])
     page = Page(show_invalid(load()))

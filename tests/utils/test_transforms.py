@@ -54,12 +54,12 @@ def test_the_standard_crop_holds_the_published_shares_of_mpii_validation():
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "square_side", "size"), [(0, 0, 8, 8), (-5, 7, 100, 40), (3, -9, 10, 25)]
+    ("x", "y", "crop_side", "size"), [(0, 0, 8, 8), (-5, 7, 100, 40), (3, -9, 10, 25)]
 )
-def test_a_stored_crop_spans_its_square_edge_to_edge(x, y, square_side, size):
-    transform = transforms.crop_transform((x, y, square_side), size)
+def test_a_stored_crop_spans_its_side_edge_to_edge(x, y, crop_side, size):
+    transform = transforms.crop_transform((x, y, crop_side), size)
     corners = transforms.apply_transform(transform, [[-0.5, -0.5], [size - 0.5, size - 0.5]])
-    expected = [[x - 0.5, y - 0.5], [x + square_side - 0.5, y + square_side - 0.5]]
+    expected = [[x - 0.5, y - 0.5], [x + crop_side - 0.5, y + crop_side - 0.5]]
     np.testing.assert_allclose(corners, expected, atol=1e-9)
 
 
@@ -67,28 +67,28 @@ def test_a_stored_square_is_whole_pixels_about_the_center_and_never_enlarged():
     rng = np.random.default_rng(1)
     for _ in range(500):
         center, side = rng.uniform(-100, 2000, 2), 10 ** rng.uniform(-1, 4)
-        square, size = transforms.stored_crop(center, side, 384, 0.25, 30)
-        assert all(type(value) is int for value in (*square, size))
-        x, y, square_side = square
-        assert size == min(384, square_side)
-        middle = np.array([x, y]) - 0.5 + square_side / 2
+        crop, size = transforms.stored_crop(center, side, 384, 0.25, 30)
+        assert all(type(value) is int for value in (*crop, size))
+        x, y, crop_side = crop
+        assert size == min(384, crop_side)
+        middle = np.array([x, y]) - 0.5 + crop_side / 2
         assert (np.abs(middle - center) <= 1).all()
         covered = transforms.cover_side(side, 0.25, 30)
-        assert covered < square_side < 1.03 * covered + 5, "little is stored that no view shows"
+        assert covered < crop_side < 1.03 * covered + 5, "little is stored that no input shows"
 
 
 @pytest.mark.parametrize(
     ("side", "expected"), [(100.0, ((13, -37, 175), 175)), (1000.0, ((-763, -812, 1726), 384))]
 )
 def test_a_stored_square_stays_what_it_was(side, expected):
-    """Other bytes in every shard would follow from another square."""
+    """Other bytes in every shard would follow from another crop."""
     assert transforms.stored_crop((100.2, 50.7), side, 384, 0.25, 30) == expected
 
 
 def stored_views(sides, max_size):
-    """Stored px of the view squares of these sides."""
+    """Stored px of the crops of these sides."""
     stored = [transforms.stored_crop((0, 0), side, max_size, 0.25, 30) for side in sides]
-    return sides * [size / square[2] for square, size in stored]
+    return sides * [size / crop[2] for crop, size in stored]
 
 
 @pytest.mark.parametrize(("input_size", "expected"), [(256, (442, 528)), (96, (168, 200))])
@@ -129,21 +129,21 @@ def test_the_cover_is_the_upright_box_of_the_turned_square(degrees):
     assert transforms.cover_side(100, 0.2, degrees) == pytest.approx(needed, rel=1e-5)
 
 
-def is_covered(center, side, square, size, draws, input_size):
-    """Whether every bilinear tap of the views lies within the crop stored for `square`.
+def is_covered(center, side, crop, size, draws, input_size):
+    """Whether every bilinear tap of the inputs lies within the crop stored for `crop`.
 
-    A view is an affine picture of a square, so its corner pixels are its outermost ones.
+    A model input is an affine picture of a crop, so its corner pixels are its outermost ones.
     """
-    to_stored = transforms.invert_transform(transforms.crop_transform(square, size))
+    to_stored = transforms.invert_transform(transforms.crop_transform(crop, size))
     batch = {
         "center": np.float32([transforms.apply_transform(to_stored, center)] * len(draws)),
         "side": np.full(len(draws), side * to_stored[0, 0], np.float32),
         "augmentation": draws,
     }
-    views = input_transforms({key: ops.array(value) for key, value in batch.items()}, input_size)
+    inputs = input_transforms({key: ops.array(value) for key, value in batch.items()}, input_size)
     last = input_size - 1
     corners = np.array([[0, 0], [last, 0], [0, last], [last, last]])
-    places = np.stack([transforms.apply_transform(v, corners) for v in np.array(views)])
+    places = np.stack([transforms.apply_transform(v, corners) for v in np.array(inputs)])
     first_tap = np.floor(places)
     return bool((first_tap >= 0).all() and (first_tap + 1 <= size - 1).all())
 
@@ -179,9 +179,9 @@ def test_the_stored_crop_covers_every_augmented_view():
 def test_the_square_of_a_whole_picture_covers_every_augmented_view():
     """Its reader cuts it out at a size of its own, about the network's resolution."""
     for center, side, ranges, _, input_size, draws in random_persons(3, 200):
-        square, _ = transforms.stored_crop(center, side, transforms.WHOLE_SIZE, *ranges)
+        crop, _ = transforms.stored_crop(center, side, transforms.WHOLE_SIZE, *ranges)
         size = transforms.whole_picture_size(input_size, *ranges)
-        assert is_covered(center, side, square, size, draws, input_size), (side, ranges)
+        assert is_covered(center, side, crop, size, draws, input_size), (side, ranges)
 
 
 def test_a_cover_a_little_smaller_would_not_do(monkeypatch):

@@ -60,7 +60,7 @@ def test_a_link_to_a_page_stays_one(tmp_path, small_runtime, exported):
     assert (tmp_path / "real/index.html").is_file()
 
 
-def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path, small_runtime, exported):
+def test_leftovers_of_a_killed_process_do_not_disturb(tmp_path, small_runtime, exported):
     (tmp_path / ".page.tmp").mkdir()
     (tmp_path / ".page.tmp/half").touch()
     build_page(exported, tmp_path / "page", small_runtime)
@@ -100,7 +100,7 @@ def test_nothing_of_the_page_is_elsewhere():
         assert "//" not in re.sub(r"^\s*//.*$|\s// .*$", "", text, flags=re.MULTILINE), path
 
 
-def test_the_browser_is_told_to_connect_to_nobody_else():
+def test_the_browser_is_told_to_connect_to_no_other_host():
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', INDEX)
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert rules["default-src"] == "'none'" and rules["connect-src"] == "'self'"

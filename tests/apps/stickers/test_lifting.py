@@ -14,7 +14,7 @@ def test_the_height_of_drawn_people_is_told_by_their_bones():
     assert np.quantile(np.abs(errors), 0.9) < 0.2
 
 
-def test_a_limb_that_points_to_the_viewer_makes_nobody_smaller():
+def test_a_limb_that_points_to_the_viewer_makes_no_person_smaller():
     keypoints = standing()
     for name in ("r_elbow", "r_wrist"):
         keypoints[K(name)] = keypoints[K("r_shoulder")]

@@ -61,7 +61,7 @@ def test_a_frame_costs_one_look_and_every_few_a_second_one():
     assert sum(backend.num_inputs) - sum(calls) > 20, "the search is all over the frame"
 
 
-def test_someone_who_leaves_is_lost_and_nobody_is_in_the_frames_after():
+def test_a_person_that_leaves_is_lost_and_no_person_is_in_later_frames():
     frames = [bars(SIZE, place) for place in across(10)] + [bars(SIZE)] * 30
     found, *_ = track(frames)
     assert numbers(found[:10]) == [[1]] * 10
@@ -184,7 +184,7 @@ def jitter(found):
     return np.sqrt(np.square(np.diff(middles(found), axis=0)).mean())
 
 
-def test_smoothing_takes_jitter_away_and_can_be_left_out():
+def test_smoothing_takes_jitter_away_and_can_be_turned_off():
     rng = np.random.default_rng(0)
     frames = [bars(SIZE, (160 + rng.integers(-2, 3), 100)) for _ in range(60)]
     raw, smooth = (track(frames, is_smooth=is_smooth)[0] for is_smooth in (False, True))

@@ -68,7 +68,7 @@ def test_the_view_is_around_the_box_and_the_head_size_follows(bbox):
 
 
 FACE = make_keypoints(6, [2] * 5 + [0] * 12)
-NOBODY = {
+NOT_USED = {
     "a box alone": {"keypoints": None},
     "another category": {"category_id": 7},
     "a crowd": {"iscrowd": 1, "segmentation": {"counts": [0, 4], "size": [2, 2]}},
@@ -78,7 +78,7 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize("changes", NOBODY.values(), ids=NOBODY)
+@pytest.mark.parametrize("changes", NOT_USED.values(), ids=NOT_USED)
 def test_who_has_no_keypoint_of_ours_is_passed_over(changes):
     annotations = [make_annotation(1), make_annotation(2) | changes, make_annotation(3)]
     (person,) = make_coco([], 0)["categories"]

@@ -124,18 +124,18 @@ def views_of(folder, size):
     return pictures.numpy(), keypoints, keypoints_visible
 
 
-def inside_pictures(*views):
+def inside_pictures(*inputs):
     """Pixels [N, S, S] two and more away from the black around a picture; there they may differ."""
-    inside = np.logical_and.reduce([view.max(axis=-1) > 8 for view in views])
+    inside = np.logical_and.reduce([pixels.max(axis=-1) > 8 for pixels in inputs])
     inside[:, [0, -1]] = inside[:, :, [0, -1]] = False
     rolled = [np.roll(inside, (dy, dx), (1, 2)) for dy in range(-2, 3) for dx in range(-2, 3)]
     return np.logical_and.reduce(rolled)
 
 
-def measure_shifts(views, moved, inside):
+def measure_shifts(inputs, moved, inside):
     """By how many pixels each of `moved` [N, S, S, 3] is shifted: x and y, least squares."""
-    change = np.where(inside, (moved - views).mean(axis=-1), 0)
-    gradients = [np.where(inside, g, 0) for g in np.gradient(views.mean(axis=-1), axis=(2, 1))]
+    change = np.where(inside, (moved - inputs).mean(axis=-1), 0)
+    gradients = [np.where(inside, g, 0) for g in np.gradient(inputs.mean(axis=-1), axis=(2, 1))]
     return [-(g * change).sum((1, 2)) / (g * g).sum((1, 2)) for g in gradients]
 
 

@@ -118,7 +118,7 @@ def test_read_crops_gives_the_wanted_pictures_and_their_way_back(
             np.testing.assert_array_equal(transform, np.eye(2, 3))
 
 
-def test_read_crops_of_nobody_is_empty(val_split):
+def test_read_crops_of_no_person_is_empty(val_split):
     assert read_crops(val_split, []) == {}
 
 

@@ -59,7 +59,7 @@ def test_chunks_are_about_the_same_work_and_cut_between_pictures(small_chunks):
     assert len(plan) > 4 and min(work[:-1]) >= 500 and max(work) < 500 + 100 + 50 * 10
 
 
-def test_a_plan_of_nobody_is_empty():
+def test_a_plan_without_persons_is_empty():
     assert plan_archive_chunks({"train": [], "validation": []}, PLACES) == []
 
 
@@ -182,7 +182,7 @@ def test_a_shard_may_be_empty(tmp_path):
     assert path.read_bytes() == b""
 
 
-def test_the_persons_left_out_are_listed_with_their_joints():
+def test_the_invalid_persons_are_listed_with_their_joints():
     persons = people("a.jpg", "b.jpg", "c.jpg")
     invalid = list_invalid(np.arange(4, 7), persons, [(0, 10), "bad", (10, 12)])
     assert invalid == [(5, "b.jpg", "bad", encode_joints(persons[1].keypoints_visible))]
