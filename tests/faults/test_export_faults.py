@@ -156,8 +156,8 @@ def one_view_alone(monkeypatch):
 
         module = build(predictor)
         spec = tf.TensorSpec((1, 32, 32, 3), tf.uint8, name="pictures")
-        find = module.find_joints.python_function
-        module.find_joints = tf.function(find, input_signature=[spec], autograph=False)
+        find = module.find_keypoints.python_function
+        module.find_keypoints = tf.function(find, input_signature=[spec], autograph=False)
         return module
 
     monkeypatch.setattr(exporter, "build_graph", build_for_one)

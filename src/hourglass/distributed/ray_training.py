@@ -153,7 +153,7 @@ def plan_workers(num_workers: int) -> WorkerPlan:
     """The plan for so many workers on the cluster, each with as many GPUs as all can have.
 
     Args:
-        num_workers: 0 is one a host. Hosts without a GPU are left out where others have some.
+        num_workers: 0 is one a host. If some hosts have a GPU, those without are not used.
 
     Raises:
         UserError: the cluster is too small.
@@ -220,7 +220,7 @@ class WorkerGroup:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # By force: who waits for a lost one listens to nobody.
+        # By force: a worker that waits for a lost one reacts to nothing else.
         for worker in self.workers:
             ray.kill(worker)
         remove_placement_group(self.placement)

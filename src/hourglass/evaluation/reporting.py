@@ -66,7 +66,7 @@ def write_reports(
 
     Args:
         folder: where the reports go.
-        scored: errors [N, K], fractions of the head size, infinite for persons who were left out;
+        scored: errors [N, K], fractions of the head size, infinite for invalid persons;
             keypoints_visible bool [N, K].
         schema: the columns.
         counts: `num_invalid`, of the N persons those without a prediction, and `num_unreadable`,

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 def export_network(
     path: Path, target: Path, kind: str = "onnx", half: bool = False, flip_test: bool = True
 ) -> Proof:
-    """Write all that lies between pixels of a square and keypoints as one file.
+    """Write the whole way from the pixels of a crop to keypoints as one file.
 
-    That is the network with its norms folded, the flip test, and the decoding ("dark").
+    It holds the network with fused norms, the flip test, and the decoder "dark".
 
     Args:
         path: the network's `.keras` file.
         target: pathlib.Path to write: a file, or, of "saved_model", a folder that is not there yet.
         kind: "onnx", "litert" or "saved_model".
         half: keep the kernels as float16: half the bytes, up to 0.1 px off.
-        flip_test: look at each picture in a mirror too.
+        flip_test: run each picture mirrored too.
 
     Returns:
         How far its keypoints lie from those of Keras.

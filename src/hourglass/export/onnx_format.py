@@ -37,7 +37,7 @@ def write_onnx(module: Any, metadata: str, half: bool, path: Path) -> None:
 
 
 def _convert(module: Any) -> Any:
-    function = module.find_joints
+    function = module.find_keypoints
     # It reports what it cannot convert and goes on: the proof finds that out.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     model, _ = tf2onnx.convert.from_function(

@@ -1,6 +1,6 @@
-"""From pixels of squares to keypoints, as one TensorFlow function: what every format is made of.
+"""One TensorFlow function from the pixels of crops to keypoints: every format is made of it.
 
-TensorFlow's own: SavedModel, a folder, and LiteRT, which is made from one.
+TensorFlow's own formats are SavedModel, a folder, and LiteRT, which is made from one.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ from hourglass.utils.errors import silent_stderr
 if TYPE_CHECKING:
     from hourglass.models.pose_estimator import PoseEstimator
 
-FindJoints = Callable[[np.ndarray], Any]
+FindKeypoints = Callable[[np.ndarray], Any]
 
 
 def build_graph(predictor: "PoseEstimator") -> Any:
@@ -29,39 +29,39 @@ def build_graph(predictor: "PoseEstimator") -> Any:
         predictor: a `PoseEstimator` on one device.
 
     Returns:
-        tf.Module whose `find_joints` takes `pictures`, uint8 [N, S, S, 3], N >= 1, and returns
+        tf.Module whose `find_keypoints` takes `pictures`, uint8 [N, S, S, 3], N >= 1, and returns
         `keypoints` float32 [N, K, 2], px of the pictures, and `scores` float32 [N, K].
     """
     size = predictor.size
     spec = tf.TensorSpec((None, size, size, 3), tf.uint8, name="pictures")
 
-    def find_joints(pictures: Tensor) -> Any:
+    def find_keypoints(pictures: Tensor) -> Any:
         keypoints, scores = predictor.find_keypoints(ops.cast(pictures, "float32"))
         return {"keypoints": keypoints, "scores": scores}
 
     module = tf.Module()
     module.network = predictor.network
-    module.find_joints = tf.function(find_joints, input_signature=[spec], autograph=False)
+    module.find_keypoints = tf.function(find_keypoints, input_signature=[spec], autograph=False)
     return module
 
 
 def freeze_graph(module: Any) -> Any:
     """The same with the weights as constants: LiteRT's converter loses the variables of Keras."""
-    # TensorFlow has no public name for it; after `frameworks`, which sees to its log.
+    # TensorFlow has no public name for it.
     from tensorflow.python.framework import convert_to_constants
 
-    function = module.find_joints
+    function = module.find_keypoints
     frozen = convert_to_constants.convert_variables_to_constants_v2(
         function.get_concrete_function()
     )
 
-    def find_joints(pictures: Tensor) -> Any:
+    def find_keypoints(pictures: Tensor) -> Any:
         keypoints, scores = frozen(pictures)  # by name, as the dict's were
         return {"keypoints": keypoints, "scores": scores}
 
     module = tf.Module()
-    module.find_joints = tf.function(
-        find_joints, input_signature=function.input_signature, autograph=False
+    module.find_keypoints = tf.function(
+        find_keypoints, input_signature=function.input_signature, autograph=False
     )
     return module
 
@@ -72,32 +72,32 @@ ASSETS = "assets.extra"  # of a SavedModel: what TensorFlow carries along and do
 def write_saved_model(module: Any, metadata: str, half: bool, path: Path) -> None:
     """Write `build_graph`'s module as a SavedModel, a folder; its weights are never halved."""
     assert not half
-    tf.saved_model.save(module, str(path), signatures=module.find_joints)
+    tf.saved_model.save(module, str(path), signatures=module.find_keypoints)
     folder = Path(path, ASSETS)
     folder.mkdir()
     (folder / NAME).write_text(metadata)
 
 
-def open_saved_model(path: Path) -> FindJoints:
-    """What runs the folder: from views to keypoints and scores."""
+def open_saved_model(path: Path) -> FindKeypoints:
+    """The folder as a function from model inputs to keypoints and scores."""
     model = tf.saved_model.load(str(path))
     function = model.signatures["serving_default"]
 
-    def find_joints(views: np.ndarray, model: Any = model) -> Any:  # which holds the weights
-        found = function(pictures=tf.constant(views))
+    def find_keypoints(inputs: np.ndarray, model: Any = model) -> Any:  # `model` holds the weights
+        found = function(pictures=tf.constant(inputs))
         return found["keypoints"].numpy(), found["scores"].numpy()
 
-    return find_joints
+    return find_keypoints
 
 
 def write_litert(module: Any, metadata: str, half: bool, path: Path) -> None:
-    """Write `build_graph`'s module as LiteRT; what it says of itself is appended as a ZIP.
+    """Write `build_graph`'s module as LiteRT; its metadata is appended as a ZIP.
 
-    So a file is that of other files that belong to a LiteRT network.
+    LiteRT's own tools append a network's other files so too.
     """
     module = freeze_graph(module)
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder, silent_stderr():
-        tf.saved_model.save(module, folder, signatures=module.find_joints)
+        tf.saved_model.save(module, folder, signatures=module.find_keypoints)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if half:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -107,15 +107,15 @@ def write_litert(module: Any, metadata: str, half: bool, path: Path) -> None:
         archive.writestr(zipfile.ZipInfo(NAME), metadata)  # undated
 
 
-def open_litert(path: Path) -> FindJoints:
-    """What runs the file: from views to keypoints and scores."""
+def open_litert(path: Path) -> FindKeypoints:
+    """The file as a function from model inputs to keypoints and scores."""
     with silent_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its future in a package of its own
         run = tf.lite.Interpreter(str(path)).get_signature_runner()
 
-    def find_joints(views: np.ndarray) -> Any:
+    def find_keypoints(inputs: np.ndarray) -> Any:
         with silent_stderr():
-            found = run(pictures=views)
+            found = run(pictures=inputs)
         return found["keypoints"], found["scores"]
 
-    return find_joints
+    return find_keypoints

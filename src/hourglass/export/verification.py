@@ -23,8 +23,8 @@ class Tolerance:
 
     Attributes:
         keypoints: px of the inputs, of joints whose peak is firm.
-        scores: of all joints; a peak is firm where noise of this height leaves it in its place, to
-            `FIRM` heatmap px. Elsewhere two places are as good, and rounding chooses.
+        scores: of all joints. A peak is firm if noise of this height moves it by at most `FIRM` px
+            of the heatmap. Elsewhere two places are as good, and rounding chooses.
     """
 
     keypoints: float
@@ -52,12 +52,12 @@ class Proof:
 
 
 def compare_with_keras(
-    find_joints: Callable[[np.ndarray], Any], predictor: PoseEstimator, tolerance: Tolerance
+    find_keypoints: Callable[[np.ndarray], Any], predictor: PoseEstimator, tolerance: Tolerance
 ) -> Proof:
-    """Hold a file against the predictor that it was made from.
+    """Compare an exported file with the predictor that it was made from.
 
     Args:
-        find_joints: the file at work, called as a backend.
+        find_keypoints: the exported file, opened as a backend.
 
     Returns:
         A `Proof`.
@@ -67,7 +67,7 @@ def compare_with_keras(
     """
     inputs = draw_figures(predictor.size, sum(CALLS))
     ends = np.cumsum(CALLS)
-    found = [find_joints(part) for part in np.split(inputs, ends[:-1])]
+    found = [find_keypoints(part) for part in np.split(inputs, ends[:-1])]
     keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     expected, expected_scores = KerasBackend(predictor)(inputs)
     is_firm = find_firm_joints(predictor, inputs, tolerance.scores)
@@ -89,7 +89,7 @@ def compare_with_keras(
 
 
 def draw_figures(size: int, number: int, seed: int = SEED) -> np.ndarray:
-    """Drawn figures, uint8 [n, S, S, 3], each in the crop that a person is seen in."""
+    """Drawn figures, uint8 [n, S, S, 3], each cropped as persons are."""
     inputs = []
     for index in range(number):
         picture, (person, *_) = draw_picture(seed, index)

@@ -89,7 +89,7 @@ class KerasBackend:
 
 
 def load_keras_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> KerasBackend:
-    """The backend of a `.keras` file, without a look at what was exported of it.
+    """The backend of a `.keras` file; an export beside it is not used.
 
     Args:
         flip_test: average each input's heatmaps with those of its mirror image.

@@ -44,7 +44,7 @@ class SearchPlan:
     Attributes:
         zoom: side of the crops of one size to that of the next smaller ones.
         step: from one crop to the next, in sides, at most.
-        max_crops: crops of all sizes together; a size that would exceed it is left out.
+        max_crops: crops of all sizes together; a size that would exceed it is skipped.
         retries: the surest poses, of one person or several, that are refined, beside the surest of
             each person.
     """

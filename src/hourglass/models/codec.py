@@ -133,7 +133,7 @@ def _decode_argmax(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _decode_shift(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """A quarter of a pixel from the highest one towards the higher neighbour (Newell et al.)."""
+    """0.25 px from the highest pixel towards the higher neighbour (Newell et al.)."""
     found = _find_peaks(heatmaps)
     peak, at = found.peak, found.at
     step = ops.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], axis=-1)  # (N, K, 2)

@@ -1,9 +1,9 @@
 """From stored crops to network inputs, a whole batch at once on the device. keras.ops.
 
-Each record's view - zoom, turn, flip, colour - is drawn from (seed, epoch, record) alone, so it
-does not depend on batch order, workers or on how often training was stopped. One warp makes the
-view; the keypoints go through the same transform. Letters: N pictures, K joints, D stored px,
-S input px.
+The augmentation of a record - zoom, turn, flip, colour - is drawn from (seed, epoch, record) alone.
+It does not depend on batch order, workers or on how often training was stopped. One warp makes the
+model input; the keypoints go through the same transform. Letters: N pictures, K keypoints, D stored
+px, S input px.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ Batch = dict[str, Tensor]
 
 
 def render_inputs(batch: Batch, size: int) -> Tensor:
-    """What the network sees: each crop's view, warped and coloured.
+    """The model inputs of a batch: each crop warped and coloured.
 
     Args:
         batch: dict of `crops` uint8 [N, D, D, 3], `center` [N, 2] and `side` [N] of each person's
@@ -65,11 +65,11 @@ def transform_keypoints(
 
 
 def input_transforms(batch: Batch, size: int) -> Tensor:
-    """Transforms [N, 2, 3] from views of `size` px to the stored crops they are seen in."""
-    # From the view to the crop, since a warp asks for each pixel of its result where it comes from.
+    """Transforms [N, 2, 3] from model inputs of `size` px to the stored crops."""
+    # From the input to the crop: a warp asks for each pixel of its result where it comes from.
     side, augmentation = batch["side"], batch.get("augmentation")
     if augmentation is None:
-        # (N, 2, 2): how many stored px one view px is wide.
+        # (N, 2, 2): how many stored px one input px is wide.
         linear = (side / size)[:, None, None] * ops.eye(2)
     else:
         zoom, turn, flip = (augmentation[:, column] for column in (ZOOM, TURN, FLIP))
@@ -82,12 +82,12 @@ def input_transforms(batch: Batch, size: int) -> Tensor:
 
 
 def refined_crops(keypoints: Tensor, scores: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
-    """The squares to look at next: around the joints that were found in the views so far.
+    """The crops of a refinement, around the keypoints found in the crops before.
 
     Args:
         keypoints: [N, K, 2], stored px. scores: [N, K].
-        side: [N] of the first views, stored px, which the new ones stay close to: a quarter more,
-            since little beyond is stored, to a quarter, as joints in one place tell of no size.
+        side: [N] of the first crops, stored px. The new ones have a quarter of it to 1.25 of it:
+            little beyond is stored, and keypoints in one place tell of no size.
 
     Returns:
         center [N, 2] and side [N], stored px.
@@ -101,9 +101,9 @@ def refined_crops(keypoints: Tensor, scores: Tensor, side: Tensor) -> tuple[Tens
 
 
 def _turn_and_flip(zoom: Tensor, turn: Tensor, flip: Tensor) -> Tensor:
-    """The linear part [N, 2, 2] of each view's transform."""
+    """The linear part [N, 2, 2] of each input's transform."""
     cos, sin = zoom * ops.cos(turn), zoom * ops.sin(turn)
-    mirror = 1 - 2 * flip  # of the view's x, before it is turned
+    mirror = 1 - 2 * flip  # of the input's x, before it is turned
     rows = [cos * mirror, -sin], [sin * mirror, cos]
     return ops.stack([ops.stack(row, axis=-1) for row in rows], axis=1)
 
@@ -133,12 +133,12 @@ def _render(crops: Tensor, transforms: Tensor, gains: Tensor, size: int) -> Tens
 
 
 def warp_pictures(crops: Tensor, transforms: Tensor, size: int) -> Tensor:
-    """Sample crops [N, D, D, 3] bilinearly at the pixels of views [N, S, S, 3]; black outside.
+    """Sample crops [N, D, D, 3] bilinearly at the pixels of inputs [N, S, S, 3]; black outside.
 
-    Nothing is smoothed: harmless while no view px is wider than `MAX_REDUCTION` stored px.
+    Nothing is smoothed: harmless while no input px is wider than `MAX_REDUCTION` stored px.
     """
     stored = crops.shape[1]
-    # Where each pixel of the view lies in the stored crop: x, y float32 [N, S, S].
+    # Where each pixel of the input lies in the stored crop: x, y float32 [N, S, S].
     axis = ops.cast(ops.arange(size), "float32")
     x = axis[None, None, :] * transforms[:, 0, 0, None, None]
     x = x + axis[None, :, None] * transforms[:, 0, 1, None, None] + transforms[:, 0, 2, None, None]

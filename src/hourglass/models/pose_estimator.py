@@ -61,21 +61,23 @@ class PoseEstimator:
     def _estimate(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Keypoints [N, K, 2], stored px, and scores [N, K]."""
         keypoints, scores = self.find_keypoints(render_inputs(batch, self.size))
-        to_stored = input_transforms(batch, self.size)  # (N, 2, 3), view px to stored px
+        to_stored = input_transforms(batch, self.size)  # (N, 2, 3), input px to stored px
         return apply_transforms(to_stored, keypoints), scores
 
-    def find_keypoints(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints [N, K, 2], px of the views [N, S, S, 3], 0..255; scores [N, K]."""
-        return self.codec.decode(self.predict_heatmaps(views))
+    def find_keypoints(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints [N, K, 2], px of the inputs [N, S, S, 3], 0..255; scores [N, K]."""
+        return self.codec.decode(self.predict_heatmaps(inputs))
 
     @functools.cached_property
     def predict_inputs(self) -> Callable[..., list[Tensor]]:
-        """`find_keypoints` of uint8 views, compiled once for batches of any size.
+        """`find_keypoints` of uint8 inputs, compiled once for batches of any size.
 
-        All devices share a batch: it holds at least one view for each.
+        All devices share a batch: it holds at least one input for each.
         """
-        views = tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)
-        return self._compile(lambda views: self.find_keypoints(ops.cast(views, "float32")), views)
+        inputs = tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)
+        return self._compile(
+            lambda inputs: self.find_keypoints(ops.cast(inputs, "float32")), inputs
+        )
 
     def compile_call(self, spec: Any) -> Callable[..., list[Tensor]]:
         """This predictor as a function of batches of this element_spec, compiled once for each.
@@ -106,7 +108,7 @@ class PoseEstimator:
                 swap_sides(ops.moveaxis(mirrored, 3, 1), self.schema.flip_order), 1, 3
             )
             # The mean of the heatmaps and not of the keypoints, as in the paper: where the two
-            # views disagree, the surer one's peak wins.
+            # pictures disagree, the surer one's peak wins.
             heatmaps = (heatmaps + swapped) / 2
         return heatmaps
 
@@ -121,7 +123,7 @@ def predict_split(
     """Predict every record of a split, in the order of the annotations.
 
     Args:
-        batches: from `input_pipeline.eval_batches`.
+        batches: of `data.tfrecords.pipeline.eval_batches`.
 
     Returns:
         keypoints: float32 [num_persons, K, 2], original px; scores: float32 [num_persons, K].

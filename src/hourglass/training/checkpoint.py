@@ -32,7 +32,7 @@ class Checkpoint:
 
     @property
     def best(self) -> dict:
-        """The row of `find_best`."""
+        """The row of `find_best_epoch`."""
         return find_best_epoch(self.history)
 
     def save(self, path: Path) -> None:

@@ -50,7 +50,7 @@ def bbox_crop(bbox: Sequence[float]) -> tuple[np.ndarray, float]:
 
 
 def cover_side(side: float, scale_range: float, rotation_range: float) -> float:
-    """Side of the upright square that holds every augmented crop of `side`.
+    """Side of the upright crop that holds every augmented crop of `side`.
 
     An augmented crop has at most `side` times 1 + scale_range. Turned by an angle, it needs an
     upright one cos + sin times as large, which peaks at 45 degrees.

@@ -19,7 +19,7 @@ UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 def read_paths(path: Path) -> Iterator[Path]:
     """Yield the paths in a list: one a line, or each with a NUL after it (`find -print0`).
 
-    A path may hold any bytes; empty lines are left out.
+    A path may hold any bytes; empty lines are skipped.
 
     Raises:
         UserError: the list cannot be read, or is no list of paths.
@@ -72,7 +72,7 @@ def write_paths(path: Path, names: Iterable[Path], folder: Path) -> tuple[int, i
     Of paths that name one file below `folder`, compared as text, the first is kept.
 
     Returns:
-        How many there are, and how many were left out.
+        How many there are, and how many were skipped.
     """
     keys = bytearray()
     with open(path, "wb") as file:

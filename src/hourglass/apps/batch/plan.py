@@ -88,7 +88,7 @@ def begin_run(plan: BatchPlan, paths: Iterable[Path], scratch: Path) -> int:
         paths: of its pictures. scratch: a folder on the same disk.
 
     Returns:
-        How many paths named a picture again, and were left out.
+        How many paths named a picture again, and were skipped.
 
     Raises:
         UserError: there are none; or the folder holds another run.

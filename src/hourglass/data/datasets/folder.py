@@ -108,7 +108,7 @@ def pack_folder(source: Path, folder: Path, schema: KeypointSchema) -> None:
     pictures = _list_pictures(source, schema)
     sources = [source / name for name in ANNOTATIONS.values()] + list(pictures.values())
     folder.mkdir(parents=True, exist_ok=True)
-    # Before the first byte: half an archive helps nobody.
+    # Before the first byte: half an archive is of no use.
     check_free_space(folder, sum(path.stat().st_size for path in sources))
     with atomic_path(folder / "images.zip") as temporary:
         _write_zip(temporary, pictures)

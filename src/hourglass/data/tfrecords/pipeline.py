@@ -138,13 +138,13 @@ def _add_crop(record: Record, split: Split) -> Record:
 
 
 def crop_whole_picture(picture: Tensor, record: Record, size: int) -> tuple[Tensor, Record]:
-    """Cut the square of `cover` out of a whole picture, and move the coordinates along."""
+    """Cut the crop of `cover` out of a whole picture, and move the coordinates along."""
     x, y, side = tf.unstack(record["cover"])  # whole px of the picture
     shape = tf.shape(picture)
     top, bottom = tf.clip_by_value(y, 0, shape[0]), tf.clip_by_value(y + side, 0, shape[0])
     left, right = tf.clip_by_value(x, 0, shape[1]), tf.clip_by_value(x + side, 0, shape[1])
-    part = picture[top:bottom, left:right]  # what the picture has of the square
-    # And what it lacks on each side, to be filled with black.
+    part = picture[top:bottom, left:right]  # the part of the crop that is inside the picture
+    # What lies outside on each side becomes black.
     above, before = tf.clip_by_value(-y, 0, side), tf.clip_by_value(-x, 0, side)
     below, after = side - above - (bottom - top), side - before - (right - left)
     part = tf.pad(part, [[above, below], [before, after], [0, 0]])

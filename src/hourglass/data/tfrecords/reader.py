@@ -41,7 +41,7 @@ class Split:
     schema: KeypointSchema
 
     def parse(self, serialized: Tensor) -> dict[str, Tensor]:
-        """`schema.parse_record` of one of the split's records."""
+        """`record.parse_record` of one of the split's records."""
         return parse_record(serialized, self.schema.num_keypoints)
 
 

@@ -50,7 +50,7 @@ class StoredPicture:
     Attributes:
         encoded: JPEG, RGB.
         width, height: px of the stored picture.
-        cover: x, y, side of the square that holds every augmented crop, stored px.
+        cover: x, y, side of the crop that covers every augmented crop, stored px.
         transform: float64 [2, 3], stored to original px.
     """
 
@@ -106,7 +106,7 @@ def parse_record(serialized: "Tensor", num_keypoints: int) -> "dict[str, Tensor]
         keypoints: float32 [K, 2], stored px. keypoints_visible: bool [K].
         center: float32 [2] and side: float32, the person's crop, stored px.
         head_size: float32, stored px.
-        cover: int32 [3], x, y, side of the square that holds every augmented crop, stored px.
+        cover: int32 [3], x, y, side of the crop that covers every augmented crop, stored px.
         index: int32. transform: float32 [2, 3], stored to original px. filename: string.
     """
     from hourglass.utils.backend import tf  # here alone: writers do without it

@@ -71,7 +71,7 @@ def _store_crop(
     # The warp will blur it a little, so by the sharpest filter.
     crop = cut_crop(image, factor, cover, size, Image.Resampling.LANCZOS)
     to_original = transforms.crop_transform(cover, size)
-    # The stored crop is all of the square that holds every augmentation.
+    # The stored crop is all that the augmentations can show.
     encoded = encode_jpeg(crop, params.jpeg_quality)
     return StoredPicture(encoded, size, size, (0, 0, size), to_original)
 
