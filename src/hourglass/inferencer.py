@@ -1,6 +1,6 @@
-"""Poses in a program of one's own: load a network, find people on an array, draw them.
+"""Poses in your own program: load a network, find people on an array, draw them.
 
-What can be fixed by the caller is an `errors.UserError` of one line.
+Errors that the caller can fix are an `errors.UserError` of one line.
 """
 
 from collections.abc import Sequence

@@ -96,7 +96,7 @@ import tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 from hourglass.export import exporter
-def compare(find_joints, predictor, tolerance):
+def compare(find_keypoints, predictor, tolerance):
     inputs = tf.zeros((1, predictor.size, predictor.size, 3))
     weights = [variable.value for variable in predictor.network.variables]
     used = [*predictor.find_keypoints(inputs), *weights]

@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "d7dc9f7c1dc3d0d5"
+RUN_DIGEST = "2f44ef7d3893b7df"
 
 
 def strip_words(tree):

@@ -122,7 +122,7 @@ def predict_on_cluster(
 
 
 def report_counts(out: Path, counts: Counts) -> None:
-    """Say on stdout what was found and where it is.
+    """Print the counts of people and files, and where the results are.
 
     Raises:
         UserError: no file could be used.

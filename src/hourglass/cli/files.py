@@ -1,4 +1,4 @@
-"""The files of a command: which are read, and what those written are called."""
+"""The files of a command: inputs, and the names of outputs."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,7 +96,7 @@ def pair_targets(paths: Iterable[Path], out: Path) -> tuple[list[Pair], list[Pai
 
 
 def name_inputs(photos: Sequence[Pair], clips: Sequence[Pair]) -> dict[Path, str]:
-    """What each file read is, "photograph" or "clip", by its resolved path."""
+    """The kind of each input, "photograph" or "clip", by its resolved path."""
     named = {path.resolve(): "clip" for path, _ in clips}
     return named | {path.resolve(): "photograph" for path, _ in photos}
 

@@ -22,12 +22,12 @@ def report(
     describe: Callable[[Any], str],
     word: str = "",
 ) -> int:
-    """Say on stdout what was written of each file, or on stderr what is wrong with it.
+    """Print a line for each file: its outputs on stdout, or its error on stderr.
 
     Args:
         files: pairs of a file and its target.
-        results: of each file what was written, with its paths, `files`; or a `UserError`.
-        describe: what is said of a result.
+        results: for each file an object with the written paths, `files`, or a `UserError`.
+        describe: the text about a result.
         word: for the progress bar; without it there is none.
 
     Returns:

@@ -39,7 +39,7 @@ READ_ERRORS = (
 def picture_name(member: str) -> str | None:
     """The path after the first `images/` of a member's path; None where there is none.
 
-    Also None: absolute paths, `..`, backslashes, and what is not text.
+    Also None: absolute paths, `..`, backslashes, and values that are not text.
     """
     parts = [part for part in member.split("/") if part not in ("", ".")]
     # A name that a file system would read otherwise than meant, or out of the folder.

@@ -1,8 +1,8 @@
-"""Head sizes, what PCKh measures errors by: px of the original picture.
+"""Head sizes, px of the original picture: PCKh measures errors by them.
 
-MPII's is 0.6 x the diagonal of its head box (Andriluka et al., CVPR 2014, section 4), which its
-JSON does not hold but its `scale` is made of: over the 2,958 validation persons the head size is
-25 x `scale` to 6e-5 px. Where no such scale is, the head's labels stand for the box.
+MPII's is 0.6 x the diagonal of its head box (Andriluka et al., CVPR 2014, section 4). Its JSON has
+no head box, but its `scale` was made from it. Over the 2,958 validation persons the head size is
+25 x `scale` to 6e-5 px. Where a scale was not made so, the head's labels stand for the box.
 """
 
 import collections
@@ -63,7 +63,7 @@ def head_size_from_labels(
 
 
 def describe_head_sizes(persons: "Iterable[Person]") -> str:
-    """How many head sizes are of which source, in words."""
+    """The number of head sizes of each source, in words."""
     counts = collections.Counter(person.head_source for person in persons)
     words = {
         GIVEN: "as given",

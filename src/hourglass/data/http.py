@@ -226,7 +226,7 @@ class _PartFile:
         return headers
 
     def restart(self, response: requests.Response) -> None:
-        """Forget what is there: `response` brings the file from its first byte."""
+        """Forget the bytes so far: `response` brings the file from its first byte."""
         self.discard()
         self._validator = _read_validator(response)
         length = response.headers.get("Content-Length", "")
@@ -250,7 +250,7 @@ class _PartFile:
         raise _TryAgain(reason)
 
     def append(self, response: requests.Response, limit: int | None) -> None:
-        """Write what `response` brings; more than `limit` bytes in all is an error."""
+        """Write the bytes of `response`; more than `limit` bytes in all are an error."""
         name = self.path.name.removesuffix(".part")
         with open(self.path, "ab") as file, byte_bar(name, limit, self.length) as bar:
             # Some servers call a .tar.gz "Content-Encoding: x-gzip": it is not to be undone.

@@ -83,7 +83,7 @@ def _check_names(schema: KeypointSchema, title: str, *splits: RawSplit) -> None:
 def is_excluded(image: Any, excluded: Ranges) -> bool:
     """Whether a picture's name lies in one of the ranges (first, last), compared as texts.
 
-    What is no text does not: a record without a name is for the checker to judge.
+    A name that is no text lies in none: the checker judges that record.
     """
     is_name = isinstance(image, str)
     return is_name and any(first <= image <= last for first, last in excluded)

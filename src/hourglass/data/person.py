@@ -1,8 +1,8 @@
 """The checked record of one person: its form, and the files that hold a split of them.
 
-A record that is off as a whole - a scale in pixels, joints of another picture - is found by its
-proportions: over MPII's 2,958 validation persons the joints span 0.22 to 2.9 person heights, and
-none lies farther than 2.4 of them from the center.
+Proportions show a record that is wrong as a whole, such as a scale in pixels or joints of another
+picture. Over MPII's 2,958 validation persons the joints span 0.22 to 2.9 person heights. No joint
+lies farther than 2.4 heights from the center.
 """
 
 import json
@@ -60,11 +60,11 @@ class Person:
 
 
 class RecordFault(Exception):
-    """Why a record is invalid; the same words for the same fault, so that they can be counted."""
+    """Why a record is invalid; the same fault has the same words, which are counted."""
 
 
 def save_schema(folder: Path, schema: KeypointSchema) -> None:
-    """Write `schema.json` beside the splits' files: what their keypoints are."""
+    """Write `schema.json`, the keypoints' schema, beside the splits' files."""
     write_json(folder / SCHEMA, schema.to_dict())
 
 
@@ -197,7 +197,7 @@ def _check_joints(pairs: Any, schema: KeypointSchema) -> np.ndarray:
 def _place_joints(
     points: np.ndarray, flags: np.ndarray, conversion: Conversion, origin: int
 ) -> np.ndarray:
-    """The person's joints, 0-based; whatever stood where nothing is labelled, NaN too, is gone."""
+    """The person's joints, 0-based; the values of unlabelled joints, NaN too, are replaced."""
     is_labelled = conversion.convert_flags(flags)
     if not is_labelled.any():
         raise RecordFault("no labelled joint")

@@ -48,8 +48,8 @@ def check_records(
 ) -> tuple[list[Person], list[InvalidRecord]]:
     """Judge raw records in MPII's JSON form, 1-based, and move them to 0-based pixels.
 
-    Missing is `joints_vis` 0 and nothing else: a labelled joint may lie outside the picture, and
-    an unlabelled one may hold any two numbers, NaN too, which are dropped.
+    A joint is missing if its `joints_vis` is 0. A labelled joint may lie outside the picture. The
+    two numbers of an unlabelled one are dropped, NaN too.
 
     Args:
         records: anything that JSON can hold, and `UnusableRecord`s.
@@ -96,7 +96,7 @@ def _check_is_new(person: Person, seen: set[tuple]) -> None:
 
 
 def _lost_joints(record: Any, fault: RecordFault, conversion: Conversion) -> str:
-    """What `InvalidRecord` says of a record's labels, whatever else is wrong with it."""
+    """The `lost_joints` of an `InvalidRecord`, also of a record with other faults."""
     # Nothing is lost with the twin of a record that is kept.
     if isinstance(fault, _DuplicateFault):
         return encode_joints(np.zeros(conversion.target.num_keypoints, bool))

@@ -1,4 +1,4 @@
-"""Ray, started for as long as a stage runs, or joined where a cluster is named."""
+"""Ray: started for one stage, or joined if RAY_ADDRESS names a cluster."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ ALONE = "or unset RAY_ADDRESS to use this machine alone"
 
 
 def start_ray(num_workers: int | None) -> None:
-    """Join the cluster of RAY_ADDRESS, or start Ray on this machine for as long as we run.
+    """Join the cluster of RAY_ADDRESS, or start Ray on this machine until this process ends.
 
     Args:
         num_workers: on this machine; None: one a core.
@@ -133,7 +133,7 @@ def _init_ray(address: str | None, num_workers: int | None) -> None:
 
 @contextlib.contextmanager
 def _environment(**changes: str) -> Iterator[None]:
-    """Change environment variables, for what is started meanwhile."""
+    """Change environment variables for the processes started meanwhile."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -73,8 +73,8 @@ def write_shards(
 ) -> list[list[tuple[int, str, str, str]]]:
     """Read the archive once, in order, into records; gather these into shards.
 
-    The records lie in files beside `folder` meanwhile, not in Ray's object store: what a machine
-    that died has made is still there, and none of it is in memory.
+    Until then the records lie in files beside `folder`, not in Ray's object store. They survive the
+    machine that wrote them, and take no memory.
 
     Args:
         folder: gets the shards.

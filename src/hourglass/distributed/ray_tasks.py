@@ -52,7 +52,7 @@ def run_tasks(
     if_memory_is_short: str,
     num_done: int = 0,
 ) -> list[Any]:
-    """Run a Ray task for each job, a few at a time, so that memory does not grow with the dataset.
+    """Run a Ray task for each job, a few at a time: memory does not grow with the dataset.
 
     Args:
         task: a remote function of Ray. title, unit: of the progress bar.

@@ -1,7 +1,7 @@
-"""Training on a cluster: one worker a host; all start anew where one is lost.
+"""Training on a cluster: one worker a host; if one is lost, all start anew.
 
-The workers are plain actors in a placement group. Ray Train would need pandas and pyarrow (255 MB),
-takes several times as long to start, and repeats a run that a user's mistake has ended.
+The workers are plain actors in a placement group. Ray Train would need pandas and pyarrow (255 MB).
+It takes several times as long to start, and repeats a run that a user's mistake has ended.
 """
 
 import collections
@@ -39,7 +39,7 @@ class PeerLostError(Exception):
 
 @ray.remote(concurrency_groups={"console": 1})
 class Worker:
-    """A worker; what the first one prints while it trains is kept for the driver."""
+    """A worker; the output of the first one is kept for the driver."""
 
     def __init__(self) -> None:
         self.printed: collections.deque = collections.deque()
@@ -78,7 +78,7 @@ class Worker:
 
 
 class Console(io.TextIOBase):
-    """Keeps what is printed, until the driver reads it."""
+    """Keeps the output until the driver reads it."""
 
     def __init__(self, name: str, printed: collections.deque, is_terminal: bool) -> None:
         self.name, self.printed, self.is_terminal = name, printed, is_terminal
@@ -276,7 +276,7 @@ def _check(task: Any, tasks: list[Any]) -> None:
 
 
 def _find_error(task: Any) -> Exception | None:
-    """What a finished task has raised, or what is said of its loss; or None."""
+    """The error of a finished task, or the reason of its loss; or None."""
     try:
         ray.get(task)
     except ray.exceptions.RayTaskError as error:

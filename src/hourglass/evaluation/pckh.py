@@ -1,7 +1,7 @@
 """PCKh: the share of keypoints predicted within a fraction of the head size.
 
 Source: Andriluka et al., "2D Human Pose Estimation: New Benchmark and State of the Art Analysis",
-CVPR 2014, section 4; columns as in the official table of http://human-pose.mpi-inf.mpg.de.
+CVPR 2014, section 4. Columns: the official table of http://human-pose.mpi-inf.mpg.de.
 
 Shapes: N persons, K keypoints. `keypoints_visible` says which keypoints have a label, occluded ones
 included. The arrays' other values are never read.

@@ -2,7 +2,7 @@
 
 `{"keypoint_names": [K names], "persons": [...]}`, one entry a validation person, in their order:
 `{"image": str, "keypoints": [K][2], "scores": [K]}`, keypoints in 0-based pixels of the original
-image. Keypoints and scores are null for a person whom the shards do not hold.
+image. Keypoints and scores are null for a person that is not in the shards.
 """
 
 import json

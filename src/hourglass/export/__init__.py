@@ -1,1 +1,1 @@
-"""A network as one file for another runtime, held against Keras."""
+"""A network as one file for another runtime, compared with Keras."""

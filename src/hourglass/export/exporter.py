@@ -1,4 +1,4 @@
-"""A trained network written for another runtime, and held against Keras before it has its name."""
+"""A trained network written for another runtime, compared with Keras before it gets its name."""
 
 import zipfile
 from pathlib import Path

@@ -47,7 +47,7 @@ def _convert(module: Any) -> Any:
 
 
 def _cast_booleans(graph: Any) -> None:
-    """Cast to numbers what ArgMax is given as booleans, which ONNX's does not take."""
+    """Cast the boolean inputs of ArgMax to numbers: ONNX's takes no booleans."""
     for node in [node for node in graph.node if node.op_type == "ArgMax"]:
         name = f"{node.output[0]}_numbers"
         graph.node.append(helper.make_node("Cast", [node.input[0]], [name], to=TensorProto.UINT8))
@@ -57,7 +57,7 @@ def _cast_booleans(graph: Any) -> None:
 def _halve_kernels(graph: Any) -> None:
     """Keep kernels as float16, to be cast to float32 when the file is loaded.
 
-    What has less than two axes, a bias or a norm's factors, is small and stays as it is.
+    Arrays of less than two axes, such as biases and a norm's factors, are small and stay.
     """
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:

@@ -23,7 +23,7 @@ FindKeypoints = Callable[[np.ndarray], Any]
 
 
 def build_graph(predictor: "PoseEstimator") -> Any:
-    """The function that is exported, and what holds its weights.
+    """The exported function, in a module that holds its weights.
 
     Args:
         predictor: a `PoseEstimator` on one device.

@@ -26,9 +26,9 @@ BATCH_SIZE = 16  # inputs a device
 def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Backend:
     """The backend of a trained network.
 
-    If an ONNX file of the same name lies beside a `.keras` file, was exported from exactly that
-    network with the same flip test, and the machine has no NVIDIA driver, it is opened in place of
-    it: it starts sooner, and its joints are the same to 0.01 px.
+    On a machine without an NVIDIA driver, the ONNX file of the same name beside a `.keras` file is
+    opened in its place. It must have been exported from exactly that network, with the same flip
+    test. It starts sooner, and its joints are the same to 0.01 px.
 
     Args:
         path: its `.keras` file, or the `.onnx` file that `hourglass export` made of it.

@@ -1,4 +1,4 @@
-"""What is written of a photograph: the drawn picture, and the joints of its people as JSON."""
+"""The outputs of a photograph: the drawn picture, and the joints of its people as JSON."""
 
 import zlib
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ def is_record(path: Path) -> bool:
 
 
 def describe_person(pose: Pose, schema: KeypointSchema) -> dict:
-    """What is written of a person, for JSON."""
+    """The JSON entry of a person."""
     found = zip(schema.keypoints, pose.keypoints, pose.scores, strict=True)
     joints = {
         name: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(score), 4)}

@@ -1,12 +1,11 @@
 """Where people are on a picture and how they stand, found by crops of it.
 
-A search is a generator. It yields the crops that the network is to see, round by round, and is sent
-what it finds there: keypoints [n, K, 2], px of the picture, and scores [n, K]. In the end it
-returns poses. A search knows no network, so `crops.run_searches` can send the crops of many
-pictures through one together.
+A search is a generator. Each round it yields crops for the network. It is sent the network's
+keypoints [n, K, 2], px of the picture, and scores [n, K]. In the end it returns poses. A search
+knows no network: `crops.run_searches` can send the crops of many pictures through one together.
 
-Letters: n crops of one round. A crop is a square (x, y, side): its first column and row and its
-side, whole px of the upright picture; it may reach outside.
+Letters: n crops of one round. A crop is a square (x, y, side): first column, first row and side in
+whole px of the upright picture. It may reach outside.
 """
 
 import itertools
@@ -123,7 +122,7 @@ def bbox_crop(bbox: Sequence[float]) -> Crop:
 
 
 def estimate_pose(crop: Crop, refine: bool = True) -> PoseSearch:
-    """The search for a person who is known to be in `crop`: a list of one pose.
+    """The search for a person in a known `crop`: a list of one pose.
 
     Args:
         refine: estimate the pose once more, in the crop around the joints found first.

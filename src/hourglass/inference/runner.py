@@ -103,16 +103,16 @@ def map_photos(
     config: InferenceConfig,
     num_threads: int | None = None,
 ) -> Generator[R | UserError, None, None]:
-    """What `function` makes of each `Photo` when its search has ended; each is decoded once.
+    """The results of `function` for each `Photo` after its search; each is decoded once.
 
     Args:
-        function: runs in threads, as reading and decoding do, while the network works on others.
-            It may raise `UserError`.
+        function: runs in threads, as reading and decoding do, while the network is busy with other
+            photographs. It may raise `UserError`.
         files: pairs (photo, target) of paths; a `UserError` in the place of one goes through.
         num_threads: None for one a core.
 
     Yields:
-        For each in order what it gives, or the `UserError` that says why it cannot be used.
+        In order, the result for each, or the `UserError` with the reason why it cannot be used.
     """
     with open_pool(num_threads) as pool:
         start = functools.partial(start_photo, config=config, input_size=backend.size)

@@ -73,7 +73,7 @@ def stem(x: Tensor, channels: int) -> Tensor:
 
 
 def head(features: Tensor, num_keypoints: int, name: str) -> Tensor:
-    """Heatmaps [N, H, W, K] of features, float32 whatever the precision of the rest."""
+    """Heatmaps [N, H, W, K] of features, always float32."""
     # Sub-pixel decoding takes differences of neighbours.
     start = keras.initializers.RandomNormal(stddev=HEAD_STDDEV)
     settings = {"dtype": "float32", "kernel_initializer": start, "use_bias": True}

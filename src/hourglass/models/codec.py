@@ -32,8 +32,8 @@ class HeatmapCodec:
     def encode(self, keypoints: Tensor) -> Tensor:
         """Draw a 2-D Gaussian of peak 1 at each keypoint, at its exact sub-pixel place.
 
-        The support is 7 x 7 pixels for sigma 1, cut off at the border where it reaches outside; a
-        keypoint further outside leaves its heatmap empty.
+        The support is 7 x 7 pixels for sigma 1, cut off at the border. A keypoint further outside
+        leaves its heatmap empty.
         Source: Zhang et al., Distribution-Aware Coordinate Representation, CVPR 2020, section 3.2.
 
         Args:

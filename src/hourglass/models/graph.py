@@ -1,4 +1,4 @@
-"""What the graph of a network tells of its layers, whatever their names and their builder.
+"""Facts about a network's layers, read from its graph and not from names.
 
 A network's outputs are its heatmaps: the layers that make them are its heads.
 """
@@ -30,7 +30,7 @@ def _list_tensors(value: object) -> Iterator[str]:
 
 
 def find_readers(network: Model) -> dict[str, list[Layer]]:
-    """Find by what each layer is read: {name of a layer: the layers that read its outputs}."""
+    """Find the readers of each layer: {name of a layer: the layers that read its outputs}."""
     sources = find_sources(network)
     by_name = {operation.name: operation for operation in network.operations}
     readers: dict[str, list[Layer]] = {name: [] for name in sources}
@@ -103,7 +103,7 @@ def _list_convs(network: Model) -> list[Layer]:
 
 
 def check_network(network: Model) -> None:
-    """Hold a network against its metadata.
+    """Check a network by its metadata.
 
     Raises:
         ValueError: other shapes, heads or encoder than its metadata say.

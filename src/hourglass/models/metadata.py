@@ -1,6 +1,6 @@
-"""What a network's file says of the network: written with it, read without Keras.
+"""The metadata in a network's file: written with the network, read without Keras.
 
-A `.keras` file holds it as a member of the archive; an export where its format keeps such texts.
+It is a member of the archive in a `.keras` file. An export has it in its format's own place.
 """
 
 import dataclasses

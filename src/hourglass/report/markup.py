@@ -14,7 +14,7 @@ class Markup(str):
 def element(name: str, /, *children: Any, **attributes: Any) -> Markup:
     """One element; children that are no `Markup` are text.
 
-    Attributes are written with `-` for `_`, so that `class_` is class and `font_size` font-size.
+    In an attribute's name `_` becomes `-`: `class_` is class, `font_size` is font-size.
     """
     pairs = [
         f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'

@@ -1,4 +1,4 @@
-"""What is seen of a run while it is under way: the terminal, TensorBoard, DVCLive's report."""
+"""A run shown while it trains: the terminal, TensorBoard, DVCLive's report."""
 
 import statistics
 import sys
@@ -201,7 +201,7 @@ def overlay_heatmaps(pictures: Tensor, heatmaps: Tensor) -> np.ndarray:
 
 
 def write_history(path: Path, history: list[dict]) -> None:
-    """The epochs as CSV, for `dvc plots`; numbers in full, so that equal runs give equal files."""
+    """The epochs as CSV, for `dvc plots`; numbers in full: equal runs give equal files."""
     lines = [",".join(HISTORY_COLUMNS)]
     lines += [",".join(_show(row[name]) for name in HISTORY_COLUMNS) for row in history]
     write_text(path, "\n".join(lines) + "\n")

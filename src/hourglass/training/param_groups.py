@@ -1,8 +1,8 @@
 """How a group of variables moves: AdamW's step and Muon's, from gradients to directions. keras.ops.
 
-A GPU waits for the number of operations more than for their size, and a network has hundreds of
-variables. A group puts the gradients of its variables into one tensor; a few operations then make
-the steps of all of them: 6,624 graph nodes for the MPII network's train step in place of 31,434.
+A network has hundreds of variables, and a GPU's time depends more on the number of operations than
+on their size. A group puts the gradients of its variables into one tensor. A few operations then
+make all their steps. The MPII network's train step has 6,624 graph nodes in place of 31,434.
 """
 
 import math
@@ -29,8 +29,8 @@ NEWTON_SCHULZ, NUM_ROUNDS = (3.4445, -4.7750, 2.0315), 5
 class AdamWGroup:
     """Variables of any shapes as one vector.
 
-    Source: Kingma and Ba, Adam, arXiv 1412.6980, algorithm 1, in the order of its section 2; the
-    optimizer adds the decay (Loshchilov and Hutter, arXiv 1711.05101).
+    Source: Kingma and Ba, Adam, arXiv 1412.6980, algorithm 1, in the order of its section 2.
+    The optimizer adds the decay (Loshchilov and Hutter, arXiv 1711.05101).
     """
 
     def __init__(self, variables: Sequence[Tensor], decays: bool, lr_factor: float = 1.0) -> None:
@@ -89,8 +89,8 @@ def _reshape(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
 class MuonGroup:
     """Kernels [h, w, in, out] of one shape, each taken as a matrix [h w in, out].
 
-    The move is the momentum made orthogonal, of the size of an AdamW step, so that one learning
-    rate serves both.
+    The move is the momentum made orthogonal. It has the size of an AdamW step: one learning rate
+    serves both.
     Source: Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/, 2024; the size: Liu et
     al., Muon is Scalable for LLM Training, arXiv 2502.16982, equation 4.
     """

@@ -217,7 +217,7 @@ class Trainer:
         return read_truth(self.val_split)
 
     def save(self, state: Checkpoint) -> Checkpoint:
-        """Keep the state, then tell of it: what was printed is never trained twice."""
+        """Save the state, then log it: a printed epoch is never trained twice."""
         if self.share.rank == 0:
             state.save(self.checkpoint)
         self._tell("log_epoch", state.history[-1], state.best, self._sample_heatmaps)

@@ -32,7 +32,7 @@ class WorkDir:
 
     @property
     def locks(self) -> tuple[Path, Path]:
-        """What is locked while the run lasts: the project, and the checkpoint."""
+        """The locks of a run: the project's, and the checkpoint's."""
         return self.network.with_name(".train.lock"), self.checkpoint.with_suffix(".lock")
 
 

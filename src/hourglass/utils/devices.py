@@ -16,7 +16,7 @@ class Share:
 
 
 def find_share(strategy: Strategy) -> Share:
-    """This process's share of what the strategy works on: all of it, but for several hosts."""
+    """This process's share of the strategy's work: all of it on one host."""
     resolver = strategy.cluster_resolver
     if resolver is None:
         return Share()
@@ -74,7 +74,7 @@ def share_batch(
 
 
 def add_replica_variable(shape: Sequence[int], value: float = 0.0) -> Tensor:
-    """A float32 variable of which each device has a copy of its own, that it alone changes."""
+    """A float32 variable with a separate copy on each device."""
     return keras.Variable(
         tf.fill(shape, value), trainable=False, dtype="float32",
         synchronization="on_read", aggregation="only_first_replica",

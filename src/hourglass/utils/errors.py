@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class UserError(Exception):
-    """Bad input. Its text is one line: which file or record, what is wrong, what to do."""
+    """Bad input. Its text is one line: the file or record, the fault, and the remedy."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -79,7 +79,7 @@ def _end(line: str, code: int) -> NoReturn:
 
 
 def _drop_output() -> bool:
-    """Whether the reader of stdout or stderr has gone; what is left for it then goes nowhere."""
+    """Whether the reader of stdout or stderr has gone; further output is then dropped."""
     if not hasattr(select, "poll"):  # Windows
         return True
     poller = select.poll()

@@ -1,6 +1,6 @@
 """Files written whole or not at all, JSON read with care, locks that keep two processes apart.
 
-Progress of what is counted in bytes.
+And the progress of bytes.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ JSON_MEMORY_FACTOR = 10
 def atomic_path(path: str | Path, scratch: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
-    On an exception the temporary file is removed and `path` is left as it was. The name is fixed,
-    so that what a killed process left is overwritten by the next one.
+    On an exception the temporary file is removed and `path` is left as it was. The name is
+    fixed: the next process overwrites the leftovers of a killed one.
 
     Args:
-        scratch: a folder on the same disk that is removed later; the temporary file then lies
-            there, under a name of its own, so that two writers of one path do not meet.
+        scratch: a folder on the same disk that is removed later. The temporary file then lies there
+            under a unique name: two writers of one path do not meet.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def atomic_path(path: str | Path, scratch: Path | None = None) -> Iterator[Path]
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`; on success it takes its place, whatever is there.
+    """Yield a new folder beside `path`; on success it replaces whatever is at `path`.
 
     On an exception the new folder is removed and `path` is left as it was.
     """
@@ -84,9 +84,9 @@ def _put_back(old: Path, path: Path) -> None:
 def scratch_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder below `path`; both are removed at the end.
 
-    What a killed run left below `path` is removed before; where that is a link, the new folder
-    alone is removed. Its name differs from run to run: what outlived a killed one cannot write
-    into it.
+    Leftovers of a killed run below `path` are removed first. If `path` is a link, only the new
+    folder is removed. Its name is new in each run: processes that outlived a killed run cannot
+    write into it.
     """
     path = Path(path)
     shutil.rmtree(path, ignore_errors=True)

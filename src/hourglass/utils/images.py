@@ -66,7 +66,7 @@ def decode_image(data: bytes, reduction: float = 1.0) -> tuple[Image.Image, int]
 
 
 def open_image(data: bytes) -> Image.Image:
-    """A picture of which the header alone is read: its size is known, no pixel is decoded.
+    """Open a picture by its header alone: its size is known, no pixel is decoded.
 
     Raises:
         BadImageError: not a picture, or too large.
@@ -156,7 +156,7 @@ def cut_crop(
     size: int,
     resample: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> Image.Image:
-    """Cut a crop out of a picture and resize it; what lies outside the picture is black.
+    """Cut a crop out of a picture and resize it; black outside of the picture.
 
     Args:
         image: RGB, decoded at 1 / `factor` of the picture's size.

@@ -40,7 +40,7 @@ class Pool(ThreadPoolExecutor):
 
 @contextlib.contextmanager
 def open_pool(num_threads: int | None = None) -> Iterator[Pool]:
-    """A Pool; in the end what is under way is finished, and nothing begun."""
+    """A Pool; at the end running jobs are finished, and no new one starts."""
     pool = Pool(num_threads)
     with handle_interrupts(pool.is_interrupted):
         try:

@@ -81,7 +81,7 @@ def read_chunk_paths(plan: BatchPlan, chunk: Chunk) -> list[Path]:
 
 
 def describe_photo(photo: Photo, plan: BatchPlan, scratch: Path) -> dict:
-    """What is written of a photograph whose search has ended, for JSON; draws it if asked to."""
+    """The JSON entry of a photograph, after its search; draws the photograph if asked to."""
     poses = plan.config.choose_people(photo.search.poses)
     width, height = photo.search.image.size
     people = [describe_person(pose, plan.schema) for pose in poses]

@@ -47,11 +47,11 @@ def is_batch_finished(plan: BatchPlan) -> bool:
 def gather_chunks(plan: BatchPlan, chunks: Iterable[Chunk], scratch: Path) -> None:
     """Write poses.jsonl and invalid.csv of all chunks, in the order of the list.
 
-    poses.jsonl: first a line that says what the numbers are, then one a picture. invalid.csv: a row
-    a file that could not be used. The chunks are left until `remove_chunks`.
+    The first line of poses.jsonl explains the numbers; each further line is a picture. invalid.csv
+    has a row for each file that could not be used. The chunks stay until `remove_chunks`.
 
     Raises:
-        UserError: a chunk is not as it was written.
+        UserError: a chunk was changed after it was written.
     """
     with contextlib.ExitStack() as stack:
         # The last one opened gets its name first.
@@ -136,8 +136,8 @@ def count_results(plan: BatchPlan, chunks: Iterable[Chunk]) -> Counts:
 def write_table(plan: BatchPlan, scratch: Path) -> None:
     """Write poses.parquet from poses.jsonl, a row a person, unless it is there; needs pyarrow.
 
-    Columns: `image`; its `width` and `height`, px; `person`, 0 the surest of the picture; `score`;
-    of each joint `NAME_x` and `NAME_y`, px, as poses.jsonl has them, and `NAME_score`.
+    Columns: `image`; its `width` and `height`, px; `person`, 0 for the surest; `score`. Each joint
+    has `NAME_x` and `NAME_y`, px as in poses.jsonl, and `NAME_score`.
     """
     import pyarrow
     from pyarrow import parquet

@@ -1,7 +1,7 @@
 """The folder of a page: its static files, the settings, an exported network and its runtime.
 
-The settings are a module of JavaScript that holds Python's constants of the person search, the
-keypoints and the network: neither side can drift from the other.
+The settings are a module of JavaScript. It holds Python's constants of the person search, the
+keypoints and the network: both sides use the same numbers.
 """
 
 import dataclasses

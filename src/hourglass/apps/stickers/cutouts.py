@@ -1,10 +1,10 @@
-"""People cut out of a picture, along the body that their joints tell and along colours.
+"""People cut out of a picture, along colours and along a body drawn around their joints.
 
-Which side of the edge a pixel is on is told by how far it lies from the body, made of hulls of
-circles, and by whether its colour is more frequent on the body or around it, near that place.
-Frequencies are counted in a grid over places and colours, blurred (the bilateral grid: Chen et al.,
-SIGGRAPH 2007), and anew after each decision, as in GrabCut (Rother et al., SIGGRAPH 2004). The edge
-follows the picture's by a guided filter (He et al., ECCV 2010).
+The body is made of hulls of circles. Two things decide whether a pixel belongs to the person: its
+distance from the body, and whether its colour is more frequent on the body or around it nearby.
+Frequencies are counted in a blurred grid over places and colours (the bilateral grid: Chen et al.,
+SIGGRAPH 2007). They are counted anew after each decision, as in GrabCut (Rother et al., SIGGRAPH
+2004). The edge follows the picture's by a guided filter (He et al., ECCV 2010).
 
 Letters: D, the side in px of the crop in which a figure is told from its surroundings.
 """
@@ -154,7 +154,7 @@ def cut_body(
 def measure_distance(hulls: Sequence[np.ndarray], size: int, far: float) -> np.ndarray:
     """How far each pixel [size, size] lies outside of the nearest hull, px; below 0: inside.
 
-    What is farther than `far` is `far` away: it is not measured.
+    Farther pixels get the distance `far`, unmeasured.
     """
     nearest = np.full((size, size), far, np.float32)
     for circles in hulls:

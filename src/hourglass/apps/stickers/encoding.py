@@ -1,10 +1,10 @@
 """Stickers as bytes that WhatsApp and Telegram take.
 
 WhatsApp (https://github.com/WhatsApp/stickers, Android/README.md and StickerPackValidator.java):
-WebP of exactly 512 x 512 px, 100 KB at most; animated, 500 KB, 10 s, 8 ms a frame at least.
+WebP of exactly 512 x 512 px. Still: 100 KB at most. Animated: 500 KB, 10 s, 8 ms a frame at least.
 
-Telegram (https://core.telegram.org/stickers): PNG or WebP, one side exactly 512 px, and 512 KB at
-most by its Bot API (uploadStickerFile); moving ones WebM of VP9 without sound, 256 KB, 3 s and 30
+Telegram (https://core.telegram.org/stickers): one side is exactly 512 px. Still: PNG or WebP, 512
+KB at most by its Bot API (uploadStickerFile). Moving: WebM of VP9 without sound, 256 KB, 3 s and 30
 frames/s at most.
 """
 

@@ -123,7 +123,7 @@ def grow(coverage: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _take_larger(values: np.ndarray, other: np.ndarray, shift: int, axis: int) -> None:
-    """Take what `other` has `shift` px away, to either side, where it is larger."""
+    """The larger of each value and those of `other` at `shift` px to either side, in place."""
     values, other = (np.moveaxis(array, axis, 0) for array in (values, other))
     np.maximum(values[shift:], other[:-shift], out=values[shift:])
     np.maximum(values[:-shift], other[shift:], out=values[:-shift])

@@ -1,8 +1,8 @@
 """A body in three dimensions (`synthetic.bodies.Body`) out of the joints of one picture.
 
-One picture does not tell depth. It is read from what people's joints can do: knees close to the
-back and elbows to the front, shoulders that lie close together are seen from the side, and a limb
-that looks too short points to the viewer or away.
+One picture does not tell depth. Rules of the body do. Knees bend to the back and elbows to the
+front. Shoulders close together are seen from the side. A limb that is too short in the picture
+points to the viewer or away.
 """
 
 import itertools

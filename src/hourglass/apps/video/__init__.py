@@ -1,1 +1,1 @@
-"""Clips and cameras: frames, tracking, smoothing, sound, what is written."""
+"""Clips and cameras: frames, tracking, smoothing, sound, drawn clips and JSON lines."""

@@ -28,7 +28,7 @@ _PICTURE_BRANDS = {
 def is_clip(path: Path) -> bool:
     """Whether a path is a video of any container, a GIF of several frames, or a camera.
 
-    What cannot be read is no clip: whoever reads it as a picture then says why.
+    A file that cannot be read is no clip: reading it as a picture then gives the reason.
     """
     if is_camera(path):
         return True

@@ -117,7 +117,7 @@ def open_container(path: Path) -> Any:
 
 @contextlib.contextmanager
 def open_clip(path: Path) -> Iterator[Clip]:
-    """The clip in a file, or what a camera films, from 0 s on, until Ctrl-C is pressed.
+    """The clip in a file, or a camera's frames from 0 s on until Ctrl-C.
 
     Args:
         path: the file, or the camera's device (Linux).
@@ -148,7 +148,7 @@ def _open_camera(device: Path) -> Any:
 
 
 def describe_error(error: Exception) -> str:
-    """What FFmpeg says is wrong, without what it was called with."""
+    """FFmpeg's reason, without the arguments of its call."""
     return getattr(error, "strerror", None) or one_line(error)
 
 
@@ -168,7 +168,7 @@ def _choose_stream(container: Any) -> Any:
 
 
 def _upright_size(frame: Any, stream: Any) -> tuple[int, int, int]:
-    """Width and height of a frame as it is stored, its pixels square; quarter turns to the left."""
+    """Width and height of a stored frame in square pixels; its turns to the left by 90 degrees."""
     aspect = stream.sample_aspect_ratio or 1
     width = max(1, round(frame.width * aspect)) if 0.1 < aspect < 10 else frame.width
     return width, frame.height, round(frame.rotation / 90)

@@ -35,7 +35,7 @@ class SoundTrack:
         self._next = next(self._packets, None)
 
     def write_until(self, time: float) -> None:
-        """Write what is heard before `time`, s."""
+        """Write the sound before `time`, s."""
         while self._next and float((self._next.dts or 0) * self._next.time_base) < time:
             self._output.mux(self._next)
             self._next = next(self._packets, None)

@@ -48,7 +48,7 @@ class TrackedPerson(NamedTuple):
 
 @dataclass(eq=False)
 class Track:
-    """A person who is tracked.
+    """A tracked person.
 
     Attributes:
         number: of the person, from 1 on.
@@ -57,7 +57,7 @@ class Track:
         size: px, the longer side of the bbox.
         checked: the frame of the last check.
         num_failed: checks since one that was passed.
-        filters: what smooths keypoints, in turn.
+        filters: they smooth the keypoints, one after the other.
     """
 
     number: int
@@ -144,7 +144,7 @@ class Tracker:
         self._tracks = [track for track in tracks if track.num_failed < LOST_AFTER]
 
     def _check(self, due: list[Track], found: dict[Track, Pose], wider: list[Pose]) -> set[Track]:
-        """Hold the poses of some tracks against those of wider crops: the tracks that fail."""
+        """Compare the poses of some tracks with those of wider crops: the tracks that fail."""
         for track, pose in zip(due, wider, strict=True):
             track.checked = self._frame
             track.score = person_search.rescore(found[track], [pose]).score
@@ -157,7 +157,7 @@ class Tracker:
         return is_wanting and self._frame - self._searched >= SEARCH_EVERY
 
     def _search(self, time: float) -> Generator[list, Any, None]:
-        """Search the whole frame, and track from now on whom it finds."""
+        """Search the whole frame, and track the people found from now on."""
         is_first, self._searched = self._searched is None, self._frame
         if is_first:
             found = yield from self.config.start(self.size)

@@ -153,7 +153,7 @@ def open_writer(
 
 @contextlib.contextmanager
 def _write_errors(path: Path) -> Iterator[None]:
-    """What a disk refuses is an OSError, with the file's last name; all else is a UserError."""
+    """Errors of the disk stay OSErrors, with the file's final name; others become UserErrors."""
     try:
         yield
     except av.error.FFmpegError as error:

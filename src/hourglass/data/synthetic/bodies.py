@@ -1,8 +1,8 @@
 """Human bodies in three dimensions, posed by joint angles and seen by an orthographic camera.
 
-World frame: x to the right, y down, z toward the viewer; the body's own frame is the same for a
-body that faces the viewer, so that its right side is at negative x. Lengths of the body are
-fractions of its standing height; angles are degrees.
+World frame: x to the right, y down, z toward the viewer. The body's own frame is the same if it
+faces the viewer: its right side is at negative x. Lengths of the body are fractions of its standing
+height; angles are degrees.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """The augmentation of every record, drawn from (seed, epoch, record) alone. numpy.
 
-To add one: raise NUM_PARAMETERS, name the new column, and fill it in `sample_augmentation`. What is
-drawn for the other columns stays the same, and so do their runs.
+To add one: raise NUM_PARAMETERS, name the new column, and fill it in `sample_augmentation`. The
+draws of the other columns stay the same, and so do runs that use them alone.
 """
 
 from typing import TYPE_CHECKING

@@ -37,13 +37,12 @@ def train_batches(
 ) -> "tf.data.Dataset":
     """One epoch of full batches in an order of its own, each record with its augmentation.
 
-    Batches are dicts: `crops` uint8 [N, D, D, 3]; `keypoints` [N, K, 2], `center` [N, 2] and
-    `side` [N], stored px; `keypoints_visible` bool [N, K]; `augmentation` [N, NUM_PARAMETERS];
-    `index` [N] in the annotations.
+    Batches are dicts. In stored px they hold `crops` uint8 [N, D, D, 3], `keypoints` [N, K, 2],
+    `center` [N, 2] and `side` [N]. The others are `keypoints_visible` bool [N, K], `augmentation`
+    [N, NUM_PARAMETERS], and `index` [N], the place in the annotations.
 
     Args:
-        batch_size: over all replicas. A last batch that would be smaller is dropped: in each epoch
-            other records.
+        batch_size: over all replicas. A smaller last batch is dropped: other records each epoch.
         share: which equal part of each batch to give, and to decode.
     """
     rng = np.random.default_rng((seed, epoch, 1))  # another stream than the augmentation's
@@ -87,15 +86,16 @@ def _take_parts(records: "tf.data.Dataset", batch_size: int, share: Share) -> "t
 def eval_batches(
     split: Split, batch_size: int, fill_last: bool = False, share: Share = WHOLE
 ) -> "tf.data.Dataset":
-    """Every record once, in order, unaugmented, the last batch as small as it is.
+    """Every record once, in order, without augmentation; the last batch can be smaller.
 
-    Batches are dicts: `crops` uint8 [N, D, D, 3]; `center` [N, 2] and `side` [N], stored px;
-    `index` [N] in the annotations; `transform` [N, 2, 3], stored to original px.
+    Batches are dicts. In stored px they hold `crops` uint8 [N, D, D, 3], `center` [N, 2] and `side`
+    [N]. The others are `index` [N], the place in the annotations, and `transform` [N, 2, 3], from
+    stored to original px.
 
     Args:
-        fill_last: fill the last batch up with the first records; several GPUs can only share a
-            batch that has something for each.
-        share: which records to give; `batch_size` are of its own.
+        fill_last: fill the last batch up with the first records: several GPUs can only share a
+            batch with a record for each.
+        share: which records to give; `batch_size` counts these.
     """
     records = open_records(split).shard(share.number, share.rank)
     if fill_last:

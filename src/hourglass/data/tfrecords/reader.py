@@ -1,4 +1,4 @@
-"""The shards of one split: opened and held against their index, read as a whole."""
+"""The shards of one split: opened, checked by their index, read as a whole."""
 
 import contextlib
 import dataclasses
@@ -46,7 +46,7 @@ class Split:
 
 
 def open_split(folder: str | Path, split: str, input_size: int) -> Split:
-    """Find the shards of a split and hold each against the index that was written with them.
+    """Find the shards of a split and compare each with the index that was written with them.
 
     Args:
         input_size: of the network; whole pictures are read at a size that suits it.
@@ -110,9 +110,9 @@ def _check_shards(split: Split) -> None:
 
 @contextlib.contextmanager
 def name_damage(*splits: Split) -> Iterator[None]:
-    """Where reading fails, raise a `UserError` that names the shard which was damaged meanwhile.
+    """If reading fails, raise a `UserError` that names the shard damaged meanwhile.
 
-    TensorFlow checks every record's sums, but says at which byte alone, not of which file.
+    TensorFlow checks every record's sums, but its error names the byte alone and not the file.
     """
     try:
         yield

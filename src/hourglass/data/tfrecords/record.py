@@ -1,8 +1,8 @@
 """The features of a record: its writer and its reader, side by side.
 
-A record has the tutorial's eleven features, so that its reader reads our shards, and what a reader
-without its rounding needs. Every coordinate and length in a record is in pixels of the stored
-picture, which `transform` takes to the original one.
+A record has the tutorial's eleven features: its reader reads our shards. Further features serve a
+reader without the tutorial's rounding. Every coordinate and length in a record is in pixels of the
+stored picture, which `transform` takes to the original one.
 """
 
 import dataclasses
@@ -45,12 +45,12 @@ FEATURES: dict[str, tuple[str, list]] = {
 
 @dataclasses.dataclass(frozen=True)
 class StoredPicture:
-    """What is stored of a person's picture.
+    """The part of a person's picture that a record stores.
 
     Attributes:
         encoded: JPEG, RGB.
         width, height: px of the stored picture.
-        cover: x, y, side of the crop that covers every augmented crop, stored px.
+        cover: x, y, side of the crop that covers every augmentation, stored px.
         transform: float64 [2, 3], stored to original px.
     """
 
@@ -106,7 +106,7 @@ def parse_record(serialized: "Tensor", num_keypoints: int) -> "dict[str, Tensor]
         keypoints: float32 [K, 2], stored px. keypoints_visible: bool [K].
         center: float32 [2] and side: float32, the person's crop, stored px.
         head_size: float32, stored px.
-        cover: int32 [3], x, y, side of the crop that covers every augmented crop, stored px.
+        cover: int32 [3], x, y, side of the crop that covers every augmentation, stored px.
         index: int32. transform: float32 [2, 3], stored to original px. filename: string.
     """
     from hourglass.utils.backend import tf  # here alone: writers do without it

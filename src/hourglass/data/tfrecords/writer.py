@@ -49,7 +49,7 @@ class Pictures(Protocol):
 
 
 def store_person(person: "Person", picture: Picture, params: "ShardParams") -> StoredPicture:
-    """What is stored of a person's picture; `shard.crop_size` 0 stores all of it.
+    """The stored crop of a person's picture; `shard.crop_size` 0 stores all of the picture.
 
     Raises:
         BadImageError: the picture cannot be decoded, or the person lies outside of it.
@@ -154,8 +154,8 @@ def write_chunk(
 ) -> list[Place]:
     """Write the records of `persons`, in this order, to a file that appears whole or not at all.
 
-    A picture is read once for all of its persons that follow one another, and decoded once at each
-    size that they want; memory holds one picture at a time.
+    Persons of one picture that follow one another share one reading. It is decoded once at each
+    size that they need. Memory holds one picture at a time.
 
     Args:
         path: in a folder that is removed later.
@@ -220,8 +220,8 @@ def plan_shards(
 ) -> list[Shard]:
     """Spread a split over `num_shards` files whose sizes differ by one record at most.
 
-    With a seed the records are shuffled first, so that the persons of one picture do not sit
-    together; without one they keep their order.
+    With a seed the records are shuffled first: the persons of one picture do not stay together.
+    Without one they keep their order.
     """
     order = np.arange(num_records)  # indices into the annotations
     if seed is not None:
