@@ -1,4 +1,4 @@
-"""What each exported form of a network costs and how far it is from Keras; the command's time.
+"""Cost of each exported format of a network, its distance from Keras, and the command's time.
 
 usage: python benchmarks/exports.py [FOLDER] [--model FILE] [--rounds N] [--before DIR]
 

@@ -1,4 +1,4 @@
-"""What a traced step would do on a GPU, asked of TensorFlow without one.
+"""The GPU kernels of a traced step, asked of TensorFlow without a GPU.
 
 The graph is laid on GPUs that exist in name alone and goes through grappler with them in its
 cluster: functions are inlined, shapes folded, convolutions turned to NCHW and operations fused as

@@ -58,7 +58,7 @@ def host_batches(split):
 
 
 def device_step():
-    """What a train step does before the network: pictures and heatmaps, one graph."""
+    """The part of a train step before the network: pictures and heatmaps, one graph."""
     size = PARAMS.model.input_size
     codec = HeatmapCodec(size // 4, 4, PARAMS.train.sigma)
 

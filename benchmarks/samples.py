@@ -1,4 +1,4 @@
-"""What is measured on: pictures with their persons, as shards, and as folders of either project."""
+"""The measured data: pictures with their persons, as shards, and as folders of either project."""
 
 import io
 import json
@@ -98,7 +98,7 @@ def _scale_record(record, factor):
 
 
 def repeat_sample(sample, times):
-    """The same pictures `times` over, under names of their own."""
+    """The sample repeated `times` times, each copy under its own name."""
     copies = [
         (replace(person, image=f"{k}_{person.image}"), person.image)
         for k in range(times)

@@ -1,4 +1,4 @@
-"""What each part of the training recipe brings: one small network, one budget, one line each.
+"""The gain of each part of the training recipe: one small network, one budget, one line each.
 
 usage: python experiments/ablation.py DATA [--baseline DIR] [--rough] [--jobs 2] [--only NAME ...]
 

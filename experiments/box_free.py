@@ -143,7 +143,7 @@ HEADER = f"| {{}} | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}"
 
 
 def search_pairs(searcher, images, persons):
-    """Of each of `join_pairs`' persons the pose that lies nearest, of two on a picture."""
+    """For each person of `join_pairs`, the nearer of the two poses on the picture."""
     poses = []
     for number, image in enumerate(images):
         found = searcher.search(image, person_search.find_people(image.size, 2))

@@ -1,4 +1,4 @@
-"""What a size of stored crops costs and keeps, and how far the warp may shrink them.
+"""The cost and sharpness of each size of stored crops; how far the warp may shrink them.
 
 usage: python experiments/crop_sizes.py DATA
 
@@ -130,7 +130,7 @@ def measure_difference(inputs, others, shown):
 
 
 def compare_with_direct(sample, params, size):
-    """Of a shard.crop_size: input px, bytes a record, sharpness and difference against direct."""
+    """Input px, bytes a record, sharpness and difference from direct, for a shard.crop_size."""
     batch, num_bytes = read_sample(sample, params, size)
     inputs, (direct, shown) = render_inputs(batch, size), direct_inputs(sample, size)
     sharpness = measure_sharpness(inputs, shown) / measure_sharpness(direct, shown)

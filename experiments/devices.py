@@ -110,7 +110,7 @@ def run_on_cluster(_, folder):
 
 
 def environment(folder):
-    """Of a process that trains: this checkout's code, and a state of its own."""
+    """Variables of a training process: this checkout's code, and a state of its own."""
     return os.environ | {
         "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(folder / "cache"),
         "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3",

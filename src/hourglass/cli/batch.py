@@ -80,7 +80,7 @@ def finish(
 
 
 def count_pictures(chunks: Iterable[Chunk]) -> int:
-    """Of all the chunks together."""
+    """Count the pictures of all chunks together."""
     return sum(chunk.num_pictures for chunk in chunks)
 
 

@@ -1,4 +1,4 @@
-"""What `hourglass predict` and `hourglass sticker` say of each file."""
+"""The lines of `hourglass predict` and `hourglass sticker` about each file."""
 
 import contextlib
 import math

@@ -77,7 +77,7 @@ def locate_pictures(archive: str | Path) -> dict[str, tuple[int, int]]:
 
 
 def find_zip_fault(path: Path) -> str | None:
-    """What makes the file at `path` no whole zip archive of bounded members; else None."""
+    """The reason why a file is no whole zip archive of bounded members; None if it is one."""
     try:
         with zipfile.ZipFile(path) as archive:
             # Before anything is inflated: `testzip` would inflate a bomb to its end.
@@ -261,6 +261,6 @@ def name_pictures(archive: Path, members: Iterable[tuple[str, Entry]]) -> dict[s
 
 
 def index_paths(archive: Path) -> tuple[Path, Path]:
-    """Where a `.tar.gz` has its list of members and its seek points."""
+    """The files of a `.tar.gz` with its list of members and its seek points."""
     members, seek_points = f"{archive.name}.members.json", f"{archive.name}.gzidx"
     return archive.with_name(members), archive.with_name(seek_points)

@@ -44,7 +44,7 @@ class RemoteFile:
     check: Callable[[Path], str | None] | None = None
 
     def at_mirror(self, mirror: str) -> "RemoteFile":
-        """The same file at the base URL `mirror`; at its public home for ""."""
+        """The file at the base URL `mirror`, or at its public home for ""."""
         return replace(self, url=f"{mirror.rstrip('/')}/{self.name}") if mirror else self
 
 
@@ -131,7 +131,7 @@ def _complete_part(part: "_PartFile", remote: RemoteFile) -> None:
 
 
 def _shorten(error: Exception) -> str:
-    """What went wrong, without what requests was doing then."""
+    """The cause of an error, without the call that requests adds."""
     cause = error.args[0] if error.args else error
     text = one_line(getattr(cause, "reason", cause))
     return re.sub(r"^<?\w+Connection(?:Pool)?\([^)]*\)[^:]*: ", "", text)  # which object it was
@@ -271,14 +271,14 @@ class _PartFile:
 
 
 def _read_validator(response: requests.Response) -> str:
-    """What names this version of the file in If-Range: a strong ETag or a date; "" for neither."""
+    """The version of the file for If-Range: a strong ETag or a date; "" for neither."""
     # A weak one, W/"...", means equivalent and not equal bytes; If-Range does not take it.
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
 def find_fault(remote: RemoteFile, path: Path) -> str | None:
-    """What makes the file at `path` another one than `remote`; else None."""
+    """The difference of the file at `path` from `remote`; None if there is none."""
     if remote.md5:
         md5 = _hash_file(path, remote.name)
         return None if md5 == remote.md5 else f"has md5 {md5}, not {remote.md5}"

@@ -75,7 +75,7 @@ def _check_token_mode(address: str) -> None:
 
 
 def describe_setup_error(error: Exception) -> str:
-    """What a `ray.exceptions.RuntimeEnvSetupError` means and what to do, in a part of a line."""
+    """The cause of a `ray.exceptions.RuntimeEnvSetupError` and the remedy, as a part of a line."""
     reason = str(error).strip().splitlines()[-1]  # before it, a traceback
     return (
         f"the package cannot be sent to a machine of the cluster ({reason.strip()});"

@@ -98,7 +98,7 @@ def running_tasks() -> Iterator[dict[Any, int]]:
 
 
 def get_result(task: Any, name: object, if_memory_is_short: str) -> Any:
-    """What the task of the job `name` returned; what the user can fix becomes a UserError."""
+    """The result of the job `name`'s task; errors that the user can fix become a UserError."""
     try:
         return ray.get(task)
     # What the task itself raised; it is a RayError too, so it comes first.

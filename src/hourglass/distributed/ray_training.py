@@ -45,7 +45,7 @@ class Worker:
         self.printed: collections.deque = collections.deque()
 
     def choose_address(self) -> str:
-        """Where the others will find this worker: its host's address and a free port."""
+        """The address of this worker for the others: its host's, and a free port."""
         with socket.socket() as server:
             server.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{server.getsockname()[1]}"
@@ -73,7 +73,7 @@ class Worker:
 
     @ray.method(concurrency_group="console")
     def read_console(self) -> list[tuple[str, str]]:
-        """What was printed since the last time: a list of ("stdout" or "stderr", text)."""
+        """The output since the last call: a list of ("stdout" or "stderr", text)."""
         return [self.printed.popleft() for _ in range(len(self.printed))]
 
 
@@ -141,7 +141,7 @@ class WorkerPlan:
 
     @property
     def devices(self) -> list[str]:
-        """As `training.devices.name_devices` tells them, a text for each worker."""
+        """The devices of each worker, as a text of `training.devices.name_devices`."""
         return [" ".join(["CPU"] + ["GPU"] * self.num_gpus)] * self.num_workers
 
     def __str__(self) -> str:

@@ -107,7 +107,7 @@ def _draw_person(
 def _cut_to_person(
     picture: np.ndarray, transform: np.ndarray, person: Person
 ) -> tuple[Image.Image, np.ndarray]:
-    """What the stored picture shows of the person's crop, and the transform into it."""
+    """The part of the stored picture in the person's crop, and the transform into it."""
     # The stored picture is larger than the crop: it has room for augmentation, or is whole.
     to_picture = transforms.invert_transform(np.asarray(transform, np.float64))
     center, side = transforms.person_crop(person.center, person.scale)  # original px

@@ -46,7 +46,7 @@ def build_graph(predictor: "PoseEstimator") -> Any:
 
 
 def freeze_graph(module: Any) -> Any:
-    """The same with the weights as constants: LiteRT's converter loses the variables of Keras."""
+    """The module with its weights as constants: LiteRT's converter loses the variables of Keras."""
     # TensorFlow has no public name for it.
     from tensorflow.python.framework import convert_to_constants
 

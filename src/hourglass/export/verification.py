@@ -19,7 +19,7 @@ CALLS = (1, 4, 7)  # inputs of each; one alone is a case of its own to some runt
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What rounding may change.
+    """The differences that rounding may cause.
 
     Attributes:
         keypoints: px of the inputs, of joints whose peak is firm.

@@ -1,4 +1,4 @@
-"""What runs a network on model inputs: Keras on all GPUs or the CPU, onnxruntime on the CPU.
+"""The runtimes of a network: Keras on all GPUs or the CPU, onnxruntime on the CPU.
 
 Each runtime is loaded when a network is first opened with it: an exported network needs no
 TensorFlow, a `.keras` file no onnxruntime.

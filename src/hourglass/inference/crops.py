@@ -18,7 +18,7 @@ FINENESS = 2
 
 
 class Backend(Protocol):
-    """What runs a network on model inputs: `backends` has one for each runtime.
+    """A network that runs on model inputs: `backends` has one for each runtime.
 
     Attributes:
         size: S, the side of the model inputs, px.
@@ -87,7 +87,7 @@ class Search:
 
 
 def cut_inputs(image: Image.Image, crops: Sequence[Crop], size: int) -> tuple[np.ndarray, bool]:
-    """What crops show of a picture, uint8 [n, S, S, 3], and whether any shows anything of it."""
+    """Crops of a picture, uint8 [n, S, S, 3], and whether any of them touches it."""
     factor = max(1, int(min(side for *_, side in crops) / size / FINENESS))
     if factor > 1:
         # One mean for all crops: each would otherwise smooth the whole picture for itself.

@@ -21,7 +21,7 @@ COORDINATES = (
 
 
 class Written(NamedTuple):
-    """What was written of a photograph.
+    """The outputs of a photograph.
 
     Attributes:
         files: the picture and the record.

@@ -1,4 +1,4 @@
-"""Where people are on a picture and how they stand, found by crops of it.
+"""The search for people and their poses on a picture, by crops of it.
 
 A search is a generator. Each round it yields crops for the network. It is sent the network's
 keypoints [n, K, 2], px of the picture, and scores [n, K]. In the end it returns poses. A search
@@ -173,7 +173,7 @@ def tile_picture(size: tuple[int, int], plan: SearchPlan = PLAN) -> list[Crop]:
 
 
 def _spread(length: int, side: int, step: float) -> list[int]:
-    """Where crops start along an axis of `length` px: evenly, from its start to its end."""
+    """The starts of crops along an axis of `length` px, even from its start to its end."""
     if side >= length:
         return [round((length - side) / 2)]
     number = math.ceil((length - side) / (step * side)) + 1

@@ -59,7 +59,7 @@ class InferenceConfig:
         return person_search.estimate_pose(person_search.whole_picture_crop(size), refine=False)
 
     def choose_people(self, poses: list[Pose]) -> list[Pose]:
-        """Those of a search's poses, the best first, that are sure enough to be people."""
+        """The poses of a search that are sure enough to be people, the best first."""
         if self.threshold is None:
             return poses
         return [pose for pose in poses if pose.score >= self.threshold]

@@ -17,7 +17,7 @@ from hourglass.utils.backend import Layer, Model, Tensor, keras, layers, tf
 
 
 def fuse_batch_norms(network: Model, num_passes: int = 1) -> Model:
-    """The same network, sharing all its variables, with fused norms: to train, not to save.
+    """A copy of a network with fused norms that shares all variables: to train, not to save.
 
     On other backends than TensorFlow it is the network itself: they fuse operations themselves.
 

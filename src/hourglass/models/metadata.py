@@ -25,7 +25,7 @@ _DECODE_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
 
 @dataclasses.dataclass(frozen=True)
 class ModelMetadata:
-    """What a program must know of a network to train it, to predict with it, or to export it.
+    """The facts about a network that training, prediction and export need.
 
     Attributes:
         name: of the model, `model.name` of params.yaml.
@@ -147,7 +147,7 @@ OUTPUT = (
 
 @dataclasses.dataclass(frozen=True)
 class ExportMetadata:
-    """What an exported file says of itself.
+    """The metadata of an exported file.
 
     Attributes:
         model: the network's own metadata.

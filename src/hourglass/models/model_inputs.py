@@ -39,7 +39,7 @@ def render_inputs(batch: Batch, size: int) -> Tensor:
 def transform_keypoints(
     batch: Batch, size: int, flip_order: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Where the labelled keypoints lie in the model inputs of `render_inputs`.
+    """The places of the keypoints in the model inputs of `render_inputs`.
 
     Args:
         batch: the same, with `keypoints` float32 [N, K, 2], stored px, and `keypoints_visible` bool

@@ -14,7 +14,7 @@ _MAX_TICKS = 5
 
 @dataclass(frozen=True)
 class Style:
-    """What tells a line from the others, in grey as well."""
+    """The marks that distinguish a line from the others, in grey as well."""
 
     colour: str = "currentColor"
     dashes: str = "none"  # px drawn, px not drawn, and so on

@@ -58,7 +58,7 @@ def definitions(pairs: Iterable[tuple[str, Any]], class_: str = "") -> Markup:
 
 
 def folded(summary: str, *children: Any) -> Markup:
-    """What opens on a click, and in print."""
+    """Content that opens on a click, and in print."""
     return element("details", element("summary", summary), *children)
 
 

@@ -50,7 +50,7 @@ class NetworkFile:
 
 @dataclass(frozen=True)
 class Results:
-    """What the stages of one run wrote.
+    """The outputs of the stages of one run.
 
     Attributes:
         metrics: the content of metrics.json (`evaluation.reporting`).

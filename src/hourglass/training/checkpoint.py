@@ -88,7 +88,7 @@ def find_init_weights(init_weights: str) -> Path | None:
 
 
 def checkpoint_key(params: Params, data_digest: str, devices: list[str]) -> str:
-    """What a checkpoint belongs to: parameters, data, code, first weights, libraries, devices.
+    """The key of a run: parameters, data, code, first weights, libraries, devices.
 
     Args:
         data_digest: of the shards' index.

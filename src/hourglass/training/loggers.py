@@ -24,7 +24,7 @@ SampleHeatmaps = Callable[[], tuple[Tensor, Tensor]]
 
 
 class Logger:
-    """What a trainer tells of its run. Each method here does nothing."""
+    """A listener to a trainer's run. Each method here does nothing."""
 
     def start_run(self, history: list[dict]) -> None:
         """The run starts; `history` are the epochs of an earlier process."""

@@ -82,7 +82,7 @@ def name_logs(params: Params, key: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where checkpoints are kept: outside of the outputs, which DVC deletes before a stage."""
+    """The folder of checkpoints: outside of the outputs, which DVC deletes before a stage."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base, "hourglass")
 

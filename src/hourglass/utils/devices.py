@@ -52,7 +52,7 @@ def round_up_batch(batch_size: int, strategy: Strategy) -> int:
 def share_batch(
     strategy: Strategy, function: Callable[[Any], tuple[Tensor, ...]], batch: Any
 ) -> list[Tensor]:
-    """What `function` gives of a batch, each device of this process working on a part of it.
+    """The result of `function` for a batch; each device of this process works on a part.
 
     Args:
         function: of a batch of n to a tuple of tensors [n, ...].

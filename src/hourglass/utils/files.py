@@ -124,7 +124,7 @@ def read_json_list(path: str | Path, advice: str) -> list:
 
 
 def read_json(path: str | Path, advice: str) -> Any:
-    """What a JSON file holds, in UTF-8 with or without a byte order mark.
+    """The content of a JSON file, in UTF-8 with or without a byte order mark.
 
     A number of any length becomes a float: one absurd record must not cost the whole file.
 

@@ -83,7 +83,7 @@ def read_ahead(pool: Pool, items: Iterator[T], number: int) -> Iterator[T]:
 def map_ahead(
     pool: Pool, function: Callable[[T], R], items: Iterable[T | UserError], number: int
 ) -> Iterator[R | UserError]:
-    """What `function` gives of each item, in order, at most `number` of them under way.
+    """The results of `function` for the items, in order; at most `number` run at a time.
 
     A `UserError` that it raises takes the place of the result; one among the items goes through.
     Any other exception ends the row.
@@ -98,7 +98,7 @@ def map_ahead(
 
 
 def attempt(function: Callable[[T], R], item: T | UserError) -> R | UserError:
-    """What `function` gives of an item, or the `UserError` that it raises or that the item is."""
+    """The result of `function` for an item; a `UserError` that it raises, or that the item is."""
     try:
         return item if isinstance(item, UserError) else function(item)
     except UserError as error:

@@ -88,7 +88,7 @@ def write_paths(path: Path, names: Iterable[Path], folder: Path) -> tuple[int, i
 
 
 def _find_first(digests: bytearray) -> np.ndarray:
-    """Of each key, bool [n], whether it is the first of its kind; 60 bytes of memory a key."""
+    """Whether each key is the first of its kind, bool [n]; 60 bytes of memory a key."""
     keys = np.frombuffer(digests, f"S{KEY_SIZE}")
     is_first = np.zeros(len(keys), bool)
     is_first[np.unique(keys, return_index=True)[1]] = True

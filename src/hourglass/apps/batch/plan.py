@@ -28,7 +28,7 @@ ANEW = "choose another --out, or remove this one"
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What a batch inference does with every picture.
+    """The settings of a batch inference, equal for all pictures.
 
     Attributes:
         folder: absolute, gets the results. base: absolute, what the paths are relative to.

@@ -24,7 +24,7 @@ ROWS = 10_000  # of the table that are in memory together
 
 @dataclass
 class Counts:
-    """What became of the pictures of a run.
+    """The counts of a finished run.
 
     Attributes:
         num_used: pictures that could be used. num_empty: those of them without people.

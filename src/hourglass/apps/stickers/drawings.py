@@ -139,7 +139,7 @@ def dress_body(body: Body, outfit: Outfit) -> Character:
 
 
 def find_outfit(pixels: np.ndarray, body: Body) -> Outfit:
-    """What the person of a body wears on a picture, uint8 [H, W, 3], by the colours there."""
+    """The clothes of a body's person, by the colours of a picture, uint8 [H, W, 3]."""
 
     def colour(*pairs: tuple[str, str, float]) -> np.ndarray:
         places = [

@@ -69,7 +69,7 @@ def encode_moving_webp(stickers: Sequence[Image.Image], durations: Sequence[int]
 def find_best_quality(
     encode: Callable[[Setting], bytes], settings: Sequence[Setting], limit: int
 ) -> bytes:
-    """What `encode` makes of the best of some settings with at most `limit` bytes.
+    """The output of `encode` at the best setting that needs at most `limit` bytes.
 
     Args:
         settings: sorted, the best first, which fits most often; later ones make fewer bytes.

@@ -1,4 +1,4 @@
-"""Where a figure lies on its sticker, and the white outline around it.
+"""The place of a figure on its sticker, and the white outline around it.
 
 A window (x, y, side) is the square of the picture that a sticker shows, px, not rounded, corner to
 corner as `transforms.crop_transform` counts. Coverage, uint8, is how much of each pixel a figure
@@ -79,7 +79,7 @@ def find_inside(shape: tuple[int, int], window: Window, size: int) -> tuple[int,
 
 
 def cut_window(image: Image.Image, window: Window, size: int = SIZE) -> Image.Image:
-    """What a window shows of an image, at `size` px; black outside, however far it reaches."""
+    """The part of an image in a window, at `size` px; black outside of the image."""
     left, top, right, bottom = find_inside(image.size, window, size)
     cut = Image.new(image.mode, (size, size))
     if left < right and top < bottom:

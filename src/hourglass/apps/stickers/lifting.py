@@ -29,7 +29,7 @@ Points = dict[str, np.ndarray]  # [2] or [3] by name, px of the picture
 
 
 class Build(NamedTuple):
-    """What a picture tells of a body as a whole; over the frames of a clip it can be smoothed.
+    """The body as a whole, estimated from one picture; it can be smoothed over a clip.
 
     Attributes:
         height: px if they stood upright.

@@ -80,7 +80,7 @@ class Portrait:
 
 
 class WrittenStickers(NamedTuple):
-    """What became of a photograph or a clip; without files where no person is found.
+    """The stickers of a photograph or a clip; without files if no person is found.
 
     Attributes:
         files: the stickers.

@@ -29,7 +29,7 @@ Tracked = tuple[Frame, list[TrackedPerson]]
 
 
 class WrittenClip(NamedTuple):
-    """What became of a clip.
+    """The outputs of a clip, and its counts.
 
     Attributes:
         video: the drawn clip, a file.
@@ -51,7 +51,7 @@ class WrittenClip(NamedTuple):
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """What was written."""
+        """The written files."""
         return self.video, self.record
 
 

@@ -138,7 +138,7 @@ class Body:
         return float(np.mean([self.points[name][2] for name in names]))
 
     def move(self: AnyBody, offset: Iterable[float]) -> AnyBody:
-        """The same body, shifted by `offset` (x, y) px."""
+        """A copy of the body, shifted by `offset` (x, y) px."""
         shift = np.array([*offset, 0.0])
         points = {name: point + shift for name, point in self.points.items()}
         return replace(self, points=points)

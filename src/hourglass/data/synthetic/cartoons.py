@@ -43,7 +43,7 @@ EYE, LIP = (24, 22, 30), (160, 62, 62)
 
 @dataclass(frozen=True)
 class Outfit:
-    """What a figure wears; sleeves and trousers in limb segments, 0 (bare) to 2 (wrist, ankle)."""
+    """A figure's clothes; sleeves and trousers in limb segments, 0 (bare) to 2 (wrist, ankle)."""
 
     skin: Colour
     hair: Colour

@@ -1,4 +1,4 @@
-"""What stands around the drawn people: backdrop, ground, clutter, and what hides a joint."""
+"""The scenery of drawn people: backdrop, ground, clutter, and objects that hide a joint."""
 
 import numpy as np
 from PIL import Image

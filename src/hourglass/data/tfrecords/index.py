@@ -74,6 +74,6 @@ def read_index(folder: str | Path) -> dict[str, Any]:
 
 
 def _index_digest(index: dict[str, Any]) -> str:
-    """Of its content: an index that was changed by any hand or bit is no longer believed."""
+    """The digest of an index's content: a changed index is refused."""
     # Sorted, so that only what it says counts.
     return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()

@@ -77,7 +77,7 @@ def open_split(folder: str | Path, split: str, input_size: int) -> Split:
 
 
 def advise_crop_size(crop: Mapping[str, Any], input_size: int) -> str | None:
-    """What to change where the crops' size does not suit a network's input, in one line; or None.
+    """One line of advice if the crops' size does not suit a network's input; else None.
 
     Args:
         crop: {crop_size, scale_range, rotation_range} of `index.read_index`.
@@ -199,7 +199,7 @@ def open_records(split: Split) -> "tf.data.Dataset":
 
 
 def with_cardinality(records: "tf.data.Dataset", split: Split) -> "tf.data.Dataset":
-    """The same records, which must be as many as the index says.
+    """The records, with their number by the index: another number is an error.
 
     TFRecords do not tell how many they hold, and records cut off as a whole would not be missed.
     """

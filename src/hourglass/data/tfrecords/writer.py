@@ -62,7 +62,7 @@ def store_person(person: "Person", picture: Picture, params: "ShardParams") -> S
 def _store_crop(
     picture: Picture, center: np.ndarray, side: float, params: "ShardParams"
 ) -> StoredPicture:
-    """What the augmentations of a crop can show."""
+    """The part of a picture that the augmentations of a crop can show."""
     cover, size = transforms.stored_crop(
         center, side, params.crop_size, params.scale_range, params.rotation_range
     )
