@@ -29,10 +29,11 @@ def random_pictures(number=2, size=32, seed=1):
 
 def make_metadata(**values):
     """The metadata of a network of one stack, with other values where they are given."""
-    values = {"trained_on": ("synthetic",), "input_size": 32, "schema": MPII} | values
-    return ModelMetadata(
-        name="stacked_hourglass", stride=4, sigma=1.0, heads=("stack1_heatmaps",), **values
-    )
+    usual = {
+        "name": "stacked_hourglass", "trained_on": ("synthetic",), "input_size": 32,
+        "schema": MPII, "stride": 4, "sigma": 1.0, "heads": ("stack1_heatmaps",),
+    }  # fmt: skip
+    return ModelMetadata(**(usual | values))
 
 
 def make_export_metadata(flip_test=True, **values):

@@ -44,18 +44,28 @@ def test_places_of_files_are_not_in_the_report(load):
 
 
 def test_the_setup_says_what_was_trained_on_what(load, project):
-    about = encode_metadata(make_metadata(trained_on=("lspet", "synthetic")))
-    write_network_file(project / "models/hourglass.keras", about)
+    metadata = encode_metadata(make_metadata(trained_on=("lspet", "synthetic")))
+    write_network_file(project / "models/hourglass.keras", metadata)
     terms = {term: text for term, (text, _) in Page(show_setup(load())).terms.items()}
     assert terms["Data"].startswith("Drawn figures. Drawn by this program")
     assert terms["Persons"] == "13 to train on, 20 to judge by"  # 14, of one was no crop
-    assert terms["Network"].endswith("1 stack, 64 channels, 3 levels, inputs of 96 px")
+    sizes = "num_stacks 1, num_channels 64, num_levels 3, input_size 96"
+    assert terms["Network"] == f"stacked_hourglass: {sizes}"
     assert "16 epochs at most in batches of 16, muon, learning rate 0.015" in terms["Training"]
     assert terms["Training"].endswith("from random weights")
     assert terms["Trained on"] == "Leeds Sports Pose Extended, drawn figures"
     assert terms["Licence of the network"].startswith("for research, not for commercial use")
     digest = hashlib.sha256((project / "models/hourglass.keras").read_bytes()).hexdigest()
     assert digest in terms["File"] and "saved by Keras 3.14.0" in terms["File"]
+
+
+def test_another_model_is_named_with_its_parameters(load, project):
+    metadata = encode_metadata(make_metadata(name="simple_baseline"))
+    write_network_file(project / "models/hourglass.keras", metadata)
+    results = load(model={"name": "simple_baseline", "num_channels": 32})
+    terms = {term: text for term, (text, _) in Page(show_setup(results)).terms.items()}
+    assert terms["Network"].startswith("simple_baseline: num_stacks 1, num_channels 32, ")
+    assert "hourglass" not in terms["Network"]
 
 
 def test_a_network_that_was_only_judged_is_called_so(load, project):

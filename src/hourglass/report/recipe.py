@@ -41,10 +41,10 @@ def show_setup(results: Results) -> Markup:
         ),
         ("Persons", join(persons)),
         ("Keypoints", f"{schema.num_keypoints} a person, named as in {schema.name}"),
-        ("Network", _describe_network(params.model)),
+        ("Network", _describe_network(file.metadata.name, params.model)),
         ("Training", _describe_training(params.train)),
-        ("Trained on", name_datasets(file.trained_on)),
-        ("Licence of the network", f"{find_network_terms(file.trained_on)}."),
+        ("Trained on", name_datasets(file.metadata.trained_on)),
+        ("Licence of the network", f"{find_network_terms(file.metadata.trained_on)}."),
         ("File", join([element("code", "models/hourglass.keras"), _describe_file(file)])),
     ]
     return section("What was trained, and on what", definitions(rows, class_="facts"))
@@ -55,12 +55,9 @@ def _begin(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _describe_network(model: ModelParams) -> str:
-    stacks = "1 stack" if model.num_stacks == 1 else f"{model.num_stacks} stacks"
-    return (
-        f"stacked hourglass: {stacks}, {model.num_channels} channels, {model.num_levels} levels, "
-        f"inputs of {model.input_size} px"
-    )
+def _describe_network(name: str, params: ModelParams) -> str:
+    sizes = params.model_dump(exclude={"name"}).items()
+    return f"{name}: {', '.join(f'{key} {value}' for key, value in sizes)}"
 
 
 def _describe_training(train: TrainParams) -> str:

@@ -17,7 +17,7 @@ from hourglass.evaluation.pckh import CURVE_THRESHOLDS, TOTAL
 from hourglass.evaluation.predictions import PREDICT_AGAIN
 from hourglass.evaluation.reporting import EVALUATE_AGAIN, read_metrics
 from hourglass.keypoints import KeypointSchema
-from hourglass.models.metadata import read_keras_version, read_metadata
+from hourglass.models.metadata import ModelMetadata, read_keras_version, read_metadata
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
@@ -42,7 +42,7 @@ class PersonFigure:
 class NetworkFile:
     """A network's file: its metadata and checksums."""
 
-    trained_on: tuple[str, ...]
+    metadata: ModelMetadata
     keras_version: str | None
     sha256: str
     md5: str  # as in dvc.lock
@@ -130,9 +130,9 @@ def _read_history(path: str) -> Columns:
 
 
 def _read_network(path: str) -> NetworkFile:
-    origin = read_metadata(path).trained_on, read_keras_version(path)
+    described = read_metadata(path), read_keras_version(path)
     md5 = hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
-    return NetworkFile(*origin, file_digest(path), md5)
+    return NetworkFile(*described, file_digest(path), md5)
 
 
 def list_figures(folder: str | Path) -> list[PersonFigure]:
