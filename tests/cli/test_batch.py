@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.batch_runs import save_dot, save_dots
+from helpers.batch_runs import fake_network, save_dot, save_dots
 from helpers.fake_backends import BrightestBackend
 from helpers.stages import files_below
-from hourglass.apps.batch import plan as plans
-from hourglass.cli import batch, models
+from hourglass.cli import batch
 
 RESULTS = {"plan.json", "pictures.txt", "poses.jsonl", "invalid.csv"}
 
@@ -18,14 +17,10 @@ RESULTS = {"plan.json", "pictures.txt", "poses.jsonl", "invalid.csv"}
 @pytest.fixture
 def predict(run_command, monkeypatch):
     """Run `hourglass predict --records --whole` with a fake network, in chunks of six pictures."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(plans, "CHUNK_SIZE", 6)
-    monkeypatch.setattr(models, "open_backend", lambda *_: BrightestBackend())
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
-    Path("net.keras").write_text("a network")
+    fake_network(monkeypatch, 6)
 
-    def run(*arguments, ways=("--whole",)):
-        return run_command("predict", "--records", *ways, "--model", "net.keras", *arguments)
+    def run(*arguments, mode=("--whole",)):
+        return run_command("predict", "--records", *mode, "--model", "net.keras", *arguments)
 
     return run
 
@@ -56,7 +51,7 @@ def test_all_pictures_become_one_file_and_one_line_is_said(predict):
 def test_a_search_leaves_no_person_where_the_score_is_too_low(predict):
     save_dot(Path("in/a.png"))
     save_dot(Path("in/dark.png"), light=20)
-    code, (line,), _ = predict("in", "--threshold", 0.5, ways=())
+    code, (line,), _ = predict("in", "--threshold", 0.5, mode=())
     assert code == 0 and line.endswith("2 pictures, 1 person, no person on 1")
     (person,), no_people = (picture["people"] for picture in read_poses())
     assert person["score"] > 0.5 and no_people == []

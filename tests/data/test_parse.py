@@ -15,6 +15,7 @@ from helpers.annotations import (
     make_record,
     make_rect,
     mat_of,
+    zip_images,
 )
 from helpers.paths import DATA, ROOT, needs_data
 from helpers.processes import loaded_after, run_python
@@ -32,18 +33,22 @@ PARAMS = ROOT / "params.yaml"
 def write_raw(folder, image_names, **files):
     """A raw folder: images.zip, and `train=[...]` as train.json."""
     folder.mkdir(parents=True)
-    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
-        for name in image_names:
-            archive.writestr(f"images/{name}", b"a picture")
+    (folder / "images.zip").write_bytes(zip_images(image_names))
     for name, records in files.items():
         (folder / f"{name}.json").write_text(json.dumps(records))
 
 
+def write_lspet(folder, numbers, num_records=60, root="lsp"):
+    """An archive like LSPET's, of some of its pictures; its matrix has all records."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / "lspet.zip", "w") as archive:
+        archive.writestr(f"{root}/joints.mat", mat_of(joints=make_lspet(num_records)))
+        for number in numbers:
+            archive.writestr(f"{root}/images/im{number:05}.jpg", b"a picture")
+
+
 def test_lspet_is_read_from_the_mat_in_its_archive(tmp_path):
-    with zipfile.ZipFile(tmp_path / "lspet.zip", "w") as archive:
-        archive.writestr("lsp-8fab/joints.mat", mat_of(joints=make_lspet(20)))
-        for number in range(1, 21):
-            archive.writestr(f"lsp-8fab/images/im{number:05d}.jpg", b"a picture")
+    write_lspet(tmp_path, range(1, 21), 20, "lsp-8fab")
     splits, invalid, _ = parse_dataset(tmp_path, "lspet", MPII)
     assert (len(splits["train"]), len(splits["validation"]), invalid) == (18, 2, [])
     assert splits["validation"][-1].image == "im00020.jpg"
@@ -101,14 +106,6 @@ def test_what_is_excluded_is_neither_kept_nor_invalid(tmp_path):
 )
 def test_names_are_compared_as_texts_both_ends_included(name, is_out):
     assert is_excluded(name, EXCLUDED) == is_out
-
-
-def write_lspet(folder, numbers):
-    folder.mkdir(parents=True)
-    with zipfile.ZipFile(folder / "lspet.zip", "w") as archive:
-        archive.writestr("lsp/joints.mat", mat_of(joints=make_lspet(60)))
-        for number in numbers:
-            archive.writestr(f"lsp/images/im{number:05}.jpg", b"a picture")
 
 
 def test_lspet_is_split_the_same_whether_the_archive_has_them_or_not(tmp_path):
@@ -247,11 +244,8 @@ def test_importing_brings_no_scipy_and_no_tensorflow():
     assert not loaded_after("import hourglass.data.parse", "scipy", "tensorflow")
 
 
-def test_lspet_is_read_from_its_archive(tmp_path):
-    with zipfile.ZipFile(tmp_path / "lspet.zip", "w") as archive:
-        archive.writestr("lsp/joints.mat", mat_of(joints=make_lspet(2)))
-        for number in (1, 2):
-            archive.writestr(f"lsp/images/im0000{number}.jpg", b"a picture")
+def test_two_pictures_of_lspet_are_one_for_each_split(tmp_path):
+    write_lspet(tmp_path, (1, 2), 2)
     splits, invalid, _ = parse_dataset(tmp_path, "lspet", MPII)
     assert [splits[split][0].image for split in splits] == ["im00001.jpg", "im00002.jpg"]
     assert not invalid

@@ -1,7 +1,6 @@
 """JSON cut, garbled or of other things; records and COCO files with any fault; MPII's .mat."""
 
 import csv
-import io
 import json
 import zipfile
 
@@ -20,6 +19,7 @@ from helpers.annotations import (
     mat_of,
     reason_of,
     struct_array,
+    zip_images,
 )
 from helpers.paths import ROOT
 from hourglass.data.conversion import Conversion
@@ -42,18 +42,10 @@ def good_record(number, **changes):
     return make_record(image=f"{number}.jpg", **changes)
 
 
-def images_zip(names):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in names:
-            archive.writestr(f"images/{name}", b"a picture")
-    return buffer.getvalue()
-
-
 JOINTS = make_record()["joints"]
 GOOD = [good_record(number) for number in range(NUM_GOOD)]
 VALIDATION = [make_record(image="validation.jpg")]
-IMAGES = images_zip([*(f"{number}.jpg" for number in range(NUM_GOOD)), "validation.jpg", "a.jpg"])
+IMAGES = zip_images([*(f"{number}.jpg" for number in range(NUM_GOOD)), "validation.jpg", "a.jpg"])
 
 
 @pytest.fixture

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from helpers.batch_runs import save_dot, save_dots
-from helpers.fake_backends import BrightestBackend
+from helpers.batch_runs import fake_network, save_dot, save_dots
 from helpers.paths import ROOT
 from helpers.processes import environment, run_python
 from helpers.stages import files_below
-from hourglass.apps.batch import chunks, plan
-from hourglass.cli import batch, models
+from hourglass.apps.batch import chunks
+from hourglass.cli import batch
 from hourglass.utils import files
 
 RESULTS = ["invalid.csv", "pictures.txt", "plan.json", "poses.jsonl"]
@@ -27,12 +26,8 @@ RESULTS = ["invalid.csv", "pictures.txt", "plan.json", "poses.jsonl"]
 
 @pytest.fixture
 def predict(run_command, monkeypatch):
-    """Run `hourglass predict --records` with a fake network, in parts of four pictures."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(plan, "CHUNK_SIZE", 4)
-    monkeypatch.setattr(models, "open_backend", lambda *_: BrightestBackend())
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
-    Path("net.keras").write_text("a network")
+    """Run `hourglass predict --records` with a fake network, in chunks of four pictures."""
+    fake_network(monkeypatch, 4)
     save_dots(Path("in"), 6)
 
     def run(*arguments, model="net.keras"):
@@ -64,16 +59,16 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(tmp_path):
     process = run_python(program, cwd=tmp_path, PYTHONPATH=path, RAY_ADDRESS="")
     assert process.returncode == 0, process.stderr
     runs = [path for path in tmp_path.iterdir() if path.name.startswith("step")]
-    # Plan, list, three parts, two results, and what is removed, before and after.
+    # Plan, list, three chunks, two results, and what is removed, before and after.
     assert len(runs) > 20
     whole = files_below(tmp_path / "whole")
     assert sorted(whole) == RESULTS
     assert [path.name for path in runs if files_below(path) != whole] == []
 
 
-def test_a_full_disk_is_one_line_and_costs_a_part(predict, monkeypatch):
+def test_a_full_disk_is_one_line_and_costs_a_chunk(predict, monkeypatch):
     whole = predict("in", "--out", "whole")[0], files_below("whole")
-    usual, left = os.fsync, [3]  # for the plan, the list and one part
+    usual, left = os.fsync, [3]  # for the plan, the list and one chunk
 
     def fsync(number):
         if not left[0]:
@@ -84,7 +79,7 @@ def test_a_full_disk_is_one_line_and_costs_a_part(predict, monkeypatch):
     monkeypatch.setattr(files.os, "fsync", fsync)
     assert_one_line(predict("in"), "000001.jsonl: No space left on device; fix it, or")
     assert sorted(files_below("poses")) == ["chunks/000000.jsonl", *RESULTS[1:3]]
-    left[0] = 2  # the same plan is not written again: the list and the other part
+    left[0] = 2  # the same plan is not written again: the list and the other chunk
     assert_one_line(predict("in"), "invalid.csv: No space left on device; fix it, or")
     left[0] = -1
     assert (predict("in")[0], files_below("poses")) == whole
@@ -100,7 +95,7 @@ def test_a_full_disk_while_drawing_is_one_line(predict, monkeypatch):
     save = Image.Image.save
 
     def save_first(image, path, **settings):
-        """Full from the second picture of the second part on."""
+        """Full from the second picture of the second chunk on."""
         save(image, "/dev/full" if ".000001.png." in path.name else path, **settings)
 
     with monkeypatch.context() as patch:
@@ -137,10 +132,10 @@ def test_a_damaged_part_is_one_line_and_made_again(predict, damage):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch, "gather_chunks", lambda *_: sys.exit(130))
         predict("in")
-    part = Path("poses/chunks/000001.jsonl")
-    part.write_bytes(damage)
+    chunk = Path("poses/chunks/000001.jsonl")
+    chunk.write_bytes(damage)
     assert_one_line(predict("in"), "chunks/000001.jsonl: ", "remove it, then repeat")
-    part.unlink()
+    chunk.unlink()
     assert predict("in")[0] == 0
     assert files_below("poses") == files_below("whole")
 
@@ -388,7 +383,7 @@ def test_on_a_cluster_the_bytes_are_those_of_one_machine(start, cluster, tmp_pat
 
 
 def wait_for_parts(process, out):
-    """Wait until two parts are done and others are not."""
+    """Wait until two chunks are done and others are not."""
     while len(list(out.glob(f"{chunks.CHUNKS}/*.jsonl"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

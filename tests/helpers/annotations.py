@@ -1,6 +1,7 @@
 """Raw annotation records as tests want them: MPII's JSON form, MATLAB structs, LSPET's array."""
 
 import io
+import zipfile
 
 import numpy as np
 from scipy.io import savemat
@@ -34,6 +35,15 @@ def assert_same(person, other):
         mine, theirs = getattr(person, name), getattr(other, name)
         assert mine.dtype == theirs.dtype
         np.testing.assert_array_equal(mine, theirs)
+
+
+def zip_images(names):
+    """The bytes of an images.zip of these pictures."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(f"images/{name}", b"a picture")
+    return buffer.getvalue()
 
 
 def struct_array(structs):

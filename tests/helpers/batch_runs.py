@@ -1,8 +1,11 @@
 """Runs over photographs that are quickly predicted: pictures with a dot, and plans for them."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
+from helpers.fake_backends import BrightestBackend
 from hourglass.apps.batch.plan import BatchPlan, begin_run, split_chunks
 from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import MPII
@@ -23,6 +26,15 @@ def save_dots(folder, number):
         save_dot(folder / f"{k:03}.png", (k % 50, k // 50), 20 if k % 5 == 4 else 255 - k % 7)
         for k in range(number)
     ]
+
+
+def fake_network(monkeypatch, chunk_size):
+    """Let `hourglass predict --records` use a fake net.keras, in chunks of so many pictures."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("hourglass.apps.batch.plan.CHUNK_SIZE", chunk_size)
+    monkeypatch.setattr("hourglass.cli.models.open_backend", lambda *_: BrightestBackend())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
+    Path("net.keras").write_text("a network")
 
 
 def make_plan(base, out="out", config=None, draw=False, network="abc"):
