@@ -1,13 +1,13 @@
-"""Whether a run depends on what it runs on: one device, several, several processes, a cluster.
+"""How far a training depends on its setup: one device, several, several processes, a cluster.
 
-usage: python experiments/devices.py PROJECT [--epochs 3] [--lr LR] [--work DIR] [--only WAY ...]
+usage: python experiments/devices.py PROJECT [--epochs 3] [--lr LR] [--work DIR] [--only SETUP ...]
 
-PROJECT is a folder with a params.yaml and its shards: demo/ after `make demo`. Each way trains
-twice, in processes of its own on CPUs, and is held against one device by the losses of the first 20
-steps, by the epochs' losses and by the last PCKh. `rounding` is one device whose first weights are
-off by their last bit: as far as that goes from itself, others go by rounding alone. `cluster` is
-the train stage itself on two nodes of a Ray cluster on this machine; it tells no losses of steps,
-so it is held against `2 processes` too, which are the same without Ray.
+PROJECT is a folder with a params.yaml and its shards: demo/ after `make demo`. Each setup trains
+twice, in processes of its own on CPUs. It is compared with one device by the losses of the first 20
+steps, by the epochs' losses and by the last PCKh. `rounding` is one device whose first weights
+differ in their last bit: its distance is that of rounding alone. `cluster` is the train stage on
+two nodes of a Ray cluster on this machine. It gives no losses of steps. It is therefore compared
+with `2 processes` too, the same training without Ray.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import numpy as np
 import yaml
 
 ROOT = Path(__file__).parents[1]
-WAYS = ("1 device", "rounding", "2 devices", "2 passes", "2 processes", "cluster")
+SETUPS = ("1 device", "rounding", "2 devices", "2 passes", "2 processes", "cluster")
 NUM_STEPS = 20
 NODE = {"num_cpus": 1, "include_dashboard": False}
 
@@ -37,23 +37,23 @@ def main():
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, help="a small one keeps rounding errors from growing")
     parser.add_argument("--work", type=Path, default=Path("devices"))
-    parser.add_argument("--only", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--run", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", choices=SETUPS, default=SETUPS)
+    parser.add_argument("--run", choices=SETUPS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
         train(options.run, options.work)
         return
     results = {}
-    for way in options.only:
+    for setup in options.only:
         for number in (1, 2):
-            folder = options.work / f"{way.replace(' ', '-')}-{number}"
-            make_project(folder, way, options)
-            (run_on_cluster if way == "cluster" else run_processes)(way, folder.resolve())
-            results.setdefault(way, []).append(json.loads((folder / "result.json").read_text()))
+            folder = options.work / f"{setup.replace(' ', '-')}-{number}"
+            make_project(folder, setup, options)
+            (run_on_cluster if setup == "cluster" else run_processes)(setup, folder.resolve())
+            results.setdefault(setup, []).append(json.loads((folder / "result.json").read_text()))
     print_table(results)
 
 
-def make_project(folder, way, options):
+def make_project(folder, setup, options):
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("data", "models", "reports/plots"):
         (folder / name).mkdir(parents=True)
@@ -61,29 +61,29 @@ def make_project(folder, way, options):
     (folder / "data" / "tfrecords").symlink_to(shards.resolve())
     params = yaml.safe_load((options.project / "params.yaml").read_text())
     params["train"] |= {"epochs": options.epochs} | ({"lr": options.lr} if options.lr else {})
-    if way == "2 passes":
+    if setup == "2 passes":
         params["train"]["max_batch_per_device"] = params["train"]["batch_size"] // 2
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def run_processes(way, folder):
+def run_processes(setup, folder):
     """Train in one process, or in two that know each other by TF_CONFIG."""
     configs = [{}]
-    if way == "2 processes":
+    if setup == "2 processes":
         servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]  # on free ports
         cluster = {"worker": [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]}
         tasks = [{"type": "worker", "index": rank} for rank in range(2)]
         configs = [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": t})} for t in tasks]
         for server in servers:
             server.close()
-    command = [sys.executable, __file__, ".", "--run", way, "--work", str(folder)]
+    command = [sys.executable, __file__, ".", "--run", setup, "--work", str(folder)]
     processes = [subprocess.Popen(command, env=environment(folder) | c) for c in configs]
     while None in (codes := [process.poll() for process in processes]) and not any(codes):
         time.sleep(1)
     if any(codes):
         for process in processes:  # who waits for a failed one would stay
             process.kill()
-        sys.exit(f"{way}: failed")
+        sys.exit(f"{setup}: failed")
 
 
 def run_on_cluster(_, folder):
@@ -117,14 +117,14 @@ def environment(folder):
     }  # fmt: skip
 
 
-def train(way, folder):
-    """Train one of the ways, in this process; the first one of several writes the result."""
+def train(setup, folder):
+    """Train a setup in this process; of several processes the first writes the result."""
     from hourglass.config import load_params
     from hourglass.data.tfrecords.reader import open_split
     from hourglass.training.trainer import Trainer
 
     params = load_params(folder / "params.yaml")
-    strategy = make_strategy(way, params.train)
+    strategy = make_strategy(setup, params.train)
     shards, size = folder / "data" / "tfrecords", params.model.input_size
     splits = [open_split(shards, split, size) for split in ("train", "validation")]
     trainer = Trainer(params, *splits, strategy, folder / "state.npz")
@@ -135,20 +135,20 @@ def train(way, folder):
         return losses[-1]
 
     trainer.train_step = keep_loss
-    if way == "rounding":
+    if setup == "rounding":
         trainer.network.set_weights([move_last_bits(w) for w in trainer.network.get_weights()])
     history = trainer.run()
-    if way != "2 processes" or strategy.cluster_resolver.task_id == 0:
+    if setup != "2 processes" or strategy.cluster_resolver.task_id == 0:
         write_result(folder, losses, history, trainer.network.get_weights())
 
 
-def make_strategy(way, params):
+def make_strategy(setup, params):
     from hourglass.training.devices import prepare_devices
     from hourglass.utils.backend import tf
 
-    if way == "2 processes":
+    if setup == "2 processes":
         return prepare_devices(params, is_worker=True)
-    if way == "2 devices":
+    if setup == "2 devices":
         (cpu,) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, parts)
@@ -174,12 +174,12 @@ def print_table(results):
     """Markdown: differences from one device, and of the cluster from two processes."""
     columns = "run on", f"first {NUM_STEPS} losses", "epochs' losses", "PCKh@0.5, @0.1", "twice"
     print(f"\n| {' | '.join(columns)} |\n|---|---:|---:|---:|---|")
-    for way, runs in results.items():
+    for setup, runs in results.items():
         first = results.get("1 device", runs)[0]
         losses, base = ([row["loss"] for row in run["history"]] for run in (runs[0], first))
         last = runs[0]["history"][-1]
         cells = (
-            way, describe_difference(runs[0]["losses"], first["losses"]),
+            setup, describe_difference(runs[0]["losses"], first["losses"]),
             describe_difference(losses, base),
             f"{last['val_pckh']:.2f}, {last['val_pckh_0_1']:.2f}", compare_bytes(*runs),
         )  # fmt: skip

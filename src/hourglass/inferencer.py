@@ -25,10 +25,9 @@ def load(path: str | Path | None = None, flip_test: bool = True) -> "Network":
     """A trained network, ready for pictures.
 
     Args:
-        path: its `.keras` file, or what `hourglass export` made of it, `.onnx`. None: the network
-            that comes with the package, trained on photographs of sports, for research use alone
-            (`shipped/MODEL_CARD.md`).
-        flip_test: average what it sees in each picture and in its mirror image: twice the time,
+        path: a `.keras` file, or its `.onnx` export. None: the shipped network, trained on
+            photographs of sports, for research use alone (`shipped/MODEL_CARD.md`).
+        flip_test: average the heatmaps of each picture and of its mirror image: twice the time,
             more exact.
 
     Raises:
@@ -60,19 +59,18 @@ class Network:
 
         Args:
             picture: uint8 [H, W, 3], RGB, upright.
-            bbox: x, y, width, height, px, of the one person who is there. None: search all of the
-                picture.
-            people: how many to find, at most.
-            threshold: the least score, 0 to 1, of what a search takes for a person; None: that of
+            bbox: x, y, width, height, px, of one person. None: search the whole picture.
+            people: the largest number to find.
+            threshold: the least score of a person in a search, 0 to 1; None: that of
                 `hourglass predict`.
 
         Returns:
             list of `person_search.Pose`, the surest first: `keypoints` [K, 2] (x, y), px of the
-            picture, pixel centres at integers, in the order of `schema.keypoints`; `scores` [K]
-            of them; `score`, how sure the whole pose is. Empty where no person is found.
+            picture, pixel centres at integers, in the order of `schema.keypoints`; `scores` [K];
+            `score` of the whole pose. Empty if no person is found.
 
         Raises:
-            UserError: not such a picture, box or number, or nothing of the picture is in the box.
+            UserError: another kind of picture, bbox or number, or a bbox beside the picture.
         """
         image = _read_picture(picture)
         config = _make_config(bbox, people, threshold)
@@ -87,13 +85,13 @@ class Network:
 
         Args:
             picture: uint8 [H, W, 3], RGB.
-            poses: of `predict`, the surest first, which is drawn on top.
+            poses: of `predict`, the surest first; it is drawn on top.
 
         Returns:
             uint8 [H, W, 3].
 
         Raises:
-            UserError: not such a picture.
+            UserError: another kind of picture.
         """
         pixels = np.array(_read_picture(picture))
         for pose in reversed(poses):

@@ -74,7 +74,7 @@ def describe_stickers(result: Any, threshold: float | None) -> str:
 
 
 def describe_tracks(result: Any, threshold: float | None) -> str:
-    """How many people were followed in how many frames."""
+    """The numbers of frames, of tracked people, and of frames with people."""
     text = f"{result.num_frames} frames" if result.num_frames != 1 else "1 frame"
     if result.num_people:
         people = f"{result.num_people} people" if result.num_people > 1 else "1 person"

@@ -28,7 +28,7 @@ def add_command(commands: Any) -> None:
     add_inference_options(parser, "*", "poses")
     parser.add_argument(
         "--camera", type=parse_camera, action="append", default=[], metavar="N",
-        help="follow people on what camera N films, 0 the first, until Ctrl-C is pressed (Linux)",
+        help="track the people that camera N films, 0 the first, until Ctrl-C is pressed (Linux)",
     )  # fmt: skip
     parser.add_argument(
         "--records", action="store_true",

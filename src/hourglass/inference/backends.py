@@ -33,7 +33,7 @@ def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Back
     Args:
         path: its `.keras` file, or the `.onnx` file that `hourglass export` made of it.
         flip_test: average each input's heatmaps with those of its mirror image.
-        num_inputs: how many it will be given, as far as is known: many are shared by all GPUs.
+        num_inputs: the expected number of inputs: many are shared by all GPUs.
 
     Raises:
         UserError: the file is missing or damaged, holds another kind of network, or was exported
@@ -93,7 +93,7 @@ def load_keras_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -
 
     Args:
         flip_test: average each input's heatmaps with those of its mirror image.
-        num_inputs: how many it will be given, as far as is known: many are shared by all GPUs.
+        num_inputs: the expected number of inputs: many are shared by all GPUs.
 
     Raises:
         UserError: the file is missing or damaged, or holds another kind of network.

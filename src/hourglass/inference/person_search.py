@@ -75,18 +75,18 @@ class Pose:
 
     @property
     def bbox(self) -> np.ndarray:
-        """Low and high corner [2, 2] of the box around the sure joints; of all where none is."""
+        """Low and high corner [2, 2] around the sure joints, or around all if none is sure."""
         sure = self.scores >= transforms.SURE_SCORE
         return keypoints_bbox(self.keypoints[sure] if sure.any() else self.keypoints)
 
 
 def keypoints_bbox(keypoints: np.ndarray) -> np.ndarray:
-    """Low and high corner [2, 2] of the box around keypoints [K, 2]."""
+    """The bbox of keypoints [K, 2]: low and high corner [2, 2]."""
     return np.stack([keypoints.min(axis=0), keypoints.max(axis=0)])
 
 
 def compute_iou(bbox: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes, low and high corner [2, 2] each."""
+    """Intersection over union of two bboxes, low and high corner [2, 2] each."""
     (low, high), (other_low, other_high) = bbox, other
     sides = np.minimum(high, other_high) - np.maximum(low, other_low)
     shared = np.prod(np.maximum(sides, 0))
@@ -117,7 +117,7 @@ def person_crop(center: np.ndarray, scale: float) -> Crop:
 
 
 def bbox_crop(bbox: Sequence[float]) -> Crop:
-    """The crop around a person's box (x, y, width, height, px), with the margin of training."""
+    """The crop around a bbox (x, y, width, height, px), with the margin of training."""
     return crop_at(*transforms.bbox_crop(bbox))
 
 

@@ -38,7 +38,7 @@ def across(num_frames, y=100, start=40, step=4):
     return [(start + step * k, y) for k in range(num_frames)]
 
 
-def test_a_person_who_moves_is_followed():
+def test_a_person_that_moves_is_tracked():
     places = across(50)
     found, _, tracker = track([bars(SIZE, place) for place in places])
     assert numbers(found) == [[1]] * 50 and tracker.num_people == 1
@@ -105,7 +105,7 @@ def test_two_people_keep_their_numbers():
     assert (np.abs(np.diff(x, axis=0)) < 4).all(), "no person jumps to the other's place"
 
 
-def test_no_more_are_followed_than_asked_for():
+def test_no_more_are_tracked_than_asked_for():
     frames = [bars(SIZE, (60, 100), (160, 100), (260, 100))] * 20
     found, *_ = track(frames, InferenceConfig(num_people=2))
     assert all(len(people) == 2 for people in found)
