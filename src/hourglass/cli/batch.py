@@ -104,7 +104,7 @@ def predict_on_cluster(
     """Predict chunks on the cluster of RAY_ADDRESS; `num_done` pictures of others are done.
 
     Raises:
-        UserError: Ray is not installed, or the cluster is of no use.
+        UserError: Ray is not installed, or the cluster cannot be used.
     """
     try:
         from hourglass.distributed import ray_batch, ray_session

@@ -28,7 +28,7 @@ def report(
         files: pairs of a file and its target.
         results: for each file an object with the written paths, `files`, or a `UserError`.
         describe: the text about a result.
-        word: for the progress bar; without it there is none.
+        word: for the progress bar; "": no bar.
 
     Returns:
         How many files could not be used.

@@ -18,10 +18,10 @@ def open_network(options: argparse.Namespace, num_inputs: int) -> tuple[Path, Ba
     """The file of the network that a command takes, and its backend; makes the folder `--out`.
 
     Args:
-        num_inputs: how many model inputs it will be given, as far as is known.
+        num_inputs: the expected number of model inputs.
 
     Raises:
-        UserError: the network is missing or of no use; nothing is made then.
+        UserError: the network is missing or cannot be used; nothing is written then.
     """
     model = find_model(options.model)
     backend = open_backend(model, not options.no_flip_test, num_inputs)

@@ -15,7 +15,7 @@ def add_parser(commands: Any, name: str, text: str, more: str) -> argparse.Argum
     """Add the parser of a command to the subparsers of `hourglass`.
 
     Args:
-        text: what it does, for the list of commands. more: what its own help says after that.
+        text: its description in the list of commands. more: the rest of its own description.
     """
     return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}")
 

@@ -37,7 +37,7 @@ READ_ERRORS = (
 
 
 def picture_name(member: str) -> str | None:
-    """The path after the first `images/` of a member's path; None where there is none.
+    """The path after the first `images/` of a member's path; None if there is none.
 
     Also None: absolute paths, `..`, backslashes, and values that are not text.
     """
@@ -138,7 +138,7 @@ class ImageArchive(contextlib.AbstractContextManager):
 
         Raises:
             UserError: no such picture, above `MAX_IMAGE_BYTES`, or damaged.
-            OSError: the disk or the network fails, as far as that can be told from damage.
+            OSError: the disk or the network fails, if that can be distinguished from damage.
         """
         if name not in self._members:
             raise UserError(f"not in {self.path.name}")
@@ -225,7 +225,7 @@ def _index_errors(path: Path) -> Iterator[None]:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """A `zipfile.ZipFile`; raises `UserError` where there is none."""
+    """A `zipfile.ZipFile`; raises `UserError` if the file is none."""
     try:
         return zipfile.ZipFile(path)
     except FileNotFoundError:

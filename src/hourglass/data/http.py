@@ -34,8 +34,8 @@ class RemoteFile:
 
     Attributes:
         name: its name in the raw folder, and on a mirror.
-        check: what is wrong with the file at a path, or None; for files without an md5. A `.zip`
-            is checked by its members' CRCs.
+        check: a function from a path to its file's fault, or None; for files without an md5. A
+            `.zip` is checked by its members' CRCs.
     """
 
     name: str

@@ -31,7 +31,7 @@ def photo_chunk_task(
     """Write the results of a chunk, on a worker.
 
     Args:
-        scratch: a folder on the same disk, for what is not whole yet.
+        scratch: a folder on the same disk for unfinished files.
         seen: paths of the chunk's pictures that the first machine sees, at most one.
         model: path of the network; None for the one that comes with the package.
     """
@@ -66,7 +66,7 @@ def predict_chunks(
 
     Args:
         chunks: those to do. num_done: pictures in those that are done.
-        scratch: a folder on the same disk, for what is not whole yet.
+        scratch: a folder on the same disk for unfinished files.
         model: path of the network; None for the one that comes with the package.
 
     Raises:

@@ -36,7 +36,7 @@ def start_ray(num_workers: int | None) -> None:
         num_workers: on this machine; None: one a core.
 
     Raises:
-        UserError: it does not start, or RAY_ADDRESS is of no use.
+        UserError: it does not start, or the cluster of RAY_ADDRESS cannot be used.
     """
     address = os.environ.get("RAY_ADDRESS")
     if address and address != "auto":

@@ -73,7 +73,7 @@ def compute_pckh(
         threshold: fraction of the head size.
 
     Returns:
-        0..100, or None where none of these keypoints has a label.
+        0..100, or None if none of these keypoints has a label.
     """
     indices = list(indices)
     # (labelled,): the keypoints of all persons in one heap.
@@ -87,7 +87,7 @@ def mean_pckh(
     indices: Sequence[int],
     threshold: float = 0.5,
 ) -> float | None:
-    """The unweighted mean of the keypoints' own PCKh; None where none of them has a label.
+    """The unweighted mean of the keypoints' own PCKh; None if none has a label.
 
     The official evaluation makes one column of a left and a right joint this way. A keypoint
     without any label is left out of the mean.

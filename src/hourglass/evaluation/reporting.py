@@ -36,7 +36,7 @@ def score_invalid(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Errors and labels of validation records that parse set aside, all of them wrong.
 
-    A benchmark that drops what it cannot use rewards dropping: without the worst 1 % of MPII's
+    A benchmark that drops unusable persons rewards dropping them: without the worst 1 % of MPII's
     validation persons a published prediction rises by 0.8.
 
     The twin of a kept record has no labels of its own to lose and is no row. Twins that are both

@@ -54,9 +54,9 @@ class Search:
 
     Attributes:
         crops: n of (x, y, side) that it asks about; none when it has ended, which may be at once.
-        inputs: uint8 [n, S, S, 3], what they show; black outside of the picture.
+        inputs: uint8 [n, S, S, 3], their pixels; black outside of the picture.
         is_seen: whether any of them shows anything of the picture.
-        poses: what it has found, when it has ended.
+        poses: the result, after the end of the search.
     """
 
     def __init__(self, generator: PoseSearch, image: Image.Image, size: int) -> None:

@@ -59,7 +59,7 @@ def draw_poses(
     """Write `target`.png, a photograph with the poses on it; gives its path.
 
     Args:
-        scratch: a folder on the same disk for what is not whole yet; None: beside `target`.
+        scratch: a folder on the same disk for unfinished files; None: beside `target`.
     """
     picture = photo.target.with_name(f"{photo.target.name}.png")
     pixels = np.array(photo.search.image)

@@ -64,8 +64,8 @@ class Pose:
     Attributes:
         keypoints: [K, 2], px of the upright picture. scores: [K], of each joint.
         crop: what the network saw.
-        score: how sure the whole pose is, 0 to about 1: the mean of its joints' scores; of a search
-            the mean over all crops that hold the pose, as far as they agree with it.
+        score: of the whole pose, 0 to about 1: the mean of its joints' scores. In a search it is
+            the mean over all crops that hold the pose, weighted by their agreement with it.
     """
 
     keypoints: np.ndarray

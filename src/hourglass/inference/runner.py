@@ -30,14 +30,14 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """Which people to look for on each photograph.
+    """The search settings of each photograph.
 
     Attributes:
-        mode: "search": anywhere. "bbox": the person in `bbox`. "whole": the one person whom the
-            whole picture shows.
+        mode: "search": anywhere. "bbox": the person in `bbox`. "whole": the one person of
+            the whole picture.
         bbox: x, y, width, height, px of the upright picture.
-        num_people: how many to find, at most; a search.
-        threshold: the least score of a person; a search. None: every pose is a person.
+        num_people: the largest number of people of a search.
+        threshold: the least score of a person in a search. None: every pose is a person.
     """
 
     mode: str = "search"

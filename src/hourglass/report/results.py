@@ -136,7 +136,7 @@ def _read_network(path: str) -> NetworkFile:
 
 
 def list_figures(folder: str | Path) -> list[PersonFigure]:
-    """The figures in a folder, the best person first; none where none were asked for.
+    """The figures in a folder, the best person first; the list can be empty.
 
     Raises:
         UserError: there is no such folder.

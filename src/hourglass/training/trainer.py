@@ -44,7 +44,7 @@ CHECK_EVERY = 8  # steps from one look at the losses to the next: a look waits f
 
 
 class Trainer:
-    """One training run: `run` goes on from the file `checkpoint` where that is there."""
+    """One training run: `run` goes on from the file `checkpoint` if it exists."""
 
     def __init__(
         self,

@@ -41,9 +41,8 @@ class Picture:
         """The picture's pixels.
 
         Args:
-            reduction: the picture will be shrunk by this factor; a JPEG is then decoded at 1/2, 1/4
-                or 1/8 of its size, whichever still has enough pixels, which is several times
-                faster.
+            reduction: the factor by which the picture will be shrunk. A JPEG is then decoded at
+                1/2, 1/4 or 1/8 of its size if that has enough pixels: several times faster.
 
         Returns:
             image: RGB, upright (EXIF orientation applied), transparency on white, the first frame;
@@ -162,7 +161,7 @@ def cut_crop(
         image: RGB, decoded at 1 / `factor` of the picture's size.
         crop: (x, y, side), a square, px of the picture at full size; it may reach outside.
         size: the side of the result, px.
-        resample: one of Pillow's filters; all smooth what they shrink.
+        resample: one of Pillow's filters; all of them smooth when they shrink.
 
     Raises:
         BadImageError: the crop does not touch the picture.

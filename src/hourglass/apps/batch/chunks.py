@@ -47,7 +47,7 @@ def predict_chunk(
     """Write the results of a chunk, and its drawn pictures if the plan says so.
 
     Args:
-        scratch: a folder on the same disk, for what is not whole yet.
+        scratch: a folder on the same disk for unfinished files.
         num_threads: that read and draw; None for one a core.
         advance: is called after each picture.
     """

@@ -73,7 +73,7 @@ def build_page(network: Path, folder: Path, runtime: Path | None = None) -> Expo
 
     Args:
         network: a file of `hourglass export`, or the `.keras` file beside one.
-        folder: to write; a page that is there already is replaced.
+        folder: to write; an earlier page in it is replaced.
         runtime: the folder of onnxruntime-web's files; None: npm fetches them, once.
 
     Returns:

@@ -44,7 +44,7 @@ class Cutout:
         visible: names of the joints to go by; limbs of others are left out.
 
     Attributes:
-        box: low and high corner [2, 2] of what is cut out, px of the picture.
+        box: low and high corner [2, 2] of the cutout, px of the picture.
 
     Raises:
         UserError: nothing of the body is on the picture.

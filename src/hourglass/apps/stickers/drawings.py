@@ -26,7 +26,7 @@ class Drawing:
     """A body and the function that draws it, `draw(canvas, body)`.
 
     Attributes:
-        box: low and high corner [2, 2] of what is drawn, px of the picture.
+        box: low and high corner [2, 2] of the drawing, px of the picture.
     """
 
     def __init__(self, body: Body, draw: Callable[[Canvas, Any], None]) -> None:

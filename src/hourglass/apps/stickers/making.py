@@ -86,7 +86,7 @@ class WrittenStickers(NamedTuple):
         files: the stickers.
         sizes: bytes of each.
         scores: of the people, the surest first; of a clip the last score of each.
-        best: the best score of a search, be it a person's or not.
+        best: the best score of a search, also below the threshold.
     """
 
     files: list[Path]

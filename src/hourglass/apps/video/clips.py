@@ -37,7 +37,7 @@ class WrittenClip(NamedTuple):
         num_frames: all of them.
         num_seen: frames with people in them.
         num_people: how many were tracked, one after the other or together.
-        best: the best score of a search, be it a person's or not.
+        best: the best score of a search, also below the threshold.
         num_damaged: packets of the clip that could not be decoded.
     """
 
@@ -64,7 +64,7 @@ def predict_clip(
         backend: what runs the network (`inference.backends`).
         path: the clip, or the device of a camera, which films until Ctrl-C is pressed.
         target: path without a suffix.
-        config: whom to look for; a bbox is that of the person in the first frame.
+        config: mode and number of people; a bbox is the person's in the first frame.
         is_smooth: whether keypoints are smoothed.
 
     Raises:

@@ -87,7 +87,7 @@ class Tracker:
     """Tracks as many people through a clip as an `InferenceConfig` asks for.
 
     Args:
-        config: whom to look for; a bbox is that of the person in the first frame.
+        config: mode and number of people; a bbox is the person's in the first frame.
         size: width, height of every frame, px.
         is_smooth: whether keypoints are smoothed.
 

@@ -125,7 +125,7 @@ class ClipWriter:
 def open_writer(
     video: Path, record: Path, clip: Clip, size: tuple[int, int], schema: KeypointSchema
 ) -> Iterator[ClipWriter]:
-    """A writer of a clip into two files, which are there, whole, when the context has ended.
+    """A writer of a clip into two files; they are complete when the context has ended.
 
     Args:
         size: width, height of the frames, px.

@@ -122,7 +122,7 @@ class Body:
 
     @property
     def hides_an_arm(self) -> bool:
-        """Whether an elbow or a wrist is behind the trunk, where nothing tells where it is."""
+        """Whether an elbow or a wrist is behind the trunk, where it cannot be seen."""
         pelvis, thorax = self.points["pelvis"], self.points["thorax"]
         spine = (thorax - pelvis)[:2]
         for name in ("r_elbow", "l_elbow", "r_wrist", "l_wrist"):

@@ -61,7 +61,7 @@ class Outfit:
 
 @dataclass(frozen=True)
 class Figure(Body):
-    """A body and what it wears."""
+    """A body and its clothes."""
 
     outfit: Outfit
 
@@ -132,7 +132,7 @@ def _draw_seat(canvas: Canvas, figure: Figure) -> None:
 
 
 def draw_limb(canvas: Canvas, figure: Figure, side: str, kind: str) -> None:
-    """Draw a limb's two segments, what they wear, and the hand or shoe, the farther one first."""
+    """Draw a limb's two segments, clothed, and the hand or shoe; the farther one first."""
     limb, outfit, unit = LIMBS[kind], figure.outfit, figure.height
     names = [f"{side}_{name}" for name in limb.joints]
     radii = [radius * unit * outfit.girth for radius in limb.joints.values()]
