@@ -2,16 +2,16 @@
 
 usage: python benchmarks/exports.py [FOLDER] [--model FILE] [--rounds N] [--before DIR]
 
-FOLDER has been through `dvc repro parse`: its photographs stand for real pictures, each in the
-crop that the recipe's crops are cut by; without it drawn figures stand alone. FILE is a `.keras`
-file; without it, the shipped one. DIR is another checkout, without exports.
+FOLDER has been through `dvc repro parse`. Its photographs, each in the recipe's crop, are the real
+pictures; without FOLDER only drawn figures are used. FILE is a `.keras` file; without it, the
+shipped one. DIR is another checkout, without exports.
 
-The last table has, of each form, its bytes, the largest distance of a joint from Keras' on drawn
-and on real pictures, and milliseconds a picture on one core, one at a time, flip test included.
-Then what becomes of a file that tf2onnx left broken. Before that there are seconds from `hourglass
-predict` to the drawn picture on the disk, of one photograph, all sides in turns: warm, and with all
-files of the program and the network out of the system's memory first ("cold": as far as no other
-process holds them).
+The first table has the seconds from `hourglass predict` to the drawn picture of one photograph on
+the disk, all sides in turns. "Cold" means that the files of the program and the network have left
+the system's cache, except those that another process holds. The second table has each format's
+bytes, the largest distance of a joint from Keras' on drawn and on real pictures, and milliseconds
+a picture on one core. Pictures go one at a time, flip test included. The last lines show the error
+for a file that tf2onnx left broken.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from hourglass.utils.images import cut_crop, decode_image
 ROOT = Path(__file__).parents[1]
 NUM_PICTURES = 50
 SEED = 2  # other figures than those that an export is proven on
-FORMS = {
+FORMATS = {
     "ONNX": ("net.onnx", "onnx", False, OnnxBackend),
     "ONNX, float16": ("half.onnx", "onnx", True, OnnxBackend),
     "LiteRT": ("net.tflite", "litert", False, open_litert),
@@ -65,17 +65,17 @@ def main():
         # Before this process is bound to one core, which its children would be as well.
         print_command_times(options, Path(folder))
         use_one_core()
-        print_forms(options, Path(folder))
+        print_formats(options, Path(folder))
         show_broken_export(options.model, Path(folder))
 
 
-def print_forms(options, folder):
+def print_formats(options, folder):
     keras = load_keras_backend(options.model, True)
     inputs = {"drawn": draw_figures(keras.size, NUM_PICTURES, SEED)}
     if options.folder:
         inputs["real"] = cut_photographs(options.folder, keras.size)
     backends = {"Keras": keras}
-    for name, (file, kind, half, open_file) in FORMS.items():
+    for name, (file, kind, half, open_file) in FORMATS.items():
         export_network(options.model, folder / file, kind, half)
         backends[name] = open_file(folder / file)
     runs = {
@@ -86,7 +86,7 @@ def print_forms(options, folder):
     print(f"\n| | bytes |{''.join(f' px off, {kind} |' for kind in inputs)} ms a picture |")
     print(f"|---|---:|{'---:|' * len(inputs)}---:|")
     for name, find in backends.items():
-        path = options.model if name == "Keras" else folder / FORMS[name][0]
+        path = options.model if name == "Keras" else folder / FORMATS[name][0]
         distances = "".join(f" {largest_distance(find, keras, v):.2g} |" for v in inputs.values())
         milliseconds = 1000 / statistics.median(rates[name])
         print(f"| {name} | {count_bytes(path):,} |{distances} {number(milliseconds)} |", flush=True)
