@@ -1,4 +1,4 @@
-"""Train the stacked hourglass; keep the weights of the best epoch by validation PCKh.
+"""Train the network; keep the weights of the best epoch by validation PCKh.
 
 reads   data/tfrecords; the network that train.init_weights names, which is scored as epoch 0;
         RAY_ADDRESS, if it names a cluster

@@ -1,6 +1,6 @@
-"""What a dataset is: a class with its files, its terms and its reader.
+"""A dataset is a class with its files, its terms and its reader.
 
-Each other file of this folder that has a registered class is a dataset: a new file is a new one.
+Each file of this folder registers one. A new file is a new dataset.
 """
 
 import importlib
@@ -77,39 +77,39 @@ class Dataset(ABC):
     def read_splits(
         self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
     ) -> tuple[RawSplit, RawSplit]:
-        """The records of train and validation, with the keypoints that the dataset has.
+        """Read the records of train and validation, with the keypoints of the dataset.
 
-        A record is {image, joints [K][2], joints_vis [K], center [2], scale}, as in MPII's JSON
-        form: 1-based pixels; `scale` the person's height / 200 px; and `head_size`, px, where it is
-        known. An `UnusableRecord` or `PASSED_OVER` may stand in a record's place.
+        A record is {image, joints [K][2], joints_vis [K], center [2], scale}, in MPII's JSON form:
+        px from 1 on, `scale` the person's height / 200 px. `head_size`, px, may be added. An
+        `UnusableRecord` or `PASSED_OVER` may stand in a record's place.
 
         Args:
             raw: the folder that `fetch` filled.
-            image_names: the pictures of the archive that are to be used.
-            schema: the run's, for files that name their own keypoints.
+            image_names: the pictures of the archive to use.
+            schema: of the run, for files that name their own keypoints.
 
         Raises:
             UserError: a file is missing or cannot be read as a whole.
         """
 
     def roughen(self, person: Person) -> Person:
-        """The person with the center and scale to use, where those of the labels tell too much."""
+        """The person with a rougher center and scale, where those of the labels tell too much."""
         return person
 
     def advise(self, data: "DataParams") -> str:
-        """What the user can do about invalid records; {split} stands for the split's name."""
+        """The advice about invalid records; {split} stands for the split's name."""
         return "fix the annotations"
 
 
 @dataclass(frozen=True)
 class UnusableRecord:
-    """What stands in the place of an annotation that cannot be read; `image` "" if unknown."""
+    """Stands for an annotation that cannot be read; `image` is "" if unknown."""
 
     image: str
     reason: str
 
 
-# What stands in the place of an annotation that is no person to learn or score by.
+# Stands for an annotation that is no person to learn from or to score.
 PASSED_OVER = object()
 
 
@@ -158,7 +158,7 @@ def name_datasets(names: Sequence[str]) -> str:
 
 
 def find_network_terms(names: Sequence[str]) -> str:
-    """What a network may be used for that was trained on datasets of these names."""
+    """The terms of a network that was trained on the datasets of these names."""
     terms = {name: dataset.network_terms for name, dataset in load_datasets().items()}
     found = (terms.get(name, Dataset.network_terms) for name in names)
     return "; ".join(dict.fromkeys(found))

@@ -18,7 +18,7 @@ COCO_KEYS = ("images", "annotations", "categories")
 
 
 class CocoFault(Exception):
-    """What is wrong with a COCO file or an annotation in it."""
+    """The fault of a COCO file or of an annotation in it."""
 
 
 def is_coco(content: Any) -> bool:
@@ -27,12 +27,12 @@ def is_coco(content: Any) -> bool:
 
 
 def read_coco(content: dict[str, Any], schema: KeypointSchema) -> RawSplit:
-    """A record for each of the annotations in a COCO keypoint file.
+    """A record for each annotation of a COCO keypoint file.
 
-    They have the keypoints of the run's `schema` where a category names them all, in any order;
-    else COCO's own 17. `PASSED_OVER` stands for crowds, for boxes alone, for other categories, and
-    for persons without a labelled keypoint that the run uses; an `UnusableRecord` for what is
-    faulty.
+    The records have the keypoints of the run's `schema` if a category names all of them, in any
+    order. Otherwise they have COCO's own 17. `PASSED_OVER` stands for crowds, for boxes without
+    keypoints, for other categories, and for persons without a label that the run uses. An
+    `UnusableRecord` stands for a faulty annotation.
 
     Raises:
         CocoFault: the file is not as COCO's are.
@@ -108,7 +108,7 @@ def _read_entry(
     categories: dict[float | str, _Category],
     conversion: Conversion,
 ) -> Any:
-    """What stands for an annotation in the records of `read_coco`.
+    """The record of an annotation, or its stand-in in `read_coco`.
 
     Args:
         names: {image id: file name}.

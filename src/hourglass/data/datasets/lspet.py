@@ -1,10 +1,10 @@
-"""Leeds Sports Pose Extended: its archive, its reader, and the roughness that it lacks.
+"""Leeds Sports Pose Extended: its archive, its reader, and rough centers and scales.
 
-The set has joints alone, so a person's center and scale are made of the labels that are to be
-found: to the pixel they would tell where the outermost joints lie. `roughen_person` moves them as
-far as MPII's, a center by hand and a scale made of the head's box, lie off the same box. What is
-left of the leak: the box still is the truth's, with MPII's noise on it. A person whose joints would
-leave the crop is drawn again, so every label is in it, which a box by hand does not promise.
+The set has joints alone. Center and scale are made of the joints' box, so they would tell to the
+pixel where the outermost joints lie. `roughen_person` moves them by what MPII's differ from that
+box: MPII's center is set by hand, its scale is made of the head's box. A leak remains: the crop is
+the truth's box with MPII's noise on it. A draw by which a joint leaves the crop is repeated, so all
+labels are in the crop. A box by hand does not promise that.
 
 Source: Johnson and Everingham, CVPR 2011; http://sam.johnson.io/research/lspet.html; as archived at
 https://github.com/axelcarlier/lsp.
@@ -43,9 +43,9 @@ LSPET = KeypointSchema(
 LSPET_MARGIN = 1.1  # person height over the longer side of the box around the labelled joints
 
 ROUGHNESS_SEED = 1
-# Measured on the 2,017 of MPII's 2,958 validation persons with all 16 joints labelled: how far the
-# center lies from the middle of the joints' box, in heights (200 px * scale), and the logarithm of
-# the scale to the box's. Its long tail is bent persons, whose height the box does not show.
+# Measured on MPII's 2,017 validation persons with all 16 joints labelled, of 2,958: the distance
+# of the center from the middle of the joints' box, in heights (200 px * scale), and the logarithm
+# of the scale by the box's. Bent persons make the long tail: the box does not show their height.
 ROUGHNESS_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 ROUGHNESS = {
     "center x": (-0.127, -0.088, -0.038, 0.004, 0.043, 0.090, 0.126),

@@ -30,7 +30,7 @@ MPII_MAT = "mpii_human_pose_v1_u12_1.mat"
 
 
 def find_json_fault(path: Path) -> str | None:
-    """What makes a file no list of records, as a server's error page is; else None."""
+    """Why a file is no list of records; None if it is one. A server's error page is none."""
     try:
         records = read_json_list(path, "")
     except UserError:
@@ -40,7 +40,7 @@ def find_json_fault(path: Path) -> str | None:
 
 
 def find_list_fault(path: Path) -> str | None:
-    """What makes a file no list of picture names; else None."""
+    """Why a file is no list of picture names; None if it is one."""
     names = path.read_text(encoding="utf-8", errors="replace").split()
     good = names and all(re.fullmatch(r"[\w.-]+\.jpg", name) for name in names)
     return None if good else "is not a list of picture names"
