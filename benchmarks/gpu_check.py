@@ -144,9 +144,9 @@ def trace_predict(precision):
     """The predict stage's step, on a batch as the input pipeline makes it."""
     params = PARAMS.predict
     network = fuse_conv_bn(build_model(PARAMS.model, MPII), precision)
-    predictor = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
+    estimator = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
     batches = eval_batches(SPLIT, params.batch_size)
-    return tf.function(predictor).get_concrete_function(batches.element_spec)
+    return tf.function(estimator).get_concrete_function(batches.element_spec)
 
 
 def describe_kind(operation):

@@ -132,9 +132,9 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
     runs = {}
     for precision in precisions:
         network = batch_norm.fuse_conv_bn(build_model(PARAMS.model, MPII), precision)
-        predictor = PoseEstimator(network, flip_test=False, decoder="dark")
-        runs[precision, "batch"] = functools.partial(predict_batches, predictor, split)
-        runs[precision, "photo"] = functools.partial(predict_once, predict_photo, predictor, photo)
+        estimator = PoseEstimator(network, flip_test=False, decoder="dark")
+        runs[precision, "batch"] = functools.partial(predict_batches, estimator, split)
+        runs[precision, "photo"] = functools.partial(predict_once, predict_photo, estimator, photo)
     if tutorial:
         networks = {
             "tutorial": tutorial.build_network(),
@@ -157,12 +157,12 @@ def predict_rows(sample, folder, tutorial, measure, precisions):
             yield rate_row(what, values, same_rates)
 
 
-def predict_photo(predictor, data):
+def predict_photo(estimator, data):
     """The keypoints on one photograph, from the file's bytes."""
     image, _ = decode_image(data)
     generator = estimate_pose(whole_picture_crop(image.size), refine=False)
-    search = Search(generator, image, predictor.size)
-    run_searches([search], KerasBackend(predictor))
+    search = Search(generator, image, estimator.size)
+    run_searches([search], KerasBackend(estimator))
     return search.poses[0].keypoints
 
 
@@ -171,7 +171,7 @@ def predict_once(predict, network, data):
     return 1
 
 
-def predict_batches(predictor, split):
+def predict_batches(estimator, split):
     batches = pipeline.eval_batches(split, PREDICT_BATCH).take(PREDICT_BATCHES)
-    predict_split(predictor, batches, split.num_persons)
+    predict_split(estimator, batches, split.num_persons)
     return PREDICT_BATCHES * PREDICT_BATCH

@@ -55,7 +55,7 @@ class Peer:
         """One picture, decoded whole, cropped, augmented; its heatmaps."""
         data = np.frombuffer(self.sample.read(person.image), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-        center, side = transforms.person_crop(person.center, person.scale)
+        center, side = transforms.person_region(person.center, person.scale)
         zoom = self.size / side
         to_view = np.array([[zoom, 0, 0], [0, zoom, 0]])
         to_view[:, 2] = (self.size - 1) / 2 - zoom * center

@@ -229,9 +229,9 @@ def judge(trainer, split, scales):
     head_sizes = truth["head_size"], HEAD_SIZE_PER_SCALE * scales[truth["index"]]
     for flip_test in (False, True):
         for decode in DECODES:
-            predictor = PoseEstimator(trainer.network, flip_test, decode)
+            estimator = PoseEstimator(trainer.network, flip_test, decode)
             keypoints, _, _ = predict_split(
-                predictor, eval_batches(split, 16, fill_last=True), split.num_persons
+                estimator, eval_batches(split, 16, fill_last=True), split.num_persons
             )
             errors = [
                 pckh.normalized_errors(keypoints[truth["index"]], truth["joints"], sizes)

@@ -60,7 +60,7 @@ def load_sample(folder):
 
 def choose_large(sample, side):
     """The persons whose crops have at least `side` px of the picture."""
-    persons = [p for p in sample.persons if transforms.person_crop(p.center, p.scale)[1] >= side]
+    persons = [p for p in sample.persons if transforms.person_region(p.center, p.scale)[1] >= side]
     return dataclasses.replace(sample, persons=persons)
 
 
@@ -88,7 +88,7 @@ def direct_inputs(sample, size):
     inputs, shown = [], []
     for person in sample.persons:
         picture, _ = decode_image(sample.read(person.image))
-        center, side = transforms.person_crop(person.center, person.scale)
+        center, side = transforms.person_region(person.center, person.scale)
         margin = math.ceil(side)  # black, so that no input reaches outside
         left, top = center + 0.5 - side / 2 + margin
         box = (left, top, left + side, top + side)

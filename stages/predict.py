@@ -43,7 +43,7 @@ def predict(params):
     strategy = choose_strategy()
     with strategy.scope():  # a copy of the weights on each device
         network = fuse_conv_bn(load_network(NETWORK), params.precision)
-        predictor = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
+        estimator = PoseEstimator(network, params.flip_test, params.decode, params.num_refinements)
     batch_size = round_up_batch(params.batch_size, strategy)
     persons = load_persons("data/annotations/validation.json")
     schema = load_schema("data/annotations")
@@ -54,7 +54,7 @@ def predict(params):
         check_persons(split, persons)
         # Filled up where devices share it; alone, one batch more would cost its time for nothing.
         batches = eval_batches(split, batch_size, fill_last=strategy.num_replicas_in_sync > 1)
-        keypoints, scores, is_predicted = predict_split(predictor, batches, len(persons))
+        keypoints, scores, is_predicted = predict_split(estimator, batches, len(persons))
         save_predictions(
             "reports/predictions.json",
             [person.image for person in persons],

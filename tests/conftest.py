@@ -164,7 +164,7 @@ def small_mpii(site, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def make_predictor():
+def make_estimator():
     """What stands for PoseEstimator in tests of one network: compiled once for all of them."""
     from hourglass.models.pose_estimator import PoseEstimator
 
@@ -220,9 +220,9 @@ def run_command(monkeypatch, capsys, tmp_path):
 
 
 @pytest.fixture
-def hourglass(run_command, monkeypatch, model_file, make_predictor):
+def hourglass(run_command, monkeypatch, model_file, make_estimator):
     """Run `hourglass predict` with a small network, or with `model`; None names none."""
-    monkeypatch.setattr("hourglass.models.pose_estimator.PoseEstimator", make_predictor)
+    monkeypatch.setattr("hourglass.models.pose_estimator.PoseEstimator", make_estimator)
 
     def run(*arguments, model=model_file):
         return run_command("predict", *arguments, *(["--model", model] if model else []))

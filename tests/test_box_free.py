@@ -93,7 +93,7 @@ def test_scenery_is_drawn_again_the_same():
 def test_the_rough_crop_is_that_of_the_shards():
     person = make_person(0, 0, 9, 9, center=(100.3, 80.8), scale=0.77)
     x, y, side = box_free.rough_crop(person)
-    center, crop_side = transforms.person_crop(person.center, person.scale)
+    center, crop_side = transforms.person_region(person.center, person.scale)
     assert side == round(crop_side)
     np.testing.assert_allclose(np.add((x, y), (side - 1) / 2), center, atol=0.51)
 

@@ -140,7 +140,7 @@ def test_a_stored_square_holds_the_turned_and_widened_view(center, side, max_siz
 @repeated
 @given(points(-1e4, 1e4), numbers(1e-3, 1e3))
 def test_a_view_square_lies_below_the_center(center, scale):
-    middle, side = transforms.person_crop(center, scale)
+    middle, side = transforms.person_region(center, scale)
     assert side == pytest.approx(250 * scale)
     np.testing.assert_allclose(middle, center + np.array([0, 15 * scale]))
 

@@ -27,7 +27,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 EXAMPLE = "the root's params.yaml"
 MIN_CROP_SIZE = 32  # px; the smallest network input
-HEATMAP_STRIDE = 4  # input px to a px of the heatmaps, of every model
+HEATMAP_STRIDE = 4  # input px to a px of the heatmaps, of the models that come with the package
 
 
 def _find_schema(value: Any) -> Any:

@@ -76,7 +76,7 @@ def test_it_is_asked_before_it_is_named(tmp_path, model_file, monkeypatch):
     # The file must not be there before it is proven, nor anything else be left.
     path, seen = tmp_path / "net.onnx", []
 
-    def compare(find_keypoints, predictor, tolerance):
+    def compare(find_keypoints, estimator, tolerance):
         seen.extend([path.exists(), find_keypoints(INPUTS)[0].shape])
         raise UserError("its joints lie up to 3 px from those of Keras")
 
@@ -96,10 +96,10 @@ import tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 from hourglass.export import exporter
-def compare(find_keypoints, predictor, tolerance):
-    inputs = tf.zeros((1, predictor.size, predictor.size, 3))
-    weights = [variable.value for variable in predictor.network.variables]
-    used = [*predictor.find_keypoints(inputs), *weights]
+def compare(find_keypoints, estimator, tolerance):
+    inputs = tf.zeros((1, estimator.size, estimator.size, 3))
+    weights = [variable.value for variable in estimator.network.variables]
+    used = [*estimator.find_keypoints(inputs), *weights]
     print({tensor.device.split("/")[-1] for tensor in used})
 exporter.compare_with_keras = compare
 with tf.device("/CPU:1"):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from helpers.fake_networks import make_predictor
+from helpers.fake_networks import make_estimator
 from hourglass.export.verification import (
     CALLS,
     FLOAT16,
@@ -22,42 +22,42 @@ def bell(column, row):
 
 
 def see(heatmaps):
-    """A predictor that sees these heatmaps [16, 16, 16] in every input."""
+    """A estimator that sees these heatmaps [16, 16, 16] in every input."""
 
     def respond(pictures):
         return ops.repeat(ops.convert_to_tensor(heatmaps[None]), ops.shape(pictures)[0], axis=0)
 
-    return make_predictor(respond)
+    return make_estimator(respond)
 
 
 @pytest.fixture(scope="module")
-def predictor():
+def estimator():
     heatmaps = np.stack([bell(3.3 + 0.5 * k, 11.7 - 0.5 * k) for k in range(16)], axis=-1)
     heatmaps[..., 7] = 0.5  # flat
     return see(heatmaps)
 
 
 @pytest.fixture(scope="module")
-def keras(predictor):
-    return KerasBackend(predictor)
+def keras(estimator):
+    return KerasBackend(estimator)
 
 
-def test_keras_itself_passes(keras, predictor):
+def test_keras_itself_passes(keras, estimator):
     numbers = []
 
     def find_keypoints(inputs):
         numbers.append(len(inputs))
         return keras(inputs)
 
-    proof = compare_with_keras(find_keypoints, predictor, FLOAT32)
+    proof = compare_with_keras(find_keypoints, estimator, FLOAT32)
     assert numbers == [*CALLS] and 1 in numbers
     assert (proof.distance, proof.score_difference) == (0, 0)
     assert (proof.num_firm, proof.num_joints) == (15 * sum(CALLS), 16 * sum(CALLS))
 
 
 def test_a_network_of_random_weights_passes_too(network):
-    predictor = PoseEstimator(network, flip_test=True, decoder="dark")
-    proof = compare_with_keras(KerasBackend(predictor), predictor, FLOAT32)
+    estimator = PoseEstimator(network, flip_test=True, decoder="dark")
+    proof = compare_with_keras(KerasBackend(estimator), estimator, FLOAT32)
     assert proof.num_firm > proof.num_joints / 4
 
 
@@ -78,24 +78,24 @@ def moved(keras, joint, by, of_scores=0.0):
     [(FLOAT32, 0.011, 0), (FLOAT32, np.nan, 0), (FLOAT32, 0, 2e-4), (FLOAT32, 0, np.nan),
      (FLOAT16, 0.11, 0), (FLOAT16, 0, 0.006)],
 )  # fmt: skip
-def test_one_joint_that_is_off_is_enough(keras, predictor, tolerance, by, of_scores):
+def test_one_joint_that_is_off_is_enough(keras, estimator, tolerance, by, of_scores):
     with pytest.raises(UserError, match=r"^its joints lie up to .* px from those of Keras"):
-        compare_with_keras(moved(keras, 0, by, of_scores), predictor, tolerance)
+        compare_with_keras(moved(keras, 0, by, of_scores), estimator, tolerance)
 
 
 @pytest.mark.parametrize(
     ("tolerance", "by", "of_scores"), [(FLOAT32, 0.009, 5e-5), (FLOAT16, 0.09, 0.004)]
 )
-def test_what_rounding_does_is_let_pass(keras, predictor, tolerance, by, of_scores):
-    proof = compare_with_keras(moved(keras, 0, by, of_scores), predictor, tolerance)
+def test_what_rounding_does_is_let_pass(keras, estimator, tolerance, by, of_scores):
+    proof = compare_with_keras(moved(keras, 0, by, of_scores), estimator, tolerance)
     assert proof.distance == pytest.approx(by, abs=1e-3)
     assert proof.score_difference == pytest.approx(of_scores, abs=1e-6)
 
 
-def test_where_a_flat_heatmap_peaks_rounding_chooses_but_it_is_a_number(keras, predictor):
-    assert compare_with_keras(moved(keras, 7, 9.0), predictor, FLOAT32).distance == 0
+def test_where_a_flat_heatmap_peaks_rounding_chooses_but_it_is_a_number(keras, estimator):
+    assert compare_with_keras(moved(keras, 7, 9.0), estimator, FLOAT32).distance == 0
     with pytest.raises(UserError, match="up to nan px"):
-        compare_with_keras(moved(keras, 7, np.nan), predictor, FLOAT32)
+        compare_with_keras(moved(keras, 7, np.nan), estimator, FLOAT32)
 
 
 def test_a_peak_is_firm_where_no_other_is_as_high_and_it_is_not_flat():

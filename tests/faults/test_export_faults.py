@@ -151,10 +151,10 @@ def one_view_alone(monkeypatch):
     # N is fixed, as converters like to have it.
     build = tensorflow_formats.build_graph
 
-    def build_for_one(predictor):
+    def build_for_one(estimator):
         import tensorflow as tf
 
-        module = build(predictor)
+        module = build(estimator)
         spec = tf.TensorSpec((1, 32, 32, 3), tf.uint8, name="pictures")
         find = module.find_keypoints.python_function
         module.find_keypoints = tf.function(find, input_signature=[spec], autograph=False)

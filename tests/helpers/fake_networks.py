@@ -29,5 +29,5 @@ def brightness(pictures):
     return ops.repeat(pooled / 255, 16, axis=3)
 
 
-def make_predictor(respond=brightness, flip_test=False, decoder="dark", num_refinements=0):
+def make_estimator(respond=brightness, flip_test=False, decoder="dark", num_refinements=0):
     return PoseEstimator(FakeNetwork(respond), flip_test, decoder, num_refinements)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.fake_backends import EverywhereBackend, run_search
-from helpers.fake_networks import SIZE, make_predictor
+from helpers.fake_networks import SIZE, make_estimator
 from hourglass.inference import runner
 from hourglass.inference.backends import BATCH_SIZE, KerasBackend
 from hourglass.inference.outputs import write_poses
@@ -36,14 +36,14 @@ def encode(image, kind="PNG"):
 WHOLE = InferenceConfig("whole", threshold=None)
 
 
-def predict_photo(predictor, data, config=WHOLE):
+def predict_photo(estimator, data, config=WHOLE):
     """What becomes of a file, eagerly: picture, keypoints in its px, scores."""
     image, _ = decode_image(data)
 
     def find_keypoints(inputs):
-        return map(np.asarray, predictor.find_keypoints(inputs.astype(np.float32)))
+        return map(np.asarray, estimator.find_keypoints(inputs.astype(np.float32)))
 
-    (pose,) = run_search(config.start(image.size), image, find_keypoints, predictor.size)
+    (pose,) = run_search(config.start(image.size), image, find_keypoints, estimator.size)
     return image, pose.keypoints, pose.scores
 
 
@@ -57,7 +57,7 @@ def picture_with_dot(size, dot, radius):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "flip_test"])
 def dot_backend(request):
-    return make_predictor(flip_test=request.param)
+    return make_estimator(flip_test=request.param)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_the_smallest_pictures_are_read(size):
     # The middle of the heatmap is the middle of the crop around the picture.
     heatmaps = np.zeros((1, 16, 16, 16), np.float32)
     heatmaps[:, 7:9, 7:9] = 1
-    predictor = make_predictor(lambda _: heatmaps, decoder="argmax")
-    _, keypoints, scores = predict_photo(predictor, encode(Image.new("RGB", size, "white")))
+    estimator = make_estimator(lambda _: heatmaps, decoder="argmax")
+    _, keypoints, scores = predict_photo(estimator, encode(Image.new("RGB", size, "white")))
     middle = (np.array(size) - 1) / 2
     # Heatmap pixel 7 is half a stride from the middle; a crop may be half a pixel off as well.
     tolerance = 0.5 * 4 * max(size) / SIZE + 0.5
@@ -103,20 +103,20 @@ def test_the_smallest_pictures_are_read(size):
 
 
 def test_a_whole_picture_is_letterboxed_not_squashed():
-    predictor = make_predictor()
-    predict_photo(predictor, encode(Image.new("RGB", (200, 100), "white")))
-    pictures = np.asarray(predictor.network.seen[0])[0]
+    estimator = make_estimator()
+    predict_photo(estimator, encode(Image.new("RGB", (200, 100), "white")))
+    pictures = np.asarray(estimator.network.seen[0])[0]
     assert (pictures[17:47] == 255).all()
     assert (pictures[:15] == 0).all() and (pictures[49:] == 0).all()
 
 
 def test_around_a_box_there_is_the_margin_of_training():
-    predictor = make_predictor()
+    estimator = make_estimator()
     ramp = np.tile(np.arange(256, dtype=np.uint8), (120, 1))  # as bright as x
     predict_photo(
-        predictor, encode(Image.fromarray(ramp)), InferenceConfig("bbox", (100, 40, 80, 30))
+        estimator, encode(Image.fromarray(ramp)), InferenceConfig("bbox", (100, 40, 80, 30))
     )
-    shown = np.asarray(predictor.network.seen[0])[0, SIZE // 2, :, 0]
+    shown = np.asarray(estimator.network.seen[0])[0, SIZE // 2, :, 0]
     np.testing.assert_allclose(shown[[0, -1]], [139.5 - 55, 139.5 + 55], atol=1.5)
 
 
@@ -127,7 +127,7 @@ def test_exif_orientation_is_applied():
     exif[0x0112] = 6  # shown turned by 90 degrees to the right
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", exif=exif, quality=95)
-    upright, keypoints, _ = predict_photo(make_predictor(), buffer.getvalue())
+    upright, keypoints, _ = predict_photo(make_estimator(), buffer.getvalue())
     assert upright.size == (80, 120)
     np.testing.assert_allclose(keypoints[0], (79 - 20, 30), atol=1)
 
@@ -182,9 +182,9 @@ def test_what_is_made_of_photographs_comes_in_order_their_faults_with_it(tmp_pat
 def test_argmax_gives_the_middle_of_a_heatmap_pixel():
     heatmaps = np.zeros((1, 16, 16, 16), np.float32)
     heatmaps[0, 3, 5] = 1
-    predictor = make_predictor(lambda _: heatmaps, decoder="argmax")
-    _, keypoints, _ = predict_photo(predictor, encode(Image.new("RGB", (SIZE, SIZE))))
-    expected = np.asarray(predictor.codec.heatmap_to_input(np.array([5.0, 3.0])))
+    estimator = make_estimator(lambda _: heatmaps, decoder="argmax")
+    _, keypoints, _ = predict_photo(estimator, encode(Image.new("RGB", (SIZE, SIZE))))
+    expected = np.asarray(estimator.codec.heatmap_to_input(np.array([5.0, 3.0])))
     np.testing.assert_allclose(keypoints, np.tile(expected, (16, 1)), atol=1e-4)
     assert expected.tolist() == [21.5, 13.5]
 

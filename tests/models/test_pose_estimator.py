@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from helpers.fake_networks import SIZE, FakeNetwork, make_predictor
+from helpers.fake_networks import SIZE, FakeNetwork, make_estimator
 from helpers.networks import make_metadata, random_pictures
 from helpers.processes import run_python
 from hourglass.data.tfrecords.pipeline import eval_batches
@@ -28,10 +28,10 @@ split, inputs = open_split(shards, "validation", 32), np.load(inputs)
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for strategy in (tf.distribute.get_strategy(), mirrored):
     with strategy.scope():
-        predictor = PoseEstimator(load_network(model), True, "dark")
-    found = predict_split(predictor, eval_batches(split, 4, fill_last=True), 5)
+        estimator = PoseEstimator(load_network(model), True, "dark")
+    found = predict_split(estimator, eval_batches(split, 4, fill_last=True), 5)
     numbers = (len(inputs), 2)
-    shared = [array for n in numbers for array in predictor.predict_inputs(inputs[:n])]
+    shared = [array for n in numbers for array in estimator.predict_inputs(inputs[:n])]
     np.savez(f"{folder}/{strategy.num_replicas_in_sync}.npz", *found, *shared)
 """
 
@@ -42,13 +42,13 @@ def val_split(shard_folder):
 
 
 def test_predict_split_is_in_the_order_of_the_annotations(val_split, network):
-    predictor = PoseEstimator(network, flip_test=False, decoder="argmax")
-    keypoints, scores, is_predicted = predict_split(predictor, eval_batches(val_split, 2), 5)
+    estimator = PoseEstimator(network, flip_test=False, decoder="argmax")
+    keypoints, scores, is_predicted = predict_split(estimator, eval_batches(val_split, 2), 5)
     assert keypoints.shape == (5, 16, 2) and scores.shape == (5, 16)
     assert is_predicted.all()
     # One batch in reverse gives the same persons the same keypoints.
     batch = {key: value[::-1] for key, value in next(iter(eval_batches(val_split, 5))).items()}
-    _, again, again_scores = predictor(batch)
+    _, again, again_scores = estimator(batch)
     np.testing.assert_allclose(again[::-1], keypoints, atol=1e-3)
     np.testing.assert_allclose(again_scores[::-1], scores, atol=1e-5)
 
@@ -98,10 +98,10 @@ def test_a_second_look_is_closer_and_at_what_the_first_one_found():
     }  # fmt: skip
     errors, middle = [], [153.5, 63.5]
     for num_refinements in (0, 1):
-        predictor = make_predictor(decoder="argmax", num_refinements=num_refinements)
-        _, keypoints, scores = predictor(batch)
+        estimator = make_estimator(decoder="argmax", num_refinements=num_refinements)
+        _, keypoints, scores = estimator(batch)
         errors.append(np.abs(np.asarray(keypoints) - middle).max())
-        assert len(predictor.network.seen) == num_refinements + 1
+        assert len(estimator.network.seen) == num_refinements + 1
     # Half a heatmap px at most: of 12.5 stored px, then of 3.1, which the spot fills.
     assert errors[1] < 1.6 < errors[0] < 6.3
     assert np.asarray(scores).min() > 0.9
@@ -116,27 +116,27 @@ def test_flip_test_averages_the_mirrored_and_swapped_heatmaps():
     rng = np.random.default_rng(1)
     plain, flipped = rng.random((2, 2, 16, 16, 16)).astype(np.float32)
     answers = iter([plain, flipped])
-    predictor = make_predictor(lambda _: next(answers), flip_test=True)
+    estimator = make_estimator(lambda _: next(answers), flip_test=True)
     pictures = rng.uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
-    heatmaps = predictor.predict_heatmaps(pictures)
+    heatmaps = estimator.predict_heatmaps(pictures)
     np.testing.assert_allclose(heatmaps, (plain + mirrored(flipped)) / 2, rtol=1e-6)
-    first, second = predictor.network.seen
+    first, second = estimator.network.seen
     np.testing.assert_array_equal(first, pictures)
     np.testing.assert_array_equal(second, pictures[:, :, ::-1])
 
 
 def test_without_flip_test_the_heatmaps_are_the_networks_own():
     plain = np.random.default_rng(1).random((2, 16, 16, 16)).astype(np.float32)
-    predictor = make_predictor(lambda _: plain)
-    np.testing.assert_array_equal(predictor.predict_heatmaps(np.zeros((2, SIZE, SIZE, 3))), plain)
-    assert len(predictor.network.seen) == 1
+    estimator = make_estimator(lambda _: plain)
+    np.testing.assert_array_equal(estimator.predict_heatmaps(np.zeros((2, SIZE, SIZE, 3))), plain)
+    assert len(estimator.network.seen) == 1
 
 
 def test_with_flip_test_a_mirrored_picture_gives_the_mirrored_pose(network):
-    predictor = PoseEstimator(network, flip_test=True, decoder="argmax")
+    estimator = PoseEstimator(network, flip_test=True, decoder="argmax")
     pictures = np.random.default_rng(2).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
-    heatmaps = np.asarray(predictor.predict_heatmaps(pictures))
-    other = np.asarray(predictor.predict_heatmaps(pictures[:, :, ::-1].copy()))
+    heatmaps = np.asarray(estimator.predict_heatmaps(pictures))
+    other = np.asarray(estimator.predict_heatmaps(pictures[:, :, ::-1].copy()))
     np.testing.assert_allclose(other, mirrored(heatmaps), atol=1e-6)
     assert np.abs(heatmaps - mirrored(heatmaps)).max() > 1e-4
 
@@ -161,12 +161,12 @@ def test_two_devices_predict_as_one(tmp_path, shard_folder, model_file):
 
 
 def test_views_in_batches_of_any_size_are_found_as_alone(network):
-    predictor = PoseEstimator(network, flip_test=True, decoder="dark")
+    estimator = PoseEstimator(network, flip_test=True, decoder="dark")
     inputs = random_pictures(5).astype(np.uint8)
-    together = predictor.predict_inputs(inputs)
+    together = estimator.predict_inputs(inputs)
     for size in (1, 2, 5):
-        parts = [predictor.predict_inputs(inputs[k : k + size]) for k in range(0, 5, size)]
+        parts = [estimator.predict_inputs(inputs[k : k + size]) for k in range(0, 5, size)]
         for number, whole in enumerate(together):
             apart = np.concatenate([part[number] for part in parts])
             np.testing.assert_allclose(apart, whole, atol=1e-3)
-    assert predictor.predict_inputs.experimental_get_tracing_count() == 1
+    assert estimator.predict_inputs.experimental_get_tracing_count() == 1

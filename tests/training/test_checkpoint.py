@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "2f44ef7d3893b7df"
+RUN_DIGEST = "7b4186e9d214734b"
 
 
 def strip_words(tree):

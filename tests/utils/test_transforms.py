@@ -33,7 +33,7 @@ def test_a_transform_is_x_and_y_in_that_order():
 
 
 def test_the_view_square_is_the_standard_crop():
-    center, side = transforms.person_crop(np.array([100.0, 200.0]), 2.0)
+    center, side = transforms.person_region(np.array([100.0, 200.0]), 2.0)
     np.testing.assert_array_equal(center, [100, 230])
     assert side == 500
 
@@ -44,7 +44,7 @@ def test_the_standard_crop_holds_the_published_shares_of_mpii_validation():
     for record in json.loads((DATA / "mpii-val" / "validation.json").read_text()):
         keypoints_visible = np.array(record["joints_vis"], bool)
         points = np.array(record["joints"], float)[keypoints_visible] - 1  # the file counts from 1
-        center, side = transforms.person_crop(np.array(record["center"]) - 1, record["scale"])
+        center, side = transforms.person_region(np.array(record["center"]) - 1, record["scale"])
         inside = (np.abs(points - center) <= side / 2).all(axis=1)
         joints, labels = joints + inside.sum(), labels + len(inside)
         whole, persons = whole + inside.all(), persons + 1
@@ -114,7 +114,7 @@ def test_where_augmentation_is_wide_to_enlarge_none_comes_first():
 @needs_data("mpii-val")
 def test_no_person_of_mpii_with_enough_pixels_is_enlarged():
     records = json.loads((DATA / "mpii-val" / "validation.json").read_text())
-    sides = np.array([transforms.person_crop((0, 0), record["scale"])[1] for record in records])
+    sides = np.array([transforms.person_region((0, 0), record["scale"])[1] for record in records])
     large = sides >= 256
     assert round(100 * large.mean(), 1) == 97.1
     assert stored_views(sides[large], 384).max() < 223, "what the crops of 384 px had"

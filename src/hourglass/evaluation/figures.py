@@ -110,7 +110,7 @@ def _cut_to_person(
     """The part of the stored picture in the person's crop, and the transform into it."""
     # The stored picture is larger than the crop: it has room for augmentation, or is whole.
     to_picture = transforms.invert_transform(np.asarray(transform, np.float64))
-    center, side = transforms.person_crop(person.center, person.scale)  # original px
+    center, side = transforms.person_region(person.center, person.scale)  # original px
     # Stored px from here on.
     middle, half = transforms.apply_transform(to_picture, center), side * to_picture[0, 0] / 2
     limits = np.array(picture.shape[1::-1])  # width, height

@@ -51,9 +51,9 @@ def export_network(
     make_whole = atomic_folder if kind == "saved_model" else atomic_path
     # On the CPU, as those who run the file do: a GPU's TF32 would pass for a fault.
     with tf.device("/CPU:0"), make_whole(target) as temporary:
-        predictor = load_estimator(path, flip_test)
+        estimator = load_estimator(path, flip_test)
         try:
-            return _write(predictor, file_format, file_digest(path), half, temporary)
+            return _write(estimator, file_format, file_digest(path), half, temporary)
         except OSError:
             raise  # the disk's, who knows its file
         except Exception as error:  # whatever a converter or a runtime makes of what it cannot do
@@ -64,20 +64,20 @@ def export_network(
 
 
 def _write(
-    predictor: "PoseEstimator", file_format: Any, made_from: str, half: bool, path: Path
+    estimator: "PoseEstimator", file_format: Any, made_from: str, half: bool, path: Path
 ) -> Proof:
-    """Write the file, open it, and hold it against the predictor."""
+    """Write the file, open it, and hold it against the estimator."""
     write, open_file = file_format
-    model = predictor.network.metadata
+    model = estimator.network.metadata
     metadata = ExportMetadata(
         model=model,
-        flip_test=predictor.flip_test,
+        flip_test=estimator.flip_test,
         weights="float16" if half else "float32",
         licence=find_network_terms(model.trained_on),
         made_from=made_from,
     )
-    write(build_graph(predictor), encode_export(metadata), half, path)
-    return compare_with_keras(open_file(path), predictor, FLOAT16 if half else FLOAT32)
+    write(build_graph(estimator), encode_export(metadata), half, path)
+    return compare_with_keras(open_file(path), estimator, FLOAT16 if half else FLOAT32)
 
 
 def _find_format(kind: str, half: bool) -> Any:

@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 FindKeypoints = Callable[[np.ndarray], Any]
 
 
-def build_graph(predictor: "PoseEstimator") -> Any:
+def build_graph(estimator: "PoseEstimator") -> Any:
     """The exported function, in a module that holds its weights.
 
     Args:
-        predictor: a `PoseEstimator` on one device.
+        estimator: a `PoseEstimator` on one device.
 
     Returns:
         tf.Module whose `find_keypoints` takes `pictures`, uint8 [N, S, S, 3], N >= 1, and returns
         `keypoints` float32 [N, K, 2], px of the pictures, and `scores` float32 [N, K].
     """
-    size = predictor.size
+    size = estimator.size
     spec = tf.TensorSpec((None, size, size, 3), tf.uint8, name="pictures")
 
     def find_keypoints(pictures: Tensor) -> Any:
-        keypoints, scores = predictor.find_keypoints(ops.cast(pictures, "float32"))
+        keypoints, scores = estimator.find_keypoints(ops.cast(pictures, "float32"))
         return {"keypoints": keypoints, "scores": scores}
 
     module = tf.Module()
-    module.network = predictor.network
+    module.network = estimator.network
     module.find_keypoints = tf.function(find_keypoints, input_signature=[spec], autograph=False)
     return module
 

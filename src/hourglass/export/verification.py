@@ -52,9 +52,9 @@ class Proof:
 
 
 def compare_with_keras(
-    find_keypoints: Callable[[np.ndarray], Any], predictor: PoseEstimator, tolerance: Tolerance
+    find_keypoints: Callable[[np.ndarray], Any], estimator: PoseEstimator, tolerance: Tolerance
 ) -> Proof:
-    """Compare an exported file with the predictor that it was made from.
+    """Compare an exported file with the estimator that it was made from.
 
     Args:
         find_keypoints: the exported file, opened as a backend.
@@ -65,12 +65,12 @@ def compare_with_keras(
     Raises:
         UserError: they differ by more than the tolerance.
     """
-    inputs = draw_figures(predictor.size, sum(CALLS))
+    inputs = draw_figures(estimator.size, sum(CALLS))
     ends = np.cumsum(CALLS)
     found = [find_keypoints(part) for part in np.split(inputs, ends[:-1])]
     keypoints, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    expected, expected_scores = KerasBackend(predictor)(inputs)
-    is_firm = find_firm_joints(predictor, inputs, tolerance.scores)
+    expected, expected_scores = KerasBackend(estimator)(inputs)
+    is_firm = find_firm_joints(estimator, inputs, tolerance.scores)
     distances = np.linalg.norm(keypoints - expected, axis=-1)  # (n, K)
     proof = Proof(
         float(np.max(distances[is_firm | np.isnan(distances)], initial=0)),
@@ -99,12 +99,12 @@ def draw_figures(size: int, number: int, seed: int = SEED) -> np.ndarray:
     return np.stack(inputs)
 
 
-def find_firm_joints(predictor: PoseEstimator, inputs: np.ndarray, noise: float) -> np.ndarray:
+def find_firm_joints(estimator: PoseEstimator, inputs: np.ndarray, noise: float) -> np.ndarray:
     """Whether [n, K] a joint's peak stays in its place where noise of this height is added."""
-    heatmaps = np.asarray(predictor.predict_heatmaps(inputs.astype(np.float32)))
+    heatmaps = np.asarray(estimator.predict_heatmaps(inputs.astype(np.float32)))
     added = np.random.default_rng(SEED).uniform(-noise, noise, heatmaps.shape).astype(np.float32)
     peaks, moved = (
-        np.asarray(predictor.codec.decode(values)[0]) / predictor.codec.stride
+        np.asarray(estimator.codec.decode(values)[0]) / estimator.codec.stride
         for values in (heatmaps, heatmaps + added)
     )
     return np.linalg.norm(moved - peaks, axis=-1) <= FIRM

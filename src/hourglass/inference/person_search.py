@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hourglass.utils import transforms
+from hourglass.utils.transforms import Crop
 
 THRESHOLD = 0.44  # the least score of a person; chosen for the shipped network (box_free.py)
 # Two poses are one person's where their boxes overlap by more, intersection over union, or more
@@ -31,7 +32,6 @@ MIN_SIDE = 16  # px; in a smaller crop of a first round nothing can be made out
 AGREEMENT = 0.2
 MAX_WIDTH = 3.75  # side of the widest crop that is asked about a pose, in the same
 
-Crop = tuple[int, int, int]
 # It gives a list: poses, or what a tracker makes of them.
 PoseSearch = Generator[list[Crop], tuple[np.ndarray, np.ndarray], list[Any]]
 
@@ -113,12 +113,12 @@ def is_bbox(numbers: Sequence[float]) -> bool:
 
 def person_crop(center: np.ndarray, scale: float) -> Crop:
     """The crop that training shows a person in, of center [2] (0-based) and scale."""
-    return crop_at(*transforms.person_crop(center, scale))
+    return crop_at(*transforms.person_region(center, scale))
 
 
 def bbox_crop(bbox: Sequence[float]) -> Crop:
     """The crop around a bbox (x, y, width, height, px), with the margin of training."""
-    return crop_at(*transforms.bbox_crop(bbox))
+    return crop_at(*transforms.bbox_region(bbox))
 
 
 def estimate_pose(crop: Crop, refine: bool = True) -> PoseSearch:

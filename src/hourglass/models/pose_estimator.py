@@ -30,7 +30,7 @@ class PoseEstimator:
     def __init__(
         self, network: Model, flip_test: bool, decoder: str, num_refinements: int = 0
     ) -> None:
-        """A predictor.
+        """An estimator.
 
         Args:
             num_refinements: further crops of each record, each cut around the keypoints found
@@ -80,7 +80,7 @@ class PoseEstimator:
         )
 
     def compile_call(self, spec: Any) -> Callable[..., list[Tensor]]:
-        """This predictor as a function of batches of this element_spec, compiled once for each.
+        """This estimator as a function of batches of this element_spec, compiled once for each.
 
         All devices of this process share a batch: it holds at least one record for each.
         """
@@ -118,7 +118,7 @@ class PoseEstimator:
 
 
 def predict_split(
-    predictor: PoseEstimator, batches: Any, num_persons: int
+    estimator: PoseEstimator, batches: Any, num_persons: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predict every record of a split, in the order of the annotations.
 
@@ -129,12 +129,12 @@ def predict_split(
         keypoints: float32 [num_persons, K, 2], original px; scores: float32 [num_persons, K].
         is_predicted: bool [num_persons], False for persons that the batches do not hold.
     """
-    predict, number = predictor.compile_call(batches.element_spec), int(batches.cardinality())
+    predict, number = estimator.compile_call(batches.element_spec), int(batches.cardinality())
     # What is found need not be there yet.
     bar = tqdm(batches, "predict", number, unit="batch", disable=None, leave=False)
     found = [predict(batch) for batch in bar]
-    keypoints = np.zeros((num_persons, predictor.schema.num_keypoints, 2), np.float32)
-    scores = np.zeros((num_persons, predictor.schema.num_keypoints), np.float32)
+    keypoints = np.zeros((num_persons, estimator.schema.num_keypoints, 2), np.float32)
+    scores = np.zeros((num_persons, estimator.schema.num_keypoints), np.float32)
     is_predicted = np.zeros(num_persons, bool)
     # By index: a last batch that was filled up holds its first records twice.
     for tensors in found:

@@ -4,7 +4,10 @@ A model is a builder: from `ModelParams` and a `KeypointSchema` to a functional 
 else - training, prediction, export - asks the network's metadata and its graph.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 
 from hourglass.config import ModelParams
 from hourglass.keypoints import KeypointSchema
@@ -45,8 +48,8 @@ def build_model(params: ModelParams, schema: KeypointSchema, sigma: float = 1.0)
         UserError: no model has that name.
         ValueError: the builder breaks the contract of `register`.
     """
-    from hourglass.models import stacked_hourglass  # noqa: F401  # registers itself
-
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")  # models register themselves
     if params.name not in _BUILDERS:
         raise UserError(
             f"params.yaml: model.name: {params.name!r} is no model; choose {', '.join(_BUILDERS)}"

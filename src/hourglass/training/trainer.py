@@ -30,7 +30,7 @@ from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.registry import build_model
 from hourglass.models.saving import load_weights
 from hourglass.training.accumulation import GradientAccumulator, split_batch
-from hourglass.training.checkpoint import Checkpoint, find_init_weights
+from hourglass.training.checkpoint import Checkpoint, find_best_epoch, find_init_weights
 from hourglass.training.devices import choose_pass_size, describe_devices, sum_over_hosts
 from hourglass.training.loggers import NUM_SAMPLES, Logger
 from hourglass.training.losses import heatmap_loss
@@ -121,10 +121,8 @@ class Trainer:
                 row |= self.validate()
                 scored = self.network.get_weights()
                 self.network.set_weights(weights)
-            # `>`: of equal epochs the first one stays.
-            is_best = not state.history or row["val_pckh"] > state.best["val_pckh"]
-            best = scored if is_best else state.best_weights
             history = [*state.history, row]
+            best = scored if find_best_epoch(history) is row else state.best_weights
             state = self.save(Checkpoint(weights, self._optimizer_state(), best, history))
         self._tell("end_run")
         self.network.set_weights(state.best_weights)

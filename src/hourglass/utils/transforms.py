@@ -36,14 +36,14 @@ MAX_REDUCTION = 1.5
 Crop = tuple[int, int, int]  # x, y of the first column and row, side; px of a picture
 
 
-def person_crop(center: npt.ArrayLike, scale: float) -> tuple[np.ndarray, float]:
-    """The crop of a person: its center [2] and side, px of the original picture."""
+def person_region(center: npt.ArrayLike, scale: float) -> tuple[np.ndarray, float]:
+    """The square region of a person: its center [2] and side, px of the original picture."""
     x, y = np.asarray(center)
     return np.array([x, y + CENTER_SHIFT * scale]), CROP_FACTOR * PERSON_HEIGHT * scale
 
 
-def bbox_crop(bbox: Sequence[float]) -> tuple[np.ndarray, float]:
-    """The crop of a person with a known bbox (x, y, width, height, px): center [2] and side, px."""
+def bbox_region(bbox: Sequence[float]) -> tuple[np.ndarray, float]:
+    """The square region about a bbox (x, y, width, height, px): its center [2] and side, px."""
     x, y, width, height = bbox
     middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2])
     return middle, CROP_FACTOR * BOX_MARGIN * max(width, height)

@@ -96,7 +96,7 @@ def test_a_person_at_the_limits_of_a_record_stays_within_them(size, tmp_path):
 
 def test_every_labelled_joint_stays_in_view():
     for person in map(roughen_person, box_persons()):
-        center, side = transforms.person_crop(person.center, person.scale)
+        center, side = transforms.person_region(person.center, person.scale)
         assert (np.abs(person.joints[person.keypoints_visible] - center) <= side / 2).all()
 
 

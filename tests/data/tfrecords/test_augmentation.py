@@ -70,9 +70,10 @@ def test_the_draws_are_those_of_every_run_before():
         [0.9800724, 0.38054588, 0, 1.2937651, 1.0817355, 1.3919188],
         [0.9109504, 0.34479514, 0, 0.95729375, 1.214672, 0.87826896],
     ]
-    np.testing.assert_array_equal(sample_augmentation(PARAMS, 1, 5, 3), np.float32(expected))
+    drawn = sample_augmentation(PARAMS, 1, 5, 3)[:, : len(expected[0])]
+    np.testing.assert_array_equal(drawn, np.float32(expected))
     plain = np.random.default_rng((1, 5)).random((3, 6))
-    np.testing.assert_array_equal(augmentation._draw_columns(1, 5, 3), plain)
+    np.testing.assert_array_equal(augmentation._draw_columns(1, 5, 3)[:, :6], plain)
 
 
 def test_a_further_column_leaves_the_others_as_they_are(monkeypatch):

@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from hourglass.config import AugmentParams
+from hourglass.data.tfrecords.augmentation import NUM_PARAMETERS
 from hourglass.data.tfrecords.pipeline import crop_whole_picture, eval_batches, train_batches
 from hourglass.data.tfrecords.reader import open_records, open_split
 from hourglass.keypoints import MPII
@@ -70,7 +71,7 @@ def test_train_batches_have_the_promised_shapes(train_split, tiny_params):
         "keypoints_visible": ("bool", (4, 16)),
         "center": ("float32", (4, 2)),
         "side": ("float32", (4,)),
-        "augmentation": ("float32", (4, 6)),
+        "augmentation": ("float32", (4, NUM_PARAMETERS)),
         "index": ("int32", (4,)),
     }
 

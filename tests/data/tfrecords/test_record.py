@@ -41,7 +41,7 @@ def test_a_record_comes_back_as_it_was(crop_size, scale):
         joints[keypoints_visible], person.joints[keypoints_visible], atol=0.01
     )
     np.testing.assert_array_equal(record["keypoints_visible"], keypoints_visible)
-    center, side = transforms.person_crop(person.center, person.scale)
+    center, side = transforms.person_region(person.center, person.scale)
     np.testing.assert_allclose(to_picture(record, record["center"]), center, atol=0.01)
     assert record["side"] * record["transform"][0, 0] == pytest.approx(side, rel=1e-5)
     head_size = record["head_size"] * record["transform"][0, 0]

@@ -56,7 +56,7 @@ def test_a_whole_plain_jpeg_is_stored_byte_for_byte():
     assert record["encoded"] == data
     np.testing.assert_array_equal(record["transform"], np.eye(2, 3))
     x, y, side = record["cover"]
-    center, crop_side = transforms.person_crop(make_person().center, make_person().scale)
+    center, crop_side = transforms.person_region(make_person().center, make_person().scale)
     reach = transforms.cover_side(crop_side, 0.25, 30) / 2
     assert (np.array([x, y]) - 0.5 < center - reach).all()
     assert (np.array([x, y]) - 0.5 + side > center + reach).all()
@@ -100,7 +100,7 @@ def test_a_person_beside_the_picture_is_refused(crop_size):
 def test_a_whole_picture_is_stored_while_its_square_shows_a_pixel_of_it(axis):
     params, picture = shard_params(crop_size=0), blob_jpeg(100, 100, 50, 50)
     person = make_person(scale=0.2)
-    crop, _ = transforms.stored_crop(*transforms.person_crop(person.center, 0.2), 64, 0.25, 30)
+    crop, _ = transforms.stored_crop(*transforms.person_region(person.center, 0.2), 64, 0.25, 30)
     side = crop[2]
     for start, is_seen in ((-side, False), (1 - side, True), (99, True), (100, False)):
         center = np.full(2, 50.0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
+from hourglass.data.coco_format import CocoFault, is_coco, read_coco
 from hourglass.data.datasets.base import (
     ANNOTATIONS,
     PASSED_OVER,
@@ -18,7 +19,6 @@ from hourglass.data.datasets.base import (
     read_name,
     register,
 )
-from hourglass.data.datasets.coco import CocoFault, is_coco, read_coco
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path, check_free_space, read_json

@@ -144,7 +144,7 @@ def roughen_person(person: Person) -> Person:
 
 
 def _is_in_view(person: Person) -> bool:
-    center, side = transforms.person_crop(person.center, person.scale)
+    center, side = transforms.person_region(person.center, person.scale)
     return bool((np.abs(person.joints[person.keypoints_visible] - center) <= side / 2).all())
 
 

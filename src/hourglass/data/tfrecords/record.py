@@ -63,7 +63,7 @@ class StoredPicture:
 
 def serialize_record(person: "Person", index: int, stored: StoredPicture) -> bytes:
     """Serialize one person as a tf.train.Example; `index` is its place in the annotations."""
-    center, side = transforms.person_crop(person.center, person.scale)  # original px
+    center, side = transforms.person_region(person.center, person.scale)  # original px
     to_stored = transforms.invert_transform(stored.transform)  # original to stored px
     keypoints = np.where(
         person.keypoints_visible[:, None],
@@ -72,7 +72,7 @@ def serialize_record(person: "Person", index: int, stored: StoredPicture) -> byt
     )
     crop_center = transforms.apply_transform(to_stored, center)  # stored px, not rounded
     zoom = to_stored[0, 0]  # stored px to an original one; a crop is not turned
-    # The person's own center; that of the crop lies lower (`transforms.person_crop`).
+    # The person's own center; that of the crop lies lower (`transforms.person_region`).
     body_x, body_y = np.rint(transforms.apply_transform(to_stored, person.center)).astype(int)
     rounded = np.rint(keypoints).astype(int)  # the tutorial's features are whole numbers
     values: dict[str, Any] = {

@@ -54,7 +54,7 @@ def store_person(person: "Person", picture: Picture, params: "ShardParams") -> S
     Raises:
         BadImageError: the picture cannot be decoded, or the person lies outside of it.
     """
-    center, side = transforms.person_crop(person.center, person.scale)
+    center, side = transforms.person_region(person.center, person.scale)
     store = _store_crop if params.crop_size else _store_whole
     return store(picture, center, side, params)
 

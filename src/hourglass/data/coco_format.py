@@ -179,7 +179,7 @@ def _make_record(image: str, keypoints: np.ndarray, bbox: list[float]) -> dict[s
         keypoints: [K, 3], x, y (0-based px), v.
         bbox: x, y, width, height: 0-based px, around all that is seen of the person.
     """
-    (x, y), side = transforms.bbox_crop(bbox)
+    (x, y), side = transforms.bbox_region(bbox)
     scale = side / (transforms.CROP_FACTOR * PERSON_HEIGHT)
     return {
         "image": image,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from helpers.annotations import make_annotation, make_coco, make_keypoints
+from hourglass.data.coco_format import read_coco
 from hourglass.data.conversion import Conversion
 from hourglass.data.datasets.base import PASSED_OVER
-from hourglass.data.datasets.coco import read_coco
 from hourglass.data.validation import check_records
 from hourglass.keypoints import COCO, MPII, KeypointSchema
 from hourglass.utils import transforms
@@ -58,7 +58,7 @@ def test_occluded_keypoints_are_labelled_and_unlabelled_ones_are_not():
 @pytest.mark.parametrize("bbox", [BOX, [19.5, 10.25, 180.5, 120.5]])
 def test_the_view_is_around_the_box_and_the_head_size_follows(bbox):
     person = read_person(make_keypoints(5), bbox)
-    center, side = transforms.person_crop(person.center, person.scale)
+    center, side = transforms.person_region(person.center, person.scale)
     assert center.tolist() == pytest.approx(
         [bbox[0] + (bbox[2] - 1) / 2, bbox[1] + (bbox[3] - 1) / 2]
     )
