@@ -71,6 +71,17 @@ def test_adamw_is_that_of_keras(tiny_params, clip_norm):
         assert_same(values, values_of(theirs), rtol=1e-5, atol=1e-6)
 
 
+def test_without_arguments_it_is_kerass_adam():
+    ours, theirs = make_network().trainable_variables, make_network().trainable_variables
+    optimizer, peer = MuonAdamW(), keras.optimizers.Adam()
+    for step in range(3):
+        optimizer.apply([tf.constant(g) for g in random_like(ours, step)], ours)
+        peer.apply(random_like(theirs, step), theirs)
+    optimizer.finalize_variable_values(ours)
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-5, atol=1e-6, err_msg=our.path)
+
+
 def test_a_channel_that_no_relu_cuts_is_not_shifted_further(tiny_params):
     # Its gradient is rounding alone; here it has the same sign in each step.
     network = make_network()
@@ -151,7 +162,7 @@ def test_float16_takes_the_same_steps_along_scaled_gradients(kind, tiny_params):
 @pytest.mark.parametrize("bad", [np.inf, np.nan])
 def test_float16_skips_a_step_that_is_not_finite_and_halves_the_scale(bad, tiny_params):
     network = make_network()
-    optimizer = make_optimizer(tiny_params, network, precision="mixed_float16")
+    optimizer = make_optimizer(tiny_params, network, precision="mixed_float16", ema=0.6)
     run_steps(optimizer, network, number=1, factor=FIRST_SCALE)
     before, states = values_of(network), [v.numpy() for v in optimizer.variables]
     gradients = random_like(optimizer.param_groups.variables, 1)
