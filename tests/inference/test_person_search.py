@@ -14,6 +14,7 @@ from hourglass.inference.person_search import (
     estimate_crops,
     estimate_pose,
     find_people,
+    is_bbox,
     keypoints_bbox,
     pose_nms,
     tile_picture,
@@ -120,6 +121,14 @@ def test_two_people_are_found_the_surer_first():
     assert one.score >= two.score
     poses = sorted((one, two), key=lambda pose: pose.keypoints[0, 0])
     for pose, person in zip(poses, (left, right), strict=True):
+        assert_found(pose, person)
+
+
+def test_more_people_than_retries_are_all_found():
+    people = [person_at(50 + 370 * k, 40, 300) for k in range(PLAN.retries + 1)]
+    poses = World(*people).run(find_people((1900, 400), len(people)))
+    poses.sort(key=lambda pose: pose.keypoints[0, 0])
+    for pose, person in zip(poses, people, strict=True):
         assert_found(pose, person)
 
 
@@ -242,6 +251,7 @@ def test_the_squares_of_each_size_cover_the_picture(size):
         for axis, length in enumerate(size):
             starts = sorted({place[axis] for place in places})
             assert starts[0] <= 0 and starts[-1] + side >= length
+            assert abs(starts[0] + (starts[-1] + side - length)) <= 1, "as much on either side"
             # Each place is within half a side of another crop's.
             assert max(np.diff(starts), default=0) <= PLAN.step * side + 1
         assert len(places) == np.prod([len({place[axis] for place in places}) for axis in (0, 1)])
@@ -251,6 +261,7 @@ def test_a_plan_says_how_many_squares_there_are():
     few, many = (tile_picture((640, 480), SearchPlan(max_crops=n)) for n in (10, 200))
     assert len(few) <= 10 < len(many) <= 200
     assert many[: len(few)] == few
+    assert tile_picture((640, 480), SearchPlan(max_crops=len(many))) == many
 
 
 @pytest.mark.parametrize(
@@ -259,6 +270,22 @@ def test_a_plan_says_how_many_squares_there_are():
 )
 def test_the_square_of_a_whole_picture(size, crop):
     assert whole_picture_crop(size) == crop
+
+
+@pytest.mark.parametrize(
+    ("numbers", "valid"),
+    [
+        ((-5, -7, 0.5, 3), True),
+        ((1, 2, 0, 3), False),
+        ((1, 2, 3, -1), False),
+        ((999_999, 2, 3, 4), True),
+        ((1, -1_000_000, 3, 4), False),
+        ((1, 2, np.inf, 4), False),
+        ((np.nan, 2, 3, 4), False),
+    ],
+)
+def test_a_box_is_as_its_rule_says(numbers, valid):
+    assert is_bbox(numbers) == valid
 
 
 def test_the_square_of_a_box_has_the_margin_of_training():
