@@ -18,7 +18,7 @@ from hourglass.models.saving import save_network
 from hourglass.training import loggers
 from hourglass.training.checkpoint import Checkpoint
 from hourglass.training.devices import prepare_devices
-from hourglass.training.loggers import RunLogger, TerminalLogger, write_history
+from hourglass.training.loggers import Logger, RunLogger, TerminalLogger, write_history
 from hourglass.training.optimizers import MuonAdamW
 from hourglass.training.trainer import Trainer
 from hourglass.utils.errors import UserError
@@ -307,7 +307,9 @@ def test_early_stopping_waits_its_epochs(scripted, patience, epochs):
 
 def poison(trainer):
     kernel = trainer.network.get_layer("stem_conv").kernel
-    kernel.assign(np.full(kernel.shape, np.nan))
+    values = np.array(kernel)
+    values.flat[0] = np.nan
+    kernel.assign(values)
 
 
 # The losses are checked after the first step, each CHECK_EVERY steps and at the end of an epoch.
@@ -479,11 +481,19 @@ def test_judging_the_start_changes_no_bit_of_the_epochs(plain_run, renew, monkey
         np.testing.assert_array_equal(new, old)
 
 
+class KeptSamples(Logger):
+    def log_epoch(self, row, best, sample_heatmaps):
+        self.inputs, self.heatmaps = sample_heatmaps()
+
+
 def test_a_network_ends_and_starts_with_peaks_of_its_run(tiny_params, splits, tmp_path):
     params = change_train(tiny_params, target_peak=12.0, epochs=1)
-    trainer = make_trainer(params, splits, tmp_path / "state.npz")
+    samples = KeptSamples()
+    trainer = make_trainer(params, splits, tmp_path / "state.npz", samples)
     batch = next(iter(train_batches(splits[0], 4, params.train.augment, 1, 1)))
     trainer.run()
+    heatmaps = trainer.estimator.predict_heatmaps(samples.inputs)
+    np.testing.assert_allclose(samples.heatmaps, heatmaps, atol=1e-5)
     save_network(trainer.network, tmp_path / "trained.keras", ["synthetic"])
     trainer.network.set_weights(Checkpoint.load(tmp_path / "state.npz").best_weights)
     losses = [float(trainer.compute_loss(batch)) / 12**2]  # of the network as it was trained
