@@ -94,7 +94,7 @@ def test_json_gives_the_same_schema_again(schema):
         ({"name": ""}, "'': names are letters"),
         ({"groups": {"total": ["hat"]}}, "'total': names are letters"),
         ({"groups": {"unweighted": ["hat"]}}, "'unweighted': names are letters"),
-        ({"groups": {"none": []}}, "each group, and the total, needs a keypoint"),
+        ({"groups": {**OWN.groups, "none": []}}, "each group, and the total, needs a keypoint"),
         ({"unscored": OWN.keypoints}, "each group, and the total, needs a keypoint"),
         ({"bones": [["neck", "feet"]]}, "feet: not among the keypoints"),
         ({"bones": [["l_hand", "neck"], ["neck"]]}, "bones and head_segment must be pairs"),
