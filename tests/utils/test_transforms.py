@@ -39,7 +39,7 @@ def test_the_view_square_is_the_standard_crop():
 
 
 def test_the_crop_of_a_bbox_is_about_the_middle_of_its_pixels():
-    center, side = transforms.bbox_crop((100, 40, 80, 31))  # columns 100..179, rows 40..70
+    center, side = transforms.bbox_region((100, 40, 80, 31))  # columns 100..179, rows 40..70
     np.testing.assert_array_equal(center, [139.5, 55])
     assert side == pytest.approx(1.25 * 1.1 * 80)
 
