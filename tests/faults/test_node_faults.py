@@ -113,7 +113,7 @@ def find_tasks(cluster):
     for number in find_processes(cluster.mark):
         with contextlib.suppress(OSError):  # it has just ended
             # Linux keeps the first 15 characters of a process's name.
-            if Path("/proc", number, "comm").read_text().strip() == "ray::chunk_ta":
+            if Path("/proc", number, "comm").read_text().strip() == "ray::archive_ch":
                 found.append(int(number))
     return found
 
