@@ -33,7 +33,7 @@ setup: $(VENV)/installed ## install everything into .venv: 2 GB, two to five min
 
 $(VENV)/installed: $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10-3.13 found; install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "installing into $(VENV): about 2 GB, a minute or two"
+	@echo "installing into $(VENV): about 2 GB, two to five minutes"
 	"$(PYTHON)" -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -21,7 +21,10 @@ PAGES = [
 ]  # fmt: skip
 DOCSTRINGS = [ROOT / "src/hourglass/__init__.py", *(ROOT / "stages").glob("*.py")]
 # Messages in docs/troubleshooting.md that are not ours.
-OF_OTHERS = {"ensurepip is not available", "hourglass: command not found", "out of memory"}
+OF_OTHERS = {
+    "ensurepip is not available", "hourglass: command not found", "out of memory",
+    "[Errno 2] No such file or directory",
+}  # fmt: skip
 
 
 def read_page(page):

@@ -260,7 +260,9 @@ def _describe_fault(error: Exception) -> str:
 
 def _describe(error: ValidationError) -> str:
     """The first fault as 'key: fault (got value)', and the number of further ones."""
-    faults = error.errors()
+    unknown = ("extra_forbidden", "unexpected_keyword_argument")
+    # A misspelt key is missing too: its wrong name tells more.
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] not in unknown)
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ")
@@ -268,7 +270,7 @@ def _describe(error: ValidationError) -> str:
         return f"holds no sections; add them ({EXAMPLE} shows every key)"
     if first["type"] == "model_type":
         text = f"must hold keys (got {_show(first['input'])})"
-    elif first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    elif first["type"] in unknown:
         text = "unknown key; remove it or fix its spelling"
     elif first["type"] == "missing":
         example = "src/hourglass/keypoints.py" if "schema" in first["loc"] else EXAMPLE

@@ -30,7 +30,8 @@ def test_a_folder_is_all_below_it_by_name_its_own_files_first():
 
 
 def test_hidden_files_notes_and_the_folder_of_results_are_passed_over():
-    make("in/.a.jpg", "in/.cache/a.jpg", "in/a.json", "in/b.TXT", "in/c.jpg", "poses/drawn/1.png")
+    make("in/.a.jpg", "in/.cache/a.jpg", "in/a.json", "in/b.TXT", "in/c.jpg", "in/net.onnx")
+    make("in/run.py", "poses/drawn/1.png")
     assert names_of("in") == names_of(".")
     assert names_of(".") == ["in/c.jpg"]
 

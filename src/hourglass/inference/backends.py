@@ -48,9 +48,10 @@ def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Back
                 f"{path}: was exported {kind} flip test; ask for that, or name the .keras file"
             )
         return backend
+    if not path.is_file():  # before TensorFlow is loaded, which takes seconds
+        raise UserError(f"{path}: no such network; train one (`dvc repro train`) or name another")
     beside = path.with_suffix(".onnx")
-    is_there = path.is_file() and beside.is_file() and not has_nvidia_driver()
-    if is_there and is_sealed(beside):
+    if beside.is_file() and not has_nvidia_driver() and is_sealed(beside):
         backend = OnnxBackend(beside)
         metadata = backend.metadata
         is_same = metadata.made_from == file_digest(path) and metadata.flip_test == flip_test

@@ -6,7 +6,10 @@ import pytest
 
 from helpers.annotations import make_annotation, make_coco, make_record
 from helpers.archives import names_in
+from helpers.paths import ROOT
+from hourglass.config import load_params
 from hourglass.data.archives import open_images
+from hourglass.data.datasets.base import find_dataset
 from hourglass.data.datasets.folder import pack_folder, read_own_annotations
 from hourglass.keypoints import COCO, MPII
 from hourglass.utils.errors import UserError
@@ -93,3 +96,10 @@ def test_records_in_mpiis_form_may_have_the_keypoints_of_the_run(tmp_path):
     for records, schema in ((theirs, COCO), ([make_record()], MPII), ([None], MPII)):
         path = write_train(tmp_path, records)
         assert read_own_annotations(path, COCO, "").schema == schema
+
+
+def test_a_folder_that_is_not_named_is_one_line(tmp_path):
+    data = load_params(ROOT / "params.yaml").data  # names a file, for none
+    with pytest.raises(UserError, match=r"^params.yaml: data.folder: stages/download.py is no fol"):
+        find_dataset("folder").fetch(data, tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()

@@ -38,6 +38,11 @@ class Folder(Dataset):
 
     def fetch(self, data: "DataParams", folder: Path) -> None:
         """Pack what `data.folder` names."""
+        if not Path(data.folder).is_dir():
+            raise UserError(
+                f"params.yaml: data.folder: {data.folder} is no folder; name the one that holds "
+                "images/, train.json and validation.json"
+            )
         pack_folder(Path(data.folder), folder, data.keypoint_schema)
 
     def read_splits(
