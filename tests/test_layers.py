@@ -19,7 +19,17 @@ ORDER = [
     "keypoints", "utils", "visualization", "config", "shipped", "data", "models", "evaluation",
     "training", "inference", "inferencer", "export", "report", "apps", "distributed", "cli",
 ]  # fmt: skip
-STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
+STAGES = (
+    "download",
+    "parse",
+    "shard",
+    "encoder",
+    "train",
+    "predict",
+    "evaluate",
+    "report",
+    "export",
+)
 
 
 def folder_of(module):
@@ -65,7 +75,7 @@ def test_a_folder_says_what_it_owns(folder):
     assert len(first.value.value.splitlines()) == 1
 
 
-def test_the_pipeline_has_the_eight_stages():
+def test_the_pipeline_has_the_nine_stages():
     assert tuple(read_pipeline()) == STAGES
 
 

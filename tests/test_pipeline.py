@@ -10,7 +10,17 @@ import yaml
 from helpers.paths import ROOT
 from helpers.projects import make_project, run
 
-STAGES = ["download", "parse", "shard", "train", "predict", "evaluate", "report", "export"]
+STAGES = [
+    "download",
+    "parse",
+    "shard",
+    "encoder",
+    "train",
+    "predict",
+    "evaluate",
+    "report",
+    "export",
+]
 SMALL = {
     ("data", "synthetic"): {"num_train": 12, "num_val": 6, "seed": 1},
     ("shard", "num_train_shards"): 3,

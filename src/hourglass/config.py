@@ -27,6 +27,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 EXAMPLE = "the root's params.yaml"
 MIN_CROP_SIZE = 32  # px; the smallest network input
+MAX_ENCODER_LEVELS = 3  # its features end at stride 32
 HEATMAP_STRIDE = 4  # input px to a px of the heatmaps, of the models that come with the package
 
 
@@ -101,6 +102,7 @@ class ShardParams(Section):
 
 class ModelParams(Section):
     name: Annotated[str, Field(min_length=1)]  # `models.registry` knows which there are
+    encoder: Literal["none", "efficientnet_lite0"]
     num_stacks: Annotated[int, Field(ge=1, le=16)]
     num_channels: Annotated[int, Field(ge=4, multiple_of=4)]  # the stem starts with a quarter
     num_levels: Annotated[int, Field(ge=1, le=6)]
@@ -108,6 +110,8 @@ class ModelParams(Section):
 
     @model_validator(mode="after")
     def check_input_size(self) -> "ModelParams":
+        if self.encoder != "none" and self.num_levels > MAX_ENCODER_LEVELS:
+            raise ValueError(f"num_levels must be 1 to {MAX_ENCODER_LEVELS} with an encoder")
         # The heatmaps are halved once more at each level.
         step = HEATMAP_STRIDE * 2**self.num_levels
         if self.input_size % step:
@@ -131,6 +135,7 @@ class TrainParams(Section):
     max_batch_per_device: Annotated[int, Field(ge=0, lt=2**31)]
     optimizer: Literal["adamw", "muon"]
     lr: Annotated[float, Field(gt=0)]
+    encoder_lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "steps", "plateau"]
     warmup_epochs: Annotated[float, Field(ge=0)]
     decay_epochs: list[Count]

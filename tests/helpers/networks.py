@@ -9,9 +9,10 @@ from hourglass.keypoints import MPII
 from hourglass.models.metadata import NAME, ExportMetadata, ModelMetadata, encode_metadata
 
 
-def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32):
+def make_params(num_stacks=2, num_channels=8, num_levels=2, input_size=32, encoder="none"):
     return ModelParams(
         name="stacked_hourglass",
+        encoder=encoder,
         num_stacks=num_stacks,
         num_channels=num_channels,
         num_levels=num_levels,

@@ -4,19 +4,19 @@ Source: Xiao, Wu, Wei, Simple Baselines for Human Pose Estimation and Tracking, 
 encoder, then transposed convolutions back to a quarter of the input. `num_stacks` is not used.
 """
 
-from hourglass.models.blocks import head, norm_relu, pictures_input, residual, stem
+from hourglass.models.blocks import head, norm_relu, pictures_input, rescale, residual, stem
 from hourglass.models.registry import register
 from hourglass.utils.backend import keras, layers
 
 NAME = "simple_baseline"
 
 
-@register(NAME, encoder="encoder_relu")
+@register(NAME, encoder=lambda params: "encoder_relu")
 def build_simple_baseline(params, schema):
     """`num_levels` times half as high and wide as the stem's features, and as often twice."""
     channels = params.num_channels
-    pictures, x = pictures_input(params.input_size)
-    x = stem(x, channels)  # (N, S / 4, S / 4, C)
+    pictures = pictures_input(params.input_size)
+    x = stem(rescale(pictures), channels)  # (N, S / 4, S / 4, C)
     for level in range(params.num_levels):
         x = layers.MaxPool2D(name=f"down{level}_pool")(x)
         x = residual(x, channels, f"down{level}")

@@ -15,7 +15,17 @@ from helpers.paths import ROOT
 from helpers.shards import write_shards
 from hourglass.data.person import save_persons, save_schema
 
-STAGES = ("download", "parse", "shard", "train", "predict", "evaluate", "report", "export")
+STAGES = (
+    "download",
+    "parse",
+    "shard",
+    "encoder",
+    "train",
+    "predict",
+    "evaluate",
+    "report",
+    "export",
+)
 
 
 def load_stage(name):
@@ -27,7 +37,7 @@ def load_stage(name):
 
 
 def load_stages():
-    """{name: module} of the eight stages; the shard stage writes its shards here, without Ray."""
+    """{name: module} of the stages; the shard stage writes its shards here, without Ray."""
     modules = {name: load_stage(name) for name in STAGES}
     modules["shard"].start_ray = lambda _: None
     modules["shard"].write_shards = write_shards

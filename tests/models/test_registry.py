@@ -26,7 +26,7 @@ def build_tiny(params, schema, **settings):
 
 
 def test_a_network_has_the_metadata_of_its_graph(register):
-    register("tiny", encoder="head")(build_tiny)
+    register("tiny", encoder=lambda params: "head")(build_tiny)
     params = make_params(input_size=64).model_copy(update={"name": "tiny"})
     metadata = registry.build_model(params, COCO, sigma=1.5).metadata
     assert (metadata.name, metadata.schema, metadata.sigma) == ("tiny", COCO, 1.5)

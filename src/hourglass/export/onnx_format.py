@@ -25,6 +25,7 @@ def write_onnx(module: Any, metadata: str, half: bool, path: Path) -> None:
     model = _convert(module)
     graph = model.graph
     _cast_booleans(graph)
+    _renew_resizes(graph)
     if half:
         _halve_kernels(graph)
     _sort_nodes(graph)
@@ -52,6 +53,16 @@ def _cast_booleans(graph: Any) -> None:
         name = f"{node.output[0]}_numbers"
         graph.node.append(helper.make_node("Cast", [node.input[0]], [name], to=TensorProto.UINT8))
         node.input[0] = name
+
+
+def _renew_resizes(graph: Any) -> None:
+    """Have the growths to twice the size ask for what ONNX names now, not for what it dropped."""
+    for node in graph.node:
+        if node.op_type == "Resize":
+            modes = {"mode": "nearest", "nearest_mode": "floor",
+                     "coordinate_transformation_mode": "asymmetric"}  # fmt: skip
+            del node.attribute[:]
+            node.attribute.extend(helper.make_attribute(*mode) for mode in modes.items())
 
 
 def _halve_kernels(graph: Any) -> None:

@@ -194,6 +194,11 @@ def fuse_conv_bn(network: Model, precision: str) -> Model:
         # A layer keeps the precision it was saved with unless it is told another.
         if layer.name not in heads:
             config["dtype"] = precision
+        if isinstance(layer, layers.UpSampling2D):
+            # The same values by one operation, where Keras takes 16. Its gradient has no
+            # deterministic kernel on GPUs: networks are trained without it.
+            sides = layer.output.shape[1:3]
+            return layers.Resizing(*sides, "nearest", name=layer.name, dtype=precision)
         if layer.name in norms:
             # In the norm's place, so that the graph is the same.
             return layers.Identity(name=layer.name, dtype=precision)
@@ -217,5 +222,8 @@ def _fuse_weights(layer: Layer, norm: Layer | None) -> list[np.ndarray]:
     gamma, beta, mean, variance = norm.get_weights()
     factor = gamma / np.sqrt(variance + norm.epsilon)
     bias = weights[1] if layer.use_bias else 0
-    # The kernel's last axis is its output channels: (h, w, in, out) * (out,).
-    return [weights[0] * factor, (bias - mean) * factor + beta]
+    # The kernel's last axis is its output channels: (h, w, in, out) * (out,). A depthwise one's are
+    # its input channels: (h, w, in, 1) * (in, 1).
+    is_depthwise = isinstance(layer, layers.DepthwiseConv2D)
+    kernel = weights[0] * (factor[:, None] if is_depthwise else factor)
+    return [kernel, (bias - mean) * factor + beta]

@@ -18,13 +18,14 @@ HEAD_STDDEV = 1e-3
 RESIDUAL_INITIALIZER = "zeros"
 
 
-def pictures_input(size: int) -> tuple[Tensor, Tensor]:
-    """The input [N, S, S, 3], 0..255, and the same within -1..1.
+def pictures_input(size: int) -> Tensor:
+    """The input: pictures [N, S, S, 3], 0..255."""
+    return keras.Input((size, size, 3), name="pictures")
 
-    The scaling is a part of the network: whoever loads it feeds plain pictures.
-    """
-    pictures = keras.Input((size, size, 3), name="pictures")
-    return pictures, layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
+
+def rescale(pictures: Tensor) -> Tensor:
+    """Pictures 0..255 within -1..1. The network does it: its users feed plain pictures."""
+    return layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(pictures)
 
 
 def conv(x: Tensor, channels: int, kernel: int, name: str, **settings: Any) -> Tensor:

@@ -44,11 +44,11 @@ def find_fusable_norms(network: Model) -> dict[str, Layer]:
     """Find the norms that can become a part of a convolution.
 
     Returns:
-        {name of a convolution: the BatchNormalization that alone reads it}.
+        {name of a convolution, depthwise or not: the BatchNormalization that alone reads it}.
     """
     readers = find_readers(network)
     fusable = {}
-    for conv in _list_convs(network):
+    for conv in _list_convs(network, layers.Conv2D, layers.DepthwiseConv2D):
         # What is an output too is read by the caller.
         is_inner = conv.name not in network.output_names and len(readers[conv.name]) == 1
         if is_inner and isinstance(norm := readers[conv.name][0], layers.BatchNormalization):
@@ -63,6 +63,21 @@ def inner_kernels(network: Model) -> list[Variable]:
     """
     outer = {*_first_layers(network), *network.output_names}
     return [conv.kernel for conv in _list_convs(network) if conv.name not in outer]
+
+
+def encoder_layers(network: Model) -> list[Layer]:
+    """The layers up to the one that ends the encoder; none where the network has no encoder."""
+    sources, found = find_sources(network), {network.metadata.encoder} - {""}
+    for name in reversed(sources):  # sources come first
+        if name in found:
+            found |= set(sources[name])
+    return [layer for layer in network.layers if layer.name in found]
+
+
+def encoder_variables(network: Model) -> list[Variable]:
+    """The variables to train of `encoder_layers`."""
+    layers = encoder_layers(network)
+    return [variable for layer in layers for variable in layer.trainable_variables]
 
 
 def _first_layers(network: Model) -> list[str]:
@@ -98,8 +113,8 @@ def scale_heatmaps(network: Model, factor: float) -> None:
             reader.set_weights([kernel / factor, *bias])
 
 
-def _list_convs(network: Model) -> list[Layer]:
-    return [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
+def _list_convs(network: Model, *kinds: type) -> list[Layer]:
+    return [layer for layer in network.layers if isinstance(layer, kinds or layers.Conv2D)]
 
 
 def check_network(network: Model) -> None:

@@ -17,10 +17,11 @@ from hourglass.utils.backend import Model
 from hourglass.utils.errors import UserError
 
 Builder = Callable[[ModelParams, KeypointSchema], Model]
-_BUILDERS: dict[str, tuple[Builder, str]] = {}  # with the name of the encoder's last layer
+EncoderName = Callable[[ModelParams], str]
+_BUILDERS: dict[str, tuple[Builder, EncoderName]] = {}
 
 
-def register(name: str, encoder: str = "") -> Callable[[Builder], Builder]:
+def register(name: str, encoder: EncoderName = lambda params: "") -> Callable[[Builder], Builder]:
     """Decorate a builder, which makes it the model `name`.
 
     The network that it returns takes pictures [N, S, S, 3], 0..255. It gives heatmaps float32
@@ -28,7 +29,8 @@ def register(name: str, encoder: str = "") -> Callable[[Builder], Builder]:
     Keras' own, and the layers of its outputs (its heads) are convolutions without activation.
 
     Args:
-        encoder: the name of the layer that ends the encoder, where the network has one.
+        encoder: from the params to the name of the layer that ends the encoder; "" where the
+            network has none.
     """
 
     def add(builder: Builder) -> Builder:
@@ -54,7 +56,7 @@ def build_model(params: ModelParams, schema: KeypointSchema, sigma: float = 1.0)
         raise UserError(
             f"params.yaml: model.name: {params.name!r} is no model; choose {', '.join(_BUILDERS)}"
         )
-    build, encoder = _BUILDERS[params.name]
+    build, name_encoder = _BUILDERS[params.name]
     network = build(params, schema)
     size = network.input_shape[1]
     network.metadata = ModelMetadata(
@@ -64,7 +66,7 @@ def build_model(params: ModelParams, schema: KeypointSchema, sigma: float = 1.0)
         stride=size // network.outputs[-1].shape[1],
         sigma=sigma,
         heads=tuple(network.output_names),
-        encoder=encoder,
+        encoder=name_encoder(params),
     )
     check_network(network)
     return network

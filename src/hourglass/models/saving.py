@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hourglass.models.graph import check_network
+import numpy as np
+
+from hourglass.models.graph import check_network, encoder_layers, encoder_variables
 from hourglass.models.metadata import NAME, encode_metadata, read_metadata
-from hourglass.utils.backend import Model, keras
+from hourglass.utils.backend import Model, Variable, keras
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path
 
@@ -113,3 +115,23 @@ def load_weights(network: Model, path: str | Path) -> None:
         raise UserError(
             f"{path}: its sizes are not those of the model section of params.yaml: {remedy} model"
         ) from None
+
+
+def load_encoder(network: Model, path: Path) -> list[Variable]:
+    """Copy the weights that `pretrained.fetch_encoder` wrote into the network's encoder.
+
+    Returns:
+        The encoder's variables to train.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another encoder.
+    """
+    try:
+        with np.load(path) as arrays:
+            for layer in encoder_layers(network):
+                layer.set_weights([arrays[f"{layer.name}/{k}"] for k in range(len(layer.weights))])
+    except (OSError, LookupError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: not the weights of the encoder: {one_line(error)}; run `dvc repro encoder`"
+        ) from None
+    return encoder_variables(network)

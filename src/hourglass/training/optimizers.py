@@ -27,6 +27,7 @@ class MuonAdamW(keras.optimizers.Optimizer):
         weight_decay: float = 0.0,
         muon_paths: Sequence[str] = (),
         lr_factors: Mapping[str, float] | None = None,
+        free_betas: Sequence[str] = (),
         global_clipnorm: float | None = None,
         ema: float = 0.0,
         loss_scale: bool = False,
@@ -39,6 +40,7 @@ class MuonAdamW(keras.optimizers.Optimizer):
             muon_paths: the paths of the kernels that Muon moves.
             lr_factors: {pattern: factor} of learning rates. A variable takes the factor of the
                 first pattern that `re.search` finds in its path, and 1 where none is.
+            free_betas: the paths of the norms' betas that `param_groups.MAX_SHIFT` does not limit.
             global_clipnorm: the norm that the summed gradients have at most.
             ema: momentum of the averages that `finalize_variable_values` writes; 0 is off.
             loss_scale: scale the loss, for float16.
@@ -47,6 +49,7 @@ class MuonAdamW(keras.optimizers.Optimizer):
             learning_rate, weight_decay=weight_decay, global_clipnorm=global_clipnorm, name=name
         )
         self.muon_paths, self.lr_factors = tuple(muon_paths), dict(lr_factors or {})
+        self.free_betas = tuple(free_betas)
         self.ema, self.has_loss_scale = ema, loss_scale
         self.loss_scale: LossScale | None = None
 
@@ -56,7 +59,7 @@ class MuonAdamW(keras.optimizers.Optimizer):
             return
         super().build(variables)
         factors = [self._find_factor(variable.path) for variable in variables]
-        self.param_groups = ParamGroups(variables, self.muon_paths, factors)
+        self.param_groups = ParamGroups(variables, self.muon_paths, factors, self.free_betas)
         shapes = [shape for group in self.param_groups.groups for shape in group.state_shapes]
         self.moments = [add_replica_variable(shape) for shape in shapes]
         self.averages = [add_replica_variable(v.shape) for v in variables] if self.ema else []
@@ -142,6 +145,7 @@ class MuonAdamW(keras.optimizers.Optimizer):
             "weight_decay": self.weight_decay,
             "muon_paths": list(self.muon_paths),
             "lr_factors": self.lr_factors,
+            "free_betas": list(self.free_betas),
             "global_clipnorm": self.global_clipnorm,
             "ema": self.ema,
             "loss_scale": self.has_loss_scale,
@@ -150,17 +154,26 @@ class MuonAdamW(keras.optimizers.Optimizer):
 
 
 def build_optimizer(
-    params: TrainParams, variables: Sequence[Tensor], inner_kernels: Sequence[Tensor]
+    params: TrainParams,
+    variables: Sequence[Tensor],
+    inner_kernels: Sequence[Tensor],
+    encoder: Sequence[Tensor] = (),
 ) -> MuonAdamW:
     """The optimizer of a recipe, with the state for its variables; in the strategy's scope.
 
     Args:
         inner_kernels: those that Muon moves where `params.optimizer` is muon.
+        encoder: the variables of a pretrained encoder. AdamW moves them, at a learning rate of
+            their own; their betas have no limit, as not all of its norms are before a ReLU.
     """
+    pretrained = [variable.path for variable in encoder]
+    hidden = [kernel.path for kernel in inner_kernels if kernel.path not in pretrained]
     optimizer = MuonAdamW(
         params.lr,
         weight_decay=params.weight_decay,
-        muon_paths=[k.path for k in inner_kernels] if params.optimizer == "muon" else [],
+        muon_paths=hidden if params.optimizer == "muon" else [],
+        lr_factors={f"^{re.escape(path)}$": params.encoder_lr for path in pretrained},
+        free_betas=[path for path in pretrained if path.endswith("/beta")],
         global_clipnorm=params.clip_norm or None,
         ema=params.ema,
         loss_scale=params.precision == "mixed_float16",

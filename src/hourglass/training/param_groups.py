@@ -33,14 +33,21 @@ class AdamWGroup:
     The optimizer adds the decay (Loshchilov and Hutter, arXiv 1711.05101).
     """
 
-    def __init__(self, variables: Sequence[Tensor], decays: bool, lr_factor: float = 1.0) -> None:
+    def __init__(
+        self,
+        variables: Sequence[Tensor],
+        decays: bool,
+        lr_factor: float = 1.0,
+        free_betas: Sequence[str] = (),
+    ) -> None:
         self.variables, self.decays, self.lr_factor = variables, decays, lr_factor
+        self.free_betas = free_betas
         self.sizes = [math.prod(variable.shape) for variable in variables]
         self.state_shapes: list[tuple[int, ...]] = [(sum(self.sizes),)] * 2
         self.is_beta, self.gammas = self._find_norms()
 
     def _find_norms(self) -> tuple[np.ndarray, np.ndarray]:
-        """Which of the vector's entries are norms' betas, and where the gamma of each is."""
+        """Which of the vector's entries are limited betas, and where the gamma of each is."""
         ends = np.cumsum(self.sizes)
         places = {
             variable.path: np.arange(end - size, end)
@@ -48,7 +55,7 @@ class AdamWGroup:
         }
         is_beta, gammas = np.zeros(ends[-1], bool), np.arange(ends[-1])
         for path, place in places.items():
-            if path.endswith("/beta"):
+            if path.endswith("/beta") and path not in self.free_betas:
                 is_beta[place] = True
                 gammas[place] = places[path.removesuffix("beta") + "gamma"]
         return is_beta, gammas
@@ -151,13 +158,18 @@ class ParamGroups:
     """
 
     def __init__(
-        self, variables: Sequence[Tensor], muon_paths: Sequence[str], lr_factors: Sequence[float]
+        self,
+        variables: Sequence[Tensor],
+        muon_paths: Sequence[str],
+        lr_factors: Sequence[float],
+        free_betas: Sequence[str] = (),
     ) -> None:
         """Group the variables.
 
         Args:
             muon_paths: the paths of the kernels that Muon moves; AdamW moves the others.
             lr_factors: of each variable, by the learning rate.
+            free_betas: the paths of the norms' betas that have no limit.
         """
         self.variables = variables
         groups: dict[tuple, list[Tensor]] = {}
@@ -166,7 +178,7 @@ class ParamGroups:
             key = tuple(variable.shape) if is_muon else variable.name not in NEVER_DECAYED
             groups.setdefault((is_muon, key, factor), []).append(variable)
         self.groups: list[ParamGroup] = [
-            MuonGroup(members, factor) if is_muon else AdamWGroup(members, key, factor)
+            MuonGroup(members, factor) if is_muon else AdamWGroup(members, key, factor, free_betas)
             for (is_muon, key, factor), members in groups.items()
         ]
 

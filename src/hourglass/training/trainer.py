@@ -28,7 +28,7 @@ from hourglass.models.graph import inner_kernels, scale_heatmaps
 from hourglass.models.model_inputs import render_inputs, transform_keypoints
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.registry import build_model
-from hourglass.models.saving import load_weights
+from hourglass.models.saving import load_encoder, load_weights
 from hourglass.training.accumulation import GradientAccumulator, split_batch
 from hourglass.training.checkpoint import Checkpoint, find_best_epoch, find_init_weights
 from hourglass.training.devices import choose_pass_size, describe_devices, sum_over_hosts
@@ -54,8 +54,9 @@ class Trainer:
         strategy: Strategy,
         checkpoint: Path,
         loggers: Sequence[Logger] = (),
+        encoder: Path = Path(),
     ) -> None:
-        """Build the network, its optimizer and what validates it, in the strategy's scope."""
+        """Build the network, from `encoder`'s weights if it has one, and all that trains it."""
         self.params = params.train
         self.train_split, self.val_split = train_split, val_split
         self.checkpoint, self.loggers = Path(checkpoint), loggers
@@ -70,20 +71,24 @@ class Trainer:
         self.num_parts = self.params.batch_size // self.pass_size
         self.num_passes = self.num_parts // strategy.num_replicas_in_sync
         with strategy.scope():  # a variable is mirrored to each device only where it is made in it
-            self._build(params)
+            self._build(params, encoder)
 
-    def _build(self, params: Params) -> None:
+    def _build(self, params: Params, encoder: Path) -> None:
         schema = self.train_split.schema
         self.network = build_model(params.model, schema, self.params.sigma)
         self.codec = open_codec(self.network.metadata)
         self.start = find_init_weights(self.params.init_weights)
+        has_encoder = params.model.encoder != "none"
+        pretrained = load_encoder(self.network, encoder) if has_encoder else []
         if self.start:
             load_weights(self.network, self.start)
             scale_heatmaps(self.network, self.params.target_peak)
         # The same variables, faster: this one is trained, `network` is saved.
         self.fused = fuse_batch_norms(self.network, self.num_passes)
         self.trained = self.network.trainable_variables
-        self.optimizer = build_optimizer(self.params, self.trained, inner_kernels(self.network))
+        self.optimizer = build_optimizer(
+            self.params, self.trained, inner_kernels(self.network), pretrained
+        )
         several = self.num_passes > 1
         self.accumulator: Any = GradientAccumulator(self.trained) if several else None
         self.estimator = PoseEstimator(self.fused, flip_test=False, decoder="dark")

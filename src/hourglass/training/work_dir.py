@@ -31,6 +31,11 @@ class WorkDir:
     history: Path
 
     @property
+    def encoder(self) -> Path:
+        """The weights of the pretrained encoder."""
+        return self.network.with_name("encoder.npz")
+
+    @property
     def locks(self) -> tuple[Path, Path]:
         """The locks of a run: the project's, and the checkpoint's."""
         return self.network.with_name(".train.lock"), self.checkpoint.with_suffix(".lock")
@@ -51,7 +56,9 @@ def train_network(strategy: Strategy, work_dir: WorkDir) -> None:
     if find_share(strategy).rank == 0:  # of several hosts the first one writes
         loggers.append(RunLogger(work_dir.logs))
     with name_damage(train, val):
-        trainer = Trainer(params, train, val, strategy, work_dir.checkpoint, loggers)
+        trainer = Trainer(
+            params, train, val, strategy, work_dir.checkpoint, loggers, work_dir.encoder
+        )
         history = trainer.run()
     if trainer.share.rank == 0:
         save_network(trainer.network, work_dir.network, _name_data(params, history))
