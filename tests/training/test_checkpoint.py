@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "65bee28030292683"
+RUN_DIGEST = "581e3673f0fa300f"
 
 
 def strip_words(tree):

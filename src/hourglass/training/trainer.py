@@ -8,7 +8,6 @@ A run that starts from another network scores that one first, as epoch 0. It end
 """
 
 import contextlib
-import functools
 import itertools
 import math
 import statistics
@@ -67,6 +66,8 @@ class Trainer:
                 f"params.yaml: train.batch_size: {self.params.batch_size} is more than the "
                 f"{train_split.num_records} train records; lower it"
             )
+        # Before the first epoch: damage that is found after it has cost that epoch.
+        self.truth = read_truth(val_split)
         self.pass_size = choose_pass_size(self.params, strategy.num_replicas_in_sync)
         self.num_parts = self.params.batch_size // self.pass_size
         self.num_passes = self.num_parts // strategy.num_replicas_in_sync
@@ -213,11 +214,6 @@ class Trainer:
             row = {"epoch": 0, "lr": None, "loss": None} | self.validate()
         weights = self.network.get_weights()
         return Checkpoint(weights, self._optimizer_state(), weights, [row])
-
-    @functools.cached_property
-    def truth(self) -> dict[str, np.ndarray]:
-        """The labels of the validation records (`read_truth`)."""
-        return read_truth(self.val_split)
 
     def save(self, state: Checkpoint) -> Checkpoint:
         """Save the state, then log it: a printed epoch is never trained twice."""
