@@ -17,8 +17,8 @@ WORKERS := 2
 # What `make quick` runs: folders and files that start neither Ray nor a stage's process, nor train.
 QUICK_TESTS := tests/utils tests/visualization tests/data tests/models tests/evaluation tests/report tests/test_config.py tests/test_docs.py \
 	tests/test_keypoints.py tests/test_layers.py tests/test_makefile.py tests/test_packaging.py tests/test_properties.py
-# What `make test EXTRAS=1` runs: the tests of packages that no lock holds.
-EXTRA_TESTS := tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_results.py \
+# What `make test EXTRAS=1` runs: the tests of packages that no lock holds, and of keypoints other than MPII's.
+EXTRA_TESTS := tests/test_schemas.py tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_results.py \
 	tests/cli/test_batch.py tests/faults/test_storage_faults.py
 # Installs the packages of extras of pyproject.toml, and not the project, whose TensorFlow has another name here.
 INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys; from importlib.metadata import requires; \

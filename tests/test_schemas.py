@@ -33,6 +33,9 @@ OWN = KeypointSchema(
 )
 
 
+pytestmark = pytest.mark.slow  # half a minute each
+
+
 @pytest.fixture(scope="module")
 def stages():
     return load_stages()

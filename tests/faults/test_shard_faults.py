@@ -521,6 +521,9 @@ def test_a_stage_stops_where_a_shard_is_damaged_while_it_is_read(damaged, monkey
             SHARD_DAMAGES["bit in a payload"](folder / name)
         return opened
 
-    for place in ("training.work_dir", "data.tfrecords.reader"):  # each has a name of its own for it
+    for place in (
+        "training.work_dir",
+        "data.tfrecords.reader",
+    ):  # each has a name of its own for it
         monkeypatch.setattr(f"hourglass.{place}.open_split", open_then_damage)
     assert_one_line(damaged(stage), f"{OUT / name}: damaged", "run `dvc repro shard`")

@@ -37,6 +37,7 @@ OUTS = {
     "download": "data/raw",
     "parse": "data/annotations",
     "shard": "data/tfrecords",
+    "encoder": "models",
     "train": "models",
     "predict": "reports",
     "evaluate": "reports",
@@ -48,6 +49,7 @@ ANNOTATIONS = Path("data/annotations")
 INVALID = ANNOTATIONS / "invalid.csv"
 SHARDS = Path("data/tfrecords")
 MODEL = Path("models/hourglass.keras")
+ENCODER = Path("models/encoder.npz")
 EXPORTED = Path("models/hourglass.onnx")
 PREDICTIONS = Path("reports/predictions.json")
 METRICS = Path("reports/metrics.json")
@@ -147,11 +149,12 @@ def test_a_stage_run_twice_gives_the_same_bytes(project, stage):
 def test_a_stage_whose_outs_are_gone_gives_the_same_bytes(project, stage):
     before = files_below(OUTS[stage])
     kept = {
-        "train": [EXPORTED.name],
+        "encoder": [MODEL.name, EXPORTED.name],
+        "train": [ENCODER.name, EXPORTED.name],
         "predict": ["metrics.json", "pckh.md", "plots", REPORT.name],
         "evaluate": ["figures", REPORT.name],
         "report": ["metrics.json", "pckh.md", "plots", "figures", PREDICTIONS.name],
-        "export": [MODEL.name],
+        "export": [MODEL.name, ENCODER.name],
     }.get(stage, [])
     for path in Path(OUTS[stage]).iterdir():
         if stage == "evaluate" and path.name == PREDICTIONS.name:
@@ -174,6 +177,7 @@ def test_what_a_killed_stage_left_is_overwritten(project, stage):
         "download": RAW / ".images.zip.tmp",
         "parse": ANNOTATIONS / ".train.json.tmp",
         "shard": SHARDS / ".index.json.tmp",
+        "encoder": ENCODER.with_name(".encoder.npz.tmp"),
         "train": MODEL.with_name(".hourglass.keras.tmp"),
         "predict": PREDICTIONS.with_name(".predictions.json.tmp"),
         "evaluate": Path("reports/.metrics.json.tmp"),
@@ -182,6 +186,7 @@ def test_what_a_killed_stage_left_is_overwritten(project, stage):
     }
     locks = {
         "download": RAW / ".lock",
+        "encoder": Path("models/.encoder.lock"),
         "train": Path("models/.train.lock"),
         "report": Path("reports/.report.lock"),
         "export": Path("models/.export.lock"),
@@ -226,6 +231,7 @@ LOCKS = {
     "download": (RAW / ".lock", "filling data/raw/synthetic"),
     "parse": ("data/.parse.lock", "writing data/annotations"),
     "shard": ("data/.shard.lock", "writing data/tfrecords"),
+    "encoder": ("models/.encoder.lock", "fetching the encoder here"),
     "train": ("models/.train.lock", "training here"),
     "predict": ("reports/.predict.lock", "predicting here"),
     "evaluate": ("reports/.evaluate.lock", "writing the scores to reports"),

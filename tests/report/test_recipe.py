@@ -49,7 +49,7 @@ def test_the_setup_says_what_was_trained_on_what(load, project):
     terms = {term: text for term, (text, _) in Page(show_setup(load())).terms.items()}
     assert terms["Data"].startswith("Drawn figures. Drawn by this program")
     assert terms["Persons"] == "13 to train on, 20 to judge by"  # 14, of one was no crop
-    sizes = "num_stacks 1, num_channels 64, num_levels 3, input_size 96"
+    sizes = "encoder none, num_stacks 1, num_channels 64, num_levels 3, input_size 96"
     assert terms["Network"] == f"stacked_hourglass: {sizes}"
     assert "16 epochs at most in batches of 16, muon, learning rate 0.015" in terms["Training"]
     assert terms["Training"].endswith("from random weights")
@@ -64,7 +64,9 @@ def test_another_model_is_named_with_its_parameters(load, project):
     write_network_file(project / "models/hourglass.keras", metadata)
     results = load(model={"name": "simple_baseline", "num_channels": 32})
     terms = {term: text for term, (text, _) in Page(show_setup(results)).terms.items()}
-    assert terms["Network"].startswith("simple_baseline: num_stacks 1, num_channels 32, ")
+    assert terms["Network"].startswith(
+        "simple_baseline: encoder none, num_stacks 1, num_channels 32, "
+    )
     assert "hourglass" not in terms["Network"]
 
 
