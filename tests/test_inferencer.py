@@ -80,15 +80,37 @@ def test_a_person_is_found_where_the_picture_shows_one(backend):
 
 def test_a_box_tells_where_to_look(backend):
     picture = show_spots((110, 40), (30, 80))
-    (pose,) = backend.predict(picture, bbox=(15, 65, 30, 30))
+    (pose,) = backend.predict(picture, bboxes=[(15, 65, 30, 30)])
     np.testing.assert_allclose(middle_of(pose), (30, 80), atol=1)
+
+
+def test_people_come_in_the_order_of_their_boxes_out_of_one_batch(backend, monkeypatch):
+    picture, usual, batches = show_spots((110, 40), (30, 80)), SpotBackend.__call__, []
+
+    def count(self, inputs):
+        batches.append(len(inputs))
+        return usual(self, inputs)
+
+    monkeypatch.setattr(SpotBackend, "__call__", count)
+    boxes = [(15, 65, 30, 30), (95, 25, 30, 30), (10, 60, 40, 40)]
+    for given in (boxes, np.array(boxes)):
+        poses = backend.predict(picture, bboxes=given)
+        places = [(30, 80), (110, 40), (30, 80)]
+        np.testing.assert_allclose([*map(middle_of, poses)], places, atol=1)
+    assert batches == [3, 3] * 2  # a round in the boxes, one around what was found
+    for box, pose in zip(boxes, poses, strict=True):
+        (alone,) = backend.predict(picture, bboxes=[box])
+        np.testing.assert_allclose(pose.keypoints, alone.keypoints)
+    assert backend.predict(picture, bboxes=[]) == []
 
 
 def test_no_person_is_an_empty_list(backend):
     picture = np.zeros((90, 90, 3), np.uint8)
     assert backend.predict(picture) == []
     assert (
-        len(backend.predict(picture, threshold=0)) == len(backend.predict(picture, bbox=BOX)) == 1
+        len(backend.predict(picture, threshold=0))
+        == len(backend.predict(picture, bboxes=[BOX]))
+        == 1
     )
 
 
@@ -106,15 +128,15 @@ def test_as_many_as_are_asked_for_are_found_the_surest_first(backend):
 
 
 def test_the_network_is_what_the_command_takes(loaded, model_file):
-    (pose,) = loaded.predict(PICTURE, bbox=BOX)
+    (pose,) = loaded.predict(PICTURE, bboxes=[BOX])
     assert pose.keypoints.shape == (16, 2) and np.isfinite(pose.keypoints).all()
-    (other,) = hourglass.load(model_file, flip_test=False).predict(PICTURE, bbox=BOX)
+    (other,) = hourglass.load(model_file, flip_test=False).predict(PICTURE, bboxes=[BOX])
     assert (other.scores != pose.scores).any()
 
 
 def test_neither_picture_nor_poses_are_changed(loaded):
     picture = PICTURE.copy()
-    poses = loaded.predict(picture, bbox=BOX)
+    poses = loaded.predict(picture, bboxes=[BOX])
     keypoints = poses[0].keypoints.copy()
     drawn = loaded.draw(picture, poses)
     assert (drawn.shape, drawn.dtype) == (picture.shape, np.uint8)
@@ -125,7 +147,7 @@ def test_neither_picture_nor_poses_are_changed(loaded):
 
 def test_a_view_of_an_array_is_a_picture_too(loaded):
     mirrored = PICTURE[:, ::-1]
-    (pose,), (same,) = (loaded.predict(p, bbox=BOX) for p in (mirrored, mirrored.copy()))
+    (pose,), (same,) = (loaded.predict(p, bboxes=[BOX]) for p in (mirrored, mirrored.copy()))
     np.testing.assert_array_equal(pose.keypoints, same.keypoints)
 
 

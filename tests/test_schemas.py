@@ -95,7 +95,7 @@ def test_a_program_finds_the_keypoints_of_the_schema(finished):
     picture = np.zeros((60, 90, 3), np.uint8)
     for name in ("hourglass.keras", "hourglass.onnx"):
         network = load(folder / "models" / name)
-        (pose,) = network.predict(picture, bbox=(10, 5, 40, 50))
+        (pose,) = network.predict(picture, bboxes=[(10, 5, 40, 50)])
         assert network.schema == schema and pose.keypoints.shape == (schema.num_keypoints, 2)
 
 

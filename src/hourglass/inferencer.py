@@ -5,6 +5,7 @@ Errors that the caller can fix are an `errors.UserError` of one line.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,10 +13,10 @@ from PIL import Image
 from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Backend, Search, run_searches
 from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, Pose, is_bbox
-from hourglass.inference.runner import InferenceConfig
+from hourglass.inference.runner import BBox, InferenceConfig
 from hourglass.keypoints import KeypointSchema
 from hourglass.shipped import shipped_network
-from hourglass.utils.errors import UserError
+from hourglass.utils.errors import UserError, one_line
 from hourglass.visualization.drawing import paint_pose
 
 __all__ = ["Network", "load"]
@@ -51,7 +52,7 @@ class Network:
     def predict(
         self,
         picture: np.ndarray,
-        bbox: Sequence[float] | None = None,
+        bboxes: Sequence[Sequence[float]] | np.ndarray | None = None,
         people: int = 1,
         threshold: float | None = None,
     ) -> list[Pose]:
@@ -59,24 +60,24 @@ class Network:
 
         Args:
             picture: uint8 [H, W, 3], RGB, upright.
-            bbox: x, y, width, height, px, of one person. None: search the whole picture.
+            bboxes: x, y, width, height, px, of each person. None: search the whole picture.
             people: the largest number to find.
             threshold: the least score of a person in a search, 0 to 1; None: that of
                 `hourglass predict`.
 
         Returns:
-            list of `person_search.Pose`, the surest first: `keypoints` [K, 2] (x, y), px of the
-            picture, pixel centres at integers, in the order of `schema.keypoints`; `scores` [K];
-            `score` of the whole pose. Empty if no person is found.
+            list of `person_search.Pose`, in the order of `bboxes`, else the surest first:
+            `keypoints` [K, 2] (x, y), px of the picture, pixel centres at integers, in the order of
+            `schema.keypoints`; `scores` [K]; `score` of the whole pose. Empty if no person is
+            found.
 
         Raises:
-            UserError: another kind of picture, bbox or number, or a bbox beside the picture.
+            UserError: another kind of picture, bboxes or number, or a bbox beside the picture.
         """
         image = _read_picture(picture)
-        config = _make_config(bbox, people, threshold)
+        config = _make_config(bboxes, people, threshold)
         search = Search(config.start(image.size), image, self._backend.size)
-        if not search.is_seen:
-            raise UserError(config.describe_unseen(image.size))
+        config.check_seen(search)
         run_searches([search], self._backend)
         return config.choose_people(search.poses)
 
@@ -108,16 +109,14 @@ def _read_picture(picture: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _make_config(
-    bbox: Sequence[float] | None, people: int, threshold: float | None
-) -> InferenceConfig:
+def _make_config(bboxes: Any, people: int, threshold: float | None) -> InferenceConfig:
     if not isinstance(people, int | np.integer) or people < 1:
         raise UserError(f"people is {people!r}; a whole number, 1 or more, was expected")
-    if bbox is None:
+    if bboxes is None:
         return InferenceConfig(num_people=int(people), threshold=_read_threshold(threshold))
     if people > 1 or threshold is not None:
-        raise UserError("bbox says where the one person is; leave out people and threshold, or it")
-    return InferenceConfig("bbox", _read_bbox(bbox), threshold=None)
+        raise UserError("bboxes say where the people are; leave out people and threshold, or them")
+    return InferenceConfig("bbox", _read_bboxes(bboxes), threshold=None)
 
 
 def _read_threshold(threshold: float | None) -> float:
@@ -128,14 +127,23 @@ def _read_threshold(threshold: float | None) -> float:
     return float(threshold)
 
 
-def _read_bbox(bbox: Sequence[float]) -> tuple[float, float, float, float]:
+def _read_bboxes(bboxes: Any) -> tuple[BBox, ...]:
+    try:
+        listed = list(bboxes)
+    except TypeError:
+        raise UserError(f"bboxes is {bboxes!r}; a list of boxes was expected") from None
+    return tuple(_read_bbox(bbox, f"bboxes[{number}]") for number, bbox in enumerate(listed))
+
+
+def _read_bbox(bbox: Any, name: str) -> BBox:
     try:
         numbers = np.array(bbox, np.float64)
     except (TypeError, ValueError):
         numbers = np.zeros(0)
     if numbers.shape != (4,) or not is_bbox(numbers.tolist()):
+        given = one_line(repr(bbox))
         raise UserError(
-            f"bbox is {bbox!r}; x, y, width, height in pixels were expected: {BBOX_RULE}"
+            f"{name} is {given}; x, y, width, height in pixels were expected: {BBOX_RULE}"
         )
     x, y, width, height = numbers.tolist()
     return x, y, width, height

@@ -4,6 +4,7 @@ import pytest
 
 from helpers.batch_runs import begin_chunks, make_plan, save_dots
 from helpers.fake_backends import BrightestBackend
+from hourglass.inference.runner import InferenceConfig
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
@@ -42,6 +43,18 @@ def test_a_job_names_its_pictures_and_one_that_is_there(run, tmp_path):
     assert job.arguments[3] == [tmp_path / "in/004.png"]
     (tmp_path / "in/004.png").unlink()
     assert ray_batch.make_chunk_job(plan, chunks[1], scratch, model).arguments[3] == []
+
+
+def test_a_job_takes_the_boxes_of_its_pictures_alone(run, tmp_path):
+    plan, chunks, scratch, model = run
+    boxes = {tmp_path / f"in/{k:03}.png": ((k, 2.0, 9.0, 9.0),) for k in (0, 3)}
+    config = InferenceConfig("bbox", threshold=None, photo_bboxes=boxes)
+    plan = dataclasses.replace(plan, config=config)
+    taken = [
+        ray_batch.make_chunk_job(plan, chunk, scratch, model).arguments[0].config.photo_bboxes
+        for chunk in chunks
+    ]
+    assert taken == [{path: boxes[path]} for path in boxes]
 
 
 @pytest.mark.parametrize("lacking", ["pictures", "results", "network"])

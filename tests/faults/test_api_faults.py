@@ -45,15 +45,22 @@ def test_what_is_no_picture_is_one_line(loaded, kind):
 )  # fmt: skip
 def test_what_is_no_box_is_one_line(loaded, bbox):
     with pytest.raises(
-        UserError, match=r"^bbox is .*; x, y, width, height in pixels were expected"
+        UserError, match=r"^bboxes\[1\] is .*; x, y, width, height in pixels were expected"
     ):
-        loaded.predict(PICTURE, bbox=bbox)
+        loaded.predict(PICTURE, bboxes=[BOX, bbox])
+
+
+@pytest.mark.parametrize("bboxes", [BOX, 7, np.float32(7), "1,2,3,4", np.array(BOX)], ids=repr)
+def test_what_is_no_list_of_boxes_is_one_line(loaded, bboxes):
+    with pytest.raises(UserError, match=r"^bboxes(\[0\])? is .* expected") as caught:
+        loaded.predict(PICTURE, bboxes=bboxes)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_box_outside_of_the_picture_is_one_line(loaded):
     reason = "the box 500,0,10,10 leaves nothing to see of a picture of 60 x 80 px; fix the box"
     with pytest.raises(UserError, match=f"^{reason}$"):
-        loaded.predict(PICTURE, bbox=(500, 0, 10, 10))
+        loaded.predict(PICTURE, bboxes=[BOX, (500, 0, 10, 10)])
 
 
 @pytest.mark.parametrize("people", [0, -1, 1.5, "2", None])
@@ -70,8 +77,8 @@ def test_what_is_no_threshold_is_one_line(loaded, threshold):
 
 @pytest.mark.parametrize("search", [{"people": 2}, {"threshold": 0.3}], ids=["people", "threshold"])
 def test_a_box_and_a_search_exclude_each_other(loaded, search):
-    with pytest.raises(UserError, match=r"^bbox says where the one person is; leave out "):
-        loaded.predict(PICTURE, bbox=BOX, **search)
+    with pytest.raises(UserError, match=r"^bboxes say where the people are; leave out "):
+        loaded.predict(PICTURE, bboxes=[BOX], **search)
 
 
 def test_a_missing_network_is_one_line(tmp_path, monkeypatch):

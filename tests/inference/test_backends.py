@@ -94,7 +94,7 @@ sys.stdout = sys.__stdout__
 LOAD = """
 import numpy as np
 from hourglass import load
-assert load({model!r}).predict(np.zeros((60, 40, 3), np.uint8), bbox=(5, 5, 20, 30))
+assert load({model!r}).predict(np.zeros((60, 40, 3), np.uint8), bboxes=[(5, 5, 20, 30)])
 """
 
 

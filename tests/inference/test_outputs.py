@@ -13,7 +13,9 @@ from hourglass.keypoints import MPII
 
 CONFIGS = {
     "search": InferenceConfig(threshold=0.0),
-    "bbox": InferenceConfig("bbox", (5, 10, 30, 25), threshold=None),
+    "bbox": InferenceConfig("bbox", ((5, 10, 30, 25),), threshold=None),
+    "bboxes": InferenceConfig("bbox", ((5, 10, 30, 25), (40, 20, 9, 9)), threshold=None),
+    "none": InferenceConfig("bbox", threshold=None),
     "whole": InferenceConfig("whole", threshold=None),
 }
 
@@ -40,7 +42,7 @@ def predict_one(tmp_path, monkeypatch):
         monkeypatch.setattr(person_search, "find_people", find_people)
         path, target = tmp_path / "photo.png", tmp_path / "out"
         Image.new("RGB", (80, 60), (90, 90, 90)).save(path)
-        write = functools.partial(write_poses, config=config, schema=MPII)
+        write = functools.partial(write_poses, schema=MPII)
         (written,) = map_photos(write, EverywhereBackend(0.01), [(path, target)], config)
         with Image.open(written.files[0]) as drawn:
             return written, json.loads((tmp_path / "out.json").read_text()), np.asarray(drawn)
@@ -74,14 +76,27 @@ def test_who_is_told_to_be_there_needs_no_score(predict_one, mode):
 
 
 @pytest.mark.parametrize(
-    ("mode", "bbox"), [("search", None), ("bbox", [5, 10, 30, 25]), ("whole", None)]
+    ("name", "mode", "bboxes"),
+    [
+        ("search", "search", [None]),
+        ("whole", "whole", [None]),
+        ("bbox", "bbox", [[5, 10, 30, 25]]),
+        ("bboxes", "bbox", [[5, 10, 30, 25], [40, 20, 9, 9]]),
+        ("none", "bbox", []),
+    ],
 )
-def test_the_record_says_how_it_was_looked_and_in_what_coordinates(predict_one, mode, bbox):
-    _, record, _ = predict_one(CONFIGS[mode], pose_at(20, 10, 0.6))
-    assert list(record) == ["image", "coordinates", "mode", "bbox", "people"]
+def test_the_record_says_how_people_were_found_and_in_what_boxes(predict_one, name, mode, bboxes):
+    _, record, _ = predict_one(CONFIGS[name], pose_at(20, 10, 0.6))
+    assert list(record) == ["image", "coordinates", "mode", "people"]
     assert record["image"].endswith("photo.png")
     assert record["coordinates"] == COORDINATES
-    assert (record["mode"], record["bbox"]) == (mode, bbox)
+    assert record["mode"] == mode
+    assert [person.get("bbox") for person in record["people"]] == bboxes
+
+
+def test_without_a_box_nothing_is_drawn(predict_one):
+    written, _, drawn = predict_one(CONFIGS["none"])
+    assert (written.scores, written.best) == ([], 0) and (drawn == 90).all()
 
 
 def test_every_person_is_written_and_drawn_the_surest_first(predict_one):

@@ -80,7 +80,7 @@ def test_a_dot_is_found_in_the_pictures_own_pixels(dot_backend, size, dot, box):
     margin = 1 if box is None else 1.25
     stride = 4 * margin * side / SIZE  # px of the picture to a heatmap pixel
     data = picture_with_dot(size, dot, radius=max(1.5, stride))
-    config = InferenceConfig("bbox", box, threshold=None) if box else WHOLE
+    config = InferenceConfig("bbox", (box,), threshold=None) if box else WHOLE
     image, keypoints, scores = predict_photo(dot_backend, data, config)
     assert image.size == size and image.mode == "RGB"
     assert keypoints.shape == (16, 2) and scores.shape == (16,)
@@ -114,7 +114,7 @@ def test_around_a_box_there_is_the_margin_of_training():
     estimator = make_estimator()
     ramp = np.tile(np.arange(256, dtype=np.uint8), (120, 1))  # as bright as x
     predict_photo(
-        estimator, encode(Image.fromarray(ramp)), InferenceConfig("bbox", (100, 40, 80, 30))
+        estimator, encode(Image.fromarray(ramp)), InferenceConfig("bbox", ((100, 40, 80, 30),))
     )
     shown = np.asarray(estimator.network.seen[0])[0, SIZE // 2, :, 0]
     np.testing.assert_allclose(shown[[0, -1]], [139.5 - 55, 139.5 + 55], atol=1.5)
@@ -136,9 +136,11 @@ def test_exif_orientation_is_applied():
     "box", [(500, 10, 50, 50), (-100, 10, 50, 50), (10, 400, 20, 20), (10, -90, 20, 20)], ids=str
 )
 def test_a_box_outside_of_the_picture_is_refused(box):
-    photo = OpenedPhoto(Path("a.png"), Path("a"), Image.new("RGB", (400, 300)), 1)
-    with pytest.raises(UserError, match=r"the box .* of 400 x 300 px; fix the box"):
-        start_photo(photo, InferenceConfig("bbox", box), SIZE)
+    config = InferenceConfig("bbox", ((20, 20, 50, 50), box))
+    photo = OpenedPhoto(Path("a.png"), Path("a"), config, Image.new("RGB", (400, 300)), 1)
+    text = ",".join(map(str, box))
+    with pytest.raises(UserError, match=rf"the box {text} .* of 400 x 300 px; fix the box"):
+        start_photo(photo, SIZE)
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
@@ -204,9 +206,7 @@ def save_pictures(folder, number):
 
 
 def predict_files(backend, files, config):
-    return map_photos(
-        functools.partial(write_poses, config=config, schema=MPII), backend, files, config
-    )
+    return map_photos(functools.partial(write_poses, schema=MPII), backend, files, config)
 
 
 def read_joints(target):
@@ -219,7 +219,7 @@ def read_joints(target):
 # A network of random weights is sure of nothing.
 CONFIGS = {
     "search": InferenceConfig(threshold=0.0),
-    "bbox": InferenceConfig("bbox", (5, 10, 30, 25), threshold=None),
+    "bbox": InferenceConfig("bbox", ((5, 10, 30, 25),), threshold=None),
     "whole": WHOLE,
 }
 
@@ -273,7 +273,7 @@ def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, b
 
 
 def opened(num_inputs, size=(40, 30)):
-    return OpenedPhoto(Path("a.png"), Path("a"), Image.new("L", size), num_inputs)
+    return OpenedPhoto(Path("a.png"), Path("a"), WHOLE, Image.new("L", size), num_inputs)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def make_config(options: argparse.Namespace) -> InferenceConfig:
                 "says where the one person is; leave one out"
             )
     if mode != "search":
-        return InferenceConfig(mode, options.box, threshold=None)
+        return InferenceConfig(mode, (options.box,) if options.box else (), threshold=None)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     return InferenceConfig(num_people=options.people or 1, threshold=threshold)
 

@@ -63,7 +63,7 @@ def run_predict(options: argparse.Namespace) -> None:
     if clips:
         load_clips()  # without PyAV nothing is written
     _, backend = open_network(options, len(photos) * config.num_inputs)
-    write = partial(write_poses, config=config, schema=backend.schema)
+    write = partial(write_poses, schema=backend.schema)
     describe = partial(describe_people, threshold=config.threshold)
     failed = report(photos, map_photos(write, backend, photos, config), describe, "predict")
 

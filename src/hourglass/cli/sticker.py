@@ -58,7 +58,7 @@ def run_sticker(options: argparse.Namespace) -> None:
     _, backend = open_network(options, len(photos) * config.num_inputs)
     find_conversion(backend.schema)  # or every file would be refused for it
     describe = partial(describe_stickers, threshold=config.threshold)
-    write = partial(write_stickers, config=config, styles=styles, schema=backend.schema)
+    write = partial(write_stickers, styles=styles, schema=backend.schema)
     failed = report(photos, map_photos(write, backend, photos, config), describe, "sticker")
 
     def make(file: Pair) -> WrittenStickers:

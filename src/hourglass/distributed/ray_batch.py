@@ -84,4 +84,4 @@ def make_chunk_job(plan: BatchPlan, chunk: Chunk, scratch: Path, model: Path | N
     full = (plan.base / path for path in paths)
     seen = list(itertools.islice(filter(os.path.exists, full), 1))
     name = f"{paths[0]} to {paths[-1]}"
-    return Job(name, chunk.num_pictures, (plan, chunk, scratch, seen, model))
+    return Job(name, chunk.num_pictures, (plan.keep_boxes(paths), chunk, scratch, seen, model))

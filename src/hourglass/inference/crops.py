@@ -55,14 +55,14 @@ class Search:
     Attributes:
         crops: n of (x, y, side) that it asks about; none when it has ended, which may be at once.
         inputs: uint8 [n, S, S, 3], their pixels; black outside of the picture.
-        is_seen: whether any of them shows anything of the picture.
+        is_seen: bool [n], whether each of them shows anything of the picture.
         poses: the result, after the end of the search.
     """
 
     def __init__(self, generator: PoseSearch, image: Image.Image, size: int) -> None:
         self.image, self.size = image, size
         self.crops: list[Crop] = []
-        self.inputs, self.is_seen = np.zeros((0, size, size, 3), np.uint8), False
+        self.inputs, self.is_seen = np.zeros((0, size, size, 3), np.uint8), np.zeros(0, bool)
         self.poses: list[Any] = []
         self._generator = generator
         self._go_on(None)
@@ -86,18 +86,20 @@ class Search:
             self.inputs, self.is_seen = cut_inputs(self.image, self.crops, self.size)
 
 
-def cut_inputs(image: Image.Image, crops: Sequence[Crop], size: int) -> tuple[np.ndarray, bool]:
-    """Crops of a picture, uint8 [n, S, S, 3], and whether any of them touches it."""
+def cut_inputs(
+    image: Image.Image, crops: Sequence[Crop], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crops of a picture, uint8 [n, S, S, 3], and whether each of them touches it, bool [n]."""
     factor = max(1, int(min(side for *_, side in crops) / size / FINENESS))
     if factor > 1:
         # One mean for all crops: each would otherwise smooth the whole picture for itself.
         image = image.reduce(factor)
-    inputs, num_seen = np.zeros((len(crops), size, size, 3), np.uint8), 0
-    for pixels, crop in zip(inputs, crops, strict=True):
+    inputs, is_seen = np.zeros((len(crops), size, size, 3), np.uint8), np.zeros(len(crops), bool)
+    for number, crop in enumerate(crops):
         with contextlib.suppress(BadImageError):
-            pixels[:] = np.asarray(cut_crop(image, factor, crop, size))
-            num_seen += 1
-    return inputs, num_seen > 0
+            inputs[number] = np.asarray(cut_crop(image, factor, crop, size))
+            is_seen[number] = True
+    return inputs, is_seen
 
 
 def run_searches(

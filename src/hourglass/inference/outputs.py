@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass.inference.person_search import Pose
-from hourglass.inference.runner import InferenceConfig, Photo
+from hourglass.inference.runner import BBox, Photo
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.files import atomic_path, write_json
 from hourglass.visualization.drawing import paint_pose
@@ -25,7 +25,8 @@ class Written(NamedTuple):
 
     Attributes:
         files: the picture and the record.
-        scores: of the people found, the best first. best: the score of the best pose, found or not.
+        scores: of the people, in the record's order. best: of the best pose of a search, found or
+            not; 0 without any.
     """
 
     files: tuple[Path, Path]
@@ -33,10 +34,10 @@ class Written(NamedTuple):
     best: float
 
 
-def write_poses(photo: Photo, config: InferenceConfig, schema: KeypointSchema) -> Written:
+def write_poses(photo: Photo, schema: KeypointSchema) -> Written:
     """Write `target`.png, the drawn picture, and `target`.json, the joints."""
     found = photo.search.poses
-    poses = config.choose_people(found)
+    poses = photo.config.choose_people(found)
     record = photo.target.with_name(f"{photo.target.name}.json")
     # First: a picture without it is taken for another program's.
     write_json(
@@ -44,13 +45,13 @@ def write_poses(photo: Photo, config: InferenceConfig, schema: KeypointSchema) -
         {
             "image": str(photo.path),
             "coordinates": COORDINATES,
-            "mode": config.mode,
-            "bbox": config.bbox,
-            "people": [describe_person(pose, schema) for pose in poses],
+            "mode": photo.config.mode,
+            "people": list_people(photo, poses, schema),
         },
     )
     files = draw_poses(photo, poses, schema), record
-    return Written(files, [pose.score for pose in poses], found[0].score)
+    best = found[0].score if found else 0.0
+    return Written(files, [pose.score for pose in poses], best)
 
 
 def draw_poses(
@@ -77,11 +78,19 @@ def is_record(path: Path) -> bool:
         return b'"coordinates":' in file.read(20_000)
 
 
-def describe_person(pose: Pose, schema: KeypointSchema) -> dict:
-    """The JSON entry of a person."""
+def list_people(photo: Photo, poses: Sequence[Pose], schema: KeypointSchema) -> list[dict]:
+    """The JSON entries of the people on a photograph, each with the bbox that was given for it."""
+    bboxes = photo.config.bboxes or [None] * len(poses)
+    pairs = zip(poses, bboxes, strict=True)
+    return [describe_person(pose, schema, bbox) for pose, bbox in pairs]
+
+
+def describe_person(pose: Pose, schema: KeypointSchema, bbox: BBox | None = None) -> dict:
+    """The JSON entry of a person; of one in a given `bbox` with that."""
     found = zip(schema.keypoints, pose.keypoints, pose.scores, strict=True)
     joints = {
         name: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(score), 4)}
         for name, (x, y), score in found
     }
-    return {"score": round(pose.score, 4), "joints": joints}
+    given = {"bbox": bbox} if bbox else {}
+    return {"score": round(pose.score, 4)} | given | {"joints": joints}

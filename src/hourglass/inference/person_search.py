@@ -127,12 +127,23 @@ def estimate_pose(crop: Crop, refine: bool = True) -> PoseSearch:
     Args:
         refine: estimate the pose once more, in the crop around the joints found first.
     """
-    (pose,) = yield from estimate_crops([crop])
-    return (yield from estimate_crops([_crop_around(pose)])) if refine else [pose]
+    return estimate_poses([crop], refine)
+
+
+def estimate_poses(crops: Sequence[Crop], refine: bool = True) -> PoseSearch:
+    """The search for a person in each of several known crops: a list of poses, in order.
+
+    Args:
+        refine: estimate each pose once more, in the crop around the joints found first.
+    """
+    poses = yield from estimate_crops(crops)
+    return (yield from estimate_crops(list(map(_crop_around, poses)))) if refine else poses
 
 
 def estimate_crops(crops: Sequence[Crop]) -> PoseSearch:
     """The search that takes a person to be in each of some crops: a list of poses, in order."""
+    if not crops:
+        return []
     keypoints, scores = yield list(crops)
     return [
         Pose(points, sure, crop, float(np.mean(sure)))

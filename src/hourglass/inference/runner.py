@@ -5,7 +5,7 @@ import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -26,6 +26,7 @@ BATCHES_TOGETHER = 8
 PIXELS_TOGETHER = 50_000_000
 
 R = TypeVar("R")
+BBox = tuple[float, float, float, float]  # x, y, width, height, px of the upright picture
 
 
 @dataclass(frozen=True)
@@ -33,29 +34,38 @@ class InferenceConfig:
     """The search settings of each photograph.
 
     Attributes:
-        mode: "search": anywhere. "bbox": the person in `bbox`. "whole": the one person of
+        mode: "search": anywhere. "bbox": a person in each of `bboxes`. "whole": the one person of
             the whole picture.
-        bbox: x, y, width, height, px of the upright picture.
+        bboxes: the people's, the same ones in every picture.
         num_people: the largest number of people of a search.
         threshold: the least score of a person in a search. None: every pose is a person.
+        photo_bboxes: those of each photograph, by its path, in the place of `bboxes`.
     """
 
     mode: str = "search"
-    bbox: tuple[float, float, float, float] | None = None
+    bboxes: tuple[BBox, ...] = ()
     num_people: int = 1
     threshold: float | None = person_search.THRESHOLD
+    photo_bboxes: dict[Path, tuple[BBox, ...]] | None = None
+
+    def for_photo(self, path: Path) -> "InferenceConfig":
+        """The settings of one photograph."""
+        if self.photo_bboxes is None:
+            return self
+        return replace(self, bboxes=self.photo_bboxes.get(path, ()), photo_bboxes=None)
 
     @property
     def num_inputs(self) -> int:
         """About how many inputs the network is given of a picture."""
-        return {"search": person_search.PLAN.max_crops, "bbox": 2, "whole": 1}[self.mode]
+        num_crops = {"search": person_search.PLAN.max_crops, "whole": 1}
+        return num_crops.get(self.mode, 2 * len(self.bboxes))
 
     def start(self, size: tuple[int, int]) -> PoseSearch:
         """The search of a picture of `size` (width, height)."""
         if self.mode == "search":
             return person_search.find_people(size, self.num_people)
-        if self.bbox:
-            return person_search.estimate_pose(person_search.bbox_crop(self.bbox))
+        if self.mode == "bbox":
+            return person_search.estimate_poses(list(map(person_search.bbox_crop, self.bboxes)))
         return person_search.estimate_pose(person_search.whole_picture_crop(size), refine=False)
 
     def choose_people(self, poses: list[Pose]) -> list[Pose]:
@@ -64,13 +74,22 @@ class InferenceConfig:
             return poses
         return [pose for pose in poses if pose.score >= self.threshold]
 
-    def describe_unseen(self, size: tuple[int, int]) -> str:
-        """Why nothing of a picture of `size` is to be seen, and what to do."""
-        picture = "a picture of {} x {} px".format(*size)
-        if not self.bbox:
-            return f"{picture} is too narrow to show a person; name a --box within it"
-        bbox = ",".join(f"{number:g}" for number in self.bbox)
-        return f"the box {bbox} leaves nothing to see of {picture}; fix the box"
+    def check_seen(self, search: Search) -> None:
+        """Refuse a picture that shows nothing where its people are looked for.
+
+        Args:
+            search: the picture's, in its first round.
+
+        Raises:
+            BadImageError: a bbox lies outside of it, or it is too narrow for a search.
+        """
+        picture = "a picture of {} x {} px".format(*search.image.size)
+        pairs = zip(self.bboxes, search.is_seen, strict=False)
+        for bbox in (bbox for bbox, is_seen in pairs if not is_seen):
+            text = ",".join(f"{number:g}" for number in bbox)
+            raise BadImageError(f"the box {text} leaves nothing to see of {picture}; fix the box")
+        if self.mode != "bbox" and not search.is_seen.any():
+            raise BadImageError(f"{picture} is too narrow to show a person; name a --box within it")
 
 
 class OpenedPhoto(NamedTuple):
@@ -78,6 +97,7 @@ class OpenedPhoto(NamedTuple):
 
     path: Path
     target: Path
+    config: InferenceConfig
     image: Image.Image
     num_inputs: int
 
@@ -88,11 +108,13 @@ class Photo(NamedTuple):
     Attributes:
         path: its file.
         target: where to write, without the suffix.
+        config: the settings of this photograph.
         search: what runs on it; it has the pixels, `search.image`.
     """
 
     path: Path
     target: Path
+    config: InferenceConfig
     search: Search
 
 
@@ -115,7 +137,7 @@ def map_photos(
         In order, the result for each, or the `UserError` with the reason why it cannot be used.
     """
     with open_pool(num_threads) as pool:
-        start = functools.partial(start_photo, config=config, input_size=backend.size)
+        start = functools.partial(start_photo, input_size=backend.size)
         open_file = functools.partial(open_photo, config=config)
         opened = map_ahead(pool, open_file, files, backend.batch_size)
         groups = group_photos(opened, backend.batch_size)
@@ -139,26 +161,27 @@ def open_photo(file: tuple[Path, Path], config: InferenceConfig) -> OpenedPhoto:
         UserError: the file cannot be read, or is no picture.
     """
     path, target = file
+    config = config.for_photo(path)
     try:
         if path.exists() and not path.is_file():
             raise UserError("is a folder, a device or a pipe, not a file")
         image = open_image(path.read_bytes())
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
-    return OpenedPhoto(path, target, image, len(next(config.start(image.size))))
+    first_crops = next(config.start(image.size), [])
+    return OpenedPhoto(path, target, config, image, len(first_crops))
 
 
-def start_photo(opened: OpenedPhoto, config: InferenceConfig, input_size: int) -> Photo:
+def start_photo(opened: OpenedPhoto, input_size: int) -> Photo:
     """The photograph, decoded, with its search and the search's first model inputs.
 
     Raises:
-        BadImageError: it cannot be decoded, or nothing of it is in its crops.
+        BadImageError: it cannot be decoded, or shows nothing where its people are looked for.
     """
-    image = load_upright(opened.image)
+    image, config = load_upright(opened.image), opened.config
     search = Search(config.start(image.size), image, input_size)
-    if not search.is_seen:
-        raise BadImageError(config.describe_unseen(image.size))
-    return Photo(opened.path, opened.target, search)
+    config.check_seen(search)
+    return Photo(opened.path, opened.target, config, search)
 
 
 def group_photos(photos: Iterable[OpenedPhoto | UserError], batch_size: int) -> Iterator[list]:

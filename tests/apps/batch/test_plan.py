@@ -28,7 +28,7 @@ def test_chunks_follow_one_another_in_the_list(tmp_path):
 
 
 def test_the_same_run_may_begin_again_and_writes_the_same(tmp_path):
-    plan = make_plan(tmp_path, config=InferenceConfig("bbox", (1, 2.5, 3, 4), threshold=None))
+    plan = make_plan(tmp_path, config=InferenceConfig("bbox", ((1, 2.5, 3, 4),), threshold=None))
     before = []
     for _ in range(2):
         begin_chunks(plan, NAMES)
@@ -44,6 +44,7 @@ CHANGES = {
     "drawing": ("was begun with other options; ", {"draw": True}),
     "people": ("was begun with other options; ", {"config": InferenceConfig(num_people=2)}),
     "threshold": ("was begun with other options; ", {"config": InferenceConfig(threshold=0.2)}),
+    "boxes": ("was begun with other options; ", {"config": InferenceConfig(photo_bboxes={})}),
 }
 
 
@@ -58,6 +59,18 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path, change):
     assert str(error.value).startswith(f"{plan.folder}: holds a run that {reason}")
     assert str(error.value).endswith("choose another --out, or remove this one")
     assert (plan.folder / "plan.json").read_bytes() == before
+
+
+def boxes_config(**boxes):
+    return InferenceConfig("bbox", photo_bboxes={Path(f"/{k}.jpg"): (b,) for k, b in boxes.items()})
+
+
+def test_other_boxes_are_another_run_the_same_ones_are_not(tmp_path):
+    plan = make_plan(tmp_path, config=boxes_config(a=(1, 2, 3, 4)))
+    begin_chunks(plan, NAMES)
+    begin_chunks(dataclasses.replace(plan, config=boxes_config(a=(1, 2, 3, 4))), NAMES)
+    with pytest.raises(UserError, match="was begun with other options"):
+        begin_chunks(dataclasses.replace(plan, config=boxes_config(a=(1, 2, 3, 5))), NAMES)
 
 
 @pytest.mark.parametrize("names", [NAMES[1:], NAMES[::-1], [*NAMES, Path("8.jpg")]])

@@ -83,7 +83,7 @@ def dragged(browser):
 def test_the_joints_of_a_dragged_box_are_pythons(dragged, python, picture):
     box = tuple(int(number) for number in dragged.box.split(","))
     assert np.abs(np.subtract(box, BOX)).max() <= 1  # a px of the screen is less than one
-    (pose,) = python.predict(picture, bbox=box)
+    (pose,) = python.predict(picture, bboxes=[box])
     assert_pose_is_pythons(dragged.record, pose)
     assert f"{pose.score:.2f}" in dragged.message
 
@@ -91,8 +91,9 @@ def test_the_joints_of_a_dragged_box_are_pythons(dragged, python, picture):
 def test_the_record_is_that_of_hourglass_predict(dragged):
     record = dragged.record
     box = [int(number) for number in dragged.box.split(",")]
-    head = {"image": "walking.jpg", "coordinates": COORDINATES, "mode": "bbox", "bbox": box}
+    head = {"image": "walking.jpg", "coordinates": COORDINATES, "mode": "bbox"}
     assert {key: record[key] for key in record if key != "people"} == head
+    assert [person["bbox"] for person in record["people"]] == [box]
 
 
 def test_the_table_has_names_places_and_scores(dragged):
@@ -128,7 +129,7 @@ def test_a_search_finds_what_pythons_finds(page, python, picture):
     page.click("#json")
     record = json.loads(page.wait_for_download("walking.json").read_text())
     (pose,) = python.predict(picture)
-    assert (record["mode"], record["bbox"]) == ("search", None)
+    assert record["mode"] == "search" and "bbox" not in record["people"][0]
     assert_pose_is_pythons(record, pose)
     assert f"{pose.score:.2f}" in message
 

@@ -12,14 +12,14 @@ from hourglass.inference.runner import InferenceConfig, map_photos
 from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 
-BOX = InferenceConfig("bbox", (40, 20, 40, 80), threshold=None)
+BOX = InferenceConfig("bbox", ((40, 20, 40, 80),), threshold=None)
 
 
 def make(backend, tmp_path, config, styles, *places):
     path = tmp_path / "a.png"
     Image.fromarray(bars((240, 120), *places)).save(path)
     files = [(path, tmp_path / "out" / "a")]
-    write = functools.partial(write_stickers, config=config, styles=styles, schema=MPII)
+    write = functools.partial(write_stickers, styles=styles, schema=MPII)
     (result,) = map_photos(write, backend, files, config)
     return result
 

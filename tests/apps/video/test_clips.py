@@ -70,7 +70,9 @@ def test_the_header_says_what_holds_for_all_frames(tmp_path):
     assert tuple(header["joints"]) == MPII.keypoints
     assert (header["mode"], header["bbox"]) == ("search", None)
     assert header["smoothing"]["filter"] == "One Euro"
-    header, _ = read_record(predict(tmp_path, walk(3), InferenceConfig("bbox", (30, 30, 20, 60))))
+    header, _ = read_record(
+        predict(tmp_path, walk(3), InferenceConfig("bbox", ((30, 30, 20, 60),)))
+    )
     assert (header["mode"], header["bbox"], header["smoothing"]) == ("bbox", [30, 30, 20, 60], None)
 
 
@@ -242,7 +244,7 @@ def test_a_defect_in_a_thread_ends_it_all_and_leaves_nothing(tmp_path, monkeypat
 
 
 def test_a_box_beside_the_frame_is_one_line(tmp_path):
-    config = InferenceConfig("bbox", (500, 10, 20, 20), threshold=None)
+    config = InferenceConfig("bbox", ((500, 10, 20, 20),), threshold=None)
     with pytest.raises(UserError, match=r"box 500,10,20,20 leaves nothing to see of .* 160 x 120"):
         predict(tmp_path, walk(3), config)
     assert list((tmp_path / "out").iterdir()) == []

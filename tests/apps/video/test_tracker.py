@@ -125,7 +125,7 @@ def test_who_leaves_does_not_take_over_another():
 def test_a_box_is_of_the_person_in_the_first_frame():
     pair = [(90, 100), (230, 100)]
     frames = [bars(SIZE, *((x + 2 * k, y) for x, y in pair)) for k in range(30)]
-    config = InferenceConfig("bbox", (215, 65, 30, 70), threshold=None)
+    config = InferenceConfig("bbox", ((215, 65, 30, 70),), threshold=None)
     found, backend, _ = track(frames, config)
     assert numbers(found) == [[1]] * 30
     assert middles(found)[-1, 0] == pytest.approx(230 + 58, abs=2)
@@ -134,13 +134,13 @@ def test_a_box_is_of_the_person_in_the_first_frame():
 
 def test_after_the_person_in_the_box_anybody_is_searched_for():
     frames = [bars(SIZE, (60, 100))] * 5 + [bars(SIZE, (250, 100))] * (2 * SEARCH_EVERY)
-    found, *_ = track(frames, InferenceConfig("bbox", (45, 65, 30, 70), threshold=None))
+    found, *_ = track(frames, InferenceConfig("bbox", ((45, 65, 30, 70),), threshold=None))
     assert numbers(found[:5]) == [[1]] * 5
     assert numbers(found[-5:]) == [[2]] * 5
 
 
 def test_who_is_told_to_be_in_the_box_needs_no_score():
-    config = InferenceConfig("bbox", (45, 65, 30, 70), threshold=None)
+    config = InferenceConfig("bbox", ((45, 65, 30, 70),), threshold=None)
     found, *_ = track([bars(SIZE, (60, 100))], config, BarBackend(score=0.01))
     assert numbers(found) == [[1]]
 

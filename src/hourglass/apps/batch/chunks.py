@@ -18,7 +18,7 @@ from pathlib import Path
 from hourglass.apps.batch.plan import PICTURES, BatchPlan, Chunk
 from hourglass.apps.video.formats import is_clip
 from hourglass.inference.crops import Backend
-from hourglass.inference.outputs import describe_person, draw_poses
+from hourglass.inference.outputs import draw_poses, list_people
 from hourglass.inference.runner import Photo, map_photos
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path
@@ -82,9 +82,9 @@ def read_chunk_paths(plan: BatchPlan, chunk: Chunk) -> list[Path]:
 
 def describe_photo(photo: Photo, plan: BatchPlan, scratch: Path) -> dict:
     """The JSON entry of a photograph, after its search; draws the photograph if asked to."""
-    poses = plan.config.choose_people(photo.search.poses)
+    poses = photo.config.choose_people(photo.search.poses)
     width, height = photo.search.image.size
-    people = [describe_person(pose, plan.schema) for pose in poses]
+    people = list_people(photo, poses, plan.schema)
     line = {"width": width, "height": height, "people": people}
     if plan.draw:
         drawn = draw_poses(photo, poses, plan.schema, scratch)

@@ -8,6 +8,7 @@ Its folder holds, while it is under way:
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,8 +50,19 @@ class BatchPlan:
     def describe(self) -> dict:
         """The plan for JSON, without its pictures."""
         settings = {"flip_test": self.flip_test, "draw": self.draw, "chunk_size": CHUNK_SIZE}
-        options = dataclasses.asdict(self.config) | settings
+        config = dataclasses.replace(self.config, photo_bboxes=None)
+        options = dataclasses.asdict(config) | settings
+        if (boxes := self.config.photo_bboxes) is not None:
+            options["photo_bboxes"] = hashlib.sha256(repr(boxes).encode()).hexdigest()
         return {"base": str(self.base), "network": self.network, "options": options}
+
+    def keep_boxes(self, paths: Iterable[Path]) -> "BatchPlan":
+        """The plan with the boxes of these pictures alone, small enough for another machine."""
+        if (boxes := self.config.photo_bboxes) is None:
+            return self
+        full = (self.base / path for path in paths)
+        kept = {path: boxes[path] for path in full if path in boxes}
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, photo_bboxes=kept))
 
 
 @dataclass(frozen=True)

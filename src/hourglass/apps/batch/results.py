@@ -81,7 +81,6 @@ def describe_run(plan: BatchPlan) -> dict:
         "coordinates": COORDINATES,
         "joints": plan.schema.keypoints,
         "mode": plan.config.mode,
-        "bbox": plan.config.bbox,
         "threshold": plan.config.threshold,
         "network": plan.network,
     }

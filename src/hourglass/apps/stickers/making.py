@@ -14,7 +14,7 @@ from hourglass.apps.stickers.framing import add_outline, place_windows, steady
 from hourglass.apps.stickers.lifting import Build, estimate_build, find_conversion, lift_body
 from hourglass.data.synthetic.cartoons import Outfit, draw_figure
 from hourglass.inference.person_search import Pose
-from hourglass.inference.runner import InferenceConfig, Photo
+from hourglass.inference.runner import Photo
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.files import atomic_path
 from hourglass.utils.transforms import SURE_SCORE
@@ -95,16 +95,14 @@ class WrittenStickers(NamedTuple):
     best: float
 
 
-def write_stickers(
-    photo: Photo, config: InferenceConfig, styles: Sequence[str], schema: KeypointSchema
-) -> WrittenStickers:
+def write_stickers(photo: Photo, styles: Sequence[str], schema: KeypointSchema) -> WrittenStickers:
     """Write the stickers of a photograph whose search has ended, in some of `STYLES`.
 
     Raises:
         UserError: a sticker cannot be made; none of this photograph is written.
     """
     found = photo.search.poses
-    poses = config.choose_people(found)
+    poses = photo.config.choose_people(found)
     pixels = np.array(photo.search.image) if poses else np.zeros(0)
     made = {}
     for number, pose in enumerate(poses, start=1):

@@ -132,7 +132,7 @@ def track_people(
     for frame in frames:
         image = Image.fromarray(frame.pixels)
         search = Search(tracker.track(frame.time), image, backend.size)
-        if frame.number == 0 and search.crops and not search.is_seen:
-            raise UserError(tracker.config.describe_unseen(tracker.size))
+        if frame.number == 0 and search.crops:
+            tracker.config.check_seen(search)
         run_searches([search], backend)
         yield frame, search.poses

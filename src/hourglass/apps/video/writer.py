@@ -183,7 +183,7 @@ def describe_clip(
         "height": writer.size[1],
         "joints": writer.schema.keypoints,
         "mode": config.mode,
-        "bbox": config.bbox,
+        "bbox": next(iter(config.bboxes), None),
         "smoothing": smoothing,
     }
 

@@ -32,8 +32,10 @@ export function describePose(image, mode, bbox, pose) {
     const [x, y] = pose.keypoints[joint].map((place) => rounded(place, 2));
     return [name, { x, y, score: rounded(pose.scores[joint], 4) }];
   });
-  const people = [{ score: rounded(pose.score, 4), joints: Object.fromEntries(joints) }];
-  return JSON.stringify({ image, coordinates: COORDINATES, mode, bbox, people }, null, 1) + "\n";
+  const given = bbox ? { bbox } : {};
+  const score = rounded(pose.score, 4);
+  const people = [{ score, ...given, joints: Object.fromEntries(joints) }];
+  return JSON.stringify({ image, coordinates: COORDINATES, mode, people }, null, 1) + "\n";
 }
 
 const rounded = (number, digits) => Number(number.toFixed(digits));
