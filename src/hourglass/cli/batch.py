@@ -1,6 +1,7 @@
 """`hourglass predict --records`: very many photographs into one file of records."""
 
 import argparse
+import dataclasses
 import functools
 import importlib.util
 import os
@@ -23,6 +24,7 @@ from hourglass.apps.batch.results import (
     remove_chunks,
     write_table,
 )
+from hourglass.cli.boxes import BoxFile
 from hourglass.cli.files import list_pictures
 from hourglass.cli.models import open_network
 from hourglass.inference.crops import Backend
@@ -34,8 +36,13 @@ from hourglass.utils.files import exclusive_lock, file_digest, scratch_folder
 MANY = 1_000_000  # model inputs: more than a batch, so that all GPUs of the machine share them
 
 
-def run_records(options: argparse.Namespace, config: InferenceConfig) -> None:
+def run_records(
+    options: argparse.Namespace, config: InferenceConfig, boxes: BoxFile | None = None
+) -> None:
     """Write the records of all pictures; goes on where a run in the same folder was ended.
+
+    Args:
+        boxes: those of `--boxes`.
 
     Raises:
         UserError: the folder is another run's; there are no pictures; none could be used; a file
@@ -48,14 +55,16 @@ def run_records(options: argparse.Namespace, config: InferenceConfig) -> None:
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
         schema=backend.schema, flip_test=not options.no_flip_test, config=config, draw=options.draw,
     )  # fmt: skip
-    predict = functools.partial(predict_here, plan, backend)
+    predict = functools.partial(predict_here, backend)
     if os.environ.get("RAY_ADDRESS"):
-        predict = functools.partial(predict_on_cluster, plan, model)
+        predict = functools.partial(predict_on_cluster, model)
     with (
         exclusive_lock(plan.folder / ".lock", f"predicting into {options.out}"),
         scratch_folder(plan.folder / ".unfinished") as scratch,
     ):
-        paths = list_pictures(options.photos, options.list, plan.folder)
+        paths: Iterable[Path] = list_pictures(options.photos, options.list, plan.folder)
+        if boxes:
+            plan = match_boxes(plan, boxes, paths := list(paths))
         bar = tqdm(paths, "list", unit="file", disable=None, leave=False)
         if num_again := begin_run(plan, bar, scratch):
             print(f"note: named again, and counted once: {num_again:,}", file=sys.stderr)
@@ -63,15 +72,22 @@ def run_records(options: argparse.Namespace, config: InferenceConfig) -> None:
     report_counts(options.out, counts)
 
 
+def match_boxes(plan: BatchPlan, boxes: BoxFile, paths: Iterable[Path]) -> BatchPlan:
+    """The plan with the boxes of its pictures."""
+    matched = {plan.base / path: bboxes for path, bboxes in boxes.match(paths).items()}
+    config = dataclasses.replace(plan.config, photo_bboxes=matched)
+    return dataclasses.replace(plan, config=config)
+
+
 def finish(
-    plan: BatchPlan, predict: Callable[[list[Chunk], int, Path], None], scratch: Path
+    plan: BatchPlan, predict: Callable[[BatchPlan, list[Chunk], int, Path], None], scratch: Path
 ) -> Counts:
     """Predict the chunks that are missing, by `predict`, and gather all."""
     chunks = split_chunks(plan)
     if not is_batch_finished(plan):
         missing = find_missing(plan, chunks)
         if missing:
-            predict(missing, count_pictures(chunks) - count_pictures(missing), scratch)
+            predict(plan, missing, count_pictures(chunks) - count_pictures(missing), scratch)
         gather_chunks(plan, chunks, scratch)
     remove_chunks(plan)
     if importlib.util.find_spec("pyarrow"):
@@ -85,7 +101,7 @@ def count_pictures(chunks: Iterable[Chunk]) -> int:
 
 
 def predict_here(
-    plan: BatchPlan, backend: Backend, chunks: list[Chunk], num_done: int, scratch: Path
+    backend: Backend, plan: BatchPlan, chunks: list[Chunk], num_done: int, scratch: Path
 ) -> None:
     """Predict chunks in this process; `num_done` pictures of others are done."""
     total = num_done + count_pictures(chunks)
@@ -99,7 +115,7 @@ def predict_here(
 
 
 def predict_on_cluster(
-    plan: BatchPlan, model: Path, chunks: list[Chunk], num_done: int, scratch: Path
+    model: Path, plan: BatchPlan, chunks: list[Chunk], num_done: int, scratch: Path
 ) -> None:
     """Predict chunks on the cluster of RAY_ADDRESS; `num_done` pictures of others are done.
 

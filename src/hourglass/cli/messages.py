@@ -62,6 +62,8 @@ def describe_people(result: Any, threshold: float | None) -> str:
     scores = ", ".join(f"{score:.2f}" for score in result.scores)
     if len(result.scores) > 1:
         return f"{len(result.scores)} people, scores {scores}"
+    if not scores and threshold is None:
+        return "no person: --boxes has no box of it"
     return f"1 person, score {scores}" if scores else _describe_no_person(result.best, threshold)
 
 

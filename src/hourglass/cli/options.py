@@ -81,20 +81,22 @@ def make_config(options: argparse.Namespace) -> InferenceConfig:
     Raises:
         UserError: options that exclude each other.
     """
-    if options.box and options.whole:
+    given = [name for name in ("box", "boxes", "whole") if getattr(options, name, None)]
+    if len(given) > 1:
         raise UserError(
-            "--box and --whole exclude each other: the person is in the box, or all over the "
-            "picture; leave one out"
+            f"--{given[0]} and --{given[1]} exclude each other: each says where people are; leave "
+            "one out"
         )
-    mode = "bbox" if options.box else "whole" if options.whole else "search"
     for name in ("people", "threshold"):
-        if mode != "search" and getattr(options, name) is not None:
+        if given and getattr(options, name) is not None:
             raise UserError(
-                f"--{name} cannot be combined with {'--box' if options.box else '--whole'}, which "
-                "says where the one person is; leave one out"
+                f"--{name} cannot be combined with --{given[0]}, which says where people are; "
+                "leave one out"
             )
-    if mode != "search":
-        return InferenceConfig(mode, (options.box,) if options.box else (), threshold=None)
+    if options.whole:
+        return InferenceConfig("whole", threshold=None)
+    if given:
+        return InferenceConfig("bbox", (options.box,) if options.box else (), threshold=None)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     return InferenceConfig(num_people=options.people or 1, threshold=threshold)
 

@@ -2,11 +2,13 @@
 
 import argparse
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hourglass.cli.batch import run_records
+from hourglass.cli.boxes import read_boxes
 from hourglass.cli.files import Pair, find_files, name_inputs, pair_targets, refuse_loss
 from hourglass.cli.messages import describe_people, describe_tracks, end, report
 from hourglass.cli.models import load_clips, open_network
@@ -29,6 +31,12 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--camera", type=parse_camera, action="append", default=[], metavar="N",
         help="track the people that camera N films, 0 the first, until Ctrl-C is pressed (Linux)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--boxes", type=Path, metavar="FILE",
+        help="do not search: a person is in each box of FILE, as --box. FILE is a list of COCO's "
+        "detections or a COCO file of annotations, both JSON, or CSV with the header image,x,y,"
+        "width,height and perhaps score. Pictures alone: clips and cameras do not take it",
     )  # fmt: skip
     parser.add_argument(
         "--records", action="store_true",
@@ -55,14 +63,19 @@ def run_predict(options: argparse.Namespace) -> None:
     """
     check_inputs(options)
     config = make_config(options)
+    boxes = read_boxes(options.boxes) if options.boxes else None
     if options.records:
-        run_records(options, config)
+        run_records(options, config, boxes)
         return
     photos, clips = pair_targets([*find_files(options.photos), *options.camera], options.out)
+    if boxes:
+        check_no_clips(clips)
+        config = replace(config, photo_bboxes=boxes.match(path for path, _ in photos))
     check_no_overwrite(photos, clips)
     if clips:
         load_clips()  # without PyAV nothing is written
-    _, backend = open_network(options, len(photos) * config.num_inputs)
+    num_inputs = sum(config.for_photo(path).num_inputs for path, _ in photos)
+    _, backend = open_network(options, num_inputs)
     write = partial(write_poses, schema=backend.schema)
     describe = partial(describe_people, threshold=config.threshold)
     failed = report(photos, map_photos(write, backend, photos, config), describe, "predict")
@@ -83,11 +96,22 @@ def check_inputs(options: argparse.Namespace) -> None:
     """
     if not (options.photos or options.camera or options.list):
         raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
-    if options.records and options.camera:
-        raise UserError("--records is for pictures, not for a --camera; leave one out")
+    for name in ("records", "boxes"):
+        if getattr(options, name) and options.camera:
+            raise UserError(f"--{name} is for pictures, not for a --camera; leave one out")
     for name in ("list", "draw"):
         if getattr(options, name) and not options.records:
             raise UserError(f"--{name} is for --records; add that, or leave it out")
+
+
+def check_no_clips(clips: list[Pair]) -> None:
+    """Refuse clips beside `--boxes`.
+
+    Raises:
+        UserError: names the first one.
+    """
+    for path, _ in clips:
+        raise UserError(f"{path}: is a clip, and --boxes is for pictures; leave one of them out")
 
 
 def check_no_overwrite(photos: list[Pair], clips: list[Pair]) -> None:

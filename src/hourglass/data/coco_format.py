@@ -37,14 +37,10 @@ def read_coco(content: dict[str, Any], schema: KeypointSchema) -> RawSplit:
     Raises:
         CocoFault: the file is not as COCO's are.
     """
-    images, categories = (_index_entries(content, key) for key in ("images", "categories"))
-    for number, image in enumerate(images.values()):
-        if not isinstance(image.get("file_name"), str):
-            raise CocoFault(f"images {number}: no 'file_name'")
-    names = {image_id: image["file_name"] for image_id, image in images.items()}
-    used, source = _find_categories(categories, schema)
+    names = read_names(content)
+    used, source = _find_categories(index_entries(content, "categories"), schema)
     conversion = Conversion(source, schema)
-    entries = _list_entries(content, "annotations")
+    entries = list_entries(content, "annotations")
     return RawSplit([_read_entry(entry, names, used, conversion) for entry in entries], source)
 
 
@@ -80,24 +76,34 @@ def _match_names(category: dict, schema: KeypointSchema) -> _Category | None:
     return _Category(len(names), [names.index(name) for name in wanted])
 
 
-def _list_entries(content: dict, key: str) -> list:
+def read_names(content: dict) -> dict[float | str, str]:
+    """{id: file name} of the images."""
+    images = index_entries(content, "images")
+    for number, image in enumerate(images.values()):
+        if not isinstance(image.get("file_name"), str):
+            raise CocoFault(f"images {number}: no 'file_name'")
+    return {image_id: image["file_name"] for image_id, image in images.items()}
+
+
+def list_entries(content: dict, key: str) -> list:
+    """One of COCO's lists."""
     if not isinstance(content[key], list):
         raise CocoFault(f"{key} is not a list")
     return content[key]
 
 
-def _index_entries(content: dict, key: str) -> dict[float | str, dict]:
+def index_entries(content: dict, key: str) -> dict[float | str, dict]:
     """{id: entry} of one of COCO's lists, in its order."""
     by_id: dict[float | str, dict] = {}
-    for number, entry in enumerate(_list_entries(content, key)):
+    for number, entry in enumerate(list_entries(content, key)):
         if not isinstance(entry, dict):
             raise CocoFault(f"{key} {number}: not an object")
         try:
-            name = _read_id(entry, "id")
+            name = read_id(entry, "id")
         except CocoFault as fault:
             raise CocoFault(f"{key} {number}: {fault}") from None
         if name in by_id:
-            raise CocoFault(f"{key} {number}: id {_show_id(name)} is there already")
+            raise CocoFault(f"{key} {number}: id {show_id(name)} is there already")
         by_id[name] = entry
     return by_id
 
@@ -119,16 +125,16 @@ def _read_entry(
             raise CocoFault("not an object")
         image_id = annotation.get("image_id")
         image = names.get(image_id, "") if isinstance(image_id, float | str) else ""
-        category = categories.get(_read_id(annotation, "category_id"))
+        category = categories.get(read_id(annotation, "category_id"))
         if category is None or _is_no_person(annotation):
             return PASSED_OVER
         if not image:
-            named = _show_id(_read_id(annotation, "image_id"))
+            named = show_id(read_id(annotation, "image_id"))
             raise CocoFault(f"image_id {named} is not among the images")
         keypoints = _read_keypoints(annotation, category)
         if not conversion.convert_flags(keypoints[:, 2] > 0).any():
             return PASSED_OVER
-        return _make_record(image, keypoints, _read_numbers(annotation, "bbox", 4))
+        return _make_record(image, keypoints, read_numbers(annotation, "bbox", 4))
     except CocoFault as fault:
         return UnusableRecord(image, str(fault))
 
@@ -143,25 +149,28 @@ def _is_no_person(annotation: dict) -> bool:
 
 def _read_keypoints(annotation: dict, category: _Category) -> np.ndarray:
     """x, y, v of the schema's keypoints, [K, 3]: v 0 unlabelled, 1 occluded, 2 visible."""
-    numbers = _read_numbers(annotation, "keypoints", 3 * category.number)
+    numbers = read_numbers(annotation, "keypoints", 3 * category.number)
     keypoints = np.reshape(numbers, (category.number, 3))
     if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
         raise CocoFault("the v of a keypoint is not 0, 1 or 2")
     return keypoints[category.places]
 
 
-def _read_id(entry: dict, key: str) -> float | str:
+def read_id(entry: dict, key: str) -> float | str:
+    """An id: a number or a text."""
     name = entry.get(key)
     if not isinstance(name, float | str):
         raise CocoFault(f"no '{key}'")
     return name
 
 
-def _show_id(name: float | str) -> str:
+def show_id(name: float | str) -> str:
+    """An id for a message."""
     return f"{name:.0f}" if isinstance(name, float) else repr(name[:80])
 
 
-def _read_numbers(annotation: dict, key: str, length: int) -> list[float]:
+def read_numbers(annotation: dict, key: str, length: int) -> list[float]:
+    """A list of finite numbers."""
     values: Any = annotation.get(key)
     is_list = isinstance(values, list) and len(values) == length
     if not is_list or not all(isinstance(v, float) and math.isfinite(v) for v in values):
