@@ -270,8 +270,13 @@ def test_a_box_that_touches_it_is_predicted(hourglass, box):
     [
         (
             ["--box", "1,2,3,4", "--whole"],
-            "--box and --whole exclude each other: the person is in ",
+            "--box and --whole exclude each other: each says where ",
         ),
+        (["--boxes", "b.json", "--whole"], "--boxes and --whole exclude each other: "),
+        (["--boxes", "b.json", "--box", "1,2,3,4"], "--box and --boxes exclude each other: "),
+        (["--boxes", "b.json", "--people", "2"], "--people cannot be combined with --boxes, "),
+        (["--boxes", "b.json", "--threshold", "0"], "--threshold cannot be combined with --boxes"),
+        (["--boxes", "b.json", "--camera", "0"], "--boxes is for pictures, not for a --camera; "),
         (
             ["--people", "2", "--whole"],
             "--people cannot be combined with --whole, which says where ",
@@ -286,6 +291,90 @@ def test_options_that_exclude_each_other_are_one_line(hourglass, options, reason
     code, out, (line,) = hourglass("photo.jpg", *options)
     assert (code, out) == (1, []) and line.startswith(f"error: {reason}")
     assert not Path("poses").exists()
+
+
+def detect(**fields):
+    """A list of detections, its second record of the given fields: text of JSON."""
+    good = {"file_name": "photo.jpg", "bbox": [10, 5, 40, 50], "category_id": 1, "score": 0.5}
+    record = {key: value for key, value in (good | fields).items() if value != "left out"}
+    return json.dumps([good, record])
+
+
+def annotate(**changes):
+    """COCO's object of one annotation: text of JSON."""
+    entry = {"image_id": 1, "category_id": 1, "bbox": [10, 5, 40, 50]} | changes
+    return json.dumps(
+        {"images": [{"id": 1, "file_name": "photo.jpg"}], "annotations": [entry]}
+        | {"categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]}
+    )
+
+
+NOT_FOUR, NOT_POSITIVE = "bbox is not 4 finite numbers", "width and height must be positive"
+HEADER = "image,x,y,width,height,score\n"
+BOX_FILES = {
+    "empty": ("b.json", "", "the file is empty; name COCO's"),
+    "no JSON": ("b.json", "[{", "not JSON at line 1"),
+    "CSV without its suffix": ("b.txt", HEADER, "not JSON at line 1 column 1"),
+    "bytes": ("b.json", b"\xff\xfe[\0", "not UTF-8 at byte 0"),
+    "a number": ("b.json", "7", "is not in COCO's form; name COCO's"),
+    "another object": ("b.json", '{"images": []}', "is not in COCO's form; "),
+    "records of text": ("b.json", '["photo.jpg"]', "record 0: not an object; fix the record or "),
+    "no bbox": ("b.json", detect(bbox="left out"), f"record 1: {NOT_FOUR}; fix the record or "),
+    "three numbers": ("b.json", detect(bbox=[1, 2, 3]), f"record 1: {NOT_FOUR}"),
+    "numbers as text": ("b.json", detect(bbox=["1", "2", "3", "4"]), f"record 1: {NOT_FOUR}"),
+    "not finite": ("b.json", detect(bbox=[1, 2, float("nan"), 4]), f"record 1: {NOT_FOUR}"),
+    "no width": ("b.json", detect(bbox=[1, 2, 0, 4]), f"record 1: box 1,2,0,4: {NOT_POSITIVE}"),
+    "far away": ("b.json", detect(bbox=[1e7, 2, 3, 4]), "record 1: box 1e+07,2,3,4: "),
+    "no picture": ("b.json", detect(file_name="left out"), "record 1: no 'file_name', and no "),
+    "id of text": ("b.json", detect(file_name="", image_id="139"), "record 1: no 'file_name'"),
+    "half an id": ("b.json", detect(file_name=None, image_id=1.5), "record 1: no 'file_name'"),
+    "score of text": ("b.json", detect(score="high"), "record 1: score is not a finite number"),
+    "dogs": ("b.json", '[{"file_name": "photo.jpg", "category_id": 18, "bbox": [1, 2, 3, 4]}]',
+             "has no box of a person: category_id 1 in a list of detections"),
+    "annotated dogs": ("b.json", annotate(category_id=2), "has no box of a person: "),
+    "no such image": ("b.json", annotate(image_id=5), "annotations 0: image_id 5 is not among "),
+    "annotated text": ("b.json", annotate(bbox="1,2,3,4"), f"annotations 0: {NOT_FOUR}"),
+    "no list of images": ("b.json", '{"images": 7, "annotations": [], "categories": []}',
+                          "images is not a list; name COCO's"),
+    "an empty CSV": ("b.csv", "", "line 1: a header with image, x, y, width, height and perhaps "),
+    "no header": ("b.csv", "photo.jpg,1,2,3,4\n", "line 1: a header with image, x, y, width, "),
+    "semicolons": ("b.csv", HEADER.replace(",", ";"), "line 1: a header with image, x, y, width, "),
+    "UTF-16": ("b.csv", HEADER.encode("utf-16"), "line 1: a header with image, x, y, width, "),
+    "a short row": ("b.csv", HEADER + "photo.jpg,1,2,3\n", "line 2: another number of fields "),
+    "a long row": ("b.csv", HEADER + "photo.jpg,1,2,3,4,1,9\n", "line 2: another number of fields"),
+    "no image": ("b.csv", HEADER + ",1,2,3,4,1\n", "line 2: no image; fix the record or remove it"),
+    "words": ("b.csv", HEADER + "photo.jpg,1,2,wide,4,1\n", "line 2: width is 'wide', not a "),
+    "no score": ("b.csv", HEADER + "photo.jpg,1,2,3,4,\n", "line 2: score is '', not a finite "),
+    "no height": ("b.csv", HEADER + "photo.jpg,1,2,3,0,1\n", "line 2: box 1,2,3,0: "),
+    "one huge field": ("b.csv", HEADER + '"' + 200_000 * "x", "not CSV: field larger than "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BOX_FILES)
+def test_a_bad_file_of_boxes_is_one_line(hourglass, case):
+    name, content, reason = BOX_FILES[case]
+    Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    Path("photo.jpg").write_bytes(encode())
+    for options in ([], ["--records"]):
+        code, out, (line,) = hourglass("photo.jpg", "--boxes", name, *options)
+        assert (code, out) == (1, []) and line.startswith(f"error: {name}: {reason}"), line
+        assert not Path("poses").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("gone.json", "not found; name COCO's"),
+        ("gone.csv", "cannot be read: No such file or directory; name COCO's"),
+        ("folder", "is a folder, a device or a pipe, not a file; name COCO's"),
+        ("/dev/zero", "is a folder, a device or a pipe, not a file; name COCO's"),
+    ],
+)
+def test_a_path_of_no_file_of_boxes_is_one_line(hourglass, name, reason):
+    Path("folder").mkdir()
+    Path("photo.jpg").write_bytes(encode())
+    code, out, (line,) = hourglass("photo.jpg", "--boxes", name)
+    assert (code, out) == (1, []) and line.startswith(f"error: {name}: {reason}")
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "", "1000", "٣"])

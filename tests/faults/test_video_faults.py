@@ -208,6 +208,16 @@ BAD = {
 }  # fmt: skip
 
 
+def test_boxes_for_a_clip_are_one_line(hourglass):
+    write_clip(Path("clip.mp4"), [np.zeros((32, 32, 3), np.uint8)] * 2)
+    Path("boxes.csv").write_text("image,x,y,width,height\nclip.mp4,1,2,9,9\n")
+    code, out, (line,) = hourglass("clip.mp4", "--boxes", "boxes.csv")
+    assert (code, out) == (1, []) and not Path("poses").exists()
+    assert line == (
+        "error: clip.mp4: is a clip, and --boxes is for pictures; leave one of them out"
+    )
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_clip_that_cannot_be_used_is_one_line(hourglass, name):
     make, reason = BAD[name]
