@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass.inference.backends import open_backend
-from hourglass.inference.crops import Backend, Search, run_searches
+from hourglass.inference.crops import Backend, run_searches
 from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, Pose, is_bbox
 from hourglass.inference.runner import BBox, InferenceConfig
 from hourglass.keypoints import KeypointSchema
@@ -76,8 +76,7 @@ class Network:
         """
         image = _read_picture(picture)
         config = _make_config(bboxes, people, threshold)
-        search = Search(config.start(image.size), image, self._backend.size)
-        config.check_seen(search)
+        search = config.open_search(image, self._backend.size)
         run_searches([search], self._backend)
         return config.choose_people(search.poses)
 

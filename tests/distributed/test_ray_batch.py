@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -55,6 +56,11 @@ def test_a_job_takes_the_boxes_of_its_pictures_alone(run, tmp_path):
         for chunk in chunks
     ]
     assert taken == [{path: boxes[path]} for path in boxes]
+    job = ray_batch.make_chunk_job(plan, chunks[0], scratch, model)
+    ray_batch.photo_chunk_task._function(*job.arguments)
+    lines = (plan.folder / "chunks/000000.jsonl").read_text().splitlines()
+    found = [[person["bbox"] for person in json.loads(line)["people"]] for line in lines]
+    assert found == [[[0, 2, 9, 9]], [], []]
 
 
 @pytest.mark.parametrize("lacking", ["pictures", "results", "network"])

@@ -85,6 +85,15 @@ def test_large_pictures_are_cut_in_their_place():
             assert np.abs(seen - expected)[inside].max() < 2.5
 
 
+def test_without_a_shared_mean_a_crop_is_what_it_is_alone():
+    image = as_bright_as_they_lie((900, 700))
+    crops = [(0, 0, 40), (10, 20, 600), (5, 5, 300), (30, 20, 599)]
+    inputs, _ = cut_inputs(image, crops, SIZE, share_mean=False)
+    alone = [cut_inputs(image, [crop], SIZE)[0][0] for crop in crops]
+    np.testing.assert_array_equal(inputs, alone)
+    assert (cut_inputs(image, crops, SIZE)[0] != inputs).any()
+
+
 @pytest.mark.parametrize(("side", "factors"), [(255, []), (256, [2]), (400, [3])])
 def test_a_picture_is_shrunk_once_for_all_crops_and_only_a_large_one(monkeypatch, side, factors):
     seen, usual = [], Image.Image.reduce

@@ -51,6 +51,7 @@ class Search:
         generator: the search itself (`person_search`).
         image: the picture, RGB, upright.
         size: S, the side of the model inputs, px.
+        share_mean: as of `cut_inputs`.
 
     Attributes:
         crops: n of (x, y, side) that it asks about; none when it has ended, which may be at once.
@@ -59,8 +60,10 @@ class Search:
         poses: the result, after the end of the search.
     """
 
-    def __init__(self, generator: PoseSearch, image: Image.Image, size: int) -> None:
-        self.image, self.size = image, size
+    def __init__(
+        self, generator: PoseSearch, image: Image.Image, size: int, share_mean: bool = True
+    ) -> None:
+        self.image, self.size, self._share_mean = image, size, share_mean
         self.crops: list[Crop] = []
         self.inputs, self.is_seen = np.zeros((0, size, size, 3), np.uint8), np.zeros(0, bool)
         self.poses: list[Any] = []
@@ -83,21 +86,28 @@ class Search:
         except StopIteration as end:
             self.crops, self.poses = [], end.value
         else:
-            self.inputs, self.is_seen = cut_inputs(self.image, self.crops, self.size)
+            self.inputs, self.is_seen = cut_inputs(
+                self.image, self.crops, self.size, self._share_mean
+            )
 
 
 def cut_inputs(
-    image: Image.Image, crops: Sequence[Crop], size: int
+    image: Image.Image, crops: Sequence[Crop], size: int, share_mean: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of a picture, uint8 [n, S, S, 3], and whether each of them touches it, bool [n]."""
-    factor = max(1, int(min(side for *_, side in crops) / size / FINENESS))
-    if factor > 1:
-        # One mean for all crops: each would otherwise smooth the whole picture for itself.
-        image = image.reduce(factor)
+    """Crops of a picture, uint8 [n, S, S, 3], and whether each of them touches it, bool [n].
+
+    Args:
+        share_mean: cut all crops from one mean of the pixels, that of the smallest crop: each would
+            otherwise smooth the whole picture. Without it a crop's pixels depend on no other crop.
+    """
+    factors = [max(1, int(side / size / FINENESS)) for *_, side in crops]
+    if share_mean:
+        factors = [min(factors)] * len(crops)
+    means = {factor: image.reduce(factor) if factor > 1 else image for factor in set(factors)}
     inputs, is_seen = np.zeros((len(crops), size, size, 3), np.uint8), np.zeros(len(crops), bool)
-    for number, crop in enumerate(crops):
+    for number, (crop, factor) in enumerate(zip(crops, factors, strict=True)):
         with contextlib.suppress(BadImageError):
-            inputs[number] = np.asarray(cut_crop(image, factor, crop, size))
+            inputs[number] = np.asarray(cut_crop(means[factor], factor, crop, size))
             is_seen[number] = True
     return inputs, is_seen
 

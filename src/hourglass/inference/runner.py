@@ -74,6 +74,17 @@ class InferenceConfig:
             return poses
         return [pose for pose in poses if pose.score >= self.threshold]
 
+    def open_search(self, image: Image.Image, input_size: int) -> Search:
+        """The search of a picture, RGB, upright.
+
+        Raises:
+            BadImageError: it shows nothing where its people are looked for.
+        """
+        # A box gives the same pose whatever the other boxes are.
+        search = Search(self.start(image.size), image, input_size, share_mean=self.mode != "bbox")
+        self.check_seen(search)
+        return search
+
     def check_seen(self, search: Search) -> None:
         """Refuse a picture that shows nothing where its people are looked for.
 
@@ -178,10 +189,8 @@ def start_photo(opened: OpenedPhoto, input_size: int) -> Photo:
     Raises:
         BadImageError: it cannot be decoded, or shows nothing where its people are looked for.
     """
-    image, config = load_upright(opened.image), opened.config
-    search = Search(config.start(image.size), image, input_size)
-    config.check_seen(search)
-    return Photo(opened.path, opened.target, config, search)
+    search = opened.config.open_search(load_upright(opened.image), input_size)
+    return Photo(opened.path, opened.target, opened.config, search)
 
 
 def group_photos(photos: Iterable[OpenedPhoto | UserError], batch_size: int) -> Iterator[list]:
