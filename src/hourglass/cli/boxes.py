@@ -33,7 +33,6 @@ PERSON = 1  # COCO's category_id
 COLUMNS = ("image", "x", "y", "width", "height")
 MAX_BOXES = 999  # of a picture: their model inputs take 200 MB
 FORMS = "name COCO's detections or annotations, or CSV that ends in .csv"
-SAME_PATHS = "give pictures the same paths in the file and in the command"
 
 Image = Path | float  # how a file of boxes names a picture: its path, or the number in its name
 
@@ -73,10 +72,11 @@ class BoxFile:
         for photo in (photo for photo in photos if photo not in owners):
             images = names.get(photo.name) or names.get(_find_number(photo), [])
             if len(images) > 1:
-                raise self._refuse_both(photo, *images[:2])
+                raise self._refuse(photo, *images[:2])
             for image in images:
                 if image in owners:
-                    raise self._refuse_both(image, owners[image], photo)
+                    name = f"image_id {show_id(image)}" if isinstance(image, float) else image
+                    raise self._refuse(name, owners[image], photo)
                 owners[image] = photo
         self._warn_of_others(owners)
         return {photo: self.bboxes[image] for image, photo in owners.items()}
@@ -87,9 +87,9 @@ class BoxFile:
             names.setdefault(image.name if isinstance(image, Path) else image, []).append(image)
         return names
 
-    def _refuse_both(self, image: Image, one: Image, other: Image) -> UserError:
-        name = f"image_id {show_id(image)}" if isinstance(image, float) else image
-        return UserError(f"{self.path}: {name} may be {one} or {other}; {SAME_PATHS}")
+    def _refuse(self, name: Image | str, one: Image, other: Image) -> UserError:
+        advice = "give pictures the same paths in the file and in the command"
+        return UserError(f"{self.path}: {name} may be {one} or {other}; {advice}")
 
     def _warn_of_others(self, owners: dict[Image, Path]) -> None:
         numbers = [len(bboxes) for image, bboxes in self.bboxes.items() if image not in owners]
@@ -119,10 +119,8 @@ def read_boxes(path: Path) -> BoxFile:
         boxes = found.setdefault(box.image, [])
         boxes.append(box)
         if len(boxes) > MAX_BOXES:
-            raise UserError(
-                f"{path}: {where}: more than {MAX_BOXES} boxes of one picture; leave out those of "
-                "low scores"
-            )
+            fault = f"more than {MAX_BOXES} boxes of one picture; leave out the unsure ones"
+            raise UserError(f"{path}: {where}: {fault}")
     return BoxFile(path, {image: _sort_bboxes(boxes) for image, boxes in found.items()})
 
 
@@ -132,7 +130,8 @@ def _sort_bboxes(boxes: list[Box]) -> tuple[BBox, ...]:
 
 def _read_people(path: Path) -> Iterator[tuple[str, Box]]:
     """Yield the boxes of people, each with its place in the file."""
-    read, entries = _open_csv(path) if path.suffix.lower() == ".csv" else _open_json(path)
+    is_csv = path.suffix.lower() == ".csv"
+    read, entries = (_read_row, _list_rows(path)) if is_csv else _open_json(path)
     has_entries = has_people = False
     for where, entry in entries:
         has_entries = True
@@ -150,8 +149,7 @@ def _read_people(path: Path) -> Iterator[tuple[str, Box]]:
         )
 
 
-# A form's reader of a record, which gives None for what is no person's; and its records, each with
-# its place in the file.
+# A reader of records, None for what is no person, and the records, each with its place in the file.
 Form = tuple[Callable[[Any], Box | None], Iterable[tuple[str, Any]]]
 
 
@@ -212,10 +210,6 @@ def _check_bbox(numbers: list[float]) -> BBox:
         raise CocoFault(f"box {','.join(f'{number:g}' for number in numbers)}: {BBOX_RULE}")
     x, y, width, height = numbers
     return x, y, width, height
-
-
-def _open_csv(path: Path) -> Form:
-    return _read_row, _list_rows(path)
 
 
 def _list_rows(path: Path) -> Iterator[tuple[str, dict]]:
