@@ -54,6 +54,27 @@ def test_the_bones_are_symmetric(schema):
     assert sides.count("left") == sides.count("right") > sides.count("middle") > 0
 
 
+@pytest.mark.parametrize("schema", [MPII, COCO], ids=lambda schema: schema.name)
+def test_hips_and_all_below_are_the_lower_half(schema):
+    lower = {schema.keypoints[k] for k in schema.lower_indices}
+    sides = ("r_", "l_") if schema is MPII else ("right_", "left_")
+    expected = {side + name for side in sides for name in ("hip", "knee", "ankle")}
+    assert lower == expected | ({"pelvis"} if schema is MPII else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "is_lower"),
+    [
+        ("RHip", True), ("left_big_toe", True), ("L_Heel", True), ("hip", True),
+        ("mid-thigh", True), ("r_shin", True), ("footTip", True), ("chest", False),
+        ("left_elbow", False), ("mouth", False), ("spine", False), ("r_thumb", False),
+    ],
+)  # fmt: skip
+def test_the_lower_half_is_told_by_names(name, is_lower):
+    schema = KeypointSchema("one", ("neck", name), (), (), {"neck": ("neck",)})
+    assert schema.lower_indices == ((1,) if is_lower else ())
+
+
 def test_a_bone_has_the_side_of_its_ends():
     assert OWN.bone_sides == ("left", "right", "middle", "middle")
     assert OWN.sides == ("left", "middle", "right", "middle", "middle")

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 # A person's `scale` is its height by this, px: of the whole body, standing.
 PERSON_HEIGHT = 200.0
+# A keypoint with one of these in its name is of the lower half of the body.
+LOWER_BODY = re.compile("hip|pelvis|thigh|knee|shin|ankle|heel|toe|foot", re.IGNORECASE)
 # Columns of PCKh beside those of the groups (`evaluation.pckh`).
 MEANS = ("total", "unweighted")
 
@@ -88,6 +90,17 @@ class KeypointSchema:
             "right" if name in right else "left" if name in left else "middle"
             for name in self.keypoints
         )
+
+    @cached_property
+    def lower_indices(self) -> tuple[int, ...]:
+        """The keypoints of the lower half of the body, as places on the axis K.
+
+        The names decide (`LOWER_BODY`), and the others are of the upper half. A field would be
+        missing in networks and annotations written before. The names give the halves of mmpose's
+        datasets of whole bodies, from COCO, MPII and AIC to Halpe and COCO-WholeBody
+        (github.com/open-mmlab/mmpose, configs/_base_/datasets).
+        """
+        return tuple(k for k, name in enumerate(self.keypoints) if LOWER_BODY.search(name))
 
     @cached_property
     def bone_indices(self) -> tuple[tuple[int, ...], ...]:
