@@ -164,6 +164,8 @@ def test_a_value_of_the_wrong_type_is_refused(load, name, value):
         ("train.sigma", 0),
         ("train.augment.scale", 1.0),
         ("train.augment.colour", -0.1),
+        ("train.augment.half_body", 1.01),
+        ("train.augment.occluders", -0.1),
         ("train.precision", "float16"),
         ("predict.decode", "mean"),
         ("predict.precision", "float64"),
@@ -263,6 +265,22 @@ def test_augmentation_beyond_the_stored_crop_is_refused(load, asked, value, stor
     assert f"{asked} {value:g} asks for pixels that the shards do not hold" in text
     assert f"raise {stored} from" in text
     assert load({asked: value, stored: value}), "the fix that the line names"
+
+
+def test_half_bodies_are_refused_where_no_keypoint_is_known_to_be_lower(load):
+    text = fault(load, {"train.augment.half_body": 0.3, "data.schema": OWN_SCHEMA})
+    assert text.endswith(
+        "train.augment.half_body needs two keypoints of each half of the body; of arms's 3, 0 are "
+        "of the lower half by their names (docs/own_data.md): set it to 0, or rename keypoints of "
+        "data.schema"
+    )
+    one_foot = OWN_SCHEMA | {"keypoints": ["r_hand", "l_hand", "neck", "foot"]}
+    assert "of arms's 4, 1 are" in fault(
+        load, {"train.augment.half_body": 0.3, "data.schema": one_foot}
+    )
+    two_feet = OWN_SCHEMA | {"keypoints": ["r_hand", "l_hand", "neck", "foot", "toe"]}
+    assert load({"train.augment.half_body": 0.3, "data.schema": two_feet})
+    assert load({"train.augment.half_body": 0, "data.schema": OWN_SCHEMA})
 
 
 def test_no_epochs_are_for_a_network_to_start_from(load):

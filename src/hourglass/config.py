@@ -127,6 +127,8 @@ class AugmentParams(Section):
     rotation: Annotated[float, Field(ge=0, le=180)]
     flip: bool
     colour: Annotated[float, Field(ge=0, lt=1)]
+    half_body: Fraction
+    occluders: Fraction
 
 
 class TrainParams(Section):
@@ -212,6 +214,18 @@ class Params(Section):
                     f"train.augment.{name} {asked:g} asks for pixels that the shards do not hold: "
                     f"lower it, or raise shard.{needed} from {stored:g} and shard again"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def check_half_body_is_known(self) -> "Params":
+        schema = self.data.keypoint_schema
+        num_lower = len(schema.lower_indices)
+        if self.train.augment.half_body and min(num_lower, schema.num_keypoints - num_lower) < 2:
+            raise ValueError(
+                "train.augment.half_body needs two keypoints of each half of the body; of "
+                f"{schema.name}'s {schema.num_keypoints}, {num_lower} are of the lower half by "
+                "their names (docs/own_data.md): set it to 0, or rename keypoints of data.schema"
+            )
         return self
 
 

@@ -8,6 +8,7 @@ from helpers.paths import ROOT
 
 RECIPE = (ROOT / "params.yaml").read_text()
 TWICE = "cannot be read: HERE: while constructing a mapping, found duplicate key "
+SKITTLES = "{name: skittles, keypoints: [a, b], flip_pairs: [], bones: [], groups: {a: [a]}}"
 STAGES = ("download", "parse", "shard", "train", "predict", "report")
 
 
@@ -162,6 +163,8 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
         ("scale_range", "0.2", "train.augment.scale 0.25 asks for pixels that the shards do not"),
         ("xla", "true", "train: xla has no deterministic max pooling on GPUs: set xla or "),
         ("rotation_range", "20", "train.augment.rotation 30 asks for pixels that the shards do"),
+        ("half_body", "1.1", "train.augment.half_body: Input should be less than or equal to 1"),
+        ("occluders", "-1", "train.augment.occluders: Input should be greater than or equal to 0"),
     ],
     ids=lambda value: value[:12] if len(value) < 21 or value.isdecimal() else "",
 )
@@ -186,6 +189,10 @@ def test_a_value_out_of_range_is_named_with_what_was_given(refuse, key, value, l
         ("a: &a {b: *a}", "cannot be read: HERE: an alias is not"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "cannot be read: HERE: an alias is not"),
         ("? [a, b]\n: 1", "data: missing; add it"),
+        (
+            with_value("schema", SKITTLES).replace("half_body: 0", "half_body: 1"),
+            "train.augment.half_body needs two keypoints of each half of the body; of skittles's 2",
+        ),
         (RECIPE.encode("utf-16"), "cannot be read: not UTF-8 at byte 0"),
         (RECIPE.encode() + b"\xff", "cannot be read: not UTF-8 at byte "),
         (RECIPE.encode() + b"\0", "cannot be read: unacceptable character #x0000"),
@@ -194,8 +201,8 @@ def test_a_value_out_of_range_is_named_with_what_was_given(refuse, key, value, l
     ],
     ids=["empty", "a comment", "a word", "a list", "cut in a mapping", "tabs", "wrong indent",
          "cut short", "two documents", "a Python object", "nested without end", "holds itself",
-         "aliases that multiply", "a list for a key", "UTF-16", "Latin-1", "NUL", "a picture",
-         "JSON of something else"],
+         "aliases that multiply", "a list for a key", "no body", "UTF-16", "Latin-1", "NUL",
+         "a picture", "JSON of something else"],
 )  # fmt: skip
 def test_what_is_no_recipe_is_one_line(refuse, content, line):
     assert refuse(content).startswith(tuple(line.split("|")))

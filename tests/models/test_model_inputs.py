@@ -2,45 +2,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.config import AugmentParams
-from hourglass.data.tfrecords.augmentation import sample_augmentation
+from helpers.augmentation import draws_of, make_augment_params, make_batch
+from hourglass.data.tfrecords.augmentation import GAINS, sample_augmentation
 from hourglass.keypoints import MPII
 from hourglass.models import model_inputs
 from hourglass.models.codec import HeatmapCodec
 from hourglass.utils import transforms as geometry
 
-PARAMS = AugmentParams(scale=0.25, rotation=30, flip=True, colour=0.4)
+PARAMS = make_augment_params(colour=0.4)
 STORED, SIZE = 160, 96
 CODEC = HeatmapCodec(SIZE // 4, 4, 1.0)
-
-
-def draws_of(*rows):
-    """Draws [N, 6]; a row names what differs from the plain draw."""
-    names = ("zoom", "turn", "flip", "red", "green", "blue")
-    draws = np.tile(np.float32([1, 0, 0, 1, 1, 1]), (len(rows), 1))
-    for draw, row in zip(draws, rows, strict=True):
-        for name, value in row.items():
-            draw[names.index(name)] = value
-    return draws
-
-
-def make_batch(crops, draws, keypoints=None, keypoints_visible=None, center=None, side=110.0):
-    """A batch of stored crops; the model input is about the crop's middle unless told."""
-    num = len(crops)
-    if keypoints is None:
-        keypoints = np.full((num, MPII.num_keypoints, 2), STORED / 2)
-    if keypoints_visible is None:
-        keypoints_visible = np.ones((num, MPII.num_keypoints), bool)
-    if center is None:
-        center = np.full((num, 2), (STORED - 1) / 2)
-    return {
-        "crops": np.asarray(crops, np.uint8),
-        "keypoints": np.float32(keypoints),
-        "keypoints_visible": keypoints_visible,
-        "center": np.float32(center),
-        "side": np.full(num, side, np.float32),
-        "augmentation": np.float32(draws),
-    }
 
 
 def make_views(batch, size=SIZE):
@@ -170,9 +141,11 @@ def test_keypoints_move_with_the_pixels(seed):
         one = make_batch(blobs(places[0])[:1], draw[None], places, center=center, side=150.0)
         _, keypoints, keypoints_visible = make_views(one)
         assert keypoints_visible.all()
+        uncoloured = draw.copy()
+        uncoloured[GAINS] = 1
         many = make_batch(
             blobs(places[0]),
-            np.tile(draw * [1, 1, 1, 0, 0, 0] + [0, 0, 0, 1, 1, 1], (MPII.num_keypoints, 1)),
+            np.tile(uncoloured, (MPII.num_keypoints, 1)),
             center=np.repeat(center, MPII.num_keypoints, axis=0),
             side=150.0,
         )

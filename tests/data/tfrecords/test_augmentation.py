@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 
-from hourglass.config import AugmentParams
+from helpers.augmentation import make_augment_params
 from hourglass.data.tfrecords import augmentation
-from hourglass.data.tfrecords.augmentation import NUM_PARAMETERS, sample_augmentation
+from hourglass.data.tfrecords.augmentation import (
+    HALF_BODY,
+    HAS_PATCH,
+    NUM_PARAMETERS,
+    sample_augmentation,
+)
 
-PARAMS = AugmentParams(scale=0.25, rotation=30, flip=True, colour=0.4)
+PARAMS = make_augment_params(colour=0.4, half_body=0.6, occluders=0.5)
 
 
 def test_a_records_draw_follows_from_seed_epoch_and_its_place_alone():
@@ -34,6 +39,13 @@ def test_records_epochs_and_seeds_differ():
         (3, 0.6, 1.4),
         (4, 0.6, 1.4),
         (5, 0.6, 1.4),
+        (8, 0, 1),
+        (9, 0, 1),
+        (10, 0.2, 0.4),
+        (11, 0.2, 0.4),
+        (12, 0, 255),
+        (13, 0, 255),
+        (14, 0, 255),
     ],
 )
 def test_draws_fill_their_range_evenly_and_stay_in_it(column, low, high):
@@ -52,15 +64,41 @@ def test_half_of_the_views_are_flipped_or_none():
     assert not sample_augmentation(unflipped, 7, 0, 1000)[:, 2].any()
 
 
+@pytest.mark.parametrize(("share", "upper", "lower"), [(0.6, 0.42, 0.18), (1, 0.7, 0.3)])
+def test_as_many_half_bodies_as_asked_most_of_them_upper_ones(share, upper, lower):
+    params = make_augment_params(half_body=share)
+    halves = sample_augmentation(params, 7, 0, 20_000)[:, HALF_BODY]
+    assert set(halves) == {1, -1} | ({0} if share < 1 else set())
+    assert (halves == 1).mean() == pytest.approx(upper, abs=0.02)
+    assert (halves == -1).mean() == pytest.approx(lower, abs=0.02)
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.3, 0.28, 0.32), (1, 1, 1)])
+def test_as_many_inputs_have_a_patch_as_asked(share, low, high):
+    patches = sample_augmentation(make_augment_params(occluders=share), 7, 0, 20_000)[:, HAS_PATCH]
+    assert set(patches) <= {0, 1}
+    assert low <= patches.mean() <= high
+
+
+@pytest.mark.parametrize(("name", "column"), [("half_body", HALF_BODY), ("occluders", HAS_PATCH)])
+def test_half_bodies_and_patches_leave_the_other_draws_as_they_are(name, column):
+    without, with_it = (
+        sample_augmentation(make_augment_params(**{name: share}), 7, 0, 500) for share in (0, 1)
+    )
+    changed = (without != with_it).any(axis=0)
+    assert np.flatnonzero(changed).tolist() == [column]
+
+
 def test_what_is_drawn_for_one_thing_says_nothing_of_another():
     correlation = np.corrcoef(sample_augmentation(PARAMS, 7, 0, 20_000).T)
     assert np.abs(correlation - np.eye(NUM_PARAMETERS)).max() < 0.03
 
 
 def test_without_augmentation_every_draw_is_plain():
-    params = AugmentParams(scale=0, rotation=0, flip=False, colour=0)
-    expected = np.tile(np.float32([1, 0, 0, 1, 1, 1]), (50, 1))
-    np.testing.assert_array_equal(sample_augmentation(params, 1, 1, 50), expected)
+    params = make_augment_params(scale=0, rotation=0, flip=False, colour=0)
+    draws = sample_augmentation(params, 1, 1, 50)
+    expected = np.tile(np.float32([1, 0, 0, 1, 1, 1, 0, 0]), (50, 1))
+    np.testing.assert_array_equal(draws[:, : HAS_PATCH + 1], expected)
 
 
 def test_the_draws_are_those_of_every_run_before():
@@ -76,16 +114,27 @@ def test_the_draws_are_those_of_every_run_before():
     np.testing.assert_array_equal(augmentation._draw_columns(1, 5, 3)[:, :6], plain)
 
 
+def test_the_draws_of_half_bodies_and_patches_are_pinned_too():
+    expected = [
+        [1, 1, 0.7098078, 0.65353024, 0.36978412, 0.36789694, 14.123868, 183.63182, 1.7059542],
+        [0, 0, 0.7132658, 0.26046348, 0.30214307, 0.39985022, 220.8918, 172.7494, 175.55075],
+        [0, 1, 0.71443325, 0.35433048, 0.2896589, 0.331618, 11.743931, 218.7116, 160.71753],
+    ]
+    drawn = sample_augmentation(PARAMS, 1, 5, 3)[:, HALF_BODY:]
+    np.testing.assert_array_equal(drawn, np.float32(expected))
+
+
 def test_a_further_column_leaves_the_others_as_they_are(monkeypatch):
     before = sample_augmentation(PARAMS, 7, 0, 2000)
     seen = []
-    for number in (7, 9):
+    for number in (NUM_PARAMETERS + 1, NUM_PARAMETERS + 3):
         monkeypatch.setattr(augmentation, "NUM_PARAMETERS", number)
         values = sample_augmentation(PARAMS, 7, 0, 2000)
         assert values.shape == (2000, number)
-        np.testing.assert_array_equal(values[:, :6], before)
-        seen.append(values[:, 6])
+        np.testing.assert_array_equal(values[:, :NUM_PARAMETERS], before)
+        seen.append(values[:, NUM_PARAMETERS])
     np.testing.assert_array_equal(*seen)
     correlation = np.corrcoef(values.T)
-    assert np.abs(correlation - np.eye(9)).max() < 0.1
-    assert 0 <= values[:, 6:].min() < 0.01 and 0.99 < values[:, 6:].max() < 1
+    assert np.abs(correlation - np.eye(NUM_PARAMETERS + 3)).max() < 0.1
+    further = values[:, NUM_PARAMETERS:]
+    assert 0 <= further.min() < 0.01 and 0.99 < further.max() < 1

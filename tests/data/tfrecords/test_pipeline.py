@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from hourglass.config import AugmentParams
+from helpers.augmentation import make_augment_params
 from hourglass.data.tfrecords.augmentation import NUM_PARAMETERS
 from hourglass.data.tfrecords.pipeline import crop_whole_picture, eval_batches, train_batches
 from hourglass.data.tfrecords.reader import open_records, open_split
@@ -117,7 +117,7 @@ def views_of(folder, size):
     """Pictures [5, S, S, 3], keypoints (input px) and keypoints_visible, not augmented."""
     split = open_split(folder, "validation", size)
     pictures = render_inputs(next(iter(eval_batches(split, 5))), size)
-    still = AugmentParams(scale=0.0, rotation=0.0, flip=False, colour=0.0)
+    still = make_augment_params(scale=0.0, rotation=0.0, flip=False, colour=0.0)
     batch = next(iter(train_batches(split, 5, still, 1, 1)))
     order = np.argsort(batch["index"])
     found = transform_keypoints(batch, size, MPII.flip_order)

@@ -13,9 +13,21 @@ if TYPE_CHECKING:
 
 # The columns: zoom (over 1: more of the picture), turn (radians), flip (0 or 1), and the gains of
 # red, green and blue.
-NUM_PARAMETERS = 6
 ZOOM, TURN, FLIP, GAINS = 0, 1, 2, slice(3, 6)
+# The half of the body to show: 1 the upper, -1 the lower, 0 the whole.
+HALF_BODY = 6
+# Of the patch that hides a part of the input: 1 if there is one, else 0; x and y, as shares of the
+# room that the patch leaves; width and height, as shares of the input's side; red, green and blue.
+HAS_PATCH, PATCH_PLACE, PATCH_SIZE, PATCH_COLOUR = 7, slice(8, 10), slice(10, 12), slice(12, 15)
+NUM_PARAMETERS = 15
 NUM_TOGETHER = 6  # drawn by one generator; each further column has its own
+
+# The share of the half bodies that are upper ones: `upper_prioritized_prob` of mmpose's
+# RandomHalfBody (github.com/open-mmlab/mmpose, mmpose/datasets/transforms/common_transforms.py).
+UPPER_SHARE = 0.7
+# The sides of a patch, as shares of the input's: those of CoarseDropout in mmpose's RTMPose
+# (configs/body_2d_keypoint/rtmpose/body8/rtmpose-l_8xb256-420e_body8-256x192.py).
+MIN_PATCH, MAX_PATCH = 0.2, 0.4
 
 
 def sample_augmentation(
@@ -34,6 +46,12 @@ def sample_augmentation(
     values[:, TURN] = np.radians(params.rotation) * symmetric[:, TURN]
     values[:, FLIP] = (values[:, FLIP] < 0.5) & params.flip
     values[:, GAINS] = 1 + params.colour * symmetric[:, GAINS]
+    half = values[:, HALF_BODY]
+    is_upper, is_half = half < UPPER_SHARE * params.half_body, half < params.half_body
+    values[:, HALF_BODY] = np.select([is_upper, is_half], [1, -1], 0)
+    values[:, HAS_PATCH] = values[:, HAS_PATCH] < params.occluders
+    values[:, PATCH_SIZE] = MIN_PATCH + (MAX_PATCH - MIN_PATCH) * values[:, PATCH_SIZE]
+    values[:, PATCH_COLOUR] *= 255
     return values.astype(np.float32)
 
 
