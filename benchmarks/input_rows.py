@@ -18,7 +18,7 @@ from hourglass.data.tfrecords import pipeline
 from hourglass.data.tfrecords.reader import open_split
 from hourglass.keypoints import MPII
 from hourglass.models.codec import HeatmapCodec
-from hourglass.models.model_inputs import render_inputs, transform_keypoints
+from hourglass.models.model_inputs import crop_half_bodies, render_inputs, transform_keypoints
 from hourglass.utils.backend import tf
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +64,7 @@ def device_step():
 
     @tf.function
     def step(batch):
+        batch = crop_half_bodies(batch, MPII.lower_indices)
         keypoints, _ = transform_keypoints(batch, size, MPII.flip_order)
         return render_inputs(batch, size), codec.encode(keypoints)
 

@@ -12,7 +12,7 @@ from helpers.processes import run_python
 PROGRAM = """
 import json, sys
 import numpy as np
-from hourglass.models.model_inputs import transform_keypoints, render_inputs
+from hourglass.models.model_inputs import crop_half_bodies, render_inputs, transform_keypoints
 from hourglass.utils.backend import keras, ops
 from hourglass.models.codec import open_codec
 from hourglass.training.losses import heatmap_loss
@@ -20,6 +20,7 @@ from hourglass.keypoints import MPII
 from hourglass.models.registry import build_model
 from hourglass.training.optimizers import AdamWGroup, MuonGroup
 from hourglass.config import load_params
+from helpers.augmentation import draws_of
 from helpers.networks import make_params
 
 network = build_model(make_params(), MPII)
@@ -31,8 +32,12 @@ batch = {
     "keypoints_visible": np.ones((2, 16), bool),
     "center": np.full((2, 2), 23.5, np.float32),
     "side": np.full(2, 30, np.float32),
-    "augmentation": np.array([(1, 0, 0, 1, 1, 1), (1.2, 0.4, 1, 0.9, 1.0, 1.1)], np.float32),
+    "augmentation": draws_of(
+        {"half": 1},
+        {"zoom": 1.2, "turn": 0.4, "flip": 1, "red": 0.9, "blue": 1.1, "has_patch": 1},
+    ),
 }
+batch = crop_half_bodies(batch, MPII.lower_indices)
 pictures = render_inputs(batch, 32)
 keypoints, keypoints_visible = transform_keypoints(batch, 32, MPII.flip_order)
 codec = open_codec(network.metadata)

@@ -12,7 +12,7 @@ from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import Split
 from hourglass.keypoints import MPII
 from hourglass.models.codec import HeatmapCodec
-from hourglass.models.model_inputs import render_inputs, transform_keypoints
+from hourglass.models.model_inputs import crop_half_bodies, render_inputs, transform_keypoints
 from hourglass.utils.backend import tf
 
 SPLIT = Split(("",), ("",), 64, 64, 48, False, MPII)  # never opened
@@ -129,6 +129,7 @@ def trace_views(params):
     batches = train_batches(SPLIT, 16, params.train.augment, 1, 1)
 
     def make_views(batch):
+        batch = crop_half_bodies(batch, MPII.lower_indices)
         return render_inputs(batch, 32), transform_keypoints(batch, 32, MPII.flip_order)
 
     return tf.function(make_views).get_concrete_function(batches.element_spec)

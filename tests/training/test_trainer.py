@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.augmentation import make_augment_params
 from helpers.networks import change_train
 from helpers.processes import run_python
+from hourglass.data.tfrecords.augmentation import HALF_BODY
 from hourglass.data.tfrecords.pipeline import eval_batches, train_batches
 from hourglass.data.tfrecords.reader import open_split
+from hourglass.keypoints import MPII
 from hourglass.models.saving import save_network
 from hourglass.training import loggers
 from hourglass.training.checkpoint import Checkpoint
@@ -430,6 +433,20 @@ def test_coordinates_keep_their_precision_whatever_the_network_has(
     assert keypoints.dtype == "float32"
     plain = make_trainer(tiny_params, splits, tmp_path / "state.npz")
     assert before == pytest.approx(float(plain.compute_loss(batch)), rel=1e-3)
+
+
+@pytest.mark.parametrize(("half", "is_hidden"), [(1, False), (-1, True)])
+def test_keypoints_of_the_half_that_is_not_shown_cost_nothing(renew, splits, half, is_hidden):
+    trainer, lower = renew(), list(MPII.lower_indices)
+    batch = dict(next(iter(train_batches(splits[0], 4, make_augment_params(flip=False), 1, 1))))
+    draws = batch["augmentation"].numpy()
+    draws[:, HALF_BODY] = half
+    batch |= {"augmentation": draws, "keypoints_visible": np.ones((4, MPII.num_keypoints), bool)}
+    keypoints = batch["keypoints"].numpy()
+    losses = [float(trainer.compute_loss(batch | {"keypoints": keypoints}))]
+    keypoints[:, lower] += 3  # stored px: within the input
+    losses.append(float(trainer.compute_loss(batch | {"keypoints": keypoints})))
+    assert (losses[0] == losses[1]) != is_hidden
 
 
 def test_first_weights_are_used(tiny_params, splits, model_file, network, tmp_path):

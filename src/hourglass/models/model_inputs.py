@@ -1,16 +1,26 @@
 """From stored crops to network inputs, a whole batch at once on the device. keras.ops.
 
-The augmentation of a record - zoom, turn, flip, colour - is drawn from (seed, epoch, record) alone.
-It does not depend on batch order, workers or on how often training was stopped. One warp makes the
-model input; the keypoints go through the same transform. Letters: N pictures, K keypoints, D stored
-px, S input px.
+The augmentation of a record - zoom, turn, flip, colour, half of the body, patch - is drawn from
+(seed, epoch, record) alone. It does not depend on batch order, workers or on how often training was
+stopped. One warp makes the model input; the keypoints go through the same transform. Letters: N
+pictures, K keypoints, D stored px, S input px.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hourglass.data.tfrecords.augmentation import FLIP, GAINS, TURN, ZOOM
+from hourglass.data.tfrecords.augmentation import (
+    FLIP,
+    GAINS,
+    HALF_BODY,
+    HAS_PATCH,
+    PATCH_COLOUR,
+    PATCH_PLACE,
+    PATCH_SIZE,
+    TURN,
+    ZOOM,
+)
 from hourglass.utils.backend import Tensor, compile_on_cpu, ops
 from hourglass.utils.transforms import AROUND_JOINTS, SURE_SCORE
 
@@ -20,7 +30,7 @@ Batch = dict[str, Tensor]
 
 
 def render_inputs(batch: Batch, size: int) -> Tensor:
-    """The model inputs of a batch: each crop warped and coloured.
+    """The model inputs of a batch: each crop warped and coloured, a patch over it where drawn.
 
     Args:
         batch: dict of `crops` uint8 [N, D, D, 3], `center` [N, 2] and `side` [N] of each person's
@@ -33,7 +43,8 @@ def render_inputs(batch: Batch, size: int) -> Tensor:
     """
     augmentation = batch.get("augmentation")
     gains = ops.ones((1, 3)) if augmentation is None else augmentation[:, GAINS]  # (N or 1, 3)
-    return _render(batch["crops"], input_transforms(batch, size), gains, size)
+    inputs = _render(batch["crops"], input_transforms(batch, size), gains, size)
+    return inputs if augmentation is None else _hide_patches(inputs, augmentation)
 
 
 def transform_keypoints(
@@ -64,6 +75,49 @@ def transform_keypoints(
     return keypoints, keypoints_visible
 
 
+def crop_half_bodies(batch: Batch, lower: Sequence[int]) -> Batch:
+    """Crop persons to one half of the body, where the augmentation says so.
+
+    The keypoints of the other half then count as unlabelled. A person stays whole unless half of
+    the keypoints of each half are labelled, and two at least.
+
+    The new crop is about the middle of the shown keypoints. Its side is `AROUND_JOINTS` times the
+    longer side of their box, between a quarter of the old side and all of it. It is then moved into
+    the old crop. The stored pixels thus cover it, whatever the zoom and the turn.
+
+    Source: mmpose's RandomHalfBody (github.com/open-mmlab/mmpose,
+    mmpose/datasets/transforms/common_transforms.py). Its `padding` is 1.5 too. It asks for 9
+    labelled keypoints, which is half of each half of COCO's. It centres on the keypoints' mean, by
+    which some lie outside, and keeps the labels of the other half.
+
+    Args:
+        batch: dict of `augmentation`, `center`, `side`, `keypoints` float32 [N, K, 2] and
+            `keypoints_visible` bool [N, K] in stored px, and others that are kept.
+        lower: the keypoints of the lower half, as places on the axis K; the others are the upper.
+
+    Returns:
+        The batch with other `center`, `side` and `keypoints_visible`.
+    """
+    half, labelled = batch["augmentation"][:, HALF_BODY, None], batch["keypoints_visible"]
+    is_lower = np.isin(np.arange(labelled.shape[1]), lower)  # (K,)
+    halves = np.stack([is_lower, ~is_lower]).astype(np.float32)  # (2, K)
+    counts = ops.sum(ops.cast(labelled, "float32")[:, None] * halves, axis=-1)  # (N, 2)
+    has_both = ops.all(counts >= np.maximum(2, halves.sum(axis=-1) / 2), axis=-1)
+    is_half = ops.logical_and(ops.not_equal(half[:, 0], 0), has_both)  # (N,)
+    is_other = ops.where(half > 0, is_lower, ~is_lower)  # (N, K)
+    is_left_out = ops.logical_and(is_half[:, None], is_other)
+    shown = ops.logical_and(labelled, ops.logical_not(is_left_out))
+    middle, longer = _bound_keypoints(batch["keypoints"], shown)
+    side = ops.clip(AROUND_JOINTS * longer, batch["side"] / 4, batch["side"])
+    room = (batch["side"] - side)[:, None] / 2
+    center = ops.clip(middle, batch["center"] - room, batch["center"] + room)
+    return batch | {
+        "center": ops.where(is_half[:, None], center, batch["center"]),
+        "side": ops.where(is_half, side, batch["side"]),
+        "keypoints_visible": shown,
+    }
+
+
 def input_transforms(batch: Batch, size: int) -> Tensor:
     """Transforms [N, 2, 3] from model inputs of `size` px to the stored crops."""
     # From the input to the crop: a warp asks for each pixel of its result where it comes from.
@@ -92,12 +146,17 @@ def refined_crops(keypoints: Tensor, scores: Tensor, side: Tensor) -> tuple[Tens
     Returns:
         center [N, 2] and side [N], stored px.
     """
-    sure = (scores >= SURE_SCORE)[..., None]  # (N, K, 1)
+    sure = scores >= SURE_SCORE  # (N, K)
     sure = ops.logical_or(sure, ops.logical_not(ops.any(sure, axis=1, keepdims=True)))
-    low = ops.min(ops.where(sure, keypoints, np.inf), axis=1)  # (N, 2)
-    high = ops.max(ops.where(sure, keypoints, -np.inf), axis=1)
-    longer = ops.max(high - low, axis=1)  # (N,)
-    return (low + high) / 2, ops.clip(AROUND_JOINTS * longer, side / 4, side * 1.25)
+    middle, longer = _bound_keypoints(keypoints, sure)
+    return middle, ops.clip(AROUND_JOINTS * longer, side / 4, side * 1.25)
+
+
+def _bound_keypoints(keypoints: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """The middle [N, 2] and the longer side [N] of the box of those keypoints that count."""
+    low = ops.min(ops.where(counted[..., None], keypoints, np.inf), axis=1)  # (N, 2)
+    high = ops.max(ops.where(counted[..., None], keypoints, -np.inf), axis=1)
+    return (low + high) / 2, ops.max(high - low, axis=1)
 
 
 def _turn_and_flip(zoom: Tensor, turn: Tensor, flip: Tensor) -> Tensor:
@@ -130,6 +189,19 @@ def _render(crops: Tensor, transforms: Tensor, gains: Tensor, size: int) -> Tens
     pictures = warp_pictures(crops, transforms, size) * gains[:, None, None]
     # The gains may go beyond white.
     return ops.clip(pictures, 0.0, 255.0)
+
+
+@compile_on_cpu
+def _hide_patches(inputs: Tensor, augmentation: Tensor) -> Tensor:
+    size = inputs.shape[1]
+    # Whole px of the input, (N, 2): width and height, then the first column and row.
+    extent = ops.floor(size * augmentation[:, PATCH_SIZE]) * augmentation[:, HAS_PATCH, None]
+    first = ops.round(augmentation[:, PATCH_PLACE] * (size - extent))[..., None]
+    axis = np.arange(size, dtype=np.float32)
+    covered = ops.logical_and(axis >= first, axis < first + extent[..., None])  # (N, 2, S)
+    is_hidden = ops.logical_and(covered[:, 0, None, :], covered[:, 1, :, None])  # (N, S, S)
+    colour = augmentation[:, None, None, PATCH_COLOUR]
+    return ops.where(is_hidden[..., None], colour, inputs)
 
 
 def warp_pictures(crops: Tensor, transforms: Tensor, size: int) -> Tensor:

@@ -24,7 +24,7 @@ from hourglass.evaluation import pckh
 from hourglass.models.batch_norm import fuse_batch_norms
 from hourglass.models.codec import open_codec
 from hourglass.models.graph import inner_kernels, scale_heatmaps
-from hourglass.models.model_inputs import render_inputs, transform_keypoints
+from hourglass.models.model_inputs import crop_half_bodies, render_inputs, transform_keypoints
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.registry import build_model
 from hourglass.models.saving import load_encoder, load_weights
@@ -181,11 +181,11 @@ class Trainer:
 
     def compute_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss of the model inputs of a batch of `train_batches`."""
-        size = self.network.metadata.input_size
+        size, schema = self.network.metadata.input_size, self.network.metadata.schema
+        batch = crop_half_bodies(batch, schema.lower_indices)
         heatmaps = self.fused(render_inputs(batch, size), training=True)
         heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
-        flip_order = self.network.metadata.schema.flip_order
-        keypoints, visible = transform_keypoints(batch, size, flip_order)
+        keypoints, visible = transform_keypoints(batch, size, schema.flip_order)
         return heatmap_loss(heatmaps, keypoints, visible, self.codec, self.params)
 
     def validate(self) -> dict[str, float]:
