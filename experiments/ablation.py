@@ -22,7 +22,9 @@ import numpy as np
 import yaml
 from runs import ROOT, name_folder, run_all, run_python
 
-LIGHT = {"scale": 0.1, "rotation": 10, "colour": 0.1, "flip": True}
+LIGHT = {
+    "scale": 0.1, "rotation": 10, "colour": 0.1, "flip": True, "half_body": 0, "occluders": 0,
+}  # fmt: skip
 SMALL = {
     "data": {"dataset": "folder"},
     "parse": {"max_invalid_fraction": 0.05, "excluded": []},
@@ -30,7 +32,7 @@ SMALL = {
     "model": {"num_stacks": 1, "num_channels": 64, "input_size": 128},
     "train": {"epochs": 6, "batch_size": 8, "lr": 2e-2, "weight_decay": 0.05, "augment": LIGHT},
 }
-FULL = {"scale": 0.25, "rotation": 30, "colour": 0.4, "flip": True}
+FULL = LIGHT | {"scale": 0.25, "rotation": 30, "colour": 0.4}
 TUTORIAL_LOSS = {"target_peak": 12, "foreground": "support", "foreground_weight": 81}
 # Changes of the train section; "head" is the standard deviation that the heads start with,
 # "residual" the initialisation of each residual's last convolution.
@@ -44,7 +46,7 @@ VARIANTS = {
     "foreground weight 0": {"foreground_weight": 0},
     "tutorial's loss: peak 12, 82 on the support": TUTORIAL_LOSS,
     "flip the only augmentation": {"augment": LIGHT | {"scale": 0, "rotation": 0, "colour": 0}},
-    "no augmentation": {"augment": {"scale": 0, "rotation": 0, "colour": 0, "flip": False}},
+    "no augmentation": {"augment": LIGHT | {"scale": 0, "rotation": 0, "colour": 0, "flip": False}},
     "augmentation of the MPII recipe": {"augment": FULL},
     "weight decay 1e-4": {"weight_decay": 1e-4},
     "AdamW, 2e-3": {"optimizer": "adamw", "lr": 2e-3},
