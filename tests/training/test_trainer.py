@@ -194,8 +194,9 @@ def interrupt():
         {"schedule": "plateau", "patience": 1, "warmup_epochs": 0.0, "lr": 1e-7},
         {"schedule": "constant", "ema": 0.9},
         {"early_stopping": 1, "lr": 1e-9},  # ends after epoch 2
+        {"augment": make_augment_params(half_body=0.5, occluders=0.5)},
     ],
-    ids=["cosine", "plateau", "ema", "early stopping"],
+    ids=["cosine", "plateau", "ema", "early stopping", "half bodies and patches"],
 )
 def test_an_interrupted_run_ends_with_the_same_bits(values, renew, monkeypatch, capsys):
     trainer = renew(**values)

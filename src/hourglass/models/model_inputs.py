@@ -98,15 +98,7 @@ def crop_half_bodies(batch: Batch, lower: Sequence[int]) -> Batch:
     Returns:
         The batch with other `center`, `side` and `keypoints_visible`.
     """
-    half, labelled = batch["augmentation"][:, HALF_BODY, None], batch["keypoints_visible"]
-    is_lower = np.isin(np.arange(labelled.shape[1]), lower)  # (K,)
-    halves = np.stack([is_lower, ~is_lower]).astype(np.float32)  # (2, K)
-    counts = ops.sum(ops.cast(labelled, "float32")[:, None] * halves, axis=-1)  # (N, 2)
-    has_both = ops.all(counts >= np.maximum(2, halves.sum(axis=-1) / 2), axis=-1)
-    is_half = ops.logical_and(ops.not_equal(half[:, 0], 0), has_both)  # (N,)
-    is_other = ops.where(half > 0, is_lower, ~is_lower)  # (N, K)
-    is_left_out = ops.logical_and(is_half[:, None], is_other)
-    shown = ops.logical_and(labelled, ops.logical_not(is_left_out))
+    is_half, shown = _choose_keypoints(batch, lower)
     middle, longer = _bound_keypoints(batch["keypoints"], shown)
     side = ops.clip(AROUND_JOINTS * longer, batch["side"] / 4, batch["side"])
     room = (batch["side"] - side)[:, None] / 2
@@ -116,6 +108,19 @@ def crop_half_bodies(batch: Batch, lower: Sequence[int]) -> Batch:
         "side": ops.where(is_half, side, batch["side"]),
         "keypoints_visible": shown,
     }
+
+
+def _choose_keypoints(batch: Batch, lower: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Which persons become half bodies, bool [N], and the keypoints of all that keep a label."""
+    half, labelled = batch["augmentation"][:, HALF_BODY], batch["keypoints_visible"]
+    is_lower = np.isin(np.arange(labelled.shape[1]), lower)  # (K,)
+    halves = np.stack([is_lower, ~is_lower]).astype(np.float32)  # (2, K)
+    counts = ops.sum(ops.cast(labelled, "float32")[:, None] * halves, axis=-1)  # (N, 2)
+    has_both = ops.all(counts >= np.maximum(2, halves.sum(axis=-1) / 2), axis=-1)
+    is_half = ops.logical_and(ops.not_equal(half, 0), has_both)
+    is_other = ops.where(half[:, None] > 0, is_lower, ~is_lower)  # (N, K)
+    is_dropped = ops.logical_and(is_half[:, None], is_other)
+    return is_half, ops.logical_and(labelled, ops.logical_not(is_dropped))
 
 
 def input_transforms(batch: Batch, size: int) -> Tensor:
