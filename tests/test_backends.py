@@ -18,7 +18,7 @@ from hourglass.models.codec import open_codec
 from hourglass.training.losses import heatmap_loss
 from hourglass.keypoints import MPII
 from hourglass.models.registry import build_model
-from hourglass.training.optimizers import AdamWGroup, MuonGroup
+from hourglass.training.param_groups import AdamWGroup, MuonGroup
 from hourglass.config import load_params
 from helpers.augmentation import draws_of
 from helpers.networks import make_params
