@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "581e3673f0fa300f"
+RUN_DIGEST = "711277c04f4853c3"
 
 
 def strip_words(tree):
