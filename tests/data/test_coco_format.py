@@ -6,7 +6,7 @@ import pytest
 from helpers.annotations import make_annotation, make_coco, make_keypoints
 from hourglass.data.coco_format import read_coco
 from hourglass.data.conversion import Conversion
-from hourglass.data.datasets.base import PASSED_OVER
+from hourglass.data.raw_records import PASSED_OVER
 from hourglass.data.validation import check_records
 from hourglass.keypoints import COCO, MPII, KeypointSchema
 from hourglass.utils import transforms

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hourglass.data.conversion import Conversion, common_name
-from hourglass.data.datasets.base import PASSED_OVER, RawSplit, UnusableRecord
+from hourglass.data.raw_records import PASSED_OVER, RawSplit, UnusableRecord
 from hourglass.keypoints import COCO, PERSON_HEIGHT, KeypointSchema
 from hourglass.utils import transforms
 

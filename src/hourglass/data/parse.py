@@ -10,10 +10,11 @@ from typing import Any
 
 from hourglass.data.archives import open_images
 from hourglass.data.conversion import Conversion, find_unknown
-from hourglass.data.datasets.base import PASSED_OVER, RawSplit, find_dataset, read_name
+from hourglass.data.datasets.base import find_dataset
 from hourglass.data.head_size import head_size_from_labels, head_size_from_scale
 from hourglass.data.invalid import InvalidRecord, count_invalid
 from hourglass.data.person import Person
+from hourglass.data.raw_records import PASSED_OVER, RawSplit, read_name
 from hourglass.data.validation import check_records
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError

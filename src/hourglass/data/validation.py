@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from hourglass.data.conversion import MPII_AS_IT_IS, Conversion
-from hourglass.data.datasets.base import UnusableRecord, read_name
 from hourglass.data.head_size import HeadSizeRule, describe_head_sizes, head_size_from_labels
 from hourglass.data.invalid import InvalidRecord, count_invalid, encode_joints
 from hourglass.data.person import Person, RecordFault, person_from_record, read_flags
+from hourglass.data.raw_records import UnusableRecord, read_name
 from hourglass.keypoints import KeypointSchema
 
 MAX_NAME = 1000  # characters of an invalid record's name that are told

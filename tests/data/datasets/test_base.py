@@ -14,7 +14,6 @@ from hourglass.data.archives import DOWNLOAD_AGAIN
 from hourglass.data.datasets.base import (
     DATASETS,
     Dataset,
-    RawSplit,
     find_dataset,
     find_network_terms,
     load_datasets,
@@ -25,6 +24,7 @@ from hourglass.data.datasets.mpii import Mpii
 from hourglass.data.download import fetch_dataset
 from hourglass.data.http import RemoteFile
 from hourglass.data.parse import parse_dataset
+from hourglass.data.raw_records import RawSplit
 from hourglass.data.tfrecords.reader import open_records, open_split
 from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError

@@ -9,14 +9,14 @@ import pkgutil
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hourglass.data import tar_index
 from hourglass.data.archives import DOWNLOAD_AGAIN
 from hourglass.data.http import RemoteFile, fetch_file
 from hourglass.data.person import Person
+from hourglass.data.raw_records import RawSplit
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError, one_line
 
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 # By split, in every dataset that has its annotations in MPII's JSON form.
 ANNOTATIONS = {"train": "train.json", "validation": "validation.json"}
-
-
-class RawSplit(NamedTuple):
-    """The records of a split, unchecked, and the schema of their joints."""
-
-    records: list[Any]
-    schema: KeypointSchema
 
 
 class Dataset(ABC):
@@ -99,25 +92,6 @@ class Dataset(ABC):
     def advise(self, data: "DataParams") -> str:
         """The advice about invalid records; {split} stands for the split's name."""
         return "fix the annotations"
-
-
-@dataclass(frozen=True)
-class UnusableRecord:
-    """Stands for an annotation that cannot be read; `image` is "" if unknown."""
-
-    image: str
-    reason: str
-
-
-# Stands for an annotation that is no person to learn from or to score.
-PASSED_OVER = object()
-
-
-def read_name(record: Any) -> Any:
-    """The name of a record's picture, unchecked; None where it has none."""
-    if isinstance(record, dict):
-        return record.get("image")
-    return getattr(record, "image", None) or None
 
 
 DATASETS: dict[str, Dataset] = {}

@@ -11,14 +11,8 @@ from tqdm import tqdm
 
 from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
 from hourglass.data.coco_format import CocoFault, is_coco, read_coco
-from hourglass.data.datasets.base import (
-    ANNOTATIONS,
-    PASSED_OVER,
-    Dataset,
-    RawSplit,
-    read_name,
-    register,
-)
+from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
+from hourglass.data.raw_records import PASSED_OVER, RawSplit, read_name
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path, check_free_space, read_json

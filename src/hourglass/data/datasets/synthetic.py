@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hourglass.data.datasets.base import ANNOTATIONS, Dataset, RawSplit, register
+from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
 from hourglass.data.datasets.mpii import read_mpii_json
+from hourglass.data.raw_records import RawSplit
 from hourglass.data.synthetic.pictures import FIGURE, write_dataset
 from hourglass.keypoints import KeypointSchema
 
