@@ -17,9 +17,11 @@ WORKERS := 2
 # What `make quick` runs: folders and files that start neither Ray nor a stage's process, nor train.
 QUICK_TESTS := tests/utils tests/visualization tests/data tests/models tests/evaluation tests/report tests/test_config.py tests/test_docs.py \
 	tests/test_keypoints.py tests/test_layers.py tests/test_makefile.py tests/test_packaging.py tests/test_properties.py
-# What `make test EXTRAS=1` runs: the tests of packages that no lock holds, and of keypoints other than MPII's.
-EXTRA_TESTS := tests/test_schemas.py tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_results.py \
+# What `make test EXTRAS=1` runs: the tests of packages that no lock holds, and some that take long.
+EXTRA_TESTS := tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_results.py \
 	tests/cli/test_batch.py tests/faults/test_storage_faults.py
+SLOW_TESTS := tests/test_schemas.py tests/test_pipeline.py tests/training/test_hosts.py tests/export/test_exporter.py \
+	tests/training/test_pretrained_encoder.py
 # Installs the packages of extras of pyproject.toml, and not the project, whose TensorFlow has another name here.
 INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys; from importlib.metadata import requires; \
 	print(*(r.split(";")[0] for r in requires("hourglass") if r.split("extra == ")[-1].strip("\"") in sys.argv), sep="\n")' \
@@ -45,7 +47,7 @@ demo: setup ## run the whole pipeline on drawn figures: 3 to 4 minutes on two CP
 	@git diff --quiet -- demo || echo "they are not the committed ones, as is to be expected on another kind of CPU: cd demo && dvc metrics diff"
 
 test: setup $(if $(EXTRAS),$(VENV)/extras) ## run all tests except the slow ones; EXTRAS=1: those of optional packages; WORKERS=2
-	pytest --numprocesses $(WORKERS) --dist loadfile $(if $(EXTRAS),-m "slow or not slow" -rs $(EXTRA_TESTS))
+	pytest --numprocesses $(WORKERS) --dist loadfile $(if $(EXTRAS),-m "slow or not slow" -rs $(EXTRA_TESTS) $(SLOW_TESTS))
 
 $(VENV)/extras: $(VENV)/installed
 	@$(call INSTALL,docs extras parquet s3)

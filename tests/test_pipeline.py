@@ -150,6 +150,7 @@ def test_plots_are_those_asked_for(project):
         assert "." not in columns  # Vega draws nothing for those
 
 
+@pytest.mark.slow
 def test_an_experiment_in_a_copy_of_the_tree_reruns_training_and_what_follows(project):
     folder, _ = project
     raw = ("-C", "data/raw")  # not cached, so not there

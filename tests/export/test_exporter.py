@@ -108,6 +108,7 @@ with tf.device("/CPU:1"):
 """
 
 
+@pytest.mark.slow
 def test_the_callers_device_is_left_alone(tmp_path, model_file):
     told = run_python("-c", TWO_DEVICES, model_file, tmp_path / "net.onnx", check=True)
     assert told.stdout.splitlines() == ["{'device:CPU:0'}", "device:CPU:1 1"]

@@ -96,6 +96,7 @@ def two_hosts(train_on):
     return train_on(2, "two")
 
 
+@pytest.mark.slow
 def test_two_hosts_train_as_one_device(train_on, two_hosts):
     ((losses, seen, history, *_),), _ = train_on(1, "one")
     (first, second), _ = two_hosts
@@ -106,6 +107,7 @@ def test_two_hosts_train_as_one_device(train_on, two_hosts):
     assert all(len(part) == 2 for part in first[1])
 
 
+@pytest.mark.slow
 def test_all_hosts_end_with_the_same_network(two_hosts):
     (first, second), _ = two_hosts
     assert [first[4], second[4]] == [0, 1]

@@ -43,6 +43,7 @@ def make_trainer(tiny_params, shard_folder, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_the_encoder_starts_from_its_weights_and_moves_at_its_own_rate(make_trainer, arrays):
     trainer = make_trainer(arrays)
     before = {variable.path: variable.numpy() for variable in trainer.trained}
