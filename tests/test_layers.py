@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from helpers.imports import MODULES, PACKAGE, all_imports, direct_imports, module_path
-from helpers.paths import ROOT
+from helpers.paths import ROOT, STAGES
 from helpers.processes import loaded_after
 from hourglass.config import Params, load_params
 from hourglass.report.recipe import format_params
@@ -19,17 +19,6 @@ ORDER = [
     "keypoints", "utils", "visualization", "config", "shipped", "data", "models", "evaluation",
     "training", "inference", "inferencer", "export", "report", "apps", "distributed", "cli",
 ]  # fmt: skip
-STAGES = (
-    "download",
-    "parse",
-    "shard",
-    "encoder",
-    "train",
-    "predict",
-    "evaluate",
-    "report",
-    "export",
-)
 
 
 def folder_of(module):

@@ -17,3 +17,9 @@ def needs_data(*names):
     absent = [name for name in names if not (DATA / name).exists()]
     reason = f"no {', '.join(absent)} in {DATA}: set HOURGLASS_TEST_DATA"
     return pytest.mark.skipif(bool(absent), reason=reason)
+
+
+# Of the pipeline, in the order of dvc.yaml.
+STAGES = (
+    "download", "parse", "shard", "encoder", "train", "predict", "evaluate", "report", "export",
+)  # fmt: skip

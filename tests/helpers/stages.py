@@ -11,21 +11,9 @@ import yaml
 
 # Keras loads Matplotlib, which writes a cache: here, not in the folder that a test looks through.
 import hourglass.utils.backend  # noqa: F401
-from helpers.paths import ROOT
+from helpers.paths import ROOT, STAGES
 from helpers.shards import write_shards
 from hourglass.data.person import save_persons, save_schema
-
-STAGES = (
-    "download",
-    "parse",
-    "shard",
-    "encoder",
-    "train",
-    "predict",
-    "evaluate",
-    "report",
-    "export",
-)
 
 
 def load_stage(name):
