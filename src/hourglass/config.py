@@ -15,12 +15,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import AliasEvent
 
 from hourglass.keypoints import SCHEMAS, KeypointSchema
 from hourglass.utils.errors import UserError, one_line
+from hourglass.utils.yaml_files import read_yaml
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # fits an int32
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -236,45 +234,11 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         UserError: the file is missing or not YAML, or a key is unknown, missing, of a wrong type
             or out of range; one line with the key's full name.
     """
-    path = Path(path)
-    try:
-        values = _parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; run this in a folder that has a params.yaml") from None
-    except Exception as error:  # odd tags, `!!bool 7`, get KeyError and more out of the library
-        raise UserError(f"{path}: cannot be read: {_describe_fault(error)}; fix it") from None
+    values = read_yaml(Path(path))
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {one_line(_describe(error))}") from None
-
-
-def _parse(text: str) -> Any:
-    """The values, as DVC reads them.
-
-    Aliases alone are refused: with merges (`<<`), ten lines of them fill the memory.
-    """
-    # As events first: the parser makes them one by one and follows no alias.
-    for event in YAML(typ="safe").parse(text):
-        if isinstance(event, AliasEvent):
-            problem = "an alias is not allowed"
-            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-    return YAML(typ="safe").load(text)
-
-
-def _describe_fault(error: Exception) -> str:
-    """The fault of a file that is no YAML, with its place, in one line."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start}"
-    if isinstance(error, OSError):
-        return error.strerror or one_line(error)
-    # Lines and columns count from 0 in a mark.
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    if not mark:
-        return one_line(error)
-    what = (getattr(error, name, None) for name in ("context", "problem"))
-    text = textwrap.shorten(", ".join(filter(None, what)), 160, placeholder=" ...")
-    return f"line {mark.line + 1} column {mark.column + 1}: {text}"
 
 
 def _describe(error: ValidationError) -> str:
