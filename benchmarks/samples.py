@@ -14,8 +14,9 @@ from hourglass.data.conversion import MPII_AS_IT_IS, Conversion
 from hourglass.data.person import save_persons, save_schema
 from hourglass.data.synthetic.pictures import FIGURE, draw_picture
 from hourglass.data.tfrecords.index import write_index
+from hourglass.data.tfrecords.plan import plan_shards
 from hourglass.data.tfrecords.reader import open_split
-from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
+from hourglass.data.tfrecords.writer import list_invalid, write_chunk
 from hourglass.data.validation import check_records
 from hourglass.keypoints import MPII
 

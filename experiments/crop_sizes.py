@@ -22,8 +22,9 @@ from PIL import Image, ImageFilter, ImageOps
 from hourglass.config import load_params
 from hourglass.data.tfrecords.index import write_index
 from hourglass.data.tfrecords.pipeline import eval_batches
+from hourglass.data.tfrecords.plan import plan_shards
 from hourglass.data.tfrecords.reader import open_split
-from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
+from hourglass.data.tfrecords.writer import list_invalid, write_chunk
 from hourglass.data.validation import check_records
 from hourglass.keypoints import MPII
 from hourglass.models.model_inputs import render_inputs

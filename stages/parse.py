@@ -2,7 +2,7 @@
 
 reads   data/raw/<dataset>
 writes  data/annotations
-params  data.dataset, data.schema, parse
+params  data.dataset, data.schema, data.sets, parse
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from hourglass.config import load_params
 from hourglass.data.datasets.base import find_dataset
 from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
-from hourglass.data.parse import parse_dataset
+from hourglass.data.parse import parse_dataset, parse_sets
 from hourglass.data.person import SPLITS, save_persons, save_schema
 from hourglass.data.validation import summarize_split
 from hourglass.utils.errors import exit_on_user_error, stage_parser
@@ -22,11 +22,10 @@ def main():
     stage_parser(__doc__).parse_args()
     params = load_params()
     folder = Path("data/annotations")
-    dataset, schema = params.data.dataset, params.data.keypoint_schema
-    excluded = params.parse.excluded
-    splits, invalid, num_excluded = parse_dataset(
-        Path("data/raw", dataset), dataset, schema, excluded
-    )
+    dataset, sets = params.data.dataset, params.data.sets
+    parse, source = (parse_sets, sets) if sets else (parse_dataset, dataset)
+    schema, excluded = params.data.keypoint_schema, params.parse.excluded
+    splits, invalid, num_excluded = parse(Path("data/raw", dataset), source, schema, excluded)
     with exclusive_lock("data/.parse.lock", f"writing {folder}"):
         # Before anything can stop the stage: the user needs this file to fix the annotations.
         write_invalid(folder / "invalid.csv", invalid)

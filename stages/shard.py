@@ -2,7 +2,7 @@
 
 reads   data/raw/<dataset>, data/annotations; RAY_ADDRESS, if it names a cluster
 writes  data/tfrecords; data/.chunks while it runs
-params  data.dataset, shard
+params  data.dataset, data.sets, shard
 """
 
 from pathlib import Path
@@ -13,12 +13,8 @@ from hourglass.data.datasets.base import find_dataset
 from hourglass.data.invalid import check_invalid_fraction, count_invalid, write_invalid
 from hourglass.data.person import load_persons, load_schema
 from hourglass.data.tfrecords.index import write_index
-from hourglass.data.tfrecords.writer import (
-    PREFIXES,
-    collect_invalid,
-    plan_archive_chunks,
-    plan_splits,
-)
+from hourglass.data.tfrecords.plan import PREFIXES, count_sets, plan_archive_chunks, plan_splits
+from hourglass.data.tfrecords.writer import collect_invalid
 from hourglass.distributed.ray_session import start_ray
 from hourglass.distributed.ray_shards import write_shards
 from hourglass.utils.errors import UserError, exit_on_user_error, stage_parser
@@ -47,9 +43,11 @@ def main():
     with exclusive_lock("data/.shard.lock", f"writing {OUT}"):
         start_ray(num_workers)
         results = write_shards(OUT, shards, chunks, persons, archive, params.shard)
-        report_invalid(collect_invalid(shards, results), num_persons, params.shard)
+        invalid = collect_invalid(shards, results)
+        report_invalid(invalid, num_persons, params.shard)
         schema = load_schema("data/annotations")
-        write_index(OUT, shards, results, num_persons, schema, params.shard)
+        sets = count_sets(params.data.sets, persons, invalid)
+        write_index(OUT, shards, results, num_persons, schema, params.shard, sets)
 
 
 def report_invalid(invalid, num_persons, params):

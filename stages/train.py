@@ -3,7 +3,7 @@
 reads   data/tfrecords; the network that train.init_weights names, which is scored as epoch 0;
         RAY_ADDRESS, if it names a cluster
 writes  models/hourglass.keras, reports/plots/history.csv; logs (TensorBoard, DVCLive)
-params  data.dataset, model, train
+params  data.dataset, data.sets, model, train
 """
 
 import functools

@@ -5,7 +5,7 @@ from dvc.utils.serialize import load_yaml
 from ruamel.yaml import YAML
 
 from helpers.paths import ROOT
-from hourglass.config import load_params
+from hourglass.config import list_datasets, load_params
 from hourglass.keypoints import COCO, MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 
@@ -345,3 +345,34 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path, data):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(UserError, match=r"params\.yaml: not found; run this in a folder"):
         load_params(tmp_path / "params.yaml")
+
+
+MIXED = {"data.dataset": "mixed"}
+NEEDED = "data: sets needs names and datasets where dataset is mixed"
+
+
+def test_several_sets_are_named_with_their_datasets(load):
+    data = load(MIXED | {"data.sets": {"a": "folder", "b": "lspet", "c": "lspet"}}).data
+    assert list_datasets(data.dataset, data.sets) == ("folder", "lspet")
+    assert list_datasets("mpii", {}) == ("mpii",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"data.dataset": "mixed"}, NEEDED),
+        ({"data.sets": {"a": "lspet"}}, NEEDED),
+        ({**MIXED, "data.sets": {"a": "mixed"}}, "data: sets: mixed is no dataset of a set"),
+        ({**MIXED, "data.sets": {"a/b": "mpii"}}, "data.sets.a/b.[key]: String should match"),
+        ({"train.repeats": {"a": 2}}, "train.repeats: 'a' is no set of data.sets"),
+        ({"train.augment.rotations": {"a": 2}}, "train.augment.rotations: 'a' is no set"),
+    ],
+)
+def test_sets_that_do_not_fit_are_one_line(load, changes, line):
+    assert line in fault(load, changes)
+
+
+def test_the_shards_cover_the_rotation_of_each_set(load):
+    sets = MIXED | {"data.sets": {"a": "lspet"}}
+    line = fault(load, sets | {"train.augment.rotations": {"a": 170.0}})
+    assert "train.augment.rotations.a 170 asks for pixels that the shards do not hold" in line

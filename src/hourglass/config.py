@@ -2,6 +2,7 @@
 
 import reprlib
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]  # fits an int32
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 EXAMPLE = "the root's params.yaml"
+MIXED = "mixed"  # the dataset that is made of several
 MIN_CROP_SIZE = 32  # px; the smallest network input
 MAX_ENCODER_LEVELS = 3  # its features end at stride 32
 HEATMAP_STRIDE = 4  # input px to a px of the heatmaps, of the models that come with the package
@@ -66,6 +68,23 @@ class DataParams(Section):
     # `schema` is a name of pydantic's own.
     keypoint_schema: Schema = Field(alias="schema")
     synthetic: SyntheticParams
+    # A name is a folder's, and begins the names of its pictures.
+    sets: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], str]
+
+    @model_validator(mode="after")
+    def check_sets(self) -> "DataParams":
+        if (self.dataset == MIXED) != bool(self.sets):
+            raise ValueError(
+                f"sets needs names and datasets where dataset is {MIXED}, and is {{}} else"
+            )
+        if MIXED in self.sets.values():
+            raise ValueError(f"sets: {MIXED} is no dataset of a set; name the datasets themselves")
+        return self
+
+
+def list_datasets(dataset: str, sets: Mapping[str, str]) -> tuple[str, ...]:
+    """The datasets that a run reads, each once, by `data.dataset` and `data.sets`."""
+    return tuple(dict.fromkeys(sets.values())) or (dataset,)
 
 
 class ParseParams(Section):
@@ -123,6 +142,7 @@ class ModelParams(Section):
 class AugmentParams(Section):
     scale: Annotated[float, Field(ge=0, lt=1)]
     rotation: Annotated[float, Field(ge=0, le=180)]
+    rotations: dict[str, Annotated[float, Field(ge=0, le=180)]]
     flip: bool
     colour: Annotated[float, Field(ge=0, lt=1)]
     half_body: Fraction
@@ -132,6 +152,7 @@ class AugmentParams(Section):
 class TrainParams(Section):
     epochs: Annotated[int, Field(ge=0, lt=2**31)]
     batch_size: Count
+    repeats: dict[str, Annotated[int, Field(ge=1, le=100)]]
     max_batch_per_device: Annotated[int, Field(ge=0, lt=2**31)]
     optimizer: Literal["adamw", "muon"]
     lr: Annotated[float, Field(gt=0)]
@@ -205,13 +226,28 @@ class Params(Section):
     @model_validator(mode="after")
     def check_crop_covers_augmentation(self) -> "Params":
         # Of whole pictures too: their reader cuts a crop of this size out.
-        for name, needed in (("scale", "scale_range"), ("rotation", "rotation_range")):
-            asked, stored = getattr(self.train.augment, name), getattr(self.shard, needed)
+        augment, shard = self.train.augment, self.shard
+        rotations = {f"rotations.{name}": value for name, value in augment.rotations.items()}
+        asked_of = {"scale": augment.scale, "rotation": augment.rotation} | rotations
+        for name, asked in asked_of.items():
+            needed = "scale_range" if name == "scale" else "rotation_range"
+            stored = getattr(shard, needed)
             if asked > stored:
                 raise ValueError(
                     f"train.augment.{name} {asked:g} asks for pixels that the shards do not hold: "
                     f"lower it, or raise shard.{needed} from {stored:g} and shard again"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def check_sets_are_known(self) -> "Params":
+        augment = self.train.augment
+        for key, values in (
+            ("repeats", self.train.repeats),
+            ("augment.rotations", augment.rotations),
+        ):
+            if unknown := sorted(values.keys() - self.data.sets):
+                raise ValueError(f"train.{key}: {unknown[0]!r} is no set of data.sets; correct it")
         return self
 
     @model_validator(mode="after")

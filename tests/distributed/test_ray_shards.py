@@ -62,7 +62,7 @@ def ray_runs(project, stage):
         patch.chdir(project)
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setattr(sys, "argv", ["shard.py", "--workers", "2"])
-        patch.setattr("hourglass.data.tfrecords.writer.CHUNK_WORK", 4 * 200 << 10)  # several
+        patch.setattr("hourglass.data.tfrecords.plan.CHUNK_WORK", 4 * 200 << 10)  # several
         try:
             for num_cpus in (1, 2):
                 for name, task in tasks.items():

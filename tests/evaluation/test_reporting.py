@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -64,6 +65,7 @@ def write_inputs(folder, persons, keypoints, invalid=()):
     images = [person.image for person in persons]
     scores = [np.ones(16)] * len(persons)
     save_predictions(folder / "reports" / "predictions.json", images, keypoints, scores, MPII)
+    shutil.copy(ROOT / "params.yaml", folder)
 
 
 def perturb(persons, seed=2):
@@ -277,6 +279,41 @@ def test_the_figure_is_a_small_picture(evaluated):
     with Image.open(path) as image:
         assert image.size == (640, 420)
         assert len(image.convert("RGB").getcolors(1_000_000)) > 50
+
+
+def test_each_of_several_sets_has_its_scores(tmp_path):
+    persons = [
+        dataclasses.replace(p, image=f"{name}/a.jpg")
+        for name, p in zip("aabb", make_persons(4), strict=True)
+    ]
+    lost = InvalidRecord("validation", 0, "b/c.jpg", "no center", "1" * 16)
+    write_inputs(tmp_path, persons, perturb(persons), [lost])
+    params = (ROOT / "params.yaml").read_text()
+    params = params.replace("dataset: mpii ", "dataset: mixed").replace(
+        "sets: {} ", "sets: {a: mpii, b: lspet}"
+    )
+    (tmp_path / "params.yaml").write_text(params)
+    assert run_evaluate(tmp_path).returncode == 0
+    path = tmp_path / "reports" / "metrics.json"
+    metrics = read_json(path)
+    assert read_metrics(path, MPII) == metrics
+    assert [metrics["sets"][name]["num_persons"] for name in "ab"] == [2, 3]
+    for name, chosen, invalid in (("a", persons[:2], []), ("b", persons[2:], [lost])):
+        write_inputs(
+            tmp_path / name,
+            chosen,
+            perturb(persons)[:2] if name == "a" else perturb(persons)[2:],
+            invalid,
+        )
+        assert run_evaluate(tmp_path / name).returncode == 0
+        alone = read_json(tmp_path / name / "reports" / "metrics.json")
+        assert metrics["sets"][name] == {key: alone[key] for key in metrics["sets"][name]}
+    rows = [
+        line.split()
+        for line in (tmp_path / "reports" / "pckh.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    assert [row[1] for row in rows if "-" not in row[1]] == ["Set", "all", "a", "b"]
 
 
 def test_two_runs_write_the_same_bytes(evaluated):

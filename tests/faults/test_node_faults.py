@@ -19,7 +19,7 @@ from helpers.shards import write_shards
 from helpers.stages import assert_one_line, files_below, write_project
 from hourglass.data.archives import locate_pictures
 from hourglass.data.tfrecords.index import write_index
-from hourglass.data.tfrecords.writer import plan_archive_chunks, plan_splits
+from hourglass.data.tfrecords.plan import plan_archive_chunks, plan_splits
 from hourglass.data.validation import check_records
 from hourglass.keypoints import MPII
 

@@ -115,7 +115,11 @@ def test_a_wrong_type_is_named_with_what_was_given(refuse, key, value, line):
 @pytest.mark.parametrize(
     ("key", "value", "line"),
     [
-        ("dataset", "coco", "data.dataset: must be one of folder, lspet, mpii, synthetic (got"),
+        (
+            "dataset",
+            "coco",
+            "data.dataset: must be one of folder, lspet, mixed, mpii, synthetic (got",
+        ),
         ("schema", "lsp", "data.schema: must be mpii, coco or a mapping of a schema's keys (got"),
         ("schema", "[]", "data.schema: must be mpii, coco or a mapping of a schema's keys (got"),
         ("schema", "{name: a}", "data.schema.keypoints: missing; add it (src/hourglass/keypoints"),

@@ -153,7 +153,7 @@ def make_task(phase, fault, times, tally, num_workers):
 @pytest.fixture
 def run_with_fault(shard_stage, project, monkeypatch, capsys):
     """A function that runs the shard stage with a faulty task; how often its victim was tried."""
-    monkeypatch.setattr("hourglass.data.tfrecords.writer.CHUNK_WORK", 6 * 200 << 10)  # four chunks
+    monkeypatch.setattr("hourglass.data.tfrecords.plan.CHUNK_WORK", 6 * 200 << 10)  # four chunks
 
     def run(phase, fault, times, num_workers=2):
         tally = project / "tally"

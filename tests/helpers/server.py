@@ -12,10 +12,15 @@ RECORDS = b'[{"image": "a.jpg"}]'
 BIG = random_bytes(3_000_000)
 
 
-def data_params(dataset, mirror="", folder="unused"):
-    synthetic = SyntheticParams(num_train=1, num_val=1, seed=0)
+def data_params(dataset, mirror="", folder="unused", sets=None, num=1):
+    synthetic = SyntheticParams(num_train=num, num_val=1, seed=0)
     return DataParams(
-        dataset=dataset, mirror=mirror, folder=str(folder), schema="mpii", synthetic=synthetic
+        dataset=dataset,
+        mirror=mirror,
+        folder=str(folder),
+        schema="mpii",
+        synthetic=synthetic,
+        sets=sets or {},
     )
 
 

@@ -2,13 +2,8 @@
 
 from hourglass.data.archives import locate_pictures, open_images
 from hourglass.data.tfrecords.index import write_index
-from hourglass.data.tfrecords.writer import (
-    list_invalid,
-    plan_archive_chunks,
-    plan_splits,
-    write_chunk,
-    write_shard,
-)
+from hourglass.data.tfrecords.plan import plan_archive_chunks, plan_splits
+from hourglass.data.tfrecords.writer import list_invalid, write_chunk, write_shard
 from hourglass.keypoints import MPII
 from hourglass.utils.files import scratch_folder
 
@@ -33,11 +28,11 @@ def _write_shard(folder, shard, scratch, persons, records):
     return list_invalid(shard.indices, people, results)
 
 
-def shard_annotations(folder, persons, archive, params, schema=MPII):
+def shard_annotations(folder, persons, archive, params, schema=MPII, sets=None):
     """What the shard stage does with {split: persons} and the archive of their pictures."""
     shards = plan_splits(persons, params)
     chunks = plan_archive_chunks(persons, locate_pictures(archive))
     results = write_shards(folder, shards, chunks, persons, archive, params)
     counts = {split: len(people) for split, people in persons.items()}
-    write_index(folder, shards, results, counts, schema, params)
+    write_index(folder, shards, results, counts, schema, params, sets)
     return folder

@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "711277c04f4853c3"
+RUN_DIGEST = "ecd5aeb6e5dac3e0"
 
 
 def strip_words(tree):

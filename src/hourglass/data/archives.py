@@ -6,6 +6,7 @@ A picture's name is its member's path after the first `images/`: `lsp-8fab/image
 
 import contextlib
 import errno
+import itertools
 import json
 import re
 import stat
@@ -20,11 +21,13 @@ import indexed_gzip
 
 from hourglass.data.block_reader import BlockReader
 from hourglass.utils.errors import UserError, one_line
+from hourglass.utils.files import read_json
 
 Entry = TypeVar("Entry")
 # A header may claim any size; what it claims is refused before it is inflated into memory.
 MAX_IMAGE_BYTES = 100_000_000
 MAX_MEMBER_BYTES = 500_000_000
+FURTHER_ARCHIVE = 1 << 50  # bytes, more than an archive has
 FETCH = "run `dvc repro download`"
 FETCH_AGAIN = f"delete it and {FETCH}"
 DOWNLOAD_AGAIN = "fix it or download it again"
@@ -50,7 +53,7 @@ def picture_name(member: str) -> str | None:
 
 
 def open_images(archive: str | Path) -> "ImageArchive":
-    """Open a `.zip`, or an indexed `.tar.gz`, of pictures: an `ImageArchive`.
+    """Open a `.zip`, an indexed `.tar.gz`, or a `.json` that names several: an `ImageArchive`.
 
     Only regular files are listed: no links, devices, or paths that leave the archive.
 
@@ -58,11 +61,14 @@ def open_images(archive: str | Path) -> "ImageArchive":
         UserError: the archive is missing, damaged, not indexed, or two pictures have one name.
     """
     archive = Path(archive)
-    return _open_tar_images(archive) if archive.suffix == ".gz" else _open_zip_images(archive)
+    open_one = {".gz": _open_tar_images, ".json": _open_several}
+    return open_one.get(archive.suffix, _open_zip_images)(archive)
 
 
 def locate_pictures(archive: str | Path) -> dict[str, tuple[int, int]]:
     """{name: (offset, size)} of an archive's pictures, bytes of the zip or of the inflated tar.
+
+    Of several archives one follows the other: their offsets only tell an order.
 
     Raises:
         UserError: a zip is missing, damaged, or has two pictures of one name; a `.tar.gz` is not
@@ -71,6 +77,12 @@ def locate_pictures(archive: str | Path) -> dict[str, tuple[int, int]]:
     archive = Path(archive)
     if archive.suffix == ".gz":
         return _read_tar_members(archive)
+    if archive.suffix == ".json":
+        return {
+            f"{name}/{picture}": (number * FURTHER_ARCHIVE + offset, size)
+            for number, (name, path) in enumerate(list_archives(archive).items())
+            for picture, (offset, size) in locate_pictures(path).items()
+        }
     with open_zip(archive) as file:
         pictures = name_pictures(archive, _zip_members(file))
     return {name: (info.header_offset, size) for name, (info, size) in pictures.items()}
@@ -124,6 +136,10 @@ class ImageArchive(contextlib.AbstractContextManager):
     def names(self) -> frozenset[str]:
         """The names of all pictures, a frozenset."""
         return frozenset(self._members)
+
+    def size(self, name: str) -> int:
+        """The size of one of the pictures' files, bytes."""
+        return self._members[name][1]
 
     def announce(self, names: Iterable[str]) -> None:
         """Say which pictures `read` will be asked for, in the order of `locate_pictures`.
@@ -201,6 +217,42 @@ def _open_tar_images(path: Path) -> ImageArchive:
         file = indexed_gzip.IndexedGzipFile(str(path), index_file=str(seek_path), buffer_size=1)
     reader = BlockReader(file, READ_ERRORS)
     return ImageArchive(path, file, members, reader.read, reader.announce)
+
+
+def list_archives(path: Path) -> dict[str, Path]:
+    """Set name -> archive of its pictures, as a `.json` file names them beside it.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    names = read_json(path, FETCH_AGAIN)
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{path}: names no archives; {FETCH_AGAIN}")
+    return {name: path.parent / archive for name, archive in names.items()}
+
+
+def _open_several(path: Path) -> ImageArchive:
+    """The pictures of several archives; each name begins with its set's."""
+    with contextlib.ExitStack() as stack:
+        archives = {
+            name: stack.enter_context(open_images(archive))
+            for name, archive in list_archives(path).items()
+        }
+        members = {
+            f"{name}/{picture}": ((archive, picture), archive.size(picture))
+            for name, archive in archives.items()
+            for picture in archive.names()
+        }
+
+        def announce(spans: Iterator[tuple[Any, int]]) -> None:
+            for archive, places in itertools.groupby(spans, lambda span: span[0][0]):
+                archive.announce(picture for (_, picture), _ in places)
+
+        def read(place: tuple[ImageArchive, str], _: int) -> bytes:
+            archive, picture = place
+            return archive.read(picture)
+
+        return ImageArchive(path, stack.pop_all(), members, read, announce)
 
 
 def _read_tar_members(path: Path) -> dict[str, tuple[int, int]]:

@@ -4,7 +4,8 @@ Each dataset yields raw records in MPII's JSON form, 1-based pixels; `check_reco
 makes `Person`s with a head size, 0-based. That is the one place where 1-based becomes 0-based.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,54 @@ from hourglass.data.conversion import Conversion, find_unknown
 from hourglass.data.datasets.base import find_dataset
 from hourglass.data.head_size import head_size_from_labels, head_size_from_scale
 from hourglass.data.invalid import InvalidRecord, count_invalid
-from hourglass.data.person import Person
+from hourglass.data.person import SPLITS, Person, name_in_set
 from hourglass.data.raw_records import PASSED_OVER, RawSplit, read_name
 from hourglass.data.validation import check_records
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 
 Ranges = Sequence[Sequence[str]]
+Parsed = tuple[dict[str, list[Person]], list[InvalidRecord], int]
 
 
-def parse_dataset(
-    raw: Path, name: str, schema: KeypointSchema, excluded: Ranges = ()
-) -> tuple[dict[str, list[Person]], list[InvalidRecord], int]:
+def parse_sets(
+    raw: Path, sets: Mapping[str, str], schema: KeypointSchema, excluded: Ranges = ()
+) -> Parsed:
+    """Read and check both splits of several datasets.
+
+    The sets follow one another. The name of a picture begins with its set's name and a slash, in
+    `excluded` too.
+
+    Args:
+        raw: the folder that holds the raw files of each set in a folder of its name.
+        sets: {name: dataset}.
+        schema, excluded: as `parse_dataset` takes them.
+
+    Returns:
+        What `parse_dataset` returns.
+
+    Raises:
+        UserError: as `parse_dataset`.
+    """
+    splits: dict[str, list[Person]] = {split: [] for split in SPLITS}
+    invalid: list[InvalidRecord] = []
+    num_excluded = 0
+    for name, dataset in sets.items():
+        prefix = name_in_set(name, "")
+        own = [
+            [image.removeprefix(prefix) for image in pair]
+            for pair in excluded
+            if all(image.startswith(prefix) for image in pair)
+        ]
+        persons, faulty, number = parse_dataset(raw / name, dataset, schema, own)
+        for split, people in persons.items():
+            splits[split] += [replace(p, image=name_in_set(name, p.image)) for p in people]
+        invalid += [replace(record, image=name_in_set(name, record.image)) for record in faulty]
+        num_excluded += number
+    return splits, sorted(invalid, key=lambda record: record.split), num_excluded
+
+
+def parse_dataset(raw: Path, name: str, schema: KeypointSchema, excluded: Ranges = ()) -> Parsed:
     """Read and check both splits of a dataset.
 
     A train record whose picture is also in validation is invalid: it would leak.

@@ -59,6 +59,16 @@ class Person:
     head_source: str
 
 
+def name_in_set(name: str, image: str) -> str:
+    """The name of a picture where several sets are read, each with names of its own."""
+    return f"{name}/{image}"
+
+
+def find_set(image: str) -> str:
+    """The set of a picture, by `name_in_set`."""
+    return image.split("/", maxsplit=1)[0]
+
+
 class RecordFault(Exception):
     """Why a record is invalid; the same fault has the same words, which are counted."""
 

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING
 import ray
 
 from hourglass.data.archives import ImageArchive, open_images
-from hourglass.data.tfrecords.writer import (
-    Key,
-    Place,
-    Shard,
-    list_invalid,
-    write_chunk,
-    write_shard,
-)
+from hourglass.data.tfrecords.plan import Key, Shard
+from hourglass.data.tfrecords.writer import Place, list_invalid, write_chunk, write_shard
 from hourglass.distributed.ray_tasks import RETRIES, Job, check_shared, run_tasks
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import scratch_folder
@@ -78,7 +72,7 @@ def write_shards(
 
     Args:
         folder: gets the shards.
-        chunks: those of `data.tfrecords.writer.plan_archive_chunks`.
+        chunks: those of `data.tfrecords.plan.plan_archive_chunks`.
         archive: the pictures.
 
     Returns:

@@ -28,6 +28,7 @@ _GROUP_COLOURS = (
 )  # fmt: skip
 _DASHES = ("-", "--", ":")  # where there are more groups than colours
 
+Scored = tuple[np.ndarray, np.ndarray]  # errors and keypoints_visible, both [N, K]
 Curves = Mapping[str, Sequence[float | None]]
 
 
@@ -57,10 +58,11 @@ def score_invalid(
 
 def write_reports(
     folder: str | Path,
-    scored: tuple[np.ndarray, np.ndarray],
+    scored: Scored,
     schema: KeypointSchema,
     counts: dict[str, int],
     head_sizes: str,
+    sets: Mapping[str, Scored] | None = None,
 ) -> str:
     """Write `metrics.json`, `pckh.md`, `plots/pckh_curve.csv` and `.png` into `folder`.
 
@@ -72,12 +74,15 @@ def write_reports(
         counts: `num_invalid`, of the N persons those without a prediction, and `num_unreadable`,
             records whose labels cannot be read, which are in none of the numbers.
         head_sizes: where they are from, in words.
+        sets: set name -> errors and keypoints_visible of its persons, where there are several.
 
     Returns:
         The text of the table.
     """
     folder = Path(folder)
     metrics = summarize(*scored, schema) | counts
+    if sets:
+        metrics["sets"] = {name: summarize(*of_set, schema) for name, of_set in sets.items()}
     thresholds, curves = pckh_curve(*scored, schema)
     table = format_table(metrics, schema, head_sizes)
     write_json(folder / "metrics.json", metrics)
@@ -97,7 +102,10 @@ def read_metrics(path: str | Path, schema: KeypointSchema) -> dict[str, Any]:
     example = summarize(
         np.zeros((1, schema.num_keypoints)), np.ones((1, schema.num_keypoints)), schema
     )
-    if not _is_like(metrics, example | {"num_invalid": 0, "num_unreadable": 0}):
+    whole = example | {"num_invalid": 0, "num_unreadable": 0}
+    if isinstance(metrics, dict) and isinstance(metrics.get("sets"), dict):
+        whole["sets"] = dict.fromkeys(metrics["sets"], example)
+    if not _is_like(metrics, whole):
         raise UserError(f"{path}: does not hold the scores of a run; {EVALUATE_AGAIN}")
     return metrics
 
@@ -113,19 +121,25 @@ def _is_like(value: Any, example: Any) -> bool:
 
 
 def format_table(metrics: Mapping[str, Any], schema: KeypointSchema, head_sizes: str) -> str:
-    """The content of `metrics.json` as a Markdown table, with what was counted below it."""
-    at_half = metrics["pckh"]
-    columns = {
-        **{name.capitalize(): at_half[name] for name in schema.groups},
-        **{f"{name}@0.5": at_half[name] for name in MEANS},
-        "total@0.1": metrics["pckh_0.1"][TOTAL],
-        "AUC": metrics["auc"],
-    }
-    cells = ["-" if value is None else f"{value:.2f}" for value in columns.values()]
-    widths = [max(len(name), len(cell)) for name, cell in zip(columns, cells, strict=True)]
+    """The content of `metrics.json` as a Markdown table, with what was counted below it.
+
+    One row; of several sets each has a row of its own, below that of all.
+    """
+    columns = [*(name.capitalize() for name in schema.groups), *(f"{n}@0.5" for n in MEANS)]
+    rows = [[*columns, "total@0.1", "AUC"], _list_cells(metrics, schema)]
+    if sets := metrics.get("sets"):
+        rows += [_list_cells(of_set, schema) for of_set in sets.values()]
+        rows = [[name, *row] for name, row in zip(["Set", "all", *sets], rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
-    lines = [_format_row(row, widths) for row in (columns, rule, cells)]
+    lines = [_format_row(row, widths) for row in (rows[0], rule, *rows[1:])]
     return "\n".join([*lines, "", _describe_counts(metrics, schema, head_sizes), ""])
+
+
+def _list_cells(metrics: Mapping[str, Any], schema: KeypointSchema) -> list[str]:
+    values = [metrics["pckh"][name] for name in (*schema.groups, *MEANS)]
+    values += [metrics["pckh_0.1"][TOTAL], metrics["auc"]]
+    return ["-" if value is None else f"{value:.2f}" for value in values]
 
 
 def format_curve(thresholds: Iterable[float], curves: Curves) -> str:

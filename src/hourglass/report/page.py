@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from hourglass.data.datasets.base import find_dataset
+from hourglass.config import list_datasets
+from hourglass.data.datasets.base import name_datasets
 from hourglass.report.markup import Markup, element, join, number
 from hourglass.report.persons import show_persons
 from hourglass.report.recipe import show_invalid, show_recipe, show_setup
@@ -25,7 +26,8 @@ def write_page(path: str | Path, results: Results) -> None:
 
 
 def _build_page(results: Results) -> Markup:
-    title = f"Human pose estimation on {find_dataset(results.params.data.dataset).title}"
+    data = results.params.data
+    title = f"Human pose estimation on {name_datasets(list_datasets(data.dataset, data.sets))}"
     sections = (
         show_setup, show_scores, show_training, show_persons, show_invalid, show_recipe,
     )  # fmt: skip

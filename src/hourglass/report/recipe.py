@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from hourglass.config import ModelParams, Params, TrainParams
+from hourglass.config import ModelParams, Params, TrainParams, list_datasets
 from hourglass.data.datasets.base import find_dataset, find_network_terms, name_datasets
 from hourglass.data.person import SPLITS
 from hourglass.report.markup import (
@@ -29,7 +29,6 @@ _OF_THE_PLACE: Any = {"cluster": True, "data": {"mirror", "folder"}}
 def show_setup(results: Results) -> Markup:
     """The section of the data, the network and its training."""
     params, schema, file = results.params, results.schema, results.network
-    dataset = find_dataset(params.data.dataset)
     persons = (
         number(results.num_train), " to train on, ",
         number(results.metrics["num_persons"]), " to judge by",
@@ -37,7 +36,7 @@ def show_setup(results: Results) -> Markup:
     rows = [
         (
             "Data",
-            join([element("b", _begin(dataset.title)), f". {_begin(dataset.terms)}."]),
+            join(map(_describe_dataset, list_datasets(params.data.dataset, params.data.sets))),
         ),
         ("Persons", join(persons)),
         ("Keypoints", f"{schema.num_keypoints} a person, named as in {schema.name}"),
@@ -48,6 +47,11 @@ def show_setup(results: Results) -> Markup:
         ("File", join([element("code", "models/hourglass.keras"), _describe_file(file)])),
     ]
     return section("What was trained, and on what", definitions(rows, class_="facts"))
+
+
+def _describe_dataset(name: str) -> Markup:
+    dataset = find_dataset(name)
+    return join([element("b", _begin(dataset.title)), f". {_begin(dataset.terms)}. "])
 
 
 def _begin(text: str) -> str:

@@ -60,11 +60,12 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.checkpoint, self.loggers = Path(checkpoint), loggers
         self.strategy, self.share = strategy, find_share(strategy)
-        self.steps = train_split.num_records // self.params.batch_size  # an epoch
+        self.num_shown = train_split.count_records(self.params.repeats)
+        self.steps = self.num_shown // self.params.batch_size  # an epoch
         if self.params.epochs and not self.steps:
             raise UserError(
                 f"params.yaml: train.batch_size: {self.params.batch_size} is more than the "
-                f"{train_split.num_records} train records; lower it"
+                f"{self.num_shown} train records; lower it"
             )
         # Before the first epoch: damage that is found after it has cost that epoch.
         self.truth = read_truth(val_split)
@@ -256,7 +257,9 @@ class Trainer:
 
     def _batches(self, epoch: int, share: Share = WHOLE) -> Any:
         split, params = self.train_split, self.params
-        return train_batches(split, params.batch_size, params.augment, params.seed, epoch, share)
+        return train_batches(
+            split, params.batch_size, params.augment, params.seed, epoch, share, params.repeats
+        )
 
     def _sample_heatmaps(self) -> tuple[Tensor, Tensor]:
         """The first validation persons as the network sees them, and their heatmaps."""
@@ -267,7 +270,7 @@ class Trainer:
 
     def _describe(self) -> str:
         return (
-            f"{self.train_split.num_records:,} train and {self.val_split.num_records:,} validation "
+            f"{self.num_shown:,} train and {self.val_split.num_records:,} validation "
             f"records, {self.steps} steps of {self.params.batch_size} an epoch, on "
             f"{describe_devices(self.strategy)}"
         )

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from hourglass.config import Params
+from hourglass.config import Params, list_datasets
 from hourglass.data.tfrecords.reader import name_damage, open_split
 from hourglass.models.metadata import read_metadata
 from hourglass.models.saving import save_network
@@ -70,7 +70,11 @@ def _name_data(params: Params, history: list[dict]) -> list[str]:
     # Licences of data may hold for what is trained on it, however often it is trained again.
     start = find_init_weights(params.train.init_weights)
     before = read_metadata(start).trained_on if start else ()
-    datasets = [*before, params.data.dataset] if find_best_epoch(history)["epoch"] else before
+    datasets = (
+        [*before, *list_datasets(params.data.dataset, params.data.sets)]
+        if find_best_epoch(history)["epoch"]
+        else before
+    )
     return list(dict.fromkeys(datasets))
 
 

@@ -39,7 +39,9 @@ def test_each_file_of_the_folder_is_a_dataset_or_what_they_share():
 
 
 def test_an_unknown_dataset_is_one_line_with_those_there_are():
-    line = r"params\.yaml: data\.dataset: must be one of folder, lspet, mpii, .* \(got 'coco'\)"
+    line = (
+        r"params\.yaml: data\.dataset: must be one of folder, lspet, mixed, mpii, .* \(got 'coco'\)"
+    )
     with pytest.raises(UserError, match=line):
         find_dataset("coco")
 
@@ -65,13 +67,13 @@ def test_what_is_fetched_can_be_told_from_what_is_wrong():
 
 
 def test_pictures_come_from_a_fetched_archive_or_from_a_packed_one():
-    for dataset in load_datasets().values():
+    for name, dataset in load_datasets().items():
         names = {file.name for file in dataset.files} or {"images.zip"}
-        assert dataset.images in names
+        assert dataset.images in names or name == "mixed"
 
 
 def test_pictures_that_may_not_be_passed_on_are_known():
-    assert {n for n, d in load_datasets().items() if not d.is_free} == {"mpii", "lspet"}
+    assert {n for n, d in load_datasets().items() if not d.is_free} == {"mpii", "lspet", "mixed"}
 
 
 def test_datasets_are_named_in_words():

@@ -7,7 +7,8 @@ import pytest
 from helpers.stored_persons import people, shard_params
 from hourglass.data.tfrecords import record
 from hourglass.data.tfrecords.index import read_index, write_index
-from hourglass.data.tfrecords.writer import list_invalid, plan_shards, write_chunk
+from hourglass.data.tfrecords.plan import plan_shards
+from hourglass.data.tfrecords.writer import list_invalid, write_chunk
 from hourglass.keypoints import COCO, MPII
 from hourglass.utils import files
 from hourglass.utils.errors import UserError

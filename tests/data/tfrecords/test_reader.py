@@ -7,6 +7,7 @@ from helpers.paths import ROOT
 from helpers.stored_persons import shard_params
 from hourglass.config import load_params
 from hourglass.data.tfrecords.index import write_index
+from hourglass.data.tfrecords.plan import Shard
 from hourglass.data.tfrecords.reader import (
     advise_crop_size,
     check_persons,
@@ -14,7 +15,7 @@ from hourglass.data.tfrecords.reader import (
     read_crops,
     read_truth,
 )
-from hourglass.data.tfrecords.writer import Shard, write_shard
+from hourglass.data.tfrecords.writer import write_shard
 from hourglass.keypoints import MPII
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError

@@ -11,7 +11,8 @@ import tensorflow as tf
 from helpers.paths import DATA, needs_data
 from helpers.processes import run_python
 from helpers.stored_persons import Folder, read_record, shard_params, to_picture
-from hourglass.data.tfrecords.writer import plan_shards, write_chunk
+from hourglass.data.tfrecords.plan import plan_shards
+from hourglass.data.tfrecords.writer import write_chunk
 from hourglass.data.validation import check_records
 
 TEXT = "../reference/action-stickers-tutorial.ko.md"

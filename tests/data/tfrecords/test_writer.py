@@ -7,18 +7,15 @@ import tensorflow as tf
 
 from helpers.stored_persons import Folder, parse_mpii, people, shard_params
 from hourglass.data.invalid import InvalidRecord, encode_joints
-from hourglass.data.tfrecords import writer
-from hourglass.data.tfrecords.writer import (
+from hourglass.data.tfrecords import plan
+from hourglass.data.tfrecords.plan import (
     Shard,
-    collect_invalid,
-    list_invalid,
     plan_archive_chunks,
     plan_shards,
     plan_splits,
     shard_name,
-    write_chunk,
-    write_shard,
 )
+from hourglass.data.tfrecords.writer import collect_invalid, list_invalid, write_chunk, write_shard
 from hourglass.utils import images as picture_files
 
 PLACES = {f"{k:02}.jpg": (1000 * (k * 7 % 20), 100) for k in range(20)}
@@ -27,8 +24,8 @@ PLACES = {f"{k:02}.jpg": (1000 * (k * 7 % 20), 100) for k in range(20)}
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Of 500 bytes; a person is as much work as 50."""
-    monkeypatch.setattr(writer, "CHUNK_WORK", 500)
-    monkeypatch.setattr(writer, "PERSON_WORK", 50)
+    monkeypatch.setattr(plan, "CHUNK_WORK", 500)
+    monkeypatch.setattr(plan, "PERSON_WORK", 50)
 
 
 def crowd(seed=1):

@@ -31,9 +31,16 @@ MIN_PATCH, MAX_PATCH = 0.2, 0.4
 
 
 def sample_augmentation(
-    params: "AugmentParams", seed: int, epoch: int, num_records: int
+    params: "AugmentParams",
+    seed: int,
+    epoch: int,
+    num_records: int,
+    rotations: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw the augmentation of every record for one epoch.
+
+    Args:
+        rotations: [num_records], degrees to either side; None: `params.rotation` for all.
 
     Returns:
         float32 [num_records, NUM_PARAMETERS]; row i is record i's.
@@ -43,7 +50,8 @@ def sample_augmentation(
     values = _draw_columns(seed, epoch, num_records)
     symmetric = 2 * values - 1  # -1..1
     values[:, ZOOM] = 1 + params.scale * symmetric[:, ZOOM]
-    values[:, TURN] = np.radians(params.rotation) * symmetric[:, TURN]
+    degrees = params.rotation if rotations is None else rotations
+    values[:, TURN] = np.radians(degrees) * symmetric[:, TURN]
     values[:, FLIP] = (values[:, FLIP] < 0.5) & params.flip
     values[:, GAINS] = 1 + params.colour * symmetric[:, GAINS]
     half = values[:, HALF_BODY]

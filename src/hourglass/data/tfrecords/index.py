@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hourglass.data.tfrecords.record import FEATURES
 from hourglass.keypoints import KeypointSchema
@@ -13,9 +13,16 @@ from hourglass.utils.files import file_digest, write_json
 
 if TYPE_CHECKING:
     from hourglass.config import ShardParams
-    from hourglass.data.tfrecords.writer import Shard
+    from hourglass.data.tfrecords.plan import Shard
 
 INDEX_NAME = "index.json"
+
+
+class RecordSet(NamedTuple):
+    """A set of a split: its persons, which follow one another, and those that have a record."""
+
+    num_persons: int
+    num_records: int
 
 
 def write_index(
@@ -25,6 +32,7 @@ def write_index(
     num_persons: Mapping[str, int],
     schema: KeypointSchema,
     params: "ShardParams",
+    sets: Mapping[str, Mapping[str, RecordSet]] | None = None,
 ) -> None:
     """Write index.json beside the shards.
 
@@ -32,6 +40,7 @@ def write_index(
         results: what `writer.list_invalid` gave, one a shard.
         num_persons: {split: number of annotations}.
         schema: of the persons' keypoints.
+        sets: {split: {name: its records}} where the persons are of several sets.
     """
     splits: dict[str, dict] = {
         split: {"num_persons": num, "shards": {}} for split, num in num_persons.items()
@@ -42,6 +51,9 @@ def write_index(
             # Read back from the disk: what is stored is what counts, whichever worker wrote it.
             "sha256": file_digest(Path(folder, shard.name)),
         }
+    for split, records in (sets or {}).items():
+        if records:
+            splits[split]["sets"] = {name: list(numbers) for name, numbers in records.items()}
     crop = params.model_dump(include={"crop_size", "scale_range", "rotation_range"})
     index = {
         "crop": crop, "features": sorted(FEATURES), "schema": schema.to_dict(), "splits": splits,
@@ -55,6 +67,7 @@ def read_index(folder: str | Path) -> dict[str, Any]:
     Returns:
         {"crop": {crop_size, scale_range, rotation_range}, "features": names, "schema":
         KeypointSchema, "splits": {split: {num_persons, shards: {name: {num_records, sha256}}}}}.
+        A split of several sets has "sets": {name: [num_persons, num_records]} too.
 
     Raises:
         UserError: missing, damaged, or of records with other features.

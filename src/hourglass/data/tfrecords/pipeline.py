@@ -5,6 +5,7 @@ nothing (`models.model_inputs`). The order of an epoch follows from (seed, epoch
 records, K keypoints, D stored px.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def train_batches(
     seed: int,
     epoch: int,
     share: Share = WHOLE,
+    repeats: Mapping[str, int] | None = None,
 ) -> "tf.data.Dataset":
     """One epoch of full batches in an order of its own, each record with its augmentation.
 
@@ -44,13 +46,31 @@ def train_batches(
     Args:
         batch_size: over all replicas. A smaller last batch is dropped: other records each epoch.
         share: which equal part of each batch to give, and to decode.
+        repeats: set name -> how often the epoch shows each of its records, each time with an
+            augmentation of its own; once by default.
     """
     rng = np.random.default_rng((seed, epoch, 1))  # another stream than the augmentation's
-    paths = [split.paths[k] for k in rng.permutation(len(split.paths))]
-    # (num_persons, NUM_PARAMETERS): by the index in the annotations, so invalid have a row too.
-    augmentation = sample_augmentation(augment_params, seed, epoch, split.num_persons)
-    records = tf.data.Dataset.from_tensor_slices(paths).interleave(
-        tf.data.TFRecordDataset,
+    counts = split.spread(repeats or {}, 1)  # (num_persons,)
+    num_times = int(counts.max())
+    # Every shard is read as often as its records are shown at most.
+    times, shards = np.divmod(rng.permutation(num_times * len(split.paths)), len(split.paths))
+    # (num_times * num_persons, NUM_PARAMETERS): by the index in the annotations, so invalid have a
+    # row too.
+    rotations = split.spread(augment_params.rotations, augment_params.rotation)
+    augmentation = sample_augmentation(
+        augment_params, seed, epoch, num_times * split.num_persons, np.tile(rotations, num_times)
+    )
+
+    def read_shard(path: Tensor, time: Tensor) -> "tf.data.Dataset":
+        records = tf.data.TFRecordDataset(path)
+        if num_times > 1:
+            shown = tf.constant(counts)
+            records = records.filter(lambda r: tf.gather(shown, split.parse(r)["index"]) > time)
+        return records.map(lambda record: (record, time))
+
+    records = tf.data.Dataset.from_tensor_slices(([split.paths[k] for k in shards], times))
+    records = records.interleave(
+        read_shard,
         cycle_length=INTERLEAVED_SHARDS,
         num_parallel_calls=INTERLEAVED_SHARDS,
         deterministic=True,  # else the order hangs on the disk
@@ -59,14 +79,15 @@ def train_batches(
     order_seed = int(rng.integers(2**31))
     records = records.shuffle(SHUFFLE_RECORDS, seed=order_seed, reshuffle_each_iteration=False)
     # Neither TFRecords nor interleaving tell how many there are.
-    records = with_cardinality(records, split)
+    records = with_cardinality(records, split.count_records(repeats or {}))
     if share.number > 1:
         records = _take_parts(records, batch_size, share)
 
-    def decode(serialized: Tensor) -> Record:
+    def decode(serialized: Tensor, time: Tensor) -> Record:
         record = _add_crop(split.parse(serialized), split)
         # The place in the epoch plays no part: an augmentation is the same in any order.
-        record["augmentation"] = tf.gather(augmentation, record["index"])
+        row = record["index"] + tf.cast(time, tf.int32) * split.num_persons
+        record["augmentation"] = tf.gather(augmentation, row)
         return {key: record[key] for key in TRAIN_KEYS}
 
     part = batch_size // share.number
@@ -79,7 +100,7 @@ def _take_parts(records: "tf.data.Dataset", batch_size: int, share: Share) -> "t
     num_whole = int(records.cardinality()) // batch_size * batch_size
     places = records.take(num_whole).enumerate()
     return places.filter(lambda place, _: place % batch_size // part == share.rank).map(
-        lambda _, record: record
+        lambda _, record: record  # a record and its time
     )
 
 

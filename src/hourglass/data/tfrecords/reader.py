@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hourglass.data.tfrecords.index import read_index
+from hourglass.data.tfrecords.index import RecordSet, read_index
 from hourglass.data.tfrecords.record import parse_record
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils import transforms
@@ -30,6 +30,7 @@ class Split:
         num_persons: those of the annotations.
         crop_size: the side of the decoded crops, px.
         schema: of the records' keypoints.
+        sets: by name, in the order of the annotations; {} where there is one dataset.
     """
 
     paths: tuple[str, ...]
@@ -39,6 +40,19 @@ class Split:
     crop_size: int
     holds_whole_pictures: bool
     schema: KeypointSchema
+    sets: Mapping[str, RecordSet] = dataclasses.field(default_factory=dict)
+
+    def spread(self, values: Mapping[str, float], default: float) -> np.ndarray:
+        """The values [num_persons] of the persons' sets; `default` for a set without one."""
+        if not self.sets:
+            return np.full(self.num_persons, default)
+        each = [values.get(name, default) for name in self.sets]
+        return np.repeat(each, [numbers.num_persons for numbers in self.sets.values()])
+
+    def count_records(self, repeats: Mapping[str, int]) -> int:
+        """The records of an epoch that shows those of a set `repeats` times, once by default."""
+        further = ((repeats.get(name, 1) - 1) * s.num_records for name, s in self.sets.items())
+        return self.num_records + sum(further)
 
     def parse(self, serialized: Tensor) -> dict[str, Tensor]:
         """`record.parse_record` of one of the split's records."""
@@ -70,6 +84,7 @@ def open_split(folder: str | Path, split: str, input_size: int) -> Split:
         crop_size=size,
         holds_whole_pictures=crop["crop_size"] == 0,
         schema=index["schema"],
+        sets={name: RecordSet(*numbers) for name, numbers in entry.get("sets", {}).items()},
     )
     # Before the first batch: damage found in the middle of an epoch would cost that epoch.
     _check_shards(opened)
@@ -195,12 +210,12 @@ def read_crops(split: Split, indices: Collection[int]) -> dict[int, tuple[np.nda
 
 def open_records(split: Split) -> "tf.data.Dataset":
     """The serialized records of a split, in order, as a tf.data.Dataset."""
-    return with_cardinality(tf.data.TFRecordDataset(list(split.paths)), split)
+    return with_cardinality(tf.data.TFRecordDataset(list(split.paths)), split.num_records)
 
 
-def with_cardinality(records: "tf.data.Dataset", split: Split) -> "tf.data.Dataset":
+def with_cardinality(records: "tf.data.Dataset", number: int) -> "tf.data.Dataset":
     """The records, with their number by the index: another number is an error.
 
     TFRecords do not tell how many they hold, and records cut off as a whole would not be missed.
     """
-    return records.apply(tf.data.experimental.assert_cardinality(split.num_records))
+    return records.apply(tf.data.experimental.assert_cardinality(number))
