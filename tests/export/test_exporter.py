@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from helpers.networks import random_pictures
+from helpers.paths import ROOT
 from helpers.processes import run_python
 from hourglass.export import exporter
 from hourglass.export.exporter import export_network
 from hourglass.export.tensorflow_formats import ASSETS, open_litert, open_saved_model
 from hourglass.inference.backends import OnnxBackend, load_keras_backend
 from hourglass.models.metadata import NAME, decode_export, read_metadata
+from hourglass.utils.backend import tf
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
@@ -23,9 +25,12 @@ def check_metadata(text, model_file, weights="float32"):
     assert metadata.made_from == file_digest(model_file) and "MPII" in metadata.licence
 
 
-def check_joints(find_keypoints, model_file, flip_test=True):
+PARTS = (slice(0, 1), slice(1, 3), slice(0, 5))  # N is free
+
+
+def check_joints(find_keypoints, model_file, flip_test=True, parts=PARTS):
     expected = load_keras_backend(model_file, flip_test)(INPUTS)
-    for part in (slice(0, 1), slice(1, 3), slice(0, 5)):  # N is free
+    for part in parts:
         for values, others in zip(find_keypoints(INPUTS[part]), expected, strict=True):
             np.testing.assert_allclose(values, others[part], atol=0.01)
 
@@ -38,6 +43,20 @@ def test_litert(tmp_path, model_file):
     with zipfile.ZipFile(path) as archive:
         check_metadata(archive.read(NAME), model_file)
     assert [p.name for p in tmp_path.iterdir()] == ["net.tflite"]
+
+
+def test_the_lines_of_the_docs_run_litert(tmp_path, model_file, monkeypatch):
+    text = (ROOT / "docs/commands.md").read_text().partition("LiteRT names its outputs")[2]
+    code = [
+        line[4:] for line in text.partition("The crop must")[0].splitlines() if line[:4] == "    "
+    ]
+    first, *lines = code
+    assert first.startswith("from ai_edge_litert") and "tf.lite.Interpreter" in first
+    export_network(model_file, tmp_path / "photographs.tflite", "litert")
+    monkeypatch.chdir(tmp_path)
+    names = {"Interpreter": tf.lite.Interpreter, "pictures": INPUTS}
+    exec("\n".join(lines), names)
+    check_joints(lambda _: (names["keypoints"], names["scores"]), model_file, parts=[slice(0, 5)])
 
 
 def test_saved_model(tmp_path, model_file):
