@@ -1,17 +1,18 @@
-"""A network of ours held against BlazePose, on the validation persons of a parsed project.
+"""A network of ours held against BlazePose and MoveNet, on the validation persons of a project.
 
-usage: make field [FOLDER=lspet] [MODEL=FILE] [BLAZEPOSE=DIR]
+usage: make field [FOLDER=lspet] [MODEL=FILE] [BLAZEPOSE=DIR] [MOVENET=DIR]
 
 FOLDER has been through `dvc repro parse`. MODEL is a `.keras` file of ours; without it, the shipped
 one. It runs exported, by onnxruntime. BLAZEPOSE is a folder of BlazePose's three .tflite files;
 without it, npm fetches them. LiteRT, which runs those, is no dependency of the project:
-`pip install ai-edge-litert`.
+`pip install ai-edge-litert`. MOVENET is a folder of MoveNet Lightning's two files.
 
 Each network gets the same crop of a photograph, at its own input size. The best two are also run
 with one refinement, as `hourglass predict --box` does. The joints are the twelve that both have.
 The persons are those whose head is measured. The first table's crop is the recipe's, as rough as
 MPII's. The second table's is that of the labels' bbox, the best that any detector could give. Both
-tables follow once more for upright people: BlazePose is made for them.
+tables follow once more for upright people: BlazePose is made for them. Where the project has
+several sets, each has tables of its own.
 """
 
 import argparse
@@ -27,13 +28,14 @@ from pathlib import Path
 import numpy as np
 from blazepose import BlazePose, find_networks
 from measure import describe_machine, measure_rates, number
+from movenet import MoveNet, find_movenet, write_onnx
 
 from hourglass.config import load_params
 from hourglass.data.archives import open_images
 from hourglass.data.datasets.base import find_dataset
 from hourglass.data.datasets.lspet import LSPET_MARGIN
 from hourglass.data.head_size import SCALE
-from hourglass.data.person import load_persons
+from hourglass.data.person import find_set, load_persons
 from hourglass.evaluation.pckh import compute_pckh, mean_pckh, score_persons
 from hourglass.export.exporter import export_network
 from hourglass.inference.backends import open_backend
@@ -78,12 +80,23 @@ def main():
     persons, archive = open_field(options.folder)
     persons = persons[:: -(-len(persons) // (options.limit or len(persons)))]
     with tempfile.TemporaryDirectory() as folder:
-        ours = [*enter_ours(options.model or shipped_network(), Path(folder))]
-    entrants = [*ours, *enter_blazepose(options.blazepose)]
+        entrants = [
+            *enter_ours(options.model or shipped_network(), Path(folder)),
+            *enter_blazepose(options.blazepose),
+            *enter_movenet(options.movenet, Path(folder)),
+        ]
     rates = measure_speed(entrants, persons, archive, options.rounds)
     for title, crop_of in CROPS.items():
         scores = [score_entrant(entrant, persons, archive, crop_of) for entrant in entrants]
-        print_tables(title, persons, entrants, scores, rates)
+        for name in find_sets(options.folder):
+            chosen = np.array([name is None or find_set(p.image) == name for p in persons])
+            if chosen.any():
+                print_tables(name, title, persons, chosen, entrants, scores, rates)
+
+
+def find_sets(folder):
+    """The names of the project's sets; [None] where it has one dataset."""
+    return [*load_params(folder / "params.yaml").data.sets] or [None]
 
 
 def read_options():
@@ -91,6 +104,7 @@ def read_options():
     parser.add_argument("folder", type=Path, help="of a params.yaml, with data/ as parse leaves it")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped network")
     parser.add_argument("--blazepose", type=Path, metavar="DIR", help="default: fetched by npm")
+    parser.add_argument("--movenet", type=Path, metavar="DIR", help="default: fetched by npm")
     parser.add_argument(
         "--limit", type=int, metavar="N", help="at most so many persons, evenly spread"
     )
@@ -107,9 +121,13 @@ def use_one_core():
 
 def open_field(folder):
     """The validation persons whose head is measured, and the archive of their pictures."""
-    dataset = load_params(folder / "params.yaml").data.dataset
+    data = load_params(folder / "params.yaml").data
+    dataset = data.dataset
     persons = load_persons(folder / "data/annotations/validation.json")
-    persons = [person for person in persons if has_measured_head(person, dataset)]
+    persons = [
+        person for person in persons
+        if has_measured_head(person, data.sets.get(find_set(person.image), dataset))
+    ]  # fmt: skip
     if not persons:
         raise UserError(f"{folder}: no validation person has a head size or both labels of a head")
     return persons, open_images(folder / "data/raw" / dataset / find_dataset(dataset).images)
@@ -136,6 +154,13 @@ def enter_blazepose(folder):
         entrant = Entrant(f"BlazePose {size}", path.stat().st_size, BlazePose(path))
         yield entrant
     yield refine(entrant)
+
+
+def enter_movenet(folder, scratch):
+    exported = scratch / "movenet.onnx"
+    write_onnx(find_movenet(folder), exported)
+    for flip_test, name in ((True, "MoveNet Lightning, flip test"), (False, "MoveNet Lightning")):
+        yield Entrant(name, exported.stat().st_size, MoveNet(exported, flip_test))
 
 
 def refine(entrant):
@@ -211,16 +236,17 @@ def measure_speed(entrants, persons, archive, rounds):
     return {key: statistics.median(rates) for key, rates in measure_rates(runs, rounds).items()}
 
 
-def print_tables(title, persons, entrants, scores, rates):
-    """Two tables: of all persons, and of those who stand upright."""
+def print_tables(name, title, persons, is_of, entrants, scores, rates):
+    """Two tables: of all persons of a set, and of those who stand upright."""
     upright = np.array([stands_upright(person) for person in persons])
-    for who, chosen in (("persons", np.full_like(upright, True)), ("upright ones", upright)):
+    of_set = f" of {name}" if name else ""
+    for who, chosen in (("persons", is_of), ("upright ones", is_of & upright)):
         rows = [
             make_row(entrant, errors[chosen], keypoints_visible[chosen], rates)
             for entrant, (errors, keypoints_visible) in zip(entrants, scores, strict=True)
         ]
         print(
-            f"\n{title}, {chosen.sum():,} {who}; PCKh@0.5 / @0.1\n\n{format_table(rows)}",
+            f"\n{title}, {chosen.sum():,} {who}{of_set}; PCKh@0.5 / @0.1\n\n{format_table(rows)}",
             flush=True,
         )
 

@@ -230,7 +230,7 @@ def test_a_row_counts_each_group_and_pools_the_limbs(field):
 class FakeNetwork:
     size, batch_size = 48, 1
 
-    def __init__(self, path):
+    def __init__(self, *_):
         pass
 
     def __call__(self, inputs):
@@ -252,6 +252,9 @@ def test_all_of_it_on_drawn_figures(
     paths = {size: model_file for size in ("lite", "full", "heavy")}
     monkeypatch.setattr(field, "find_networks", lambda folder: paths)
     monkeypatch.setattr(field, "BlazePose", FakeNetwork)
+    monkeypatch.setattr(field, "MoveNet", FakeNetwork)
+    monkeypatch.setattr(field, "find_movenet", lambda folder: model_file)
+    monkeypatch.setattr(field, "write_onnx", shutil.copy)
     monkeypatch.setattr(field, "use_one_core", lambda: None)  # TensorFlow is at work already
     arguments = [tmp_path, "--model", model_file, "--rounds", "1", "--limit", "3"]
     monkeypatch.setattr(sys, "argv", ["field.py", *map(str, arguments)])
@@ -265,6 +268,7 @@ def test_all_of_it_on_drawn_figures(
         == 4
     )
     assert out.count("| ours, flip test |") == out.count("upright ones") * 2 == 4
+    assert out.count("| MoveNet Lightning, flip test |") == 4
     assert "The recipe's crops, 3 persons;" in out
     assert "Crops around the labels' bbox, 3 persons;" in out
 
