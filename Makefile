@@ -82,8 +82,7 @@ bench: setup ## measure speed; BASELINE=DIR compares with the tutorial's scripts
 	python benchmarks/bench.py $(if $(BASELINE),--baseline $(BASELINE)) $(if $(ONLY),--only $(ONLY)) $(if $(BEFORE),--before $(BEFORE))
 
 field: setup ## compare the shipped network with BlazePose and MoveNet; FOLDER=lspet (needs npm)
-	python benchmarks/field.py "$(or $(FOLDER),lspet)" $(if $(MODEL),--model "$(MODEL)") $(if $(BLAZEPOSE),--blazepose "$(BLAZEPOSE)") \
-		$(if $(MOVENET),--movenet "$(MOVENET)")
+	python benchmarks/field.py "$(or $(FOLDER),lspet)" $(if $(MODEL),--model "$(MODEL)") $(if $(BLAZEPOSE),--blazepose "$(BLAZEPOSE)") $(if $(MOVENET),--movenet "$(MOVENET)")
 
 gpu-check: setup $(GPU_WHEEL)/installed ## ask TensorFlow whether a GPU has every kernel; needs no GPU, downloads 600 MB
 	PYTHONPATH=$(GPU_WHEEL) TF_CPP_MIN_LOG_LEVEL=3 python benchmarks/gpu_check.py

@@ -22,7 +22,7 @@ from hourglass.apps.page.runtime import fetch_files, npm_cache_folder
 from hourglass.data.conversion import Conversion
 from hourglass.keypoints import COCO, MPII
 from hourglass.models.model_inputs import swap_sides
-from hourglass.utils.errors import UserError
+from hourglass.utils.errors import UserError, silent_stderr
 
 PACKAGE = "@vladmandic/human@3.3.6"
 GRAPH, WEIGHTS = "movenet-lightning.json", "movenet-lightning.bin"
@@ -107,9 +107,10 @@ def write_onnx(path, target):
     used = {name.split(":")[0].lstrip("^") for node in graph.node for name in node.input}
     inputs = [f"{node.name}:0" for node in graph.node if node.op == "Placeholder"]
     outputs = [f"{node.name}:0" for node in graph.node if node.name not in used]
-    tf2onnx.convert.from_graph_def(
-        graph, input_names=inputs, output_names=outputs, opset=OPSET, output_path=str(target)
-    )
+    with silent_stderr():  # it says which of TensorFlow's ways it takes
+        tf2onnx.convert.from_graph_def(
+            graph, input_names=inputs, output_names=outputs, opset=OPSET, output_path=str(target)
+        )
 
 
 def read_graph(path):

@@ -52,7 +52,10 @@ def test_the_field_is_named_by_its_variables(tmp_path):
     python = prepare_folder(folder)
     for variables, arguments in (
         ([], '"lspet"'),
-        (["FOLDER=my own", "MODEL=a b", "BLAZEPOSE=c"], '"my own" --model "a b" --blazepose "c"'),
+        (
+            ["FOLDER=my own", "MODEL=a b", "BLAZEPOSE=c", "MOVENET=d e"],
+            '"my own" --model "a b" --blazepose "c" --movenet "d e"',
+        ),
     ):
         command = ["make", "--no-print-directory", "--dry-run", "field", python, *variables]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
