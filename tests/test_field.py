@@ -245,6 +245,7 @@ def write_project(folder, raw_folder, persons):
     (folder / "data/raw/synthetic").symlink_to(raw_folder)
 
 
+@pytest.mark.slow
 def test_all_of_it_on_drawn_figures(
     field, tmp_path, raw_folder, persons, model_file, monkeypatch, capsys
 ):

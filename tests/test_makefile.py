@@ -78,3 +78,12 @@ def test_the_tests_of_optional_packages_are_named():
     lines = (ROOT / "Makefile").read_text().replace("\\\n", " ").splitlines()
     (named,) = (line for line in lines if line.startswith("EXTRA_TESTS := "))
     assert set(named.split()[2:]) == needing
+
+
+def test_what_is_slow_runs_with_the_extras_or_the_faults():
+    lines = (ROOT / "Makefile").read_text().replace("\\\n", " ").splitlines()
+    (named,) = (line.split()[2:] for line in lines if line.startswith("SLOW_TESTS := "))
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        name = str(path.relative_to(ROOT))
+        if "mark.slow" in path.read_text() and path.name != "test_makefile.py":
+            assert name.startswith(("tests/faults/", *named)), name

@@ -59,6 +59,7 @@ def test_the_lines_of_the_docs_run_litert(tmp_path, model_file, monkeypatch):
     check_joints(lambda _: (names["keypoints"], names["scores"]), model_file, parts=[slice(0, 5)])
 
 
+@pytest.mark.slow
 def test_saved_model(tmp_path, model_file):
     path = tmp_path / "net"
     export_network(model_file, path, "saved_model")
@@ -67,6 +68,7 @@ def test_saved_model(tmp_path, model_file):
     assert [p.name for p in tmp_path.iterdir()] == ["net"]
 
 
+@pytest.mark.slow
 def test_without_flip_test_the_file_is_another(tmp_path, model_file):
     path = tmp_path / "net.onnx"
     export_network(model_file, path, flip_test=False)

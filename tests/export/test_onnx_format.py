@@ -19,6 +19,7 @@ def model(onnx_file):
     return onnx.load(onnx_file)
 
 
+@pytest.mark.slow
 def test_the_same_network_gives_the_same_bytes(onnx_file, model_file, tmp_path):
     # tf2onnx goes by the order of sets, and names by how many it has made before.
     path = tmp_path / "again.onnx"

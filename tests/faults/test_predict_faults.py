@@ -476,7 +476,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_picture(hourglass):
     assert hourglass("photo.jpg")[0] == 0
 
 
-@pytest.mark.parametrize("output", ["", "2>&1"])
+@pytest.mark.parametrize("output", ["", pytest.param("2>&1", marks=pytest.mark.slow)])
 def test_with_a_closed_output_it_ends_without_a_word(tmp_path, model_file, output):
     Path(tmp_path, "photo.jpg").write_bytes(encode())
     Path(tmp_path, "bad.jpg").write_bytes(b"")

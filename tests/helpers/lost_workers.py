@@ -99,7 +99,9 @@ def _note_first_step(step, loss):
 
 def _lose_in_step(step, loss):
     def wrapped(self, batch):
-        if int(self.optimizer.iterations.numpy()) == STEPS * (EPOCH - 1) + STEPS // 2:  # in the middle
+        if (
+            int(self.optimizer.iterations.numpy()) == STEPS * (EPOCH - 1) + STEPS // 2
+        ):  # in the middle
             loss.happen_to(self.share.rank)
         return step(self, batch)
 

@@ -160,6 +160,7 @@ def test_the_flip_test_can_be_turned_off(keras_backend, model_file):
     assert (scores != others).all()
 
 
+@pytest.mark.slow
 def test_many_pictures_are_shared_by_all_devices_and_one_is_enough(tmp_path, model_file):
     np.save(tmp_path / "inputs.npy", random_pictures(5).astype(np.uint8))
     target = tmp_path / "found.npz"

@@ -149,6 +149,7 @@ def test_swap_sides_is_its_own_inverse():
     )
 
 
+@pytest.mark.slow
 def test_two_devices_predict_as_one(tmp_path, shard_folder, model_file):
     # Five records in batches of four, five inputs for two: neither comes out even.
     np.save(tmp_path / "inputs.npy", random_pictures(5).astype(np.uint8))

@@ -152,6 +152,7 @@ def test_load_weights_of_other_sizes_names_the_file(model_file, sizes):
         load_weights(build_model(params, MPII), model_file)
 
 
+@pytest.mark.slow
 def test_two_processes_save_the_same_bytes(tmp_path):
     program = (
         "import sys; from hourglass.utils.backend import keras; "

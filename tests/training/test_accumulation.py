@@ -47,7 +47,11 @@ def batches(shard_folder, tiny_params):
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize(
     "values",
-    [{}, {"clip_norm": 0.01}, {"precision": "mixed_float16"}],
+    [
+        {},
+        {"clip_norm": 0.01},
+        pytest.param({"precision": "mixed_float16"}, marks=pytest.mark.slow),
+    ],
     ids=["plain", "clipped", "float16"],
 )
 def test_several_passes_are_one_step(limit, values, batches, tiny_params, make_trainer):
@@ -66,6 +70,7 @@ def test_several_passes_are_one_step(limit, values, batches, tiny_params, make_t
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_passes_of_a_step_move_the_kept_statistics_as_one_would(
     batches, tiny_params, make_trainer
 ):

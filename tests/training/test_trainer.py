@@ -303,7 +303,14 @@ def test_early_stopping_waits_for_more_than_the_start_had(scripted):
     assert len(scripted([1, 1, 9], 2, early_stopping=2)[0]) == 3
 
 
-@pytest.mark.parametrize(("patience", "epochs"), [(0, 8), (1, 3), (2, 6), (3, 7), (4, 8)])
+@pytest.mark.parametrize(
+    ("patience", "epochs"),
+    [
+        (1, 3),
+        (2, 6),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in ((0, 8), (3, 7), (4, 8))),
+    ],
+)
 def test_early_stopping_waits_its_epochs(scripted, patience, epochs):
     history, _ = scripted([1, 2, 2, 3, 3, 3, 1, 9], early_stopping=patience)
     assert len(history) == epochs
@@ -418,7 +425,9 @@ def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
         make_trainer(params, splits, tmp_path / "state.npz")
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 def test_coordinates_keep_their_precision_whatever_the_network_has(
     precision, tiny_params, splits, tmp_path
 ):
@@ -467,7 +476,9 @@ def test_scoring_a_start_needs_no_training_and_no_batch(tiny_params, splits, mod
     assert weights_of(trainer) == before
 
 
-@pytest.mark.parametrize(("step", "epoch"), [(0, 0), (2, 0), (5, 1)])
+@pytest.mark.parametrize(
+    ("step", "epoch"), [(0, 0), (2, 0), pytest.param(5, 1, marks=pytest.mark.slow)]
+)
 def test_a_run_from_another_network_resumes_to_the_same_bits(
     step, epoch, renew, monkeypatch, capsys
 ):
@@ -504,6 +515,7 @@ class KeptSamples(Logger):
         self.inputs, self.heatmaps = sample_heatmaps()
 
 
+@pytest.mark.slow
 def test_a_network_ends_and_starts_with_peaks_of_its_run(tiny_params, splits, tmp_path):
     params = change_train(tiny_params, target_peak=12.0, epochs=1)
     samples = KeptSamples()
@@ -530,11 +542,8 @@ def test_history_is_written_in_full(tmp_path, plain_run):
     assert [{key: float(value) for key, value in row.items()} for row in rows] == history
 
 
-@pytest.mark.parametrize(
-    "names",
-    [["plain"], pytest.param(["clipped", "float16"], marks=pytest.mark.slow)],
-    ids=" and ".join,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [["plain"], ["clipped", "float16"]], ids=" and ".join)
 def test_two_devices_train_as_one(tmp_path, tiny_params, shard_folder, names):
     # Five validation records in batches of four: the last has nothing for the second device. The
     # script itself sees that the devices' copies of each variable are the same.

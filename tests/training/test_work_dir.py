@@ -40,7 +40,11 @@ def fine_tune(tiny_params, shard_folder, model_file, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("scores", [[5.0], [5.0, 1.0]], ids=["no epoch", "a worse one"])
+@pytest.mark.parametrize(
+    "scores",
+    [[5.0], pytest.param([5.0, 1.0], marks=pytest.mark.slow)],
+    ids=["no epoch", "a worse one"],
+)
 def test_a_start_that_is_not_beaten_is_saved_as_what_it_is(fine_tune, network, scores):
     run = fine_tune(scores)
     assert read_metadata(run.network).trained_on == ("mpii",)
