@@ -27,9 +27,15 @@ INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys
 	print(*(r.split(";")[0] for r in requires("hourglass") if r.split("extra == ")[-1].strip("\"") in sys.argv), sep="\n")' \
 	$(1) | $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r /dev/stdin
 
-.PHONY: help setup demo quick test page-test faults lint docs repro bench field gpu-check clean lock
+# Each file of a DVC cache is named after its MD5. In `folder`: removes those that are not, says how many, fails if any.
+CHECK_CACHE = cd "$$folder" && cd "$$(dvc cache dir)/files/md5" || exit 0; \
+	find . -path './??/*' -type f ! -name '.*' -exec md5sum {} + | awk -v folder="$$folder" ' \
+		{name = $$2; gsub(/[.\/]|dir$$/, "", name); if (name != $$1) {system("rm -f " $$2); damaged++}} \
+		END {printf "%s: %d files, %d of them damaged and removed\n", folder, NR, damaged; exit damaged > 0}'
+
+.PHONY: help setup demo quick test page-test faults lint docs repro bench field gpu-check check-cache clean lock
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/installed ## install everything into .venv: 2 GB, two to five minutes (Python 3.10-3.13)
 
@@ -93,6 +99,10 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--target $(GPU_WHEEL) -r $(GPU_WHEEL)/tensorflow.txt
 	@touch $@
+
+check-cache: setup ## remove what is damaged in DVC's caches, of this folder, demo/ and lspet/
+	@failed=; for folder in . demo lspet; do ($(CHECK_CACHE)) 2>/dev/null || failed="$$failed $$folder"; done; \
+		test -z "$$failed" || { echo "run \`dvc repro --force\` in:$$failed; results of the damaged files may be wrong too"; exit 1; }
 
 clean: ## remove what runs have made, except downloads and DVC's cache
 	rm -rf build page $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses stickers dvc_plots data/annotations \
