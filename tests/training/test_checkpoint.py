@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "ecd5aeb6e5dac3e0"
+RUN_DIGEST = "5cbb7d7f2898b77d"
 
 
 def strip_words(tree):

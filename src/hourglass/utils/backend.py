@@ -1,26 +1,50 @@
 """Keras and TensorFlow, imported without what TensorFlow prints before its log settings hold.
 
-Everything that runs on the device imports them from here.
+Everything that runs on the device imports them from here. `~/.keras/keras.json` changes nothing.
 """
 
 import functools
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from hourglass.utils.errors import silent_stderr
+from hourglass.utils.errors import UserError, one_line, silent_stderr
+
+
+def _find_settings() -> list[str]:
+    """What the user has set of Keras, in the environment and in a file."""
+    names = [f"{key}={value}" for key, value in os.environ.items() if key.startswith("KERAS_")]
+    path = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser(), "keras.json")
+    return names + [str(path)] * path.is_file()
+
 
 # Fatal errors alone; before the import, which reads it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+_settings = _find_settings()
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # keras.json may name another
 
+_is_own = "keras" not in sys.modules  # else the settings are those of the program that uses us
 with silent_stderr():
-    import keras
-    from keras import layers, ops
-
+    try:
+        import keras
+        from keras import layers, ops
+    except (ImportError, ValueError, AttributeError) as error:
+        if not _settings:
+            raise
+        raise UserError(
+            f"Keras does not start: {one_line(error)}; install that, or remove what is set: "
+            f"{', '.join(_settings)}"
+        ) from None
     try:
         import tensorflow as tf
     except ImportError:  # the network itself runs on Keras' other backends too
         tf = None
+if _is_own:
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
 
 __all__ = [
     "Layer", "Model", "Strategy", "Tensor", "Variable", "compile_on_cpu", "keras", "layers", "ops",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hourglass.utils.backend import Strategy, Tensor, keras, tf
+from hourglass.utils.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,12 @@ def grow_memory() -> None:
     """Let TensorFlow take each GPU's memory as it needs it: others may want some of it.
 
     To be called before anything runs on a device: afterwards TensorFlow refuses.
+
+    Raises:
+        UserError: Keras runs on another backend.
     """
+    if (name := keras.backend.backend()) != "tensorflow":
+        raise UserError(f"KERAS_BACKEND={name}: this needs TensorFlow; unset KERAS_BACKEND")
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
 

@@ -37,6 +37,8 @@ class ArgumentParser(argparse.ArgumentParser):
 
 def stage_parser(docstring: str | None) -> ArgumentParser:
     """The parser of a stage in stages/: `--help` prints the stage's docstring as it stands."""
+    # Stages show no figure; Matplotlib, which Keras loads too, would look for what the user names.
+    os.environ["MPLBACKEND"] = "agg"
     return ArgumentParser(
         prog=f"python {sys.argv[0]}",
         description=docstring,
