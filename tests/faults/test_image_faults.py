@@ -96,11 +96,17 @@ HANDLED = {
     "grey PNG": (file_of(GREY, "PNG"), GREYS),
     "16-bit grey PNG": (file_of(np.asarray(GREY).astype("<u2") * 257, "PNG"), GREYS),
     "16-bit grey TIFF": (file_of(np.asarray(GREY).astype(">u2") * 257, "TIFF"), GREYS),
+    "12-bit grey PNG": (file_of(np.asarray(GREY).astype("<u2") * 16, "PNG"), GREYS),
+    "12-bit colour PNG": (
+        png_of(*PICTURE.size, 16, 2, [(np.int32(r) * 16).astype(">u2").tobytes() for r in PIXELS]),
+        [BODY, GROUND],
+    ),
     "16-bit colour PNG": (
         png_of(*PICTURE.size, 16, 2, [(row.astype(">u2") * 257).tobytes() for row in PIXELS]),
         [BODY, GROUND],
     ),
     "float TIFF": (file_of(np.asarray(GREY).astype(np.float32), "TIFF"), GREYS),
+    "float TIFF of 0 to 1": (file_of(np.float32(GREY) / 255, "TIFF"), GREYS),
     "1-bit PNG": (file_of(draw_picture("1", 1, 0), "PNG"), [(255,) * 3, (0,) * 3]),
     "palette": (palette(), [BODY, GROUND]),
     "palette, transparent": (palette(transparency=1), ON_WHITE),

@@ -7,9 +7,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
+from hourglass.utils import levels
 from hourglass.utils.errors import UserError, one_line
 
 # Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
@@ -20,6 +20,16 @@ _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
     RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
+# What makes a stored picture upright, by its orientation (EXIF 2.3, tag 0x0112).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class BadImageError(UserError):
@@ -86,13 +96,29 @@ def open_image(data: bytes) -> Image.Image:
 def load_upright(image: Image.Image) -> Image.Image:
     """The pixels of an opened picture: RGB, EXIF orientation applied, transparency on white.
 
+    Of more than 8 bits a level it has 8, by the rule of `utils.levels`.
+
     Raises:
         BadImageError: it is damaged.
     """
     with _decode_errors():
-        image.load()  # before the file is closed; Pillow copies what needs no change
+        pixels = _load_bytes(image)
         # Only where needed: it copies the pixels.
-        return _to_rgb(image if _is_upright(image) else ImageOps.exif_transpose(image))
+        turn = _TURNS.get(_read_orientation(image))
+        return _to_rgb(pixels if turn is None else pixels.transpose(turn))
+
+
+def _load_bytes(image: Image.Image) -> Image.Image:
+    """Load an opened picture, before its file is closed; 8 bits a channel, of any mode."""
+    is_inverted = levels.is_white_zero(image)
+    lower = levels.open_lower_bytes(image)
+    image.load()
+    if levels.is_grey(image):
+        return levels.read_grey(image, is_inverted)
+    if lower and levels.is_dark(image):
+        lower.load()
+        return levels.read_colours(image, lower)
+    return image
 
 
 @contextlib.contextmanager
@@ -131,16 +157,15 @@ def is_plain_jpeg(data: bytes) -> bool:
         return image.format == "JPEG" and image.mode == "RGB" and _is_upright(image)
 
 
+def _read_orientation(image: Image.Image) -> int:
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
 def _is_upright(image: Image.Image) -> bool:
-    return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return _read_orientation(image) == 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # Pillow would clip 16 bits to 8, not scale them
-        levels = np.asarray(image).astype(np.int64) >> 8
-        return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         # Converted alone, transparent pixels show whatever colour they hold, often black.
