@@ -68,6 +68,22 @@ def figures(num_frames, seed=5):
     return [np.roll(picture, 3 * k, axis=1) for k in range(num_frames)]
 
 
+def corners(size=(64, 48)):
+    """Pixels whose four quarters are red, green, blue and white, from the top left on, by rows."""
+    pixels = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = size[0] // 2, size[1] // 2
+    pixels[:y, :x], pixels[:y, x:] = (200, 30, 30), (30, 200, 30)
+    pixels[y:, :x], pixels[y:, x:] = (30, 30, 200), (200, 200, 200)
+    return pixels
+
+
+def quarters(pixels):
+    """The colour in the middle of each quarter, [2, 2, 3]."""
+    height, width = pixels.shape[:2]
+    rows, columns = (np.array([1, 3]) * length // 4 for length in (height, width))
+    return pixels[np.ix_(rows, columns)].astype(int)
+
+
 def write_clip(
     path, pictures, *, form=None, codec="libx264", rate=10, pixels="yuv420p", rotation=None,
     times=None, sound=None, sound_rate=44_100, sound_start=0.0, seconds=None, context=None,
@@ -105,10 +121,15 @@ def write_clip(
 
 
 def turn_track(path, degrees):
-    """Write into an MP4 that players turn its first track to the left (ISO 14496-12, 8.3.2)."""
+    """Write into an MP4 that players turn its first track to the left."""
     cos, sin = round(np.cos(np.radians(degrees))), round(np.sin(np.radians(degrees)))
-    one = 1 << 16  # 16.16; 2.30 in the last column
-    matrix = (cos * one, -sin * one, 0, sin * one, cos * one, 0, 0, 0, 1 << 30)
+    write_matrix(path, (cos, -sin, sin, cos))
+
+
+def write_matrix(path, matrix):
+    """Write the display matrix (a, b, c, d) of an MP4's first track (ISO 14496-12, 8.3.2)."""
+    a, b, c, d = (number << 16 for number in matrix)  # 16.16; 2.30 in the last column
+    matrix = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 44
     data[place : place + 36] = struct.pack(">9i", *matrix)

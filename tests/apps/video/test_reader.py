@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.clips import bars, figures, write_clip, write_tone
-from hourglass.apps.video import reader
+from helpers.clips import bars, corners, figures, quarters, write_clip, write_tone
+from hourglass.apps.video import reader, streams
 from hourglass.apps.video.reader import open_clip
 from hourglass.utils.errors import UserError
 from hourglass.utils.images import MAX_PIXELS
@@ -19,22 +19,6 @@ PLAIN = [bars((64, 48), (20 + 4 * k, 24), width=8, height=20) for k in range(6)]
 def read(path):
     with open_clip(path) as clip:
         return list(clip.read_frames()), clip
-
-
-def corners(size=(64, 48)):
-    """Pixels whose four quarters are red, green, blue and white, from the top left on, by rows."""
-    pixels = np.zeros((size[1], size[0], 3), np.uint8)
-    x, y = size[0] // 2, size[1] // 2
-    pixels[:y, :x], pixels[:y, x:] = (200, 30, 30), (30, 200, 30)
-    pixels[y:, :x], pixels[y:, x:] = (30, 30, 200), (200, 200, 200)
-    return pixels
-
-
-def quarters(pixels):
-    """The colour in the middle of each quarter, [2, 2, 3]."""
-    height, width = pixels.shape[:2]
-    rows, columns = (np.array([1, 3]) * length // 4 for length in (height, width))
-    return pixels[np.ix_(rows, columns)].astype(int)
 
 
 def test_frames_come_in_order_with_their_times(tmp_path):
@@ -211,7 +195,7 @@ def test_sound_alone_is_no_clip(tmp_path):
 
 
 def test_too_large_a_frame_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(streams, "MAX_PIXELS", 64 * 48 - 1)
     assert MAX_PIXELS >= 7680 * 4320
     path = write_clip(tmp_path / "a.mp4", PLAIN)
     with pytest.raises(UserError, match=r"^64 x 48 px, more than 3,071 in all"), open_clip(path):

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
-from av.stream import Disposition
 
 from hourglass.apps.video.formats import is_camera
+from hourglass.apps.video.pixels import read_layout, to_pixels
+from hourglass.apps.video.streams import choose_sound, choose_video, deinterlace, open_decoder
 from hourglass.utils.errors import UserError, one_line
-from hourglass.utils.images import MAX_PIXELS
 from hourglass.utils.parallel import handle_interrupts
 
 # Containers that hold what they show. FFmpeg would also take a text for a drawing, or for a list of
@@ -21,7 +21,6 @@ from hourglass.utils.parallel import handle_interrupts
 FORMATS = "mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,ivf,mxf,gif"
 USUAL_RATE = 25  # frames/s, where a clip does not say
 LEAST_STEP = 1e-4  # s from a frame to the next
-HIGH = 720  # px; clips as high, that do not say how they keep colours, do it as HDTV does
 
 
 class Frame(NamedTuple):
@@ -42,7 +41,7 @@ class Clip:
     """An opened clip or camera, whose frames are read once.
 
     Attributes:
-        sound: its first stream of sound, of a container of its own; None without any.
+        sound: its stream of sound, of a container of its own; None without any.
         num_frames: about how many there are; None where the container does not know.
         rate: frames/s, about, a Fraction.
         origin: s, the time of the clip's beginning, as its container counts.
@@ -52,6 +51,7 @@ class Clip:
 
     def __init__(self, container: Any, stream: Any, sound: Any = None) -> None:
         self._container, self._stream, self.sound = container, stream, sound
+        self._decoder = open_decoder(stream)
         rate = stream.average_rate or stream.guessed_rate
         self.rate = Fraction(rate) if rate and 0 < rate <= 1000 else Fraction(USUAL_RATE)
         start = container.start_time
@@ -70,14 +70,14 @@ class Clip:
         Raises:
             UserError: not one can be decoded.
         """
-        size, last = None, None
-        for number, frame in enumerate(self._decode()):
-            size = size or _upright_size(frame, self._stream)
+        layout, last = None, None
+        for number, frame in enumerate(deinterlace(self._decode())):
+            layout = layout or read_layout(frame, self._stream)
             time = last = self._time_of(frame, last)
-            yield Frame(number, time, _to_pixels(frame, *size))
+            yield Frame(number, time, to_pixels(frame, layout))
             if self.stopped.is_set():
                 return
-        if size is None:
+        if layout is None:
             raise UserError("cannot be decoded: no frame of its video is whole")
 
     def _decode(self) -> Iterator[Any]:
@@ -85,7 +85,7 @@ class Clip:
         try:
             for packet in packets:
                 try:
-                    yield from packet.decode()
+                    yield from self._decoder.decode(packet)
                 except av.error.FFmpegError:
                     self.num_damaged += 1
         except av.error.FFmpegError:
@@ -135,8 +135,7 @@ def open_clip(path: Path) -> Iterator[Clip]:
         return
     # Sound by itself can be read as far as the frames have come, whatever lies between them.
     with open_container(path) as container, open_container(path) as other:
-        sounds = [stream for stream in other.streams.audio if stream.codec_context]
-        yield Clip(container, _choose_stream(container), sounds[0] if sounds else None)
+        yield Clip(container, choose_video(container), choose_sound(other))
 
 
 def _open_camera(device: Path) -> Any:
@@ -150,39 +149,3 @@ def _open_camera(device: Path) -> Any:
 def describe_error(error: Exception) -> str:
     """FFmpeg's reason, without the arguments of its call."""
     return getattr(error, "strerror", None) or one_line(error)
-
-
-def _choose_stream(container: Any) -> Any:
-    streams = [
-        stream for stream in container.streams.video
-        # Neither of an unknown codec nor a song's cover.
-        if stream.codec_context and not stream.disposition & Disposition.attached_pic
-    ]  # fmt: skip
-    if not streams:
-        raise UserError("no video in it, or none that can be decoded; name another file")
-    width, height = streams[0].codec_context.width, streams[0].codec_context.height
-    if width * height > MAX_PIXELS:
-        raise UserError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
-    streams[0].thread_type = "AUTO"
-    return streams[0]
-
-
-def _upright_size(frame: Any, stream: Any) -> tuple[int, int, int]:
-    """Width and height of a stored frame in square pixels; its turns to the left by 90 degrees."""
-    aspect = stream.sample_aspect_ratio or 1
-    width = max(1, round(frame.width * aspect)) if 0.1 < aspect < 10 else frame.width
-    return width, frame.height, round(frame.rotation / 90)
-
-
-def _to_pixels(frame: Any, width: int, height: int, turns: int) -> np.ndarray:
-    has_alpha = any(component.is_alpha for component in frame.format.components)
-    # FFmpeg alone would take HDTV's colours, where not said, for the old ones.
-    is_unsaid = frame.colorspace in (0, 2)  # RGB, or unspecified (ITU-T H.273, table 4)
-    matrix = "ITU709" if is_unsaid and frame.height >= HIGH else None
-    form = "rgba" if has_alpha else "rgb24"
-    pixels = frame.reformat(width, height, form, src_colorspace=matrix).to_ndarray()
-    if has_alpha:
-        alpha = pixels[..., 3:].astype(np.uint16)
-        on_white = pixels[..., :3] * alpha + 255 * (255 - alpha)
-        pixels = ((on_white + 127) // 255).astype(np.uint8)
-    return np.ascontiguousarray(np.rot90(pixels, turns))
