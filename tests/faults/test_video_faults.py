@@ -91,6 +91,14 @@ GOOD = {
     "transparent.mkv": see_through,
     "sizes.ts": other_sizes,
     "black.mp4": lambda path: write_clip(path, [bars((64, 64))] * 8),
+    "raw.h264": lambda path: write_clip(path, FRAMES, form="h264"),
+    "raw.265": lambda path: write_clip(path, FRAMES, form="hevc", codec="libx265",
+                                       options={"x265-params": "log-level=none"}),
+    "raw.y4m": lambda path: write_clip(path, FRAMES, form="yuv4mpegpipe", codec="wrapped_avframe"),
+    "raw.mjpeg": lambda path: write_clip(path, FRAMES, form="mjpeg", codec="mjpeg",
+                                         pixels="yuvj420p"),
+    "raw.dv": lambda path: write_clip(path, [np.resize(f, (576, 720, 3)) for f in FRAMES],
+                                      form="dv", codec="dvvideo", rate=25),
     "quick.mp4": lambda path: write_clip(path, FRAMES, rate=960),
     "bytes_after_the_end.mp4": lambda path: (
         write_clip(path, FRAMES), path.write_bytes(path.read_bytes() + bytes(999))),
@@ -192,7 +200,7 @@ BAD = {
     "header.mp4": (lambda path: path.write_bytes(b"\0\0\0\x18ftypisom" + bytes(12)),
                    "cannot be decoded: Invalid data found"),
     # The index of an MP4 that a camera could not finish is at its end.
-    "cut.mp4": (cut("cut.mp4", 0.6), "cannot be decoded: Invalid data found"),
+    "cut.mp4": (cut("cut.mp4", 0.6), "has no index (its recording broke off); rebuild it with "),
     "cut.mkv": (cut("cut.mkv", 0.01), "cannot be decoded: "),
     "sound.mp4": (sound_alone, "no video in it, or none that can be decoded; name another file"),
     "no_frames.mp4": (no_frames, "no video in it, or none that can be decoded"),
@@ -259,7 +267,21 @@ def test_what_was_damaged_is_said(hourglass):
     Path("clip.mkv").write_bytes(data)
     code, (line,), err = hourglass("clip.mkv", *ANYBODY)
     assert (code, err) == (0, [])
-    assert line.endswith(" packets left out") and "; damaged: " in line
+    assert " packets left out" in line and "; damaged: " in line
+
+
+def test_a_clip_that_ends_early_says_so(hourglass):
+    """An MP4 whose index comes first promises its frames, a Matroska file its length."""
+    frames = figures(40)
+    path = write_clip("a.mp4", frames, options={"g": "5", "bf": "0"}, rate=10,
+                      container_options={"movflags": "faststart"})  # fmt: skip
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    write_clip("b.mkv", frames, options={"g": "5"}, rate=10)
+    Path("b.mkv").write_bytes(Path("b.mkv").read_bytes()[: Path("b.mkv").stat().st_size // 2])
+    code, (first, second), err = hourglass("a.mp4", "b.mkv", "--whole")
+    assert (code, err) == (0, [])
+    assert "; its file promises 40 frames" in first and " 40 frames, " not in first
+    assert "; it ends at " in second and second.endswith(" of 4.0 s")
 
 
 def test_damaged_sound_does_not_cost_the_clip(hourglass):

@@ -87,7 +87,7 @@ def quarters(pixels):
 def write_clip(
     path, pictures, *, form=None, codec="libx264", rate=10, pixels="yuv420p", rotation=None,
     times=None, sound=None, sound_rate=44_100, sound_start=0.0, seconds=None, context=None,
-    source="rgb24", options=None,
+    source="rgb24", options=None, container_options=None,
 ):  # fmt: skip
     """Write pixels [H, W, 3] as a clip.
 
@@ -98,7 +98,7 @@ def write_clip(
         context: attributes of the codec's context. source: the form of the pixels given.
     """
     pictures = list(pictures)
-    with av.open(str(path), "w", format=form) as container:
+    with av.open(str(path), "w", format=form, container_options=container_options) as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = pixels
@@ -117,7 +117,7 @@ def write_clip(
             write_tone(container, tone, sound_rate, sound_start, seconds or len(pictures) / rate)
     if rotation is not None:
         turn_track(Path(path), rotation)
-    return path
+    return Path(path)
 
 
 def turn_track(path, degrees):

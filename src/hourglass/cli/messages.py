@@ -83,9 +83,7 @@ def describe_tracks(result: Any, threshold: float | None) -> str:
         text += f", {people}, in {result.num_seen} of them"
     else:
         text += f", {_describe_no_person(result.best, threshold)}"
-    if result.num_damaged:
-        text += f"; damaged: {result.num_damaged} packets left out"
-    return text
+    return "; ".join([text, *result.notes])
 
 
 def _describe_no_person(best: float, threshold: float | None) -> str:

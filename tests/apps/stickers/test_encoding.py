@@ -99,3 +99,10 @@ def test_the_files_of_others_are_none_of_ours(data, tmp_path):
     assert not is_sticker(path)
     path.write_bytes(bytes(600_000) + encoding.MARK.encode())
     assert not is_sticker(path)
+
+
+@pytest.mark.parametrize("difference", [0, 1])
+def test_frames_that_become_one_are_no_moving_sticker(difference):
+    frames = [Image.new("RGBA", (512, 512), (90 + k * difference, 90, 90, 255)) for k in range(3)]
+    with pytest.raises(UserError, match="shows no person who moves; name a photograph"):
+        encode_moving_webp(frames, [67] * 3)

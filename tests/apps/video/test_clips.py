@@ -47,7 +47,7 @@ def test_a_clip_becomes_a_drawn_one_and_a_line_a_frame(tmp_path):
     written = predict(tmp_path, walk(30))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jsonl", "a.mp4"]
     assert (written.num_frames, written.num_seen, written.num_people) == (30, 30, 1)
-    assert written.best > 0.5 and written.num_damaged == 0
+    assert written.best > 0.5 and written.notes == ()
     _, lines = read_record(written)
     assert [line["frame"] for line in lines] == list(range(30))
     np.testing.assert_allclose([line["time"] for line in lines], np.arange(30) / 10)

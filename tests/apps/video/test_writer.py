@@ -1,3 +1,6 @@
+import io
+
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,6 +28,12 @@ def test_pictures_come_back_with_their_colours_and_transparency():
         middle = frame[200, 20 * k + 60].astype(int)
         np.testing.assert_allclose(middle, (220, 30, 30, 255), atol=8)
         assert frame[[0, 400], [0, 400], 3].max() < 8
+
+
+def test_the_last_picture_lasts_as_long_as_the_others():
+    data = encode_webm(list(squares(6)), [k / 15 for k in range(6)], 15, 20, "")
+    with av.open(io.BytesIO(data)) as container:
+        assert container.duration / 1e6 == pytest.approx(6 / 15, abs=2e-3)
 
 
 def test_the_same_pictures_give_the_same_bytes():

@@ -25,6 +25,8 @@ MAX_WEBP, MAX_MOVING_WEBP = 100 * KB, 500 * KB
 MAX_PNG, MAX_WEBM = 512 * KB, 256 * KB
 MAX_SECONDS = 3.0  # WhatsApp would take 10
 RATE = 15  # frames/s, at most: twice as many would halve what a frame may take
+# Frames that are all alike would become one, which is no moving sticker to WhatsApp.
+STILL = "shows no person who moves; name a photograph"
 MARK = "hourglass sticker"  # in each file, by which we know it to be ours
 QUALITIES = (95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10, 5, 0)  # of lossy WebP
 NUM_COLOURS = (None, 256, 128, 64, 32)  # of a PNG; None: all
@@ -55,7 +57,11 @@ def encode_webp(sticker: Image.Image) -> bytes:
 
 
 def encode_moving_webp(stickers: Sequence[Image.Image], durations: Sequence[int]) -> bytes:
-    """Stickers that follow one another, ms each, as one animated WebP in a loop."""
+    """Stickers that follow one another, ms each, as one animated WebP in a loop.
+
+    Raises:
+        UserError: not even the lowest quality fits; or all frames have become one.
+    """
 
     def encode(quality: int) -> bytes:
         return _save(
@@ -63,7 +69,12 @@ def encode_moving_webp(stickers: Sequence[Image.Image], durations: Sequence[int]
             loop=0, quality=quality, method=2, exif=_make_mark(),
         )  # fmt: skip
 
-    return find_best_quality(encode, QUALITIES, MAX_MOVING_WEBP)
+    data = find_best_quality(encode, QUALITIES, MAX_MOVING_WEBP)
+    # Frames that differ by a few levels become one.
+    with Image.open(io.BytesIO(data)) as image:
+        if getattr(image, "n_frames", 1) < 2:
+            raise UserError(STILL)
+    return data
 
 
 def find_best_quality(

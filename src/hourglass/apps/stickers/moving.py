@@ -15,6 +15,7 @@ from hourglass.apps.stickers.encoding import (
     MAX_SECONDS,
     MAX_WEBM,
     RATE,
+    STILL,
     encode_moving_webp,
     find_best_quality,
 )
@@ -35,8 +36,6 @@ from hourglass.utils.errors import UserError
 if TYPE_CHECKING:
     from hourglass.inference.runner import InferenceConfig
 
-# Frames that are all alike would become one, which is no moving sticker to WhatsApp.
-STILL = "shows no person who moves; name a photograph"
 CRFS = tuple(range(16, 64, 4))  # of libvpx, the best first
 Tracked = tuple[Frame, list[TrackedPerson]]
 

@@ -38,7 +38,7 @@ class WrittenClip(NamedTuple):
         num_seen: frames with people in them.
         num_people: how many were tracked, one after the other or together.
         best: the best score of a search, also below the threshold.
-        num_damaged: packets of the clip that could not be decoded.
+        notes: what the clip lacks, for people.
     """
 
     video: Path
@@ -47,7 +47,7 @@ class WrittenClip(NamedTuple):
     num_seen: int
     num_people: int
     best: float
-    num_damaged: int
+    notes: tuple[str, ...]
 
     @property
     def files(self) -> tuple[Path, Path]:
@@ -90,7 +90,7 @@ def predict_clip(
                 for num_people in _draw_and_write(tracked, backend.schema, writer.write):
                     num_frames += 1
                     num_seen += num_people > 0
-    counts = (num_frames, num_seen, tracker.num_people, tracker.best, clip.num_damaged)
+    counts = (num_frames, num_seen, tracker.num_people, tracker.best, clip.losses.describe())
     return WrittenClip(video, record, *counts)
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
-from hourglass.apps.video.formats import is_camera
+from hourglass.apps.video.formats import is_camera, lacks_index
+from hourglass.apps.video.losses import Losses
 from hourglass.apps.video.pixels import read_layout, to_pixels
 from hourglass.apps.video.streams import choose_sound, choose_video, deinterlace, open_decoder
 from hourglass.utils.errors import UserError, one_line
@@ -18,9 +19,15 @@ from hourglass.utils.parallel import handle_interrupts
 
 # Containers that hold what they show. FFmpeg would also take a text for a drawing, or for a list of
 # files and addresses to fetch.
-FORMATS = "mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,ivf,mxf,gif"
+FORMATS = (
+    "mov,matroska,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,ivf,mxf,gif,h264,hevc,yuv4mpegpipe,mjpeg,dv"
+)
 USUAL_RATE = 25  # frames/s, where a clip does not say
 LEAST_STEP = 1e-4  # s from a frame to the next
+NO_INDEX = (
+    "has no index (its recording broke off); rebuild it with a repair tool and another clip of the "
+    "same camera"
+)
 
 
 class Frame(NamedTuple):
@@ -45,7 +52,7 @@ class Clip:
         num_frames: about how many there are; None where the container does not know.
         rate: frames/s, about, a Fraction.
         origin: s, the time of the clip's beginning, as its container counts.
-        num_damaged: packets that could not be decoded, so far.
+        losses: what its frames lack, so far.
         stopped: an event that ends the frames.
     """
 
@@ -58,7 +65,7 @@ class Clip:
         self.origin: float | None = None if start is None else start / av.time_base
         seconds = (container.duration or 0) / av.time_base
         self.num_frames: int | None = stream.frames or round(seconds * self.rate) or None
-        self.num_damaged = 0
+        self.losses = Losses(container, stream)
         self.stopped = threading.Event()
 
     def read_frames(self) -> Iterator[Frame]:
@@ -74,6 +81,7 @@ class Clip:
         for number, frame in enumerate(deinterlace(self._decode())):
             layout = layout or read_layout(frame, self._stream)
             time = last = self._time_of(frame, last)
+            self.losses.add_frame(time + float(1 / self.rate))
             yield Frame(number, time, to_pixels(frame, layout))
             if self.stopped.is_set():
                 return
@@ -84,12 +92,13 @@ class Clip:
         packets = self._container.demux(self._stream)
         try:
             for packet in packets:
+                self.losses.add_packet(packet)
                 try:
                     yield from self._decoder.decode(packet)
                 except av.error.FFmpegError:
-                    self.num_damaged += 1
+                    self.losses.num_damaged += 1
         except av.error.FFmpegError:
-            self.num_damaged += 1  # of the container itself: nothing comes after it
+            self.losses.num_damaged += 1  # of the container itself: nothing comes after it
 
     def _time_of(self, frame: Any, last: float | None) -> float:
         if self.origin is None:
@@ -112,6 +121,8 @@ def open_container(path: Path) -> Any:
         # Without the protocol's name a colon in the file's name would be read as one's.
         return av.open(f"file:{path}", container_options=limits)
     except (av.error.FFmpegError, UnicodeError) as error:
+        if lacks_index(path):
+            raise UserError(NO_INDEX) from None
         raise UserError(f"cannot be decoded: {describe_error(error)}") from None
 
 

@@ -106,6 +106,7 @@ class ClipWriter:
             rgb, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
         )
         encoded.pts, encoded.time_base = round(frame.time / TIME_BASE), TIME_BASE
+        encoded.duration = round(1 / self._stream.average_rate / TIME_BASE)  # of the last frame
         return self._stream.encode(encoded)
 
     @contextlib.contextmanager
@@ -230,6 +231,7 @@ def encode_webm(
                 frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgba")
                 frame = frame.reformat(format="yuva420p", dst_colorspace="ITU601")
                 frame.pts, frame.time_base = round(time / WEBM_TIME_BASE), WEBM_TIME_BASE
+                frame.duration = round(1 / rate / WEBM_TIME_BASE)  # else the last one has none
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         return buffer.getvalue()
