@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hourglass.data.coco_format import (
+from hourglass.data.formats.coco import (
     CocoFault,
     index_entries,
     is_coco,

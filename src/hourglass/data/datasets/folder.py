@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
-from hourglass.data.coco_format import CocoFault, is_coco, read_coco
 from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
+from hourglass.data.formats.coco import CocoFault, is_coco, read_coco
 from hourglass.data.raw_records import PASSED_OVER, RawSplit, read_name
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError

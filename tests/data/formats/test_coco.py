@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.annotations import make_annotation, make_coco, make_keypoints
-from hourglass.data.coco_format import read_coco
 from hourglass.data.conversion import Conversion
+from hourglass.data.formats.coco import read_coco
 from hourglass.data.raw_records import PASSED_OVER
 from hourglass.data.validation import check_records
 from hourglass.keypoints import COCO, MPII, KeypointSchema
