@@ -25,14 +25,16 @@ def main():
     dataset, sets = params.data.dataset, params.data.sets
     parse, source = (parse_sets, sets) if sets else (parse_dataset, dataset)
     schema, excluded = params.data.keypoint_schema, params.parse.excluded
-    splits, invalid, num_excluded = parse(Path("data/raw", dataset), source, schema, excluded)
+    parsed = parse(Path("data/raw", dataset), source, schema, excluded)
+    splits, invalid = parsed.splits, parsed.invalid
     with exclusive_lock("data/.parse.lock", f"writing {folder}"):
         # Before anything can stop the stage: the user needs this file to fix the annotations.
         write_invalid(folder / "invalid.csv", invalid)
         if excluded:
-            print(f"{num_excluded:,} pictures excluded by name (parse.excluded)")
+            print(f"{parsed.num_excluded:,} pictures excluded by name (parse.excluded)")
         for split in SPLITS:
-            print(summarize_split(split, splits[split], invalid, schema))
+            unused, notes = parsed.not_used[split], parsed.notes[split]
+            print(summarize_split(split, splits[split], invalid, schema, unused, notes))
         check_invalid(params, splits, invalid, folder / "invalid.csv")
         save_schema(folder, schema)
         for split in SPLITS:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from hourglass.data.conversion import MPII_AS_IT_IS, Conversion, common_name, find_unknown
+from hourglass.data.conversion import MPII_AS_IT_IS, Conversion, find_unknown
 from hourglass.data.datasets.lspet import LSPET
+from hourglass.data.keypoint_names import canonical_name
 from hourglass.keypoints import COCO, MPII, KeypointSchema
 
 RNG = np.random.default_rng(1)
@@ -24,7 +25,7 @@ def places(schema):
      ("nose", "nose"), ("pelvis", "pelvis"), ("upper_l_x", "upper_l_x")],
 )  # fmt: skip
 def test_names_of_both_schemas_have_a_common_form(name, common):
-    assert common_name(name) == common
+    assert canonical_name(name) == common
 
 
 def test_the_same_schema_changes_nothing():
@@ -41,10 +42,10 @@ def test_limbs_are_the_same_keypoints_in_both_schemas():
         source, target = conversion.source, conversion.target
         joints, labelled = places(source)
         points = conversion.convert_points(joints, labelled)
-        by_name = dict(zip(map(common_name, target.keypoints), points.tolist(), strict=True))
+        by_name = dict(zip(map(canonical_name, target.keypoints), points.tolist(), strict=True))
         for name, place in zip(source.keypoints, joints.tolist(), strict=True):
             if name.partition("_")[2] in ("ankle", "knee", "hip", "wrist", "elbow", "shoulder"):
-                assert by_name[common_name(name)] == place
+                assert by_name[canonical_name(name)] == place
 
 
 def test_what_the_source_lacks_is_unlabelled():
@@ -62,7 +63,7 @@ def test_what_the_source_lacks_is_unlabelled():
 @pytest.mark.parametrize("source", [COCO, LSPET], ids=["coco", "lspet"])
 def test_pelvis_and_thorax_lie_midway_and_are_labelled_where_both_ends_are(source):
     conversion = Conversion(source, MPII)
-    names = [common_name(name) for name in source.keypoints]
+    names = [canonical_name(name) for name in source.keypoints]
     for middle, end in (("pelvis", "hip"), ("thorax", "shoulder")):
         k, ends = MPII.index(middle), [names.index(f"{side}_{end}") for side in ("right", "left")]
         joints, labelled = places(source)

@@ -124,6 +124,13 @@ def test_summary_adds_up():
     )
 
 
+def test_what_is_not_used_and_odd_labels_are_told_and_add_up():
+    persons, invalid = check_records([make_record(), 5], None, "train")
+    text = summarize_split("train", persons, invalid, MPII, {"a crowd": 2, "x": 1}, {"odd v": 1200})
+    assert text.startswith("train: 5 records = 1 kept + 1 invalid + 3 not used (2 a crowd, 1 x); ")
+    assert text.endswith("; 1,200 odd v")
+
+
 def test_keypoints_that_no_person_has_are_told():
     conversion = Conversion(MPII, COCO)
     persons, _ = check_records([make_record()], None, "train", conversion=conversion)

@@ -173,7 +173,7 @@ def run_annotations(count, folder, _):
         data = mutate_records(good, rng) if number % 3 else mutate(good, rng, donor)
         (folder / "train.json").write_bytes(data)
         try:
-            splits, invalid, _ = parse_dataset(folder, "folder", FIGURE)
+            splits, invalid, *_ = parse_dataset(folder, "folder", FIGURE)
         except UserError as error:
             reasons.append(str(error))
             continue

@@ -290,7 +290,8 @@ def changed(*place, value):
 
 
 KEYPOINTS = make_annotation(2)["keypoints"]
-NO_KEYPOINTS = "keypoints is not 51 finite numbers"
+NO_KEYPOINTS = "keypoints has "
+NO_PLACE = "a labelled keypoint is not at two finite numbers"
 
 
 def lacking(*place):
@@ -302,9 +303,6 @@ def lacking(*place):
     return content
 
 
-OTHER_KEYPOINTS = (
-    "no category has all keypoints of data.schema, r_ankle, r_knee, r_hip ..., or COCO's 17, nose, "
-)
 COCO_FAULTS = {
     "no images": (lacking("images"), "line 1: a list of records was expected, or COCO's images, "),
     "no categories": (lacking("categories"), "line 1: a list of records was expected, or COCO's"),
@@ -315,10 +313,21 @@ COCO_FAULTS = {
     "an image without name": (lacking("images", 0, "file_name"), "images 0: no 'file_name'"),
     "a name that is a number": (changed("images", 0, "file_name", value=7), "images 0: no 'file_"),
     "an image twice": (changed("images", 2, "id", value=1), "images 2: id 1 is there already"),
-    "a category without keypoints": (lacking("categories", 0, "keypoints"), OTHER_KEYPOINTS),
-    "keypoints in another order": (
-        changed("categories", 0, "keypoints", value=[*COCO.keypoints[:16], "right_foot"]),
-        OTHER_KEYPOINTS,
+    "a category without keypoints": (
+        lacking("categories", 0, "keypoints"),
+        "names no keypoints: a category needs a list of them",
+    ),
+    "keypoints by number": (
+        changed("categories", 0, "keypoints", value=[str(k) for k in range(17)]),
+        "none of its keypoints is known: it has '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', ",
+    ),
+    "keypoints of a face alone": (
+        changed("categories", 0, "keypoints", value=["nose", "left_eye"]),
+        "none of its keypoints is known: it has 'nose', 'left_eye'; data.schema has r_ankle, ",
+    ),
+    "a keypoint twice": (
+        changed("categories", 0, "keypoints", value=[*COCO.keypoints[:16], "L-Knee"]),
+        "keypoints 'left_knee' and 'L-Knee' are both l_knee; rename one",
     ),
 }
 
@@ -330,6 +339,9 @@ def test_a_broken_coco_file_is_one_line(parse, tmp_path, content, fault):
     assert err.startswith(f"error: data/raw/folder/train.json: {fault}")
     assert err.endswith("; fix it or download it again\n")
     assert not (tmp_path / "data" / "annotations").exists()
+
+
+COUNTS = f"train: {NUM_GOOD + 1} records = {NUM_GOOD - 1} kept + 1 invalid"
 
 
 def parse_one_of_many(parse, annotation, file_name):
@@ -350,7 +362,7 @@ def parse_one_of_many(parse, annotation, file_name):
         ({}, "../1.jpg", "image is not a plain relative name"),
         ({}, "/images/1.jpg", "image is not a plain relative name"),
         ({}, "C:\\images\\1.jpg", "image is not a plain relative name"),
-        ({"bbox": [20, 10, 0, 0]}, "a.jpg", NO_SCALE),
+        ({"bbox": [20, 10, 0, 0]}, "a.jpg", "bbox is empty: its width or height is not above 0"),
         ({"bbox": [2e5, 10, 90, 90]}, "a.jpg", f"center {IN_REACH}"),
         ({"bbox": [3_000, 3_000, 90, 90]}, "a.jpg", FAR_OFF),
         ({"keypoints": make_annotation(7)["keypoints"]}, "7.jpg", "exact duplicate of an earlier "),
@@ -359,20 +371,22 @@ def parse_one_of_many(parse, annotation, file_name):
         ({"bbox": [1, 2, float("inf"), 3]}, "a.jpg", "bbox is not 4 finite numbers"),
         ({"keypoints": KEYPOINTS[:48]}, "a.jpg", NO_KEYPOINTS),
         ({"keypoints": KEYPOINTS[:34]}, "a.jpg", NO_KEYPOINTS),
-        ({"keypoints": [*KEYPOINTS[:30], float("nan"), *KEYPOINTS[31:]]}, "a.jpg", NO_KEYPOINTS),
-        ({"keypoints": [*KEYPOINTS[:30], None, *KEYPOINTS[31:]]}, "a.jpg", NO_KEYPOINTS),
-        ({"keypoints": [*KEYPOINTS[:32], 3, *KEYPOINTS[33:]]}, "a.jpg", "the v of a keypoint is "),
+        ({"keypoints": "none"}, "a.jpg", "keypoints is not a list"),
+        ({"keypoints": [*KEYPOINTS[:30], float("nan"), *KEYPOINTS[31:]]}, "a.jpg", NO_PLACE),
+        ({"keypoints": [*KEYPOINTS[:30], None, *KEYPOINTS[31:]]}, "a.jpg", NO_PLACE),
+        ({"keypoints": [*KEYPOINTS[:30], "7", *KEYPOINTS[31:]]}, "a.jpg", NO_PLACE),
         ({"category_id": None}, "a.jpg", "no 'category_id'"),
     ],
     ids=["gone", "climbs", "absolute", "on a drive", "an empty box", "a box far outside",
          "a box elsewhere", "twice", "no box", "a box of 3", "a box infinite", "16 keypoints",
-         "17 pairs", "NaN", "a keypoint null", "a v of 3", "no category"],
+         "17 pairs", "keypoints a text", "NaN", "a keypoint null", "a keypoint a text",
+         "no category"],
 )  # fmt: skip
 def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
     parse, tmp_path, changes, file_name, reason
 ):
     out = parse_one_of_many(parse, make_annotation(NUM_GOOD, **changes), file_name)
-    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 invalid;")
+    assert out.startswith(f"{COUNTS} + 1 not used (1 a crowd);")
     (record,) = read_invalid(tmp_path)
     assert record[:3] == ("train", str(NUM_GOOD), file_name) and record[3].startswith(reason)
 
@@ -389,7 +403,7 @@ def test_a_coco_person_with_a_fault_is_set_aside_under_its_own_number(
 )
 def test_a_coco_annotation_of_no_picture_is_set_aside(parse, tmp_path, annotation, reason):
     out = parse_one_of_many(parse, annotation, "a.jpg")
-    assert out.startswith(f"train: {NUM_GOOD} records = {NUM_GOOD - 1} kept + 1 invalid;")
+    assert out.startswith(f"{COUNTS} + 1 not used (1 a crowd);")
     assert read_invalid(tmp_path) == [("train", str(NUM_GOOD), "", reason, "")]
 
 

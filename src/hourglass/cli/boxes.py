@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hourglass.data.formats.coco import (
-    CocoFault,
     index_entries,
     is_coco,
+    is_crowd,
     list_entries,
     read_id,
     read_names,
     read_numbers,
     show_id,
 )
+from hourglass.data.raw_records import FormFault
 from hourglass.inference.person_search import BBOX_RULE, is_bbox
 from hourglass.inference.runner import BBox
 from hourglass.utils.errors import UserError, printable
@@ -137,7 +138,7 @@ def _read_people(path: Path) -> Iterator[tuple[str, Box]]:
         has_entries = True
         try:
             box = read(entry)
-        except CocoFault as fault:
+        except FormFault as fault:
             raise UserError(f"{path}: {where}: {fault}; fix the record or remove it") from None
         if box:
             has_people = True
@@ -162,7 +163,7 @@ def _open_json(path: Path) -> Form:
     try:
         names, categories = read_names(content), index_entries(content, "categories")
         entries = list_entries(content, "annotations")
-    except CocoFault as fault:
+    except FormFault as fault:
         raise UserError(f"{path}: {fault}; {FORMS}") from None
     people = {key for key, category in categories.items() if category.get("name") == "person"}
     read = partial(_read_annotation, names=names, people=people)
@@ -175,7 +176,7 @@ def _read_detection(entry: Any) -> Box | None:
         return None
     score = entry.get("score", 0.0)
     if not isinstance(score, float) or not math.isfinite(score):
-        raise CocoFault("score is not a finite number")
+        raise FormFault("score is not a finite number")
     return Box(_read_image(entry), score, _check_bbox(read_numbers(entry, "bbox", 4)))
 
 
@@ -185,29 +186,29 @@ def _read_image(entry: dict) -> Image:
         return Path(name)
     if isinstance(number, float) and number.is_integer():
         return number
-    raise CocoFault("no 'file_name', and no whole number as 'image_id'")
+    raise FormFault("no 'file_name', and no whole number as 'image_id'")
 
 
 def _read_annotation(
     entry: Any, names: dict[float | str, str], people: set[float | str]
 ) -> Box | None:
     _check_object(entry)
-    if read_id(entry, "category_id") not in people or entry.get("iscrowd"):
+    if read_id(entry, "category_id") not in people or is_crowd(entry):
         return None
     image = read_id(entry, "image_id")
     if image not in names:
-        raise CocoFault(f"image_id {show_id(image)} is not among the images")
+        raise FormFault(f"image_id {show_id(image)} is not among the images")
     return Box(Path(names[image]), 0.0, _check_bbox(read_numbers(entry, "bbox", 4)))
 
 
 def _check_object(entry: Any) -> None:
     if not isinstance(entry, dict):
-        raise CocoFault("not an object")
+        raise FormFault("not an object")
 
 
 def _check_bbox(numbers: list[float]) -> BBox:
     if not is_bbox(numbers):
-        raise CocoFault(f"box {','.join(f'{number:g}' for number in numbers)}: {BBOX_RULE}")
+        raise FormFault(f"box {','.join(f'{number:g}' for number in numbers)}: {BBOX_RULE}")
     x, y, width, height = numbers
     return x, y, width, height
 
@@ -231,9 +232,9 @@ def _list_rows(path: Path) -> Iterator[tuple[str, dict]]:
 
 def _read_row(row: dict[str | None, Any]) -> Box:
     if None in row or None in row.values():
-        raise CocoFault("another number of fields than in the header")
+        raise FormFault("another number of fields than in the header")
     if not row["image"]:
-        raise CocoFault("no image")
+        raise FormFault("no image")
     score = _parse_number(row, "score") if "score" in row else 0.0
     bbox = [_parse_number(row, name) for name in COLUMNS[1:]]
     return Box(Path(row["image"]), score, _check_bbox(bbox))
@@ -245,5 +246,5 @@ def _parse_number(row: dict[str | None, Any], name: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise CocoFault(f"{name} is {row[name]!r}, not a finite number")
+        raise FormFault(f"{name} is {row[name]!r}, not a finite number")
     return number

@@ -1,28 +1,26 @@
 """Keypoints of one schema as those of another, by their names.
 
-MPII's `r_knee` is COCO's `right_knee`. Pelvis and thorax lie midway between hips and shoulders.
+MPII's `r_knee` is COCO's `right_knee` (`data/keypoint_names.py`). Pelvis and thorax lie midway
+between hips and shoulders.
 """
-
-import re
 
 import numpy as np
 
+from hourglass.data.keypoint_names import canonical_name, find_places
 from hourglass.keypoints import COCO, MPII, KeypointSchema
 
-_SIDES = {"r": "right", "l": "left"}
-_MIDPOINTS = {"pelvis": "hip", "thorax": "shoulder"}
+_MIDPOINTS = {
+    "pelvis": ("right_hip", "left_hip"),
+    "thorax": ("right_shoulder", "left_shoulder"),
+}
+_ENDS = [end for ends in _MIDPOINTS.values() for end in ends]
 UNLABELLED = (-1.0, -1.0)
-
-
-def common_name(name: str) -> str:
-    """The name of a keypoint by which schemas are compared: `right_knee` for `r_knee`."""
-    return re.sub(r"^([rl])_", lambda match: f"{_SIDES[match[1]]}_", name)
 
 
 def find_unknown(schema: KeypointSchema, *others: KeypointSchema) -> list[str]:
     """The keypoints of a schema that none of the others, MPII or COCO has."""
-    known = {common_name(name) for other in (MPII, COCO, *others) for name in other.keypoints}
-    return [name for name in schema.keypoints if common_name(name) not in known]
+    known = {canonical_name(name) for other in (MPII, COCO, *others) for name in other.keypoints}
+    return [name for name in schema.keypoints if canonical_name(name) not in known]
 
 
 class Conversion:
@@ -33,8 +31,9 @@ class Conversion:
 
     def __init__(self, source: KeypointSchema, target: KeypointSchema) -> None:
         self.source, self.target = source, target
-        places = {common_name(name): k for k, name in enumerate(source.keypoints)}
-        ends = [_find_ends(common_name(name), places) for name in target.keypoints]
+        wanted = [*target.keypoints, *_ENDS]
+        places = find_places(source.keypoints, wanted)
+        ends = [_find_ends(name, places) for name in target.keypoints]
         # Each keypoint of the target lies midway between two of the source: the same one twice
         # where the source has it.
         self._is_known = np.array([pair is not None for pair in ends])
@@ -55,7 +54,7 @@ class Conversion:
 def _find_ends(name: str, places: dict[str, int]) -> tuple[int, int] | None:
     if name in places:
         return places[name], places[name]
-    right, left = (f"{side}_{_MIDPOINTS.get(name)}" for side in ("right", "left"))
+    right, left = _MIDPOINTS.get(canonical_name(name), ("", ""))
     return (places[right], places[left]) if {right, left} <= places.keys() else None
 
 

@@ -4,10 +4,11 @@ Each dataset yields raw records in MPII's JSON form, 1-based pixels; `check_reco
 makes `Person`s with a head size, 0-based. That is the one place where 1-based becomes 0-based.
 """
 
+import collections
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hourglass.data.archives import open_images
 from hourglass.data.conversion import Conversion, find_unknown
@@ -15,18 +16,36 @@ from hourglass.data.datasets.base import find_dataset
 from hourglass.data.head_size import head_size_from_labels, head_size_from_scale
 from hourglass.data.invalid import InvalidRecord, count_invalid
 from hourglass.data.person import SPLITS, Person, name_in_set
-from hourglass.data.raw_records import PASSED_OVER, RawSplit, read_name
+from hourglass.data.raw_records import PassedOver, RawSplit, read_name
 from hourglass.data.validation import check_records
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError
 
 Ranges = Sequence[Sequence[str]]
-Parsed = tuple[dict[str, list[Person]], list[InvalidRecord], int]
+Counts = Mapping[str, Mapping[str, int]]  # by split
+
+
+class ParsedDataset(NamedTuple):
+    """Both splits of a dataset: what is kept of its records, and what is not.
+
+    Attributes:
+        splits: {split: persons}.
+        invalid: the invalid records, train first.
+        num_excluded: how many of the archive's pictures are excluded.
+        not_used: {split: {reason: how many records were not judged}}.
+        notes: {split: {what was made of odd labels: how often}}.
+    """
+
+    splits: dict[str, list[Person]]
+    invalid: list[InvalidRecord]
+    num_excluded: int
+    not_used: Counts
+    notes: Counts
 
 
 def parse_sets(
     raw: Path, sets: Mapping[str, str], schema: KeypointSchema, excluded: Ranges = ()
-) -> Parsed:
+) -> ParsedDataset:
     """Read and check both splits of several datasets.
 
     The sets follow one another. The name of a picture begins with its set's name and a slash, in
@@ -43,25 +62,50 @@ def parse_sets(
     Raises:
         UserError: as `parse_dataset`.
     """
-    splits: dict[str, list[Person]] = {split: [] for split in SPLITS}
-    invalid: list[InvalidRecord] = []
-    num_excluded = 0
-    for name, dataset in sets.items():
-        prefix = name_in_set(name, "")
-        own = [
-            [image.removeprefix(prefix) for image in pair]
-            for pair in excluded
-            if all(image.startswith(prefix) for image in pair)
-        ]
-        persons, faulty, number = parse_dataset(raw / name, dataset, schema, own)
-        for split, people in persons.items():
-            splits[split] += [replace(p, image=name_in_set(name, p.image)) for p in people]
-        invalid += [replace(record, image=name_in_set(name, record.image)) for record in faulty]
-        num_excluded += number
-    return splits, sorted(invalid, key=lambda record: record.split), num_excluded
+    parts = [
+        _rename(parse_dataset(raw / name, dataset, schema, _within(excluded, name)), name)
+        for name, dataset in sets.items()
+    ]
+    return ParsedDataset(
+        {split: [person for part in parts for person in part.splits[split]] for split in SPLITS},
+        [r for split in SPLITS for part in parts for r in part.invalid if r.split == split],
+        sum(part.num_excluded for part in parts),
+        _add_up([part.not_used for part in parts]),
+        _add_up([part.notes for part in parts]),
+    )
 
 
-def parse_dataset(raw: Path, name: str, schema: KeypointSchema, excluded: Ranges = ()) -> Parsed:
+def _within(excluded: Ranges, name: str) -> Ranges:
+    """The ranges that are of a set, by the names of its own."""
+    prefix = name_in_set(name, "")
+    return [
+        [image.removeprefix(prefix) for image in pair]
+        for pair in excluded
+        if all(image.startswith(prefix) for image in pair)
+    ]
+
+
+def _rename(parsed: ParsedDataset, name: str) -> ParsedDataset:
+    """A set with its name before the names of its pictures."""
+    return parsed._replace(
+        splits={
+            split: [replace(person, image=name_in_set(name, person.image)) for person in people]
+            for split, people in parsed.splits.items()
+        },
+        invalid=[replace(r, image=name_in_set(name, r.image)) for r in parsed.invalid],
+    )
+
+
+def _add_up(parts: Sequence[Counts]) -> Counts:
+    return {
+        split: sum((collections.Counter(part[split]) for part in parts), collections.Counter())
+        for split in SPLITS
+    }
+
+
+def parse_dataset(
+    raw: Path, name: str, schema: KeypointSchema, excluded: Ranges = ()
+) -> ParsedDataset:
     """Read and check both splits of a dataset.
 
     A train record whose picture is also in validation is invalid: it would leak.
@@ -73,10 +117,6 @@ def parse_dataset(raw: Path, name: str, schema: KeypointSchema, excluded: Ranges
         excluded: pairs (first, last) of names: pictures that are not used, both included. Their
             records are neither kept nor invalid.
 
-    Returns:
-        {split: persons}, the invalid records, train first, and how many of the archive's pictures
-        are excluded.
-
     Raises:
         UserError: a file is missing or cannot be read as a whole; `excluded` leaves no record.
     """
@@ -87,6 +127,7 @@ def parse_dataset(raw: Path, name: str, schema: KeypointSchema, excluded: Ranges
     image_names = frozenset(n for n in all_names if not is_excluded(n, excluded))
     train, validation = dataset.read_splits(raw, image_names, schema)
     _check_names(schema, dataset.title, train, validation)
+    not_used: dict[str, collections.Counter[str]] = {}
     rule = head_size_from_scale if dataset.scaled_by_head else head_size_from_labels
 
     def check(
@@ -94,6 +135,7 @@ def parse_dataset(raw: Path, name: str, schema: KeypointSchema, excluded: Ranges
     ) -> tuple[list[Person], list[InvalidRecord]]:
         conversion = Conversion(records.schema, schema)
         passed_over = _pass_over(records.records, excluded)
+        not_used[split] = collections.Counter(passed_over.values())
         return check_records(
             records.records, image_names, split, held_out, rule, passed_over, conversion
         )
@@ -107,7 +149,8 @@ def parse_dataset(raw: Path, name: str, schema: KeypointSchema, excluded: Ranges
     invalid = train_invalid + val_invalid
     _check_remaining(splits, invalid, excluded)
     splits = {split: list(map(dataset.roughen, people)) for split, people in splits.items()}
-    return splits, invalid, len(all_names) - len(image_names)
+    notes = {"train": train.notes, "validation": validation.notes}
+    return ParsedDataset(splits, invalid, len(all_names) - len(image_names), not_used, notes)
 
 
 def _check_names(schema: KeypointSchema, title: str, *splits: RawSplit) -> None:
@@ -127,13 +170,15 @@ def is_excluded(image: Any, excluded: Ranges) -> bool:
     return is_name and any(first <= image <= last for first, last in excluded)
 
 
-def _pass_over(records: list, excluded: Ranges) -> set[int]:
-    """The numbers of the records that are not to be judged."""
-    return {
-        number
-        for number, record in enumerate(records)
-        if record is PASSED_OVER or is_excluded(read_name(record), excluded)
-    }
+def _pass_over(records: list, excluded: Ranges) -> dict[int, str]:
+    """{number: reason} of the records that are not to be judged."""
+    reasons = {}
+    for number, record in enumerate(records):
+        if isinstance(record, PassedOver):
+            reasons[number] = record.reason
+        elif is_excluded(read_name(record), excluded):
+            reasons[number] = "of an excluded picture"
+    return reasons
 
 
 def _check_remaining(

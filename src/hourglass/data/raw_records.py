@@ -1,16 +1,68 @@
 """The records of a split as a dataset's reader gives them, unchecked."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import collections
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from hourglass.keypoints import KeypointSchema
+import numpy as np
+
+from hourglass.keypoints import PERSON_HEIGHT, KeypointSchema
+from hourglass.utils import transforms
+
+BBox = tuple[float, float, float, float]  # x, y, width, height: 0-based px
 
 
-class RawSplit(NamedTuple):
-    """The records of a split, unchecked, and the schema of their joints."""
+class FormFault(Exception):
+    """The fault of an annotation file, or of an annotation in it."""
+
+
+@dataclass
+class RawSplit:
+    """The records of a split.
+
+    Attributes:
+        records: dicts in MPII's JSON form, anything else that JSON can hold, and the classes of
+            this module.
+        schema: of the records' joints.
+        notes: what was made of odd labels, and how often.
+    """
 
     records: list[Any]
     schema: KeypointSchema
+    notes: Mapping[str, int] = field(default_factory=collections.Counter)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPerson:
+    """A person of an annotation file of any form; K keypoints of the split's schema.
+
+    Attributes:
+        image: the picture's name.
+        points: float64 [K, 2], 0-based px; any numbers where unlabelled.
+        labelled: bool [K].
+        bbox: around all that is seen of the person, drawn and not made of the keypoints.
+    """
+
+    image: str
+    points: np.ndarray
+    labelled: np.ndarray
+    bbox: BBox
+
+    def to_record(self) -> dict[str, Any]:
+        """The person in MPII's JSON form: 1-based, center and scale made of the box.
+
+        The person's crop is then the one of `hourglass predict --box`.
+        """
+        (x, y), side = transforms.bbox_region(self.bbox)
+        scale = side / (transforms.CROP_FACTOR * PERSON_HEIGHT)
+        return {
+            "image": self.image,
+            "joints": (self.points + 1).tolist(),
+            "joints_vis": self.labelled.tolist(),
+            "center": [float(x) + 1, float(y) + 1 - transforms.CENTER_SHIFT * scale],
+            "scale": float(scale),
+        }
 
 
 @dataclass(frozen=True)
@@ -21,8 +73,11 @@ class UnusableRecord:
     reason: str
 
 
-# Stands for an annotation that is no person to learn from or to score.
-PASSED_OVER = object()
+@dataclass(frozen=True)
+class PassedOver:
+    """Stands for an annotation that is no person to learn from or to score, and says why."""
+
+    reason: str
 
 
 def read_name(record: Any) -> Any:

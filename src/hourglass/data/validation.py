@@ -1,7 +1,8 @@
 """Raw records of a split judged against its pictures and each other."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hourglass.data.conversion import MPII_AS_IT_IS, Conversion
 from hourglass.data.head_size import HeadSizeRule, describe_head_sizes, head_size_from_labels
 from hourglass.data.invalid import InvalidRecord, count_invalid, encode_joints
 from hourglass.data.person import Person, RecordFault, person_from_record, read_flags
-from hourglass.data.raw_records import UnusableRecord, read_name
+from hourglass.data.raw_records import LabelledPerson, UnusableRecord, read_name
 from hourglass.keypoints import KeypointSchema
 
 MAX_NAME = 1000  # characters of an invalid record's name that are told
@@ -22,19 +23,36 @@ class _DuplicateFault(RecordFault):
 
 
 def summarize_split(
-    split: str, persons: list[Person], invalid: Iterable[InvalidRecord], schema: KeypointSchema
+    split: str,
+    persons: list[Person],
+    invalid: Iterable[InvalidRecord],
+    schema: KeypointSchema,
+    not_used: Mapping[str, int] = MappingProxyType({}),
+    notes: Mapping[str, int] = MappingProxyType({}),
 ) -> str:
-    """One line: records, kept and invalid; labelled joints, and those that PCKh scores; heads."""
-    num_invalid = count_invalid(invalid)[split]
+    """One line: records, kept, invalid and not used; labelled and scored joints; head sizes.
+
+    Args:
+        not_used: {reason: records that were not judged}. notes: of the `RawSplit`.
+    """
+    num_invalid, num_unused = count_invalid(invalid)[split], sum(not_used.values())
     labels = sum((p.keypoints_visible for p in persons), np.zeros(schema.num_keypoints, int))
     text = (
-        f"{split}: {len(persons) + num_invalid:,} records = {len(persons):,} kept"
-        f" + {num_invalid:,} invalid; {labels.sum():,} labelled joints,"
+        f"{split}: {len(persons) + num_invalid + num_unused:,} records = {len(persons):,} kept"
+        f" + {num_invalid:,} invalid{_describe_unused(not_used)}; {labels.sum():,} labelled joints,"
         f" {labels[list(schema.scored_indices)].sum():,} scored;"
         f" head sizes: {describe_head_sizes(persons) or 'none'}"
     )
+    text += "".join(f"; {number:,} {note}" for note, number in notes.items() if number)
     missing = [schema.keypoints[k] for k in np.flatnonzero(labels == 0)]
     return f"{text}; never labelled: {', '.join(missing)}" if persons and missing else text
+
+
+def _describe_unused(not_used: Mapping[str, int]) -> str:
+    if not not_used:
+        return ""
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in not_used.items())
+    return f" + {sum(not_used.values()):,} not used ({reasons})"
 
 
 def check_records(
@@ -52,7 +70,7 @@ def check_records(
     two numbers of an unlabelled one are dropped, NaN too.
 
     Args:
-        records: anything that JSON can hold, and `UnusableRecord`s.
+        records: anything that JSON can hold, `LabelledPerson`s and `UnusableRecord`s.
         image_names: the pictures there are; None: any.
         split: the name that invalid records carry.
         held_out: pictures of the other split, not to be used here.
@@ -70,7 +88,9 @@ def check_records(
         try:
             if isinstance(record, UnusableRecord):
                 raise RecordFault(record.reason)
-            person = person_from_record(record, 1, conversion, measure_head_size)
+            is_person = isinstance(record, LabelledPerson)
+            raw = record.to_record() if is_person else record
+            person = person_from_record(raw, 1, conversion, measure_head_size)
             if image_names is not None and person.image not in image_names:
                 raise RecordFault("picture is not among the images")
             if person.image in held_out:  # it would leak: other persons of the same picture
@@ -100,7 +120,8 @@ def _lost_joints(record: Any, fault: RecordFault, conversion: Conversion) -> str
     # Nothing is lost with the twin of a record that is kept.
     if isinstance(fault, _DuplicateFault):
         return encode_joints(np.zeros(conversion.target.num_keypoints, bool))
-    flags = read_flags(record, conversion)
+    raw = record.to_record() if isinstance(record, LabelledPerson) else record
+    flags = read_flags(raw, conversion)
     return "" if flags is None else encode_joints(flags)
 
 

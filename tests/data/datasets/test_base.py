@@ -135,7 +135,7 @@ def test_a_new_dataset_goes_through_download_parse_and_shard(toy, site, tmp_path
         "images.zip": zip_bytes([(f"images/{r['image']}", picture) for r in records]),
     }
     fetch_dataset(data_params("toy", mirror=site.url), tmp_path / "raw")
-    splits, (record,), _ = parse_dataset(tmp_path / "raw", "toy", MPII)
+    splits, (record,), *_ = parse_dataset(tmp_path / "raw", "toy", MPII)
     assert {split: len(people) for split, people in splits.items()} == {"train": 2, "validation": 2}
     assert (record.split, record.index) == ("train", 1) and record.reason.startswith("scale is not")
     shard_annotations(tmp_path / "out", splits, tmp_path / "raw" / "images.zip", shard_params())

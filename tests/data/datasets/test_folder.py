@@ -2,6 +2,7 @@ import json
 import os
 import zipfile
 
+import numpy as np
 import pytest
 
 from helpers.annotations import make_annotation, make_coco, make_record
@@ -9,8 +10,10 @@ from helpers.archives import names_in
 from helpers.paths import ROOT
 from hourglass.config import load_params
 from hourglass.data.archives import open_images
+from hourglass.data.conversion import Conversion
 from hourglass.data.datasets.base import find_dataset
 from hourglass.data.datasets.folder import pack_folder, read_own_annotations
+from hourglass.data.validation import check_records
 from hourglass.keypoints import COCO, MPII
 from hourglass.utils.errors import UserError
 
@@ -62,7 +65,7 @@ def test_packed_bytes_depend_on_content_alone(own, tmp_path):
 def test_of_a_coco_file_the_pictures_of_persons_alone_are_packed(own, tmp_path):
     for name in ("1.jpg", "2.jpg", "3.jpg"):
         (own / "images" / name).write_bytes(b"c")
-    annotations = [make_annotation(1), make_annotation(2, num_keypoints=0)]
+    annotations = [make_annotation(1), make_annotation(2, iscrowd=1)]
     (own / "train.json").write_text(json.dumps(make_coco(annotations, 3)))
     pack_folder(own, tmp_path / "raw", MPII)
     assert packed_names(tmp_path / "raw") == ["images/1.jpg", "images/deep/b.jpg"]
@@ -82,7 +85,8 @@ def write_train(folder, content):
 
 def test_records_in_mpiis_form_come_as_they_stand(tmp_path):
     records = [make_record(), None, {"image": 7}, make_record(image="b.jpg")]
-    assert read_own_annotations(write_train(tmp_path, records), MPII, "") == (records, MPII)
+    split = read_own_annotations(write_train(tmp_path, records), MPII, "")
+    assert (split.records, split.schema) == (records, MPII)
 
 
 def test_a_file_without_persons_is_refused(tmp_path):
@@ -96,6 +100,43 @@ def test_records_in_mpiis_form_may_have_the_keypoints_of_the_run(tmp_path):
     for records, schema in ((theirs, COCO), ([make_record()], MPII), ([None], MPII)):
         path = write_train(tmp_path, records)
         assert read_own_annotations(path, COCO, "").schema == schema
+
+
+def test_a_list_of_joints_tells_which_they_are_in_a_file_of_mpiis_form(tmp_path):
+    places = [[11.0, 21.0], [12.0, 22.0], [13.0, 23.0], [14.0, 24.0]]
+    record = make_record(joints=places, joints_vis=[1, 1, 0, 1])
+    names = ["Neck", "tail", "L Knee", "Head-Top"]
+    path = write_train(tmp_path, {"joints": names, "records": [record]})
+    split = read_own_annotations(path, MPII, "")
+    (person,), _ = check_records(split.records, None, conversion=Conversion(split.schema, MPII))
+    assert {MPII.keypoints[k] for k in np.flatnonzero(person.keypoints_visible)} == {
+        "upper_neck",
+        "head_top",
+    }
+    assert person.joints[MPII.index("head_top")].tolist() == [13, 23]
+    assert person.head_source == "scale", "two pixels are no head"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({"joints": "neck", "records": []}, "joints is not a list of names"),
+        ({"joints": ["tail"], "records": []}, "none of its keypoints is known: it has 'tail'"),
+        ({"joints": ["neck"], "records": {}}, "records is not a list"),
+    ],
+)
+def test_a_broken_list_of_joints_is_one_line(tmp_path, content, fault):
+    path = write_train(tmp_path, content)
+    with pytest.raises(UserError, match=rf"train\.json: {fault}.*; correct it"):
+        read_own_annotations(path, MPII, "correct it")
+
+
+def test_where_no_record_names_a_picture_its_own_fault_is_told(own, tmp_path):
+    faulty = make_coco([make_annotation(1, keypoints=[1, 2, 2])], 0)
+    for name in ("train", "validation"):
+        (own / f"{name}.json").write_text(json.dumps(faulty))
+    with pytest.raises(UserError, match=r"train\.json: image_id 1 is not among the images"):
+        pack_folder(own, tmp_path / "raw", MPII)
 
 
 def test_a_folder_that_is_not_named_is_one_line(tmp_path):

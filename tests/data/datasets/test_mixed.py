@@ -49,13 +49,13 @@ def parse(mixed, excluded=()):
 
 
 def test_the_persons_are_those_of_each_set_one_after_the_other(mixed):
-    splits, invalid, num_excluded = parse(mixed)
+    splits, invalid, num_excluded, *_ = parse(mixed)
     assert not invalid and num_excluded == 0
     for split, number in (("train", 7), ("validation", 3)):
         alone = [
             (f"{name}/{person.image}", person.joints.tolist(), person.head_size)
             for name, dataset in SETS.items()
-            for person in parse_dataset(mixed[1] / name, dataset, MPII)[0][split]
+            for person in parse_dataset(mixed[1] / name, dataset, MPII).splits[split]
         ]
         together = [(p.image, p.joints.tolist(), p.head_size) for p in splits[split]]
         assert together == alone and len(alone) == number
@@ -70,7 +70,7 @@ def test_an_invalid_record_names_its_set(mixed, tmp_path):
     path.write_text(json.dumps(records))
     data = data.model_copy(update={"folder": str(tmp_path / "own")})
     fetch_dataset(data, tmp_path / "raw")
-    splits, (record,), _ = parse_sets(tmp_path / "raw", SETS, MPII)
+    splits, (record,), *_ = parse_sets(tmp_path / "raw", SETS, MPII)
     assert (record.image, record.index) == (f"old/{records[1]['image']}", 1)
     assert len(splits["train"]) == 6
 
@@ -78,7 +78,7 @@ def test_an_invalid_record_names_its_set(mixed, tmp_path):
 def test_pictures_are_excluded_by_their_name_in_the_set(mixed):
     all_names = [person.image for person in parse(mixed)[0]["train"]]
     gone = next(name for name in all_names if name.startswith("drawn/"))
-    splits, _, num_excluded = parse(mixed, [[gone, gone]])
+    splits, _, num_excluded, *_ = parse(mixed, [[gone, gone]])
     assert num_excluded == 1
     assert [p.image for p in splits["train"]] == [name for name in all_names if name != gone]
 

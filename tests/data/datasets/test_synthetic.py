@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers.shards import shard_annotations
-from hourglass.data.conversion import common_name
+from hourglass.data.keypoint_names import canonical_name
 from hourglass.data.parse import parse_dataset
 from hourglass.data.tfrecords.reader import open_split, read_truth
 from hourglass.keypoints import COCO, MPII, KeypointSchema
@@ -19,10 +19,12 @@ OWN = KeypointSchema(
 
 @pytest.mark.parametrize("schema", [COCO, OWN], ids=lambda schema: schema.name)
 def test_the_same_figures_have_the_keypoints_of_any_known_schema(raw_folder, persons, schema):
-    others, invalid, _ = parse_dataset(raw_folder, "synthetic", schema)
+    others, invalid, *_ = parse_dataset(raw_folder, "synthetic", schema)
     assert invalid == []
     shared = [
-        name for name in schema.keypoints if common_name(name) in map(common_name, MPII.keypoints)
+        name
+        for name in schema.keypoints
+        if canonical_name(name) in map(canonical_name, MPII.keypoints)
     ]
     for split in ("train", "validation"):
         for person, other in zip(persons[split], others[split], strict=True):
@@ -31,7 +33,7 @@ def test_the_same_figures_have_the_keypoints_of_any_known_schema(raw_folder, per
                 person.image, person.scale, person.head_size,
             )  # fmt: skip
             for name in shared:
-                k = [common_name(n) for n in MPII.keypoints].index(common_name(name))
+                k = [canonical_name(n) for n in MPII.keypoints].index(canonical_name(name))
                 place = other.joints[schema.index(name)]
                 np.testing.assert_array_equal(place, person.joints[k])
     labels = np.mean([p.keypoints_visible for p in others["train"]], axis=0)

@@ -5,8 +5,8 @@ import pytest
 
 from helpers.annotations import make_annotation, make_coco, make_keypoints
 from hourglass.data.conversion import Conversion
-from hourglass.data.formats.coco import read_coco
-from hourglass.data.raw_records import PASSED_OVER
+from hourglass.data.formats.coco import ODD_V, SCORE_V, read_coco
+from hourglass.data.raw_records import PassedOver
 from hourglass.data.validation import check_records
 from hourglass.keypoints import COCO, MPII, KeypointSchema
 from hourglass.utils import transforms
@@ -68,31 +68,68 @@ def test_the_view_is_around_the_box_and_the_head_size_follows(bbox):
 
 
 FACE = make_keypoints(6, [2] * 5 + [0] * 12)
+NO_LABEL = "without a label that data.schema uses"
 NOT_USED = {
-    "a box alone": {"keypoints": None},
-    "another category": {"category_id": 7},
-    "a crowd": {"iscrowd": 1, "segmentation": {"counts": [0, 4], "size": [2, 2]}},
-    "no keypoints": {"num_keypoints": 0, "keypoints": [0] * 51},
-    "an empty list": {"num_keypoints": 0, "keypoints": []},
-    "a face alone": {"keypoints": FACE},
+    "a box alone": ({"keypoints": None}, "without keypoints"),
+    "another category": ({"category_id": 7}, "of another category"),
+    "a crowd": ({"iscrowd": 1, "segmentation": {"counts": [0, 4], "size": [2, 2]}}, "a crowd"),
+    "a crowd, a text": ({"iscrowd": "1"}, "a crowd"),
+    "all v 0": ({"num_keypoints": 17, "keypoints": [5, 6, 0] * 17}, NO_LABEL),
+    "an empty list": ({"num_keypoints": 0, "keypoints": []}, "without keypoints"),
+    "a face alone": ({"keypoints": FACE}, NO_LABEL),
 }
 
 
-@pytest.mark.parametrize("changes", NOT_USED.values(), ids=NOT_USED)
-def test_who_has_no_keypoint_of_ours_is_passed_over(changes):
+@pytest.mark.parametrize(("changes", "reason"), NOT_USED.values(), ids=NOT_USED)
+def test_who_has_no_keypoint_of_ours_is_passed_over(changes, reason):
     annotations = [make_annotation(1), make_annotation(2) | changes, make_annotation(3)]
     (person,) = make_coco([], 0)["categories"]
     categories = [person, {"id": 7, "name": "dog"}]
     first, second, third = read(annotations, categories=categories).records
-    assert (first["image"], third["image"]) == ("1.jpg", "3.jpg")
-    assert second is PASSED_OVER
+    assert (first.image, third.image) == ("1.jpg", "3.jpg")
+    assert second == PassedOver(reason)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"num_keypoints": 0}, {"num_keypoints": None}, {"num_keypoints": "17"}, {"iscrowd": "0"},
+     {"iscrowd": False}, {"iscrowd": None}],
+)  # fmt: skip
+def test_counters_and_texts_for_numbers_lose_no_person(changes):
+    (plain,), (person,) = (read([make_annotation(1, **c)]).records for c in ({}, changes))
+    assert person.labelled.tolist() == plain.labelled.tolist()
+    assert person.points.tolist() == plain.points.tolist()
+
+
+@pytest.mark.parametrize(
+    ("triple", "is_labelled", "note"),
+    [
+        ([float("nan"), None, 0], False, {}),
+        ([30, 40, 3], False, {ODD_V: 1}),
+        ([30, 40, -1], False, {ODD_V: 1}),
+        ([30, 40, None], False, {ODD_V: 1}),
+        ([30, 40, "2"], False, {ODD_V: 1}),
+        ([30, 40, 0.93], True, {SCORE_V: 1}),
+        ([30, 40, 0.49], False, {SCORE_V: 1}),
+        ([30, 40, 1.5], False, {ODD_V: 1}),
+    ],
+)
+def test_v_decides_and_odd_ones_are_counted(triple, is_labelled, note):
+    k = COCO.index("left_knee")
+    keypoints = make_keypoints(3)
+    keypoints[3 * k : 3 * k + 3] = triple
+    split = read([make_annotation(1, keypoints=keypoints)])
+    conversion = Conversion(split.schema, MPII)
+    (person,), _ = check_records(split.records, None, conversion=conversion)
+    assert person.keypoints_visible[MPII.index("l_knee")] == is_labelled
+    assert {key: number for key, number in split.notes.items() if number} == note
 
 
 def test_several_persons_share_a_picture_and_ids_may_be_texts():
     # Files that were joined have ids of annotations twice; nothing looks them up.
     annotations = [make_annotation(1, image_id="photo") for _ in range(2)]
     split = read(annotations, images=[{"id": "photo", "file_name": "1.jpg"}])
-    assert [record["image"] for record in split.records] == ["1.jpg", "1.jpg"]
+    assert [record.image for record in split.records] == ["1.jpg", "1.jpg"]
 
 
 def test_a_run_of_cocos_keypoints_takes_them_as_they_stand():
@@ -104,7 +141,7 @@ def test_a_run_of_cocos_keypoints_takes_them_as_they_stand():
     triples = np.reshape(keypoints, (17, 3))
     assert person.joints[labelled].tolist() == triples[labelled, :2].tolist()
     face = make_annotation(2, keypoints=FACE)
-    assert read([face], COCO).records[0]["image"] == "2.jpg", "a face alone has keypoints here"
+    assert read([face], COCO).records[0].image == "2.jpg", "a face alone has keypoints here"
 
 
 HANDS = KeypointSchema("hands", ("r_thumb", "nose", "l_thumb"), (("r_thumb", "l_thumb"),), (), {})
@@ -120,11 +157,11 @@ def test_a_category_may_name_keypoints_of_ones_own_in_any_order():
     ]
     split = read(annotations, HANDS, categories=[category])
     first, second, third = split.records
-    assert split.schema == HANDS
-    assert first["joints"] == [[6, 7], [8, 9], [2, 3]]  # 1-based
-    assert first["joints_vis"] == [False, True, True]
-    assert second is PASSED_OVER, "only the wrist, which the run does not use"
-    assert third.reason == "keypoints is not 12 finite numbers"
+    assert split.schema.keypoints == HANDS.keypoints
+    assert first.points.tolist() == [[5, 6], [7, 8], [1, 2]]
+    assert first.labelled.tolist() == [False, True, True]
+    assert second == PassedOver(NO_LABEL), "only the wrist, which the run does not use"
+    assert third.reason == "keypoints has 51 numbers, not 3 for each of the category's 4 names"
 
 
 def test_categories_with_all_keypoints_of_the_run_go_before_cocos():
@@ -132,4 +169,5 @@ def test_categories_with_all_keypoints_of_the_run_go_before_cocos():
     hands = {"id": 2, "name": "hands", "keypoints": list(HANDS.keypoints)}
     annotations = [make_annotation(1), make_annotation(2, category_id=2, keypoints=[3, 4, 2] * 3)]
     first, second = read(annotations, HANDS, categories=[person, hands]).records
-    assert first is PASSED_OVER and second["joints"] == [[4, 5]] * 3
+    assert first == PassedOver("of another category")
+    assert second.points[second.labelled].tolist() == [[3, 4]] * 3

@@ -74,7 +74,7 @@ class Dataset(ABC):
 
         A record is {image, joints [K][2], joints_vis [K], center [2], scale}, in MPII's JSON form:
         px from 1 on, `scale` the person's height / 200 px. `head_size`, px, may be added. An
-        `UnusableRecord` or `PASSED_OVER` may stand in a record's place.
+        `LabelledPerson`, `UnusableRecord` or `PassedOver` may stand in a record's place.
 
         Args:
             raw: the folder that `fetch` filled.

@@ -1,5 +1,6 @@
 """A user's own folder of pictures and annotations, packed like a fetched dataset."""
 
+import itertools
 import os
 import shutil
 import stat
@@ -11,8 +12,15 @@ from tqdm import tqdm
 
 from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
 from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
-from hourglass.data.formats.coco import CocoFault, is_coco, read_coco
-from hourglass.data.raw_records import PASSED_OVER, RawSplit, read_name
+from hourglass.data.formats.coco import is_coco, read_coco
+from hourglass.data.formats.named_keypoints import make_list_schema
+from hourglass.data.raw_records import (
+    FormFault,
+    PassedOver,
+    RawSplit,
+    UnusableRecord,
+    read_name,
+)
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path, check_free_space, read_json
@@ -57,28 +65,37 @@ class Folder(Dataset):
 def read_own_annotations(path: Path, schema: KeypointSchema, advice: str) -> RawSplit:
     """The records of one split, unchecked, in whichever form the file has.
 
-    Records in MPII's form have the keypoints of the run's `schema`, in its order, or MPII's 16.
+    Records in MPII's form have the keypoints of the file's list of joints. Without one they have
+    those of the run's `schema`, in its order, or MPII's 16.
 
     Raises:
         UserError: the file cannot be read, is of neither form, is not as COCO's are, or holds no
             record; it ends with `advice`, what to do.
     """
-    content = read_json(path, advice)
-    if is_coco(content):
-        try:
-            split = read_coco(content, schema)
-        except CocoFault as fault:
-            raise UserError(f"{path}: {fault}; {advice}") from None
-    elif isinstance(content, list):
-        split = RawSplit(content, schema if _has_keypoints(content, schema) else MPII)
-    else:
-        raise UserError(
-            f"{path}: line 1: a list of records was expected, or COCO's images, annotations and "
-            f"categories; {advice}"
-        )
-    if all(record is PASSED_OVER for record in split.records):
+    try:
+        split = _read_form(read_json(path, advice), schema)
+    except FormFault as fault:
+        raise UserError(f"{path}: {fault}; {advice}") from None
+    if all(isinstance(record, PassedOver) for record in split.records):
         raise UserError(f"{path}: holds no record of a person; {advice}")
     return split
+
+
+def _read_form(content: Any, schema: KeypointSchema) -> RawSplit:
+    if is_coco(content):
+        return read_coco(content, schema)
+    if isinstance(content, list):
+        return RawSplit(content, schema if _has_keypoints(content, schema) else MPII)
+    if isinstance(content, dict) and content.keys() >= {"joints", "records"}:
+        names, records = content["joints"], content["records"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise FormFault("joints is not a list of names")
+        if not isinstance(records, list):
+            raise FormFault("records is not a list")
+        return RawSplit(records, make_list_schema(names, schema))
+    raise FormFault(
+        "line 1: a list of records was expected, or COCO's images, annotations and categories"
+    )
 
 
 def _has_keypoints(records: list[Any], schema: KeypointSchema) -> bool:
@@ -119,15 +136,20 @@ def pack_folder(source: Path, folder: Path, schema: KeypointSchema) -> None:
 def _list_pictures(source: Path, schema: KeypointSchema) -> dict[str, Path]:
     """Member path -> path of the regular files to pack, sorted."""
     names: set[str] = set()
+    faults: list[str] = []
     for annotations in ANNOTATIONS.values():
         split = read_own_annotations(source / annotations, schema, "correct it")
         names |= {name for name in map(read_name, split.records) if isinstance(name, str)}
+        unusable = (r.reason for r in split.records if isinstance(r, UnusableRecord))
+        faults += [f"{annotations}: {reason}" for reason in itertools.islice(unusable, 1)]
     pictures = {}
     for name in sorted(names):  # the archive's bytes must not depend on the records' order
         path = source / "images" / name
         if picture_name(f"images/{name}") == name != "" and os.path.isfile(path):
             pictures[f"images/{name}"] = path
     if not pictures:
+        if not names and faults:
+            raise UserError(f"{source / faults[0]}; correct it")
         example = f", such as {min(names)!r}" if names else ""
         raise UserError(
             f"{source / 'images'}: holds none of the pictures that the JSON files name{example}; "
