@@ -78,8 +78,9 @@ def test_an_invalid_record_names_its_set(mixed, tmp_path):
 def test_pictures_are_excluded_by_their_name_in_the_set(mixed):
     all_names = [person.image for person in parse(mixed)[0]["train"]]
     gone = next(name for name in all_names if name.startswith("drawn/"))
-    splits, _, num_excluded, *_ = parse(mixed, [[gone, gone]])
+    splits, _, num_excluded, not_used, _ = parse(mixed, [[gone, gone]])
     assert num_excluded == 1
+    assert not_used == {"train": {"of an excluded picture": 1}, "validation": {}}
     assert [p.image for p in splits["train"]] == [name for name in all_names if name != gone]
 
 
