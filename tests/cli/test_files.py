@@ -1,9 +1,10 @@
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from hourglass.cli.files import list_pictures
+from hourglass.cli.files import Passed, find_files, list_pictures, pair_targets
 from hourglass.utils.errors import UserError
 
 
@@ -20,7 +21,8 @@ def make(*names):
 
 
 def names_of(*paths, lists=()):
-    return [str(path) for path in list_pictures(map(Path, paths), map(Path, lists), Path("poses"))]
+    found = list_pictures(map(Path, paths), map(Path, lists), Path("poses"), Passed())
+    return [str(path) for path in found]
 
 
 def test_a_folder_is_all_below_it_by_name_its_own_files_first():
@@ -79,3 +81,63 @@ def test_a_folder_that_goes_away_meanwhile_is_one_line(monkeypatch):
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(UserError, match=r"^in/a: Permission denied; fix its permissions or "):
         names_of("in")
+
+
+SIDECARS = [
+    "Thumbs.db", "desktop.ini", "IMG_1.AAE", "IMG_1.xmp", "GOPR.THM", "DJI.SRT", "a.pdf", ".nomedia"
+]  # fmt: skip
+
+
+def find(*paths):
+    passed = Passed()
+    return [str(path) for path in find_files(list(map(Path, paths)), passed)], passed
+
+
+def test_what_lies_among_pictures_is_passed_over_and_counted(capsys):
+    make("in/IMG_1.jpg", "in/IMG_2.jpg", *(f"in/{name}" for name in SIDECARS), "in/IMG_2.AAE")
+    found, passed = find("in")
+    assert found == ["in/IMG_1.jpg", "in/IMG_2.jpg"]
+    passed.report()
+    assert capsys.readouterr().err == (
+        "note: no pictures, passed over: 2 .aae, 1 .db, 1 .ini, 1 .pdf, 1 .srt, 1 .thm, 1 .xmp\n"
+    )
+    list(list_pictures([Path("in")], [], Path("poses"), passed := Passed()))
+    passed.report()
+    assert "2 .aae, 1 .db" in capsys.readouterr().err
+
+
+def test_a_pattern_names_sidecars_too_and_one_named_alone_is_meant(capsys):
+    make("IMG_1.AAE", "IMG_1.jpg")
+    found, _ = find("IMG_1.AAE", "IMG_1.jpg")
+    assert found == ["IMG_1.jpg"]
+    assert pair_targets(map(Path, found), Path("poses"))[0][0][1] == Path("poses/IMG_1")
+    assert find("IMG_1.AAE")[0] == ["IMG_1.AAE"]
+    Passed().report()
+    assert capsys.readouterr().err == ""
+
+
+def write_record(name, image):
+    Path("poses", name).write_text(f'{{\n "image": {json.dumps(image)},\n "coordinates": ""}}')
+
+
+def target_of(path):
+    ((_, target),), _ = pair_targets([Path(path)], Path("poses"))
+    return target.name
+
+
+@pytest.mark.parametrize("place", ["b", 'odd "\u00fc\\ name'])
+def test_a_picture_does_not_take_the_results_of_another_of_its_name(place):
+    make("a/bus.jpg", f"{place}/bus.jpg")
+    write_record("bus.json", "a/bus.jpg")
+    assert (target_of("a/bus.jpg"), target_of(f"{place}/bus.jpg")) == ("bus", "bus_2")
+    write_record("bus_2.json", f"{place}/bus.jpg")  # and finds its own again
+    assert (target_of("a/../a/bus.jpg"), target_of(f"{place}/bus.jpg")) == ("bus", "bus_2")
+    Path("a/bus.jpg").unlink()  # the record of nothing
+    assert target_of(f"{place}/bus.jpg") == "bus"
+
+
+@pytest.mark.parametrize("text", ["", "no record", '{"image": 3}', '{"image": "a'])
+def test_what_is_no_record_takes_no_name(text):
+    make("a/bus.jpg")
+    Path("poses/bus.json").write_text(text)
+    assert target_of("a/bus.jpg") == "bus"

@@ -106,6 +106,7 @@ def test_a_folder_of_mixed_files(hourglass):
     (folder / "inner").mkdir()
     code, out, err = hourglass(folder)
     assert code == 1
+    assert err.pop(0) == "note: no pictures, passed over: 1 .json, 1 .txt"
     assert [line.split(": ")[:3] for line in err[:2]] == [
         ["error", "photos/empty.jpg", "cannot be decoded"],
         ["error", "photos/picture", "cannot be decoded"],
@@ -149,6 +150,7 @@ def test_a_box_outside_of_one_picture_leaves_the_others(hourglass):
     save_picture(Path("photos/small.png"), size=(50, 50))
     code, _, err = hourglass("photos", "--box", "100,0,50,50")
     assert code == 1
+    assert err.pop(0).startswith("warning: --box is used for each of 2 files; ")
     assert err[0].startswith("error: photos/small.png: the box 100,0,50,50 leaves nothing")
     assert outputs() == ["large.json", "large.png"]
 

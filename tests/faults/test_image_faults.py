@@ -199,8 +199,12 @@ UNUSABLE = {
     "PNG bomb": (png_bomb, "900000000 pixels"),
     "TIFF bomb": (tiff_bomb, "900000000 pixels"),
     "GIF bomb": (GIF_BOMB, "900000000 pixels"),
-    "JPEG bomb": (claim(WHOLE["JPEG"], 65_500, 65_500), "4290250000 pixels"),
-    "just too large": (claim(WHOLE["JPEG"], 50_000, 2_001), "50000 x 2001 px, more than 100,000,"),
+    "JPEG bomb": (
+        claim(WHOLE["JPEG"], 65_500, 65_500), "65500 x 65500 px, more than 500,000,000 in all"
+    ),
+    "just too large": (
+        claim(WHOLE["JPEG"], 50_000, 10_001), "50000 x 10001 px, more than 500,000,000 in all"
+    ),
     "PNG with a text bomb": (text_bomb, UNREADABLE + "Decompressed data too large"),
 }  # fmt: skip
 

@@ -87,7 +87,8 @@ def test_who_is_told_to_be_there_needs_no_score(predict_one, mode):
 )
 def test_the_record_says_how_people_were_found_and_in_what_boxes(predict_one, name, mode, bboxes):
     _, record, _ = predict_one(CONFIGS[name], pose_at(20, 10, 0.6))
-    assert list(record) == ["image", "coordinates", "mode", "people"]
+    assert list(record) == ["image", "coordinates", "width", "height", "mode", "people"]
+    assert (record["width"], record["height"]) == (80, 60)
     assert record["image"].endswith("photo.png")
     assert record["coordinates"] == COORDINATES
     assert record["mode"] == mode

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.clips import BarBackend, bars
 from helpers.fake_backends import EverywhereBackend, run_search
 from helpers.fake_networks import SIZE, make_estimator
 from hourglass.inference import runner
@@ -16,6 +17,7 @@ from hourglass.inference.outputs import write_poses
 from hourglass.inference.runner import (
     InferenceConfig,
     OpenedPhoto,
+    describe_bboxes,
     group_photos,
     map_photos,
     open_photo,
@@ -23,8 +25,10 @@ from hourglass.inference.runner import (
 )
 from hourglass.keypoints import MPII
 from hourglass.models.pose_estimator import PoseEstimator
+from hourglass.utils import image_headers
+from hourglass.utils import images as images_module
 from hourglass.utils.errors import UserError
-from hourglass.utils.images import decode_image
+from hourglass.utils.images import Picture, decode_image
 
 
 def encode(image, kind="PNG"):
@@ -137,7 +141,8 @@ def test_exif_orientation_is_applied():
 )
 def test_a_box_outside_of_the_picture_is_refused(box):
     config = InferenceConfig("bbox", ((20, 20, 50, 50), box))
-    photo = OpenedPhoto(Path("a.png"), Path("a"), config, Image.new("RGB", (400, 300)), 1)
+    picture = Picture(encode(Image.new("RGB", (400, 300))))
+    photo = OpenedPhoto(Path("a.png"), Path("a"), config, picture, (400, 300), 120_000, 1)
     text = ",".join(map(str, box))
     with pytest.raises(UserError, match=rf"the box {text} .* of 400 x 300 px; fix the box"):
         start_photo(photo, SIZE)
@@ -273,7 +278,8 @@ def test_the_number_under_way_does_not_grow_with_the_number_of_files(tmp_path, b
 
 
 def opened(num_inputs, size=(40, 30)):
-    return OpenedPhoto(Path("a.png"), Path("a"), WHOLE, Image.new("L", size), num_inputs)
+    number = size[0] * size[1]
+    return OpenedPhoto(Path("a.png"), Path("a"), WHOLE, Picture(b""), size, number, num_inputs)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +303,7 @@ def test_photographs_are_searched_together_while_they_are_few(monkeypatch, photo
 
 def test_a_picture_is_opened_and_decoded_once_and_few_are_in_memory(tmp_path, backend, monkeypatch):
     calls, images, most = [], [], []
-    open_image, load_upright = runner.open_image, runner.load_upright
+    open_image, load_upright = images_module.open_image, images_module.load_upright
 
     def open_and_count(data):
         calls.append("open")
@@ -310,11 +316,36 @@ def test_a_picture_is_opened_and_decoded_once_and_few_are_in_memory(tmp_path, ba
         most.append(sum(image() is not None for image in images))
         return image
 
-    monkeypatch.setattr(runner, "open_image", open_and_count)
-    monkeypatch.setattr(runner, "load_upright", load_and_count)
+    monkeypatch.setattr(images_module, "open_image", open_and_count)
+    monkeypatch.setattr(images_module, "load_upright", load_and_count)
     monkeypatch.setattr(runner, "PIXELS_TOGETHER", 2 * 40 * 60)
     files = [(path, tmp_path / "out" / path.stem) for path in save_pictures(tmp_path, 20)]
     config = InferenceConfig(threshold=0.0)
     assert not any(isinstance(r, UserError) for r in predict_files(backend, files, config))
     assert (calls.count("open"), calls.count("decode")) == (20, 20)
     assert max(most) <= 3 * 2
+
+
+def test_a_picture_decoded_at_a_fraction_gives_joints_in_its_full_pixels(tmp_path, monkeypatch):
+    backend = BarBackend()
+    path = tmp_path / "a.jpg"
+    pixels = bars((960, 640), (400, 320), width=160, height=400)
+    Image.fromarray(pixels).save(path, quality=95)
+    found = {}
+    for limit in (960 * 640, 300_000):
+        monkeypatch.setattr(image_headers, "MAX_PIXELS", limit)
+        config = InferenceConfig("bbox", ((300.0, 100.0, 200.0, 440.0),), threshold=None)
+        (photo,) = runner.map_photos(lambda photo: photo, backend, [(path, tmp_path / "a")], config)
+        assert photo.size == (960, 640)
+        found[limit] = photo.search.poses[0].keypoints
+        on_image = photo.to_image(photo.search.poses[0]).keypoints
+    assert photo.search.image.size == (480, 320) and photo.notes == ("decoded at 1/2 of its size",)
+    np.testing.assert_allclose(found[300_000], found[960 * 640], atol=4)
+    np.testing.assert_allclose(on_image, (found[300_000] + 0.5) / 2 - 0.5)
+
+
+def test_a_box_beside_the_picture_is_told():
+    size = (400, 300)
+    assert list(describe_bboxes([(10, 10, 100, 200), (-20, 10, 100, 200)], size)) == []
+    (text,) = describe_bboxes([(100, 100, 100, 400)], size)
+    assert text == "the box 100,100,100,400 reaches outside of its 400 x 300 px"

@@ -25,7 +25,7 @@ from hourglass.apps.batch.results import (
     write_table,
 )
 from hourglass.cli.boxes import BoxFile
-from hourglass.cli.files import list_pictures
+from hourglass.cli.files import Passed, list_pictures
 from hourglass.cli.models import open_network
 from hourglass.inference.crops import Backend
 from hourglass.inference.runner import InferenceConfig
@@ -62,12 +62,14 @@ def run_records(
         exclusive_lock(plan.folder / ".lock", f"predicting into {options.out}"),
         scratch_folder(plan.folder / ".unfinished") as scratch,
     ):
-        paths: Iterable[Path] = list_pictures(options.photos, options.list, plan.folder)
+        passed = Passed()
+        paths: Iterable[Path] = list_pictures(options.photos, options.list, plan.folder, passed)
         if boxes:
             plan = match_boxes(plan, boxes, paths := list(paths))
         bar = tqdm(paths, "list", unit="file", disable=None, leave=False)
         if num_again := begin_run(plan, bar, scratch):
             print(f"note: named again, and counted once: {num_again:,}", file=sys.stderr)
+        passed.report()
         counts = finish(plan, predict, scratch)
     report_counts(options.out, counts)
 

@@ -58,7 +58,11 @@ def end(failed: int, number: int) -> None:
 
 
 def describe_people(result: Any, threshold: float | None) -> str:
-    """How many people there are on a picture, and how sure."""
+    """How many people there are on a picture, how sure, and what to know of it."""
+    return "; ".join([_count_people(result, threshold), *result.notes])
+
+
+def _count_people(result: Any, threshold: float | None) -> str:
     scores = ", ".join(f"{score:.2f}" for score in result.scores)
     if len(result.scores) > 1:
         return f"{len(result.scores)} people, scores {scores}"

@@ -2,11 +2,12 @@
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from hourglass.cli.models import MODEL
-from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, is_bbox
+from hourglass.inference.person_search import BBOX_RULE, MIN_SIDE, THRESHOLD, is_bbox
 from hourglass.inference.runner import InferenceConfig
 from hourglass.utils.errors import UserError
 
@@ -99,6 +100,18 @@ def make_config(options: argparse.Namespace) -> InferenceConfig:
         return InferenceConfig("bbox", (options.box,) if options.box else (), threshold=None)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     return InferenceConfig(num_people=options.people or 1, threshold=threshold)
+
+
+def warn_of_box(box: tuple[float, float, float, float] | None, num_files: int) -> None:
+    """Warn of a `--box` that is very small, or used for several files."""
+    texts = []
+    if box and min(box[2:]) < MIN_SIDE:
+        size = f"{box[2]:g} x {box[3]:g} px"
+        texts.append(f"--box is {size}, too small to show a person; it is measured in px")
+    if box and num_files > 1:
+        texts.append(f"--box is used for each of {num_files:,} files; --boxes has one for each")
+    for text in texts:
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def join_box(arguments: list[str]) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from hourglass.cli.batch import run_records
 from hourglass.cli.boxes import read_boxes
-from hourglass.cli.files import Pair, find_files, name_inputs, pair_targets, refuse_loss
+from hourglass.cli.files import Pair, Passed, find_files, name_inputs, pair_targets, refuse_loss
 from hourglass.cli.messages import describe_people, describe_tracks, end, report
 from hourglass.cli.models import load_clips, open_network
-from hourglass.cli.options import add_inference_options, add_parser, make_config
+from hourglass.cli.options import add_inference_options, add_parser, make_config, warn_of_box
 from hourglass.inference.outputs import is_record, write_poses
 from hourglass.inference.runner import map_photos
 from hourglass.utils.errors import UserError
@@ -67,7 +67,11 @@ def run_predict(options: argparse.Namespace) -> None:
     if options.records:
         run_records(options, config, boxes)
         return
-    photos, clips = pair_targets([*find_files(options.photos), *options.camera], options.out)
+    passed = Passed()
+    found = [*find_files(options.photos, passed), *options.camera]
+    photos, clips = pair_targets(found, options.out)
+    passed.report()
+    warn_of_box(options.box, len(found))
     if boxes:
         check_no_clips(clips)
         config = replace(config, photo_bboxes=boxes.match(path for path, _ in photos))

@@ -15,10 +15,10 @@ from hourglass.apps.stickers.making import (
     name_sticker,
     write_stickers,
 )
-from hourglass.cli.files import Pair, find_files, name_inputs, pair_targets, refuse_loss
+from hourglass.cli.files import Pair, Passed, find_files, name_inputs, pair_targets, refuse_loss
 from hourglass.cli.messages import describe_stickers, end, report
 from hourglass.cli.models import load_clips, open_network
-from hourglass.cli.options import add_inference_options, add_parser, make_config
+from hourglass.cli.options import add_inference_options, add_parser, make_config, warn_of_box
 from hourglass.inference.runner import map_photos
 from hourglass.utils.parallel import attempt
 
@@ -51,7 +51,10 @@ def run_sticker(options: argparse.Namespace) -> None:
     """
     config = make_config(options)
     styles = [style for style in STYLES if style in (options.style or STYLES)]
-    photos, clips = pair_targets(find_files(options.photos), options.out)
+    passed = Passed()
+    photos, clips = pair_targets(find_files(options.photos, passed), options.out)
+    passed.report()
+    warn_of_box(options.box, len(photos) + len(clips))
     check_stickers_kept(photos, clips, styles, config.num_people)
     if clips:
         load_clips()  # without PyAV nothing is written

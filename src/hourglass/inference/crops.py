@@ -52,6 +52,7 @@ class Search:
         image: the picture, RGB, upright.
         size: S, the side of the model inputs, px.
         share_mean: as of `cut_inputs`.
+        factor: px of the picture to one of `image`.
 
     Attributes:
         crops: n of (x, y, side) that it asks about; none when it has ended, which may be at once.
@@ -61,9 +62,15 @@ class Search:
     """
 
     def __init__(
-        self, generator: PoseSearch, image: Image.Image, size: int, share_mean: bool = True
+        self,
+        generator: PoseSearch,
+        image: Image.Image,
+        size: int,
+        share_mean: bool = True,
+        factor: int = 1,
     ) -> None:
         self.image, self.size, self._share_mean = image, size, share_mean
+        self.factor = factor
         self.crops: list[Crop] = []
         self.inputs, self.is_seen = np.zeros((0, size, size, 3), np.uint8), np.zeros(0, bool)
         self.poses: list[Any] = []
@@ -87,27 +94,32 @@ class Search:
             self.crops, self.poses = [], end.value
         else:
             self.inputs, self.is_seen = cut_inputs(
-                self.image, self.crops, self.size, self._share_mean
+                self.image, self.crops, self.size, self._share_mean, self.factor
             )
 
 
 def cut_inputs(
-    image: Image.Image, crops: Sequence[Crop], size: int, share_mean: bool = True
+    image: Image.Image,
+    crops: Sequence[Crop],
+    size: int,
+    share_mean: bool = True,
+    factor: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops of a picture, uint8 [n, S, S, 3], and whether each of them touches it, bool [n].
 
     Args:
         share_mean: cut all crops from one mean of the pixels, that of the smallest crop: each would
             otherwise smooth the whole picture. Without it a crop's pixels depend on no other crop.
+        factor: px of the picture, which crops are measured in, to one of `image`.
     """
-    factors = [max(1, int(side / size / FINENESS)) for *_, side in crops]
+    steps = [max(1, int(side / size / FINENESS / factor)) for *_, side in crops]
     if share_mean:
-        factors = [min(factors)] * len(crops)
-    means = {factor: image.reduce(factor) if factor > 1 else image for factor in set(factors)}
+        steps = [min(steps)] * len(crops)
+    means = {step: image.reduce(step) if step > 1 else image for step in set(steps)}
     inputs, is_seen = np.zeros((len(crops), size, size, 3), np.uint8), np.zeros(len(crops), bool)
-    for number, (crop, factor) in enumerate(zip(crops, factors, strict=True)):
+    for number, (crop, step) in enumerate(zip(crops, steps, strict=True)):
         with contextlib.suppress(BadImageError):
-            inputs[number] = np.asarray(cut_crop(means[factor], factor, crop, size))
+            inputs[number] = np.asarray(cut_crop(means[step], step * factor, crop, size))
             is_seen[number] = True
     return inputs, is_seen
 

@@ -27,11 +27,13 @@ class Written(NamedTuple):
         files: the picture and the record.
         scores: of the people, in the record's order. best: of the best pose of a search, found or
             not; 0 without any.
+        notes: what people should know of the photograph.
     """
 
     files: tuple[Path, Path]
     scores: list[float]
     best: float
+    notes: tuple[str, ...] = ()
 
 
 def write_poses(photo: Photo, schema: KeypointSchema) -> Written:
@@ -45,13 +47,16 @@ def write_poses(photo: Photo, schema: KeypointSchema) -> Written:
         {
             "image": str(photo.path),
             "coordinates": COORDINATES,
+            "width": photo.size[0],
+            "height": photo.size[1],
+            **({"notes": photo.notes} if photo.notes else {}),
             "mode": photo.config.mode,
             "people": list_people(photo, poses, schema),
         },
     )
     files = draw_poses(photo, poses, schema), record
     best = found[0].score if found else 0.0
-    return Written(files, [pose.score for pose in poses], best)
+    return Written(files, [pose.score for pose in poses], best, photo.notes)
 
 
 def draw_poses(
@@ -65,7 +70,7 @@ def draw_poses(
     picture = photo.target.with_name(f"{photo.target.name}.png")
     pixels = np.array(photo.search.image)
     for pose in reversed(poses):  # the surest lies on top
-        paint_pose(pixels, pose.keypoints, schema)
+        paint_pose(pixels, photo.to_image(pose).keypoints, schema)
     with atomic_path(picture, scratch) as temporary:
         # It looks for runs alone: 25 to 40 % of the time, a tenth more bytes.
         Image.fromarray(pixels).save(temporary, format="PNG", compress_type=zlib.Z_RLE)

@@ -15,7 +15,7 @@ from hourglass.inference import person_search
 from hourglass.inference.crops import Backend, Search, run_searches
 from hourglass.inference.person_search import Pose, PoseSearch
 from hourglass.utils.errors import UserError
-from hourglass.utils.images import BadImageError, load_upright, open_image
+from hourglass.utils.images import BadImageError, Picture
 from hourglass.utils.parallel import attempt, map_ahead, open_pool
 
 # Photographs that are searched together: their first inputs fill so many batches, and they have so
@@ -24,6 +24,8 @@ from hourglass.utils.parallel import attempt, map_ahead, open_pool
 # MAX_PIXELS, one in each group, 1.2 GB.
 BATCHES_TOGETHER = 8
 PIXELS_TOGETHER = 50_000_000
+
+MIN_INSIDE = 0.75  # of a bbox's area: less of it within the picture is told
 
 R = TypeVar("R")
 BBox = tuple[float, float, float, float]  # x, y, width, height, px of the upright picture
@@ -74,14 +76,19 @@ class InferenceConfig:
             return poses
         return [pose for pose in poses if pose.score >= self.threshold]
 
-    def open_search(self, image: Image.Image, input_size: int) -> Search:
+    def open_search(self, image: Image.Image, input_size: int, factor: int = 1) -> Search:
         """The search of a picture, RGB, upright.
+
+        Args:
+            input_size: S, the side of the model inputs, px.
+            factor: px of the picture to one of `image`.
 
         Raises:
             BadImageError: it shows nothing where its people are looked for.
         """
         # A box gives the same pose whatever the other boxes are.
-        search = Search(self.start(image.size), image, input_size, share_mean=self.mode != "bbox")
+        size = (image.width * factor, image.height * factor)
+        search = Search(self.start(size), image, input_size, self.mode != "bbox", factor)
         self.check_seen(search)
         return search
 
@@ -94,7 +101,8 @@ class InferenceConfig:
         Raises:
             BadImageError: a bbox lies outside of it, or it is too narrow for a search.
         """
-        picture = "a picture of {} x {} px".format(*search.image.size)
+        width, height = (length * search.factor for length in search.image.size)
+        picture = f"a picture of {width} x {height} px"
         pairs = zip(self.bboxes, search.is_seen, strict=False)
         for bbox in (bbox for bbox, is_seen in pairs if not is_seen):
             text = ",".join(f"{number:g}" for number in bbox)
@@ -104,12 +112,19 @@ class InferenceConfig:
 
 
 class OpenedPhoto(NamedTuple):
-    """A photograph whose pixels are not decoded yet, and the number of its first model inputs."""
+    """A photograph whose pixels are not decoded yet.
+
+    Attributes:
+        size: width, height, px.
+        num_pixels: that are decoded. num_inputs: model inputs that its search begins with.
+    """
 
     path: Path
     target: Path
     config: InferenceConfig
-    image: Image.Image
+    picture: Picture
+    size: tuple[int, int]
+    num_pixels: int
     num_inputs: int
 
 
@@ -121,12 +136,21 @@ class Photo(NamedTuple):
         target: where to write, without the suffix.
         config: the settings of this photograph.
         search: what runs on it; it has the pixels, `search.image`.
+        size: width, height, px; `search.image` may be smaller.
+        notes: what people should know of it.
     """
 
     path: Path
     target: Path
     config: InferenceConfig
     search: Search
+    size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+    def to_image(self, pose: Pose) -> Pose:
+        """A pose in px of `search.image`."""
+        factor = self.search.factor
+        return replace(pose, keypoints=(pose.keypoints + 0.5) / factor - 0.5)
 
 
 def map_photos(
@@ -176,11 +200,12 @@ def open_photo(file: tuple[Path, Path], config: InferenceConfig) -> OpenedPhoto:
     try:
         if path.exists() and not path.is_file():
             raise UserError("is a folder, a device or a pipe, not a file")
-        image = open_image(path.read_bytes())
+        picture = Picture(path.read_bytes())
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
-    first_crops = next(config.start(image.size), [])
-    return OpenedPhoto(path, target, config, image, len(first_crops))
+    size, num_pixels = picture.read_header()
+    first_crops = next(config.start(size), [])
+    return OpenedPhoto(path, target, config, picture, size, num_pixels, len(first_crops))
 
 
 def start_photo(opened: OpenedPhoto, input_size: int) -> Photo:
@@ -189,8 +214,25 @@ def start_photo(opened: OpenedPhoto, input_size: int) -> Photo:
     Raises:
         BadImageError: it cannot be decoded, or shows nothing where its people are looked for.
     """
-    search = opened.config.open_search(load_upright(opened.image), input_size)
-    return Photo(opened.path, opened.target, opened.config, search)
+    picture, config = opened.picture, opened.config
+    image, factor = picture.decode()
+    picture.forget()
+    search = config.open_search(image, input_size, factor)
+    size = image.size if factor == 1 else opened.size
+    notes = (*picture.notes, *describe_bboxes(config.bboxes, size))
+    return Photo(opened.path, opened.target, config, search, size, notes)
+
+
+def describe_bboxes(bboxes: Iterable[BBox], size: tuple[int, int]) -> Iterator[str]:
+    """Yield a text on each bbox that lies outside of a picture of `size` for the most part."""
+    for x, y, width, height in bboxes:
+        inside = [
+            max(0.0, min(start + length, end) - max(start, 0))
+            for start, length, end in ((x, width, size[0]), (y, height, size[1]))
+        ]
+        if math.prod(inside) < MIN_INSIDE * width * height:
+            box = f"{x:g},{y:g},{width:g},{height:g}"
+            yield f"the box {box} reaches outside of its {size[0]} x {size[1]} px"
 
 
 def group_photos(photos: Iterable[OpenedPhoto | UserError], batch_size: int) -> Iterator[list]:
@@ -200,7 +242,7 @@ def group_photos(photos: Iterable[OpenedPhoto | UserError], batch_size: int) -> 
     for photo in photos:
         inputs, size = 0, 0
         if isinstance(photo, OpenedPhoto):
-            inputs, size = photo.num_inputs, math.prod(photo.image.size)
+            inputs, size = photo.num_inputs, photo.num_pixels
         is_full = num_inputs >= BATCHES_TOGETHER * batch_size or len(group) == batch_size
         if is_full or (group and num_pixels + size > PIXELS_TOGETHER):
             yield group

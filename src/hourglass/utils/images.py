@@ -1,25 +1,21 @@
 """Any picture file to upright RGB pixels, square crops of it, and JPEG bytes. Pillow."""
 
-import contextlib
 import io
 import math
-import struct
-import zlib
-from collections.abc import Iterator
 
-from PIL import ExifTags, Image
+from PIL import Image
 
-from hourglass.utils import levels
-from hourglass.utils.errors import UserError, one_line
+from hourglass.utils import damage, levels
+from hourglass.utils.image_headers import (
+    BadImageError,
+    decode_errors,
+    describe_pages,
+    find_least_factor,
+    open_image,
+    read_orientation,
+)
 
-# Twice a 50 megapixel camera; a file that claims more is taken for a decompression bomb.
-MAX_PIXELS = 100_000_000
 OUTSIDE = "the person lies outside the picture: fix center or scale"
-# What Pillow's decoders raise on files that are not what they claim to be.
-_DECODE_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
 # What makes a stored picture upright, by its orientation (EXIF 2.3, tag 0x0112).
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,20 +28,35 @@ _TURNS = {
 }
 
 
-class BadImageError(UserError):
-    """A picture that cannot be used; the text says why, without the file's name."""
-
-
 class Picture:
     """A picture file of any kind Pillow knows; decoded once at each size that is asked for.
 
     Args:
         data: the file's bytes.
+
+    Attributes:
+        notes: what people should know of its pixels; complete when they were decoded.
+        whole_share: of the stored rows, the share that is whole; below 1 where the end is missing.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.notes: tuple[str, ...] = ()
+        self._header: Image.Image | None = None
+        self.whole_share = 1.0
+        self._mended, self._is_mended = b"", False
         self._decoded: dict[int, Image.Image] = {}  # by factor
+
+    def read_header(self) -> tuple[tuple[int, int], int]:
+        """Width and height, px, as it is shown; and how many pixels of it are decoded, at most.
+
+        Raises:
+            BadImageError: not a picture, or too large.
+        """
+        self._header = image = self._open()
+        with decode_errors():
+            width, height = image.size if read_orientation(image) < 5 else image.size[::-1]
+        return (width, height), width * height // find_least_factor(image) ** 2
 
     def decode(self, reduction: float = 1.0) -> tuple[Image.Image, int]:
         """The picture's pixels.
@@ -57,40 +68,65 @@ class Picture:
         Returns:
             image: RGB, upright (EXIF orientation applied), transparency on white, the first frame;
                 not to be changed.
-            factor: the picture's true pixels to one of `image`: 1, 2, 4 or 8.
+            factor: the picture's true pixels to one of `image`: 1, 2, 4 or 8. It is larger than
+                asked for if the picture has more than `MAX_PIXELS`.
 
         Raises:
             BadImageError: not a picture, damaged, or too large.
         """
-        with open_image(self.data) as image, _decode_errors():
-            factor = _draft(image, reduction)
+        with self._open() as image, decode_errors():
+            pages, factor = describe_pages(image), _draft(image, reduction)
             if factor not in self._decoded:
-                self._decoded[factor] = load_upright(image)
+                self._decoded[factor] = self._load(image, reduction)
+                reduced = (f"decoded at 1/{factor} of its size",) if factor > reduction else ()
+                self.notes = (*pages, *reduced, *self._describe_damage())
             return self._decoded[factor], factor
+
+    def forget(self) -> None:
+        """Keep neither the file's bytes nor its pixels."""
+        self.data = self._mended = b""
+        self._decoded = {}
+
+    def _open(self) -> Image.Image:
+        header, self._header = self._header, None
+        if header:
+            return header
+        try:
+            return open_image(self.data)
+        except BadImageError as error:
+            return open_image(self._mend(error))
+
+    def _load(self, image: Image.Image, reduction: float) -> Image.Image:
+        """The pixels of the opened picture; of a damaged one those that are whole."""
+        try:
+            return load_upright(image)
+        except BadImageError as error:
+            data = self._mend(error)
+        with open_image(data) as mended:
+            _draft(mended, reduction)
+            return load_upright(mended)
+
+    def _mend(self, error: BadImageError) -> bytes:
+        """The file with another end, for the one that raised an error."""
+        if not self._is_mended:
+            mended = damage.mend(self.data)
+            if mended is None:
+                raise error
+            (self._mended, self.whole_share), self._is_mended = mended, True
+        if self.whole_share < damage.MIN_WHOLE:
+            text = f"{error}; {math.floor(100 * self.whole_share)} % of its rows are whole"
+            raise BadImageError(f"{text}, fewer than half") from None
+        return self._mended
+
+    def _describe_damage(self) -> tuple[str, ...]:
+        whole = math.floor(100 * self.whole_share)
+        text = f"damaged: its end is missing, {whole} % of its rows are whole"
+        return (text,) if self._is_mended else ()
 
 
 def decode_image(data: bytes, reduction: float = 1.0) -> tuple[Image.Image, int]:
     """The pixels of a file's bytes, and the factor by which they are fewer: `Picture.decode`."""
     return Picture(data).decode(reduction)
-
-
-def open_image(data: bytes) -> Image.Image:
-    """Open a picture by its header alone: its size is known, no pixel is decoded.
-
-    Raises:
-        BadImageError: not a picture, or too large.
-    """
-    with _decode_errors():
-        try:
-            image = Image.open(io.BytesIO(data))
-        except Image.UnidentifiedImageError:
-            raise BadImageError(f"cannot be decoded: {_explain_unknown(data)}") from None
-    if image.format == "EPS":  # Pillow would hand it to Ghostscript, a program
-        raise BadImageError("is PostScript, a program and not a picture")
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise BadImageError(f"{width} x {height} px, more than {MAX_PIXELS:,} in all")
-    return image
 
 
 def load_upright(image: Image.Image) -> Image.Image:
@@ -101,10 +137,10 @@ def load_upright(image: Image.Image) -> Image.Image:
     Raises:
         BadImageError: it is damaged.
     """
-    with _decode_errors():
+    with decode_errors():
         pixels = _load_bytes(image)
         # Only where needed: it copies the pixels.
-        turn = _TURNS.get(_read_orientation(image))
+        turn = _TURNS.get(read_orientation(image))
         return _to_rgb(pixels if turn is None else pixels.transpose(turn))
 
 
@@ -121,32 +157,16 @@ def _load_bytes(image: Image.Image) -> Image.Image:
     return image
 
 
-@contextlib.contextmanager
-def _decode_errors() -> Iterator[None]:
-    try:
-        yield
-    except BadImageError:
-        raise
-    except _DECODE_ERRORS as error:
-        reason = one_line(error).replace(repr(io.BytesIO), "").strip() or type(error).__name__
-        raise BadImageError(f"cannot be decoded: {reason}") from None
-
-
-def _explain_unknown(data: bytes) -> str:
-    """Why Pillow knows no picture of these bytes."""
-    if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):  # HEIF's brands
-        return "HEIC, a camera's form that is not read here; save it as JPEG"
-    return "not a picture" if data else "empty file"
-
-
 def _draft(image: Image.Image, reduction: float) -> int:
     """Choose the size to decode an opened picture at: the factor."""
-    width, height = image.size
+    (width, height), least = image.size, find_least_factor(image)
     # A reduced JPEG's last column and row may stand for fewer pixels than the others;
     # turned to the front they would shift the picture.
     is_exact = width % 8 == height % 8 == 0
-    if reduction >= 2 and image.format == "JPEG" and (is_exact or _is_upright(image)):
-        image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
+    if least > 1 or (image.format == "JPEG" and (is_exact or _is_upright(image))):
+        reduction = max(reduction, least)
+        if reduction >= 2:
+            image.draft("RGB", (math.ceil(width / reduction), math.ceil(height / reduction)))
     # `draft` chooses the reduction itself and does not say which.
     return next(k for k in (1, 2, 4, 8) if math.ceil(width / k) == image.size[0])
 
@@ -157,12 +177,8 @@ def is_plain_jpeg(data: bytes) -> bool:
         return image.format == "JPEG" and image.mode == "RGB" and _is_upright(image)
 
 
-def _read_orientation(image: Image.Image) -> int:
-    return image.getexif().get(ExifTags.Base.Orientation, 1)
-
-
 def _is_upright(image: Image.Image) -> bool:
-    return _read_orientation(image) == 1
+    return read_orientation(image) == 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

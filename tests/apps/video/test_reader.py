@@ -11,7 +11,7 @@ from helpers.clips import bars, corners, figures, quarters, write_clip, write_to
 from hourglass.apps.video import reader, streams
 from hourglass.apps.video.reader import open_clip
 from hourglass.utils.errors import UserError
-from hourglass.utils.images import MAX_PIXELS
+from hourglass.utils.image_headers import MAX_PIXELS
 
 PLAIN = [bars((64, 48), (20 + 4 * k, 24), width=8, height=20) for k in range(6)]
 

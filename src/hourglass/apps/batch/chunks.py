@@ -4,7 +4,7 @@ No chunk shares a batch of the network with another: its bytes do not depend on 
 before, nor where. A line a picture, JSON, in the order of the list: what was found, or the reason
 why the picture cannot be used:
 
-    {"image": ..., "width": ..., "height": ..., "people": [...]}
+    {"image": ..., "width": ..., "height": ..., "people": [...]}, perhaps with "notes"
     {"image": ..., "error": ...}
 """
 
@@ -83,9 +83,10 @@ def read_chunk_paths(plan: BatchPlan, chunk: Chunk) -> list[Path]:
 def describe_photo(photo: Photo, plan: BatchPlan, scratch: Path) -> dict:
     """The JSON entry of a photograph, after its search; draws the photograph if asked to."""
     poses = photo.config.choose_people(photo.search.poses)
-    width, height = photo.search.image.size
-    people = list_people(photo, poses, plan.schema)
-    line = {"width": width, "height": height, "people": people}
+    line: dict = {"width": photo.size[0], "height": photo.size[1]}
+    if photo.notes:
+        line["notes"] = photo.notes
+    line["people"] = list_people(photo, poses, plan.schema)
     if plan.draw:
         drawn = draw_poses(photo, poses, plan.schema, scratch)
         line["drawn"] = str(drawn.relative_to(plan.folder))

@@ -87,12 +87,14 @@ class WrittenStickers(NamedTuple):
         sizes: bytes of each.
         scores: of the people, the surest first; of a clip the last score of each.
         best: the best score of a search, also below the threshold.
+        notes: what people should know of the photograph.
     """
 
     files: list[Path]
     sizes: list[int]
     scores: list[float]
     best: float
+    notes: tuple[str, ...] = ()
 
 
 def write_stickers(photo: Photo, styles: Sequence[str], schema: KeypointSchema) -> WrittenStickers:
@@ -108,11 +110,12 @@ def write_stickers(photo: Photo, styles: Sequence[str], schema: KeypointSchema) 
     for number, pose in enumerate(poses, start=1):
         for style in styles:
             portrait = Portrait(style, schema)
-            portrait.add(pixels, pose)
+            portrait.add(pixels, photo.to_image(pose))
             (sticker,) = portrait.make_stickers()
             for kind, encode in zip(STILL_KINDS, (encode_webp, encode_png), strict=True):
                 made[name_sticker(photo.target, style, number, kind)] = encode(sticker)
-    return write_all(made, [pose.score for pose in poses], found[0].score)
+    written = write_all(made, [pose.score for pose in poses], found[0].score)
+    return written._replace(notes=photo.notes)
 
 
 def write_all(made: Mapping[Path, bytes], scores: list[float], best: float) -> WrittenStickers:

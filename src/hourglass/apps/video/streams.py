@@ -8,7 +8,7 @@ import av
 from av.stream import Disposition
 
 from hourglass.utils.errors import UserError
-from hourglass.utils.images import MAX_PIXELS
+from hourglass.utils.image_headers import MAX_PIXELS
 
 # FFmpeg's own decoders of these pass over alpha, which WebM keeps beside the colours.
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}

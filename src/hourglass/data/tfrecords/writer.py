@@ -7,6 +7,7 @@ stores the crop that every augmentation of a person stays in, or the whole pictu
 
 import errno
 import functools
+import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -54,7 +55,11 @@ def store_person(person: "Person", picture: Picture, params: "ShardParams") -> S
     """
     center, side = transforms.person_region(person.center, person.scale)
     store = _store_crop if params.crop_size else _store_whole
-    return store(picture, center, side, params)
+    stored = store(picture, center, side, params)
+    if picture.whole_share < 1:  # joints may lie where nothing is seen
+        whole = math.floor(100 * picture.whole_share)
+        raise BadImageError(f"its end is missing: {whole} % of its rows are whole")
+    return stored
 
 
 def _store_crop(
@@ -79,7 +84,9 @@ def _store_whole(
 ) -> StoredPicture:
     """The whole picture: its own bytes where they are an upright, sound RGB JPEG."""
     # In full even where the bytes are kept: a damaged picture must be refused here.
-    image, _ = picture.decode()
+    image, factor = picture.decode()
+    if factor > 1:
+        raise BadImageError("is too large to be stored whole; set shard.crop_size, or shrink it")
     data = picture.data
     if not (is_plain_jpeg(data) and _is_readable(data, image.size)):
         data = encode_jpeg(image, params.jpeg_quality)
