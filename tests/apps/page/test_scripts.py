@@ -250,7 +250,7 @@ def test_a_person_is_tracked_lost_and_found_again_as_pythons(run_script):
         + REPLAY
         + """const main = ({ size, frames }) => {
           const tracker = new Tracker();
-          return frames.map((rounds) => replay(tracker.track(size), rounds));
+          return frames.map((rounds, k) => replay(tracker.track(size, k / 30), rounds));
         };"""
     )
     frames = run_script(script, {"size": size, "frames": rounds})
@@ -286,11 +286,11 @@ def test_who_is_tracked_out_of_the_picture_is_lost_and_searched_for_again(run_sc
         const seen = [];
         for (let frame = 0; frame < 80; frame++) {
           const picture = frame < 20 ? paint(640, 480, 400, 240) : paint(100, 100, 0, 0);
-          const search = tracker.track([picture.width, picture.height]);
+          const search = tracker.track([picture.width, picture.height], frame / 30);
           seen.push((await runSearch(search, picture, backend)) !== null);
         }
         return seen;
       }
     """
     seen = run_script(script, {})
-    assert seen[19] and not seen[20] and seen[79]
+    assert seen[19] and not seen[24] and seen[79]  # it is checked five times a second

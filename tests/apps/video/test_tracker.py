@@ -3,24 +3,31 @@ import pytest
 from PIL import Image
 
 from helpers.clips import BarBackend, bar_joints, bars
-from hourglass.apps.video.tracker import CHECK_EVERY, LOST_AFTER, SEARCH_EVERY, Track, Tracker
+from hourglass.apps.video import tracker as tracking
+from hourglass.apps.video.cuts import CutDetector
+from hourglass.apps.video.tracker import MAX_GAP, Track, Tracker
 from hourglass.inference.crops import Search, run_searches
 from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import InferenceConfig
 
 SIZE = (320, 200)
-RATE = 20  # frames/s
+RATE = 25  # frames/s
+CHECK_EVERY, LOST_AFTER, SEARCH_EVERY = (  # frames
+    round(RATE * seconds)
+    for seconds in (tracking.CHECK_EVERY, tracking.LOST_AFTER, tracking.SEARCH_EVERY)
+)
 
 
-def track(frames, config=None, backend=None, is_smooth=False, times=None):
-    """The people of each frame, the backend, and the tracker."""
+def track(frames, config=None, backend=None, is_smooth=False, times=None, has_cuts=False):
+    """The people of each frame, the backend, and the tracker; `has_cuts`: cuts are searched for."""
     backend = backend or BarBackend()
-    tracker = Tracker(config or InferenceConfig(), SIZE, is_smooth)
+    tracker, cuts = Tracker(config or InferenceConfig(), SIZE, is_smooth), CutDetector()
     found = []
     for number, pixels in enumerate(frames):
         image = Image.fromarray(pixels)
         time = times[number] if times else number / RATE
-        search = Search(tracker.track(time), image, backend.size)
+        is_cut = has_cuts and cuts.is_cut(image)
+        search = Search(tracker.track(time, is_cut), image, backend.size)
         run_searches([search], backend)
         found.append(search.poses)
     return found, backend, tracker
@@ -172,7 +179,7 @@ def test_the_crop_of_a_person_who_becomes_smaller_closes_in_within_a_second():
     def pose(side):
         return Pose(np.linspace((0, 0), (side, side), 16), np.ones(16), (0, 0, 99), 0.9)
 
-    track = Track(1, pose(100), 0.9, 100.0, 0)
+    track = Track(1, pose(100), 0.9, 100.0, 0, 0)
     for frame in range(20):
         track.move(pose(50), frame / RATE)
     assert track.size == pytest.approx(50 + 50 * 0.36, abs=2)  # a third of the difference is left
@@ -201,3 +208,70 @@ def test_smoothing_goes_by_the_times_of_the_frames():
         found, *_ = track(frames, is_smooth=True, times=[*times, times[-1] + gap])
         late.append(169.5 - middles(found)[-1, 0])
     assert late[0] > 3 and abs(late[1]) < 1
+
+
+def find_errors(found, places):
+    """px between each frame's person and the truth; infinite without any."""
+    middles = [p[0].pose.keypoints.mean(axis=0) if p else (np.inf, np.inf) for p in found]
+    return np.linalg.norm(np.array(middles) - np.array(places) + 0.5, axis=1)
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 5, 10, 25, 60, 240])
+def test_a_person_is_tracked_at_any_rate(rate):
+    """They walk 40 px a second, to the left and right, for 6 seconds."""
+    seconds = np.arange(6 * min(rate, 60)) / rate
+    places = [(160 + 80 * np.sin(0.5 * t), 100) for t in seconds]
+    found, *_ = track([bars(SIZE, p) for p in places], times=seconds.tolist())
+    assert (find_errors(found, places) < 5).mean() > 0.9
+
+
+@pytest.mark.parametrize("rate", [10, 25, 100])
+def test_who_leaves_is_lost_after_the_same_time_at_any_rate(rate):
+    times = np.arange(2 * rate) / rate
+    frames = [bars(SIZE, (160, 100)) if t < 1 else bars(SIZE) for t in times]
+    found, *_ = track(frames, times=times.tolist())
+    gone = next(t for t, people in zip(times, found, strict=True) if t >= 1 and not people)
+    assert 1 <= gone <= 1 + tracking.CHECK_EVERY + 1 / rate
+
+
+@pytest.mark.parametrize("rate", [1, 2, 5, 25])
+def test_the_pictures_of_a_slide_show_are_searched_at_once(rate):
+    """Thirty pictures, each held for two seconds on another ground, people anywhere."""
+    rng = np.random.default_rng(7)
+    places = [(int(x), int(y)) for x, y in rng.integers((30, 40), (290, 160), (30, 2))]
+    times = np.arange(0, 60, 1 / rate)[: 60 * min(rate, 5)]
+    shown = [places[int(t // 2)] for t in times]
+    found, *_ = track([bars(SIZE, p) for p in shown], times=times.tolist(), has_cuts=True)
+    held = np.arange(len(times)) % (2 * rate) > rate / 5  # a fifth of a second after each change
+    assert (find_errors(found, shown) < 5)[held].mean() >= 0.9
+
+
+def test_a_cut_is_searched_in_its_own_frame():
+    light = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    light[:90] = 60  # another scene, dark enough to the backend
+    first = [bars(SIZE, (60, 100)) for _ in range(12)]
+    second = [np.maximum(light, bars(SIZE, (250, 140))) for _ in range(12)]
+    places = [(60, 100)] * 12 + [(250, 140)] * 12
+    found, *_ = track(first + second, has_cuts=True)
+    assert (find_errors(found, places) < 5).all()
+    assert numbers(found) == [[1]] * 12 + [[2]] * 12
+
+
+@pytest.mark.parametrize(("x", "number"), [(160, 1), (250, 2)])
+def test_after_a_gap_people_are_searched_for_and_keep_their_numbers_where_they_were(x, number):
+    times = [*np.arange(10) / RATE, *(5 + np.arange(10) / RATE)]
+    frames = [bars(SIZE, (160, 100))] * 10 + [bars(SIZE, (x, 100))] * 10
+    found, backend, tracker = track(frames, times=times)
+    assert numbers(found) == [[1]] * 10 + [[number]] * 10
+    assert tracker.num_people == number
+    assert sum(backend.num_inputs) > 40, "the whole frame"
+    assert 5 - 9 / RATE > MAX_GAP
+
+
+def test_a_cut_of_a_whole_picture_only_ends_the_smoothing():
+    config = InferenceConfig("whole", threshold=None)
+    light = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
+    frames = [bars(SIZE, (60, 100))] * 8 + [np.maximum(light, bars(SIZE, (250, 100)))] * 3
+    found, backend, _ = track(frames, config, is_smooth=True, has_cuts=True)
+    assert numbers(found) == [[1]] * 11 and set(backend.num_inputs) == {1}
+    assert middles(found)[8, 0] == pytest.approx(249.5, abs=3)

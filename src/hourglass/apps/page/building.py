@@ -31,7 +31,8 @@ CONSTANTS = {
     transforms: ("CROP_FACTOR", "BOX_MARGIN", "SURE_SCORE", "AROUND_JOINTS"),
     crops: ("FINENESS",),
     tracker: (
-        "SEARCH_EVERY", "CHECK_EVERY", "LOST_AFTER", "WIDER", "KEPT", "SHRINKING",
+        "SEARCH_EVERY", "CHECK_EVERY", "LOST_AFTER", "LEAST_FAILED", "ROUNDING", "WIDER", "KEPT",
+        "SHRINKING",
     ),
     drawing: ("SIDE_COLOURS",),
     outputs: ("COORDINATES",),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
+from hourglass.apps.video.cuts import CutDetector
 from hourglass.apps.video.reader import Frame, open_clip
 from hourglass.apps.video.smoothing import describe_filters
 from hourglass.apps.video.tracker import TrackedPerson, Tracker
@@ -129,9 +130,10 @@ def track_people(
     Raises:
         UserError: the first frame shows nothing where people are looked for.
     """
+    cuts = CutDetector()
     for frame in frames:
         image = Image.fromarray(frame.pixels)
-        search = Search(tracker.track(frame.time), image, backend.size)
+        search = Search(tracker.track(frame.time, cuts.is_cut(image)), image, backend.size)
         if frame.number == 0 and search.crops:
             tracker.config.check_seen(search)
         run_searches([search], backend)

@@ -4,11 +4,14 @@ A frame costs one crop of each person, around the keypoints of the frame before.
 searched all over, and later ones where fewer people are tracked than asked for.
 
 A crop without a person gives keypoints too, with scores nearly as high. They move with the crop. So
-every few frames a second, wider crop must put them in the same places (`person_search.rescore`). A
-track that fails this several times in a row is lost.
+five times a second a second, wider crop must put them in the same places (`person_search.rescore`).
+Once this fails it is done in each frame, and a track that fails it for a while is lost.
+
+A cut or a gap ends all tracks, and the whole frame is searched at once. Who is found where a person
+was keeps the number.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,9 +25,13 @@ from hourglass.utils import transforms
 if TYPE_CHECKING:
     from hourglass.inference.runner import InferenceConfig
 
-SEARCH_EVERY = 15  # frames from one search to the next, at least: it costs some fifty crops
-CHECK_EVERY = 5  # frames from one second crop of a person to the next
-LOST_AFTER = 3  # checks in a row that a lost track has failed
+# All in seconds: a clip may have 1 frame a second or 240.
+SEARCH_EVERY = 0.6  # from one search to the next, at least: it costs some fifty crops
+CHECK_EVERY = 0.2  # from one second crop of a person to the next
+LOST_AFTER = 0.12  # since a lost track has passed a check; ...
+LEAST_FAILED = 2  # ... it has failed so many, not one alone where frames are few
+MAX_GAP = 0.4  # from one frame to the next: after more, people are anywhere
+ROUNDING = 0.002  # times of frames are often whole milliseconds
 WIDER = 1.5  # side of the second crop to that of the first
 # The score that a track keeps, to the least of a search, whose crops lie further apart. On three
 # clips, of people found with 0.4 and more all had it, of crops without a person a third.
@@ -55,7 +62,8 @@ class Track:
         pose: the last one, smoothed.
         score: of the last check.
         size: px, the longer side of the bbox.
-        checked: the frame of the last check.
+        checked: the time of the last check, s.
+        passed: the time of the last frame in which no check failed, s.
         num_failed: checks since one that was passed.
         filters: they smooth the keypoints, one after the other.
     """
@@ -64,7 +72,8 @@ class Track:
     pose: Pose
     score: float
     size: float
-    checked: int
+    checked: float
+    passed: float
     num_failed: int = 0
     filters: list[Any] = field(default_factory=list)
 
@@ -72,6 +81,10 @@ class Track:
         """The crop of the next frame, `factor` as wide as usual."""
         side = max(factor * transforms.AROUND_JOINTS * self.size, person_search.MIN_SIDE)
         return person_search.crop_at(self.pose.bbox.mean(axis=0), side)
+
+    def is_lost(self, time: float) -> bool:
+        """Whether its checks fail for too long."""
+        return self.num_failed >= LEAST_FAILED and _has_passed(self.passed, time, LOST_AFTER)
 
     def move(self, pose: Pose, time: float) -> None:
         """Take the pose of the next frame, at `time` s."""
@@ -104,81 +117,108 @@ class Tracker:
         given = config.threshold
         self._threshold: float = person_search.THRESHOLD if given is None else given
         self._tracks: list[Track] = []
-        self._frame = -1
-        self._searched: int | None = None  # the frame of the last search
+        self._time: float | None = None
+        self._searched: float | None = None  # the time of the last search
 
-    def track(self, time: float) -> Generator[list, Any, list[TrackedPerson]]:
-        """The search of the next frame, at `time` s, as those of `person_search`."""
-        self._frame += 1
-        if self._tracks:
-            yield from self._follow(time)
-        if self._is_search_due():
+    def track(self, time: float, is_cut: bool = False) -> Generator[list, Any, list[TrackedPerson]]:
+        """The search of the next frame, at `time` s, as those of `person_search`.
+
+        Args:
+            is_cut: whether another scene begins with this frame.
+        """
+        is_cut |= self._time is not None and time - self._time > MAX_GAP
+        self._time = time
+        if is_cut and self._searched is not None and self.config.mode != "whole":
             yield from self._search(time)
+        else:
+            if self._tracks:
+                yield from self._follow(time, is_cut)
+            if self._is_search_due(time):
+                yield from self._search(time, self._tracks)
         return [
             TrackedPerson(track.number, track.pose)
             for track in self._tracks
             if not track.num_failed
         ]
 
-    def _follow(self, time: float) -> Generator[list, Any, None]:
-        """Move the tracks to this frame; those that fail too often are lost."""
+    def _follow(self, time: float, is_cut: bool) -> Generator[list, Any, None]:
+        """Move the tracks to this frame; those that fail for too long are lost."""
         if self.config.mode == "whole":
             (pose,) = yield from self.config.start(self.size)
             (track,) = self._tracks
             track.score = pose.score
+            if is_cut:
+                track.filters = self._make_filters()
             track.move(pose, time)
             return
         tracks = self._tracks
-        due = [t for t in tracks if t.num_failed or self._frame - t.checked >= CHECK_EVERY]
+        due = [t for t in tracks if t.num_failed or _has_passed(t.checked, time, CHECK_EVERY)]
         crops = [track.crop() for track in tracks] + [track.crop(WIDER) for track in due]
         poses = yield from person_search.estimate_crops(crops)
         found = dict(zip(tracks, poses, strict=False))
-        failed = self._check(due, found, poses[len(tracks) :])
+        failed = self._check(due, found, poses[len(tracks) :], time)
         passed = {found[track]: track for track in tracks if track not in failed}
         for track in tracks:
             track.num_failed += 1
         # Where two tracks found one person, that of the pose that has moved less goes on.
         for pose in person_search.pose_nms(passed, key=lambda p: _distance(p, passed[p].pose)):
-            passed[pose].num_failed = 0
+            passed[pose].num_failed, passed[pose].passed = 0, time
             passed[pose].move(pose, time)
-        self._tracks = [track for track in tracks if track.num_failed < LOST_AFTER]
+        self._tracks = [track for track in tracks if not track.is_lost(time)]
 
-    def _check(self, due: list[Track], found: dict[Track, Pose], wider: list[Pose]) -> set[Track]:
+    def _check(
+        self, due: list[Track], found: dict[Track, Pose], wider: list[Pose], time: float
+    ) -> set[Track]:
         """Compare the poses of some tracks with those of wider crops: the tracks that fail."""
         for track, pose in zip(due, wider, strict=True):
-            track.checked = self._frame
+            track.checked = time
             track.score = person_search.rescore(found[track], [pose]).score
         return {track for track in due if track.score < KEPT * self._threshold}
 
-    def _is_search_due(self) -> bool:
+    def _is_search_due(self, time: float) -> bool:
         if self._searched is None:
             return True
         is_wanting = len(self._tracks) < self.config.num_people and self.config.mode != "whole"
-        return is_wanting and self._frame - self._searched >= SEARCH_EVERY
+        return is_wanting and _has_passed(self._searched, time, SEARCH_EVERY)
 
-    def _search(self, time: float) -> Generator[list, Any, None]:
-        """Search the whole frame, and track the people found from now on."""
-        is_first, self._searched = self._searched is None, self._frame
+    def _search(self, time: float, kept: Sequence[Track] = ()) -> Generator[list, Any, None]:
+        """Search the whole frame, and track the people found from now on, beside those kept."""
+        is_first, self._searched = self._searched is None, time
         if is_first:
             found = yield from self.config.start(self.size)
         else:
             found = yield from person_search.find_people(self.size, self.config.num_people)
         self.best = max(self.best, found[0].score)
+        ended = [track for track in self._tracks if track not in kept]
+        self._tracks = list(kept)
         # A person who was told to be in the first frame needs no score.
         is_told = is_first and (self.config.threshold is None or self.config.mode == "whole")
         for pose in found:
-            is_known = any(person_search.is_same_person(pose, track.pose) for track in self._tracks)
+            is_known = _find_person(pose, self._tracks) is not None
             is_wanted = not is_known and len(self._tracks) < self.config.num_people
             if is_wanted and (is_told or pose.score >= self._threshold):
-                self._add(pose, time)
+                self._add(pose, time, _find_person(pose, ended))
 
-    def _add(self, pose: Pose, time: float) -> None:
-        self.num_people += 1
-        filters = [JumpFilter(), OneEuroFilter()] if self.is_smooth else []
-        size = _measure_size(pose)
-        track = Track(self.num_people, pose, pose.score, size, self._frame, filters=filters)
+    def _add(self, pose: Pose, time: float, before: Track | None) -> None:
+        """Track a person from now on, under the number of a track that has ended there."""
+        self.num_people += before is None
+        number = before.number if before else self.num_people
+        size, filters = _measure_size(pose), self._make_filters()
+        track = Track(number, pose, pose.score, size, time, time, filters=filters)
         track.move(pose, time)
         self._tracks.append(track)
+
+    def _make_filters(self) -> list[Any]:
+        return [JumpFilter(), OneEuroFilter()] if self.is_smooth else []
+
+
+def _find_person(pose: Pose, tracks: Iterable[Track]) -> Track | None:
+    """The track whose person a pose is of; None without any."""
+    return next((t for t in tracks if person_search.is_same_person(pose, t.pose)), None)
+
+
+def _has_passed(start: float, now: float, seconds: float) -> bool:
+    return now - start >= seconds - ROUNDING
 
 
 def _measure_size(pose: Pose) -> float:

@@ -6,43 +6,56 @@ import {
   bboxCenter, cropAt, estimateCrops, findPeople, longerSide, poseBbox, rescore,
 } from "./person_search.js";
 import {
-  AROUND_JOINTS, CHECK_EVERY, KEPT, LOST_AFTER, MIN_SIDE, SEARCH_EVERY, SHRINKING, THRESHOLD, WIDER,
+  AROUND_JOINTS, CHECK_EVERY, KEPT, LEAST_FAILED, LOST_AFTER, MIN_SIDE, ROUNDING, SEARCH_EVERY,
+  SHRINKING, THRESHOLD, WIDER,
 } from "./settings.js";
 
 export class Tracker {
-  #track = null; // {pose, score, size, checked, numFailed}
-  #frame = -1;
-  #searched = -Infinity; // the frame of the last search
+  #track = null; // {pose, score, size, checked, passed, numFailed}; times in s
+  #searched = -Infinity; // the time of the last search, s
 
-  /** The search (`person_search.js`) of the next frame, of [width, height]: a pose, or null. */
-  * track(size) {
-    this.#frame += 1;
-    if (this.#track) yield* this.#follow(this.#track);
-    if (!this.#track && this.#frame - this.#searched >= SEARCH_EVERY) yield* this.#search(size);
+  /**
+   * The search (`person_search.js`) of the next frame, of [width, height], at `time` s: a pose, or
+   * null. A camera is not cut, and its gaps are those of a slow device: neither ends a track.
+   */
+  * track(size, time) {
+    if (this.#track) yield* this.#follow(this.#track, time);
+    if (!this.#track && hasPassed(this.#searched, time, SEARCH_EVERY)) {
+      yield* this.#search(size, time);
+    }
     return this.#track && !this.#track.numFailed ? this.#track.pose : null;
   }
 
-  * #follow(track) {
-    const isDue = track.numFailed > 0 || this.#frame - track.checked >= CHECK_EVERY;
+  * #follow(track, time) {
+    const isDue = track.numFailed > 0 || hasPassed(track.checked, time, CHECK_EVERY);
     const [pose, wider] = yield* estimateCrops([trackCrop(track), trackCrop(track, WIDER)]
       .slice(0, isDue ? 2 : 1));
     if (isDue) {
-      track.checked = this.#frame;
+      track.checked = time;
       track.score = rescore(pose, [wider]).score;
     }
-    const hasFailed = isDue && track.score < KEPT * THRESHOLD;
-    track.numFailed = hasFailed ? track.numFailed + 1 : 0;
-    if (!hasFailed) move(track, pose);
-    if (track.numFailed >= LOST_AFTER) this.#track = null;
+    if (isDue && track.score < KEPT * THRESHOLD) {
+      track.numFailed += 1;
+      const isLost = track.numFailed >= LEAST_FAILED && hasPassed(track.passed, time, LOST_AFTER);
+      if (isLost) this.#track = null;
+    } else {
+      track.numFailed = 0;
+      track.passed = time;
+      move(track, pose);
+    }
   }
 
-  * #search(size) {
-    this.#searched = this.#frame;
+  * #search(size, time) {
+    this.#searched = time;
     const [pose] = yield* findPeople(size);
     if (pose.score < THRESHOLD) return;
-    this.#track = { score: pose.score, size: 0, checked: this.#frame, numFailed: 0 };
+    this.#track = { score: pose.score, size: 0, checked: time, passed: time, numFailed: 0 };
     move(this.#track, pose);
   }
+}
+
+function hasPassed(start, now, seconds) {
+  return now - start >= seconds - ROUNDING;
 }
 
 function trackCrop({ pose, size }, factor = 1) {
@@ -89,7 +102,8 @@ export async function trackCamera(video, backend, signal, onResize, onPose) {
       tracker = new Tracker();
       onResize();
     }
-    onPose(await runSearch(tracker.track(size), picture, backend, signal));
+    const search = tracker.track(size, performance.now() / 1000);
+    onPose(await runSearch(search, picture, backend, signal));
     await new Promise((resolve) => { requestAnimationFrame(resolve); });
   }
 }
