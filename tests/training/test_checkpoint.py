@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "5cbb7d7f2898b77d"
+RUN_DIGEST = "e7eb72660a1607fd"
 
 
 def strip_words(tree):
