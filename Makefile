@@ -19,7 +19,7 @@ QUICK_TESTS := tests/utils tests/visualization tests/data tests/models tests/eva
 	tests/test_keypoints.py tests/test_layers.py tests/test_makefile.py tests/test_packaging.py tests/test_properties.py
 # What `make test EXTRAS=1` runs: the tests of packages that no lock holds, and some that take long.
 EXTRA_TESTS := tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_results.py \
-	tests/cli/test_batch.py tests/faults/test_storage_faults.py
+	tests/cli/test_batch.py tests/utils/test_image_headers.py tests/faults/test_storage_faults.py
 SLOW_TESTS := tests/test_field.py tests/test_pipeline.py tests/test_schemas.py tests/export tests/inference/test_backends.py \
 	tests/models/test_pose_estimator.py tests/models/test_saving.py tests/training
 # Installs the packages of extras of pyproject.toml, and not the project, whose TensorFlow has another name here.
@@ -56,7 +56,7 @@ test: setup $(if $(EXTRAS),$(VENV)/extras) ## run all tests except the slow ones
 	pytest --numprocesses $(WORKERS) --dist loadfile $(if $(EXTRAS),-m "slow or not slow" -rs $(EXTRA_TESTS) $(SLOW_TESTS))
 
 $(VENV)/extras: $(VENV)/installed
-	@$(call INSTALL,docs extras parquet s3)
+	@$(call INSTALL,docs extras heic parquet s3)
 	@touch $@
 
 quick: setup ## run the tests that take under 3 minutes together

@@ -68,7 +68,7 @@ def test_the_field_is_named_by_its_variables(tmp_path):
 def test_the_tests_of_optional_packages_are_named():
     # Not in the locks; Ray, PyAV and what belongs to the tests themselves is.
     optional = re.compile(
-        r"""(importorskip|find_spec)\(\s*"(jax|moto|pdoc|pyarrow)|storage import"""
+        r"""(importorskip|find_spec)\(\s*"(jax|moto|pdoc|pillow_heif|pyarrow)|storage import"""
     )
     needing = {
         str(path.relative_to(ROOT))

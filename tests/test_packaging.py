@@ -27,7 +27,7 @@ def declared(texts):
 
 BASE = declared(PROJECT["dependencies"])
 VIDEO = declared(EXTRAS["video"])
-PARQUET = declared(EXTRAS["parquet"])
+OPTIONAL = declared(EXTRAS["parquet"] + EXTRAS["heic"])
 PIPELINE = BASE | declared(EXTRAS["pipeline"])
 ALL = PIPELINE | VIDEO | declared(EXTRAS["dev"])
 
@@ -49,20 +49,20 @@ def test_prediction_needs_the_base_and_nothing_more():
     path = module_path("cli.main")
     needed = {"cli.main"} | all_imports(path, but=("export.", "distributed."))
     clips = {module for module in needed if module.startswith("apps.video.")}
-    assert imported(map(module_path, needed - clips)) == {*BASE, *PARQUET}
+    assert imported(map(module_path, needed - clips)) == {*BASE, *OPTIONAL}
     assert imported(map(module_path, clips)) - set(BASE) == set(VIDEO)
 
 
 def test_the_pipeline_needs_its_extra_and_nothing_more():
     modules = [name for name in MODULES if not name.startswith("apps.video.")]
     paths = [*map(module_path, modules), *(ROOT / "stages").glob("*.py")]
-    assert imported(paths) - set(PARQUET) == set(PIPELINE) - PROGRAMS
+    assert imported(paths) - set(OPTIONAL) == set(PIPELINE) - PROGRAMS
 
 
 def test_what_the_tests_import_is_declared():
     paths = list((ROOT / "tests").rglob("*.py"))
     own = {"hourglass", "helpers"}
-    assert imported(paths, own) <= set(ALL)
+    assert imported(paths, own) <= {*ALL, *OPTIONAL}
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
