@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.paths import ROOT
-from hourglass.utils.errors import UserError
+from hourglass.utils.errors import Terminated, UserError
 
 ray = pytest.importorskip("ray", reason="the shard stage runs on Ray")
 from hourglass.distributed import ray_session  # noqa: E402
@@ -151,6 +153,39 @@ def test_without_an_address_ray_is_started_here(monkeypatch, inits, address):
         monkeypatch.setenv("RAY_ADDRESS", address)
     ray_session.start_ray(3)
     assert (inits[0]["address"], inits[0]["num_cpus"]) == ("local", 3)
+
+
+def test_sigterm_ends_what_uses_ray_as_ctrl_c_does(monkeypatch, inits):
+    # pytest's process: what it would do on SIGTERM comes back at the end.
+    usual = signal.getsignal(signal.SIGTERM)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    try:
+        ray_session.start_ray(1)
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # a second one kills
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+@pytest.mark.parametrize(
+    ("limit", "advice"),
+    [
+        ("RLIMIT_NOFILE", r"raise the limit of open files \(ulimit -n\), 40, then repeat"),
+        ("RLIMIT_FSIZE", r"raise the limit of a file's size \(ulimit -f\), 40 bytes, then repeat"),
+    ],
+)
+def test_a_limit_that_may_be_why_ray_does_not_start_is_named(monkeypatch, limit, advice):
+    def init(**_):
+        raise RuntimeError("Timed out waiting for file /tmp/ray/session/gcs_server_port")
+
+    limits = {resource.RLIMIT_NOFILE: 4096, resource.RLIMIT_FSIZE: resource.RLIM_INFINITY}
+    limits[getattr(resource, limit)] = 40
+    monkeypatch.setattr(resource, "getrlimit", lambda name: (limits[name],) * 2)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UserError, match=f"; {advice}$"):
+        ray_session.start_ray(1)
 
 
 @pytest.mark.parametrize("fault", [None, ConnectionError("no room")])

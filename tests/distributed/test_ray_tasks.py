@@ -24,6 +24,15 @@ def test_a_workers_user_error_comes_through_as_itself(seen, monkeypatch):
         ray_tasks.get_result("task", "a.tfrecords", FEWER)
 
 
+def test_a_defect_whose_exception_cannot_travel_is_told_as_it_is(monkeypatch):
+    def get(task):
+        raise ray.exceptions.UnserializableException("Traceback:\nOdd: the defect's own text")
+
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(ray.exceptions.UnserializableException, match="the defect's own text"):
+        ray_tasks.get_result("task", "a.tfrecords", FEWER)
+
+
 def test_a_package_that_cannot_be_sent_is_one_line(monkeypatch):
     def get(task):
         raise ray.exceptions.RuntimeEnvSetupError("Traceback:\n  a.py\nOSError: no space left\n")

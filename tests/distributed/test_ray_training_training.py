@@ -18,6 +18,7 @@ from hourglass.distributed.ray_training import (
 from hourglass.training.work_dir import WorkDir
 from hourglass.utils.errors import UserError
 
+LOST_DEFECT = ray.exceptions.UnserializableException("KeyError: 7")
 DEFECT = ray.exceptions.RayTaskError("train", "Traceback", ValueError())
 
 
@@ -137,7 +138,7 @@ def test_epochs_between_losses_renew_the_patience(run, attempts):
     assert not attempts
 
 
-@pytest.mark.parametrize("error", [UserError("bad"), DEFECT, OSError(28, "disk full")])
+@pytest.mark.parametrize("error", [UserError("bad"), DEFECT, LOST_DEFECT, OSError(28, "disk full")])
 def test_other_errors_are_not_tried_again(run, attempts, error):
     attempts.append(error)
     with pytest.raises(type(error)):

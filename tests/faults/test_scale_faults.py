@@ -355,7 +355,9 @@ def end(process):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["none", "a node lost", "the command killed"])
+@pytest.mark.parametrize(
+    "fault", ["none", "a node lost", "the command killed", "the command terminated"]
+)
 def test_on_a_cluster_the_bytes_are_those_of_one_machine(start, cluster, tmp_path, fault):
     from helpers.clusters import NODE
 
@@ -371,6 +373,11 @@ def test_on_a_cluster_the_bytes_are_those_of_one_machine(start, cluster, tmp_pat
         elif fault == "the command killed":
             process.kill()
             process.communicate()
+            process = start("two", cluster.address)
+        elif fault == "the command terminated":
+            process.terminate()
+            assert process.communicate(timeout=60)[1].splitlines()[-1] == "terminated"
+            assert process.returncode == 143 and not list((tmp_path / "two").rglob("*.lock"))
             process = start("two", cluster.address)
         *_, line = end(process).splitlines()  # Ray may tell of the node before
         assert [line] == one.replace("one/", "two/").splitlines()

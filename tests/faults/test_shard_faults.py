@@ -223,16 +223,34 @@ def test_a_worker_that_the_memory_monitor_ends_is_one_line(project, monkeypatch,
     assert not (OUT / "index.json").exists()
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
+NOT_STARTED = {
+    "times out": (
         Exception("The current node timed out during startup. This could happen because"),
+        "wait until the machine is less busy",
+    ),
+    "no cluster": (
         ConnectionError("Could not find any running Ray instance.\nMore about it."),
-        RuntimeError("Version mismatch"),
-    ],
-    ids=["times out", "no cluster at RAY_ADDRESS", "another version"],
-)
-def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, error):
+        "wait until the machine is less busy",
+    ),
+    "another version": (RuntimeError("Version mismatch"), "use one version of Ray"),
+    "a long TMPDIR": (
+        ValueError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes"),
+        "set RAY_TMPDIR to a folder with a short path",
+    ),
+    "letters in TMPDIR": (
+        UnicodeEncodeError("ascii", "\xfc", 0, 1, "ordinal not in range(128)"),
+        "set RAY_TMPDIR to a folder with a short path of plain letters",
+    ),
+    "a file as TMPDIR": (NotADirectoryError(20, "Not a directory", "/a/ray"), "fix that folder"),
+    "a full disk": (OSError(28, "No space left on device", "/tmp/ray"), "make room there"),
+    "no more processes": (RuntimeError("can't start new thread"), "end other programs"),
+    "no shared memory": (ValueError("The object store exceeds"), "give the machine or container"),
+    "too few files": (OSError(24, "Too many open files"), "raise the limit of open files"),
+}
+
+
+@pytest.mark.parametrize(("error", "advice"), NOT_STARTED.values(), ids=NOT_STARTED)
+def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, error, advice):
     stage = load_stage("shard")
 
     def init(**_):
@@ -240,7 +258,7 @@ def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, err
 
     monkeypatch.setattr(ray, "init", init)
     first = str(error).splitlines()[0].split(". ")[0].rstrip(".")
-    assert_one_line(run_stage(stage, capsys), f"Ray does not start: {first}; wait until")
+    assert_one_line(run_stage(stage, capsys), f"Ray does not start: {first}; {advice}")
     assert not OUT.exists()
 
 
@@ -248,6 +266,25 @@ def test_a_ray_that_does_not_start_is_one_line(project, monkeypatch, capsys, err
 def test_a_defect_keeps_its_traceback(run_with_fault, monkeypatch):
     monkeypatch.setitem(FAULTS, "defect", lambda: {}["defect"])
     with pytest.raises(ray.exceptions.RayTaskError, match="KeyError"):
+        run_with_fault("chunk", "defect", ALWAYS)
+    assert not SCRATCH.exists()
+
+
+class OddError(Exception):
+    """Cannot be made again from its arguments, and so comes through no pickle."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def fail_oddly():
+    raise OddError("this", "that")
+
+
+@pytest.mark.slow
+def test_a_defect_whose_exception_does_not_travel_keeps_its_text(run_with_fault, monkeypatch):
+    monkeypatch.setitem(FAULTS, "defect", fail_oddly)
+    with pytest.raises(ray.exceptions.RayError, match="OddError: this and that"):
         run_with_fault("chunk", "defect", ALWAYS)
     assert not SCRATCH.exists()
 
@@ -331,6 +368,27 @@ def test_a_killed_stage_is_made_good_by_the_next(project, shard_folder, place, v
     assert_right_shards(shard_folder)
     assert not SCRATCH.exists()
     # Two agents of Ray's, which write nothing here, look once a minute whether they are needed.
+    assert not wait_for_none(project, seconds=100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["while Ray starts", "while tasks run"])
+def test_a_terminated_stage_cleans_up_and_says_so(project, moment):
+    # Ray's own handler of SIGTERM would abort the stage three seconds later.
+    shutil.rmtree(OUT, ignore_errors=True)
+    command = [sys.executable, str(ROOT / "stages" / "shard.py"), "--workers", "1"]
+    is_there = {"while Ray starts": Path("data/.shard.lock"), "while tasks run": SCRATCH}[moment]
+    process = subprocess.Popen(
+        command, env=environment(MARK=str(project)), stderr=subprocess.PIPE, text=True
+    )
+    while not is_there.exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    time.sleep(1 if moment == "while Ray starts" else 0)  # until Ray has set its handler
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (128 + signal.SIGTERM, "terminated")
+    assert not SCRATCH.exists() and not Path("data/.shard.lock").exists()
     assert not wait_for_none(project, seconds=100)
 
 

@@ -179,5 +179,8 @@ def test_the_driver_takes_the_workers_with_it(cluster, endless, stage, tmp_path,
     while find_workers() and time.monotonic() < end:
         time.sleep(0.1)
     assert not find_workers()
-    if kind == "Ctrl-C":
-        assert (tmp_path / "log").read_text().splitlines()[-1] == "interrupted"
+    ends = {"Ctrl-C": (130, "interrupted"), "SIGTERM": (143, "terminated")}
+    if kind in ends:
+        last = (tmp_path / "log").read_text().splitlines()[-1]
+        assert (stage.returncode, last) == ends[kind]
+        assert not list(tmp_path.rglob("*.lock"))

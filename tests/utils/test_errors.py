@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from helpers.processes import environment
-from hourglass.utils.errors import UserError, exit_on_user_error
+from hourglass.utils.errors import Terminated, UserError, exit_on_user_error
 
 
 def run(fault=None):
@@ -26,6 +26,7 @@ def test_success_passes_arguments_and_the_answer():
     [
         (UserError("a.json: record 3: no image; name one"), 1, "error: a.json: record 3: no image; name one"),  # noqa: E501
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Terminated(), 143, "terminated"),
     ],
 )  # fmt: skip
 def test_what_the_user_can_mend_is_one_line_and_an_exit_code(capsys, fault, code, line):

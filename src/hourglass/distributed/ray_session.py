@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -21,12 +22,30 @@ if ("ray" not in sys.modules and os.environ.get("RAY_ADDRESS")) and (
 import ray
 
 import hourglass
-from hourglass.utils.errors import UserError, silent_stderr
+from hourglass.utils.errors import Terminated, UserError, raise_at_sigterm, silent_stderr
 
 CONNECT_SECONDS = 10
 # How a client of HTTP/2, which Ray speaks, begins: its greeting and empty settings.
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 ALONE = "or unset RAY_ADDRESS to use this machine alone"
+FEW_FILES = 1024  # that a process may open: of fewer, Ray's servers may not start
+ELSEWHERE = "or set RAY_TMPDIR to another folder"
+# What to do about an error of Ray's start, by its text; Ray has hardly any classes for these.
+ADVICE = {
+    "AF_UNIX path length|codec can't encode": (
+        "set RAY_TMPDIR to a folder with a short path of plain letters, such as /tmp"
+    ),
+    "No space left|quota exceeded": f"make room there, {ELSEWHERE}",
+    "Permission denied|Read-only|Not a directory|No such file|not permitted": (
+        f"fix that folder, {ELSEWHERE}"
+    ),
+    "object store|shared memory|/dev/shm": "give the machine or container more of /dev/shm",
+    "allocate memory|new thread|temporarily unavailable": (
+        "end other programs, or raise the limit of processes (ulimit -u)"
+    ),
+    "open files": "raise the limit of open files (ulimit -n)",
+    "version|Version": "use one version of Ray and of Python on all machines",
+}
 
 
 def start_ray(num_workers: int | None) -> None:
@@ -44,17 +63,33 @@ def start_ray(num_workers: int | None) -> None:
     try:
         with silent_stderr():  # Ray's attempts, one line each: the last one's error says it all
             _init_ray(address, num_workers)
+    except SystemExit:  # of the handler of SIGTERM that Ray has while it starts
+        raise Terminated from None
     except Exception as error:  # Ray has no class of its own for this
         reason = re.split(r"\.?\n|\. ", str(error))[0].rstrip(".")
-        advice = (
-            f"fix RAY_ADDRESS {address}, give us the cluster's token (RAY_AUTH_TOKEN=..., or its "
-            f"~/.ray/auth_token), {ALONE}"
-            if address
-            else "wait until the machine is less busy, then repeat"
-        )
-        raise UserError(f"Ray does not start: {reason}; {advice}") from None
+        raise UserError(f"Ray does not start: {reason}; {_advise(reason, address)}") from None
+    raise_at_sigterm()
     if address and os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
         _check_token_mode(address)
+
+
+def _advise(reason: str, address: str | None) -> str:
+    """What to do about an error of Ray's start."""
+    found = next((text for cause, text in ADVICE.items() if re.search(cause, reason)), None)
+    if found:
+        return f"{found}, then repeat"
+    if address:
+        return (
+            f"fix RAY_ADDRESS {address}, give us the cluster's token (RAY_AUTH_TOKEN=..., or its "
+            f"~/.ray/auth_token), {ALONE}"
+        )
+    _, num_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, size = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if 0 <= num_files < FEW_FILES:  # unlimited is negative
+        return f"raise the limit of open files (ulimit -n), {num_files}, then repeat"
+    if size >= 0:
+        return f"raise the limit of a file's size (ulimit -f), {size:,} bytes, then repeat"
+    return "wait until the machine is less busy, then repeat"
 
 
 def _check_token_mode(address: str) -> None:

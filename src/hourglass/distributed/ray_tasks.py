@@ -114,6 +114,8 @@ def get_result(task: Any, name: object, if_memory_is_short: str) -> Any:
             reason = f"a worker had too little memory; {if_memory_is_short}"
         else:
             raise
+    except ray.exceptions.UnserializableException:  # a defect whose exception cannot travel
+        raise
     except ray.exceptions.RuntimeEnvSetupError as error:
         raise UserError(f"{name}: {describe_setup_error(error)}") from None
     except ray.exceptions.RayError as error:  # the worker or Ray itself was killed

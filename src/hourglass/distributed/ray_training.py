@@ -190,7 +190,8 @@ def train_on_workers(plan: WorkerPlan, work_dir: "WorkDir") -> None:
         try:
             with WorkerGroup(plan) as group:
                 return group.train(work_dir)
-        except ray.exceptions.RayTaskError:  # a defect, and a RayError too
+        # A defect, and a RayError too; the second one where its exception cannot travel.
+        except (ray.exceptions.RayTaskError, ray.exceptions.UnserializableException):
             raise
         except (PeerLostError, ray.exceptions.RayError) as error:
             reason = re.split(r"\. |\n", str(error))[0].rstrip(".")

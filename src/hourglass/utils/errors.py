@@ -6,7 +6,9 @@ import errno
 import functools
 import os
 import select
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -16,7 +18,7 @@ _DISK_ERRORS = (
     errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ESTALE, errno.ETIMEDOUT,
 )  # fmt: skip
 # Exit codes of shells: 128 and the signal's number. Windows has no SIGPIPE to ask for its own.
-_INTERRUPTED, _PIPE_CLOSED = 128 + 2, 128 + 13
+_INTERRUPTED, _PIPE_CLOSED, _TERMINATED = 128 + 2, 128 + 13, 128 + 15
 
 
 P = ParamSpec("P")
@@ -25,6 +27,24 @@ R = TypeVar("R")
 
 class UserError(Exception):
     """Bad input. Its text is one line: the file or record, the fault, and the remedy."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what ends at Ctrl-C ends in the same way."""
+
+
+def raise_at_sigterm() -> None:
+    """Have SIGTERM raise `Terminated` in the main thread from now on; a second one kills.
+
+    To be called after `ray.init`: the handler of Ray would abort the process after 3 s.
+    """
+
+    def handle(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handle)
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -69,6 +89,8 @@ def exit_on_user_error(main: Callable[P, R]) -> Callable[P, R]:
             name = printable(error.filename or "output")
             advice = "make room on the disk or fix its permissions, then repeat"
             _end(f"error: {name}: {error.strerror}; {advice}", 1)
+        except Terminated:
+            _end("terminated", _TERMINATED)
         except KeyboardInterrupt:
             _end("interrupted", _INTERRUPTED)
 
