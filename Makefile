@@ -50,7 +50,7 @@ $(VENV)/installed: $(LOCK) pyproject.toml
 demo: setup ## run the whole pipeline on drawn figures: 3 to 4 minutes on two CPU cores
 	cd demo && dvc repro
 	@echo && echo "the scores: demo/reports/pckh.md; look at demo/reports/figures/contact_sheet.jpg, and open demo/reports/index.html in a browser"
-	@git diff --quiet -- demo || echo "they are not the committed ones, as is to be expected on another kind of CPU: cd demo && dvc metrics diff"
+	@git diff --quiet -- demo || echo "they are not the committed ones, as is to be expected on another kind of CPU, or number of cores: cd demo && dvc metrics diff"
 
 test: setup $(if $(EXTRAS),$(VENV)/extras) ## run all tests except the slow ones; EXTRAS=1: those of optional packages; WORKERS=2
 	pytest --numprocesses $(WORKERS) --dist loadfile $(if $(EXTRAS),-m "slow or not slow" -rs $(EXTRA_TESTS) $(SLOW_TESTS))

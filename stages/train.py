@@ -49,7 +49,8 @@ def train(params):
     here, same_inputs = work_dir.locks
     with (
         exclusive_lock(here, "training here", ADVICE),
-        exclusive_lock(same_inputs, "training with the same inputs", ADVICE),
+        # Of another folder, perhaps: it has the checkpoint that would be ours.
+        exclusive_lock(same_inputs, "training with the same inputs", wait=True),
     ):
         train_there(work_dir)
         checkpoint.unlink(missing_ok=True)

@@ -251,6 +251,28 @@ def test_a_second_copy_of_a_stage_says_who_is_at_it(project, stage):
     assert found == before
 
 
+@pytest.mark.slow
+def test_two_folders_that_train_the_same_at_once_end_with_the_same_bytes(
+    project, tmp_path, tmp_path_factory
+):
+    other = tmp_path_factory.mktemp("clone") / "project"
+    shutil.copytree(tmp_path, other)
+    outs = [folder / name for folder in (tmp_path, other) for name in (MODEL, HISTORY)]
+    for path in outs:
+        path.unlink()  # as DVC does
+    command = [sys.executable, str(ROOT / "stages/train.py")]
+    changes = environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    trainings = [
+        subprocess.Popen(command, cwd=folder, env=changes, stderr=subprocess.PIPE, text=True)
+        for folder in (tmp_path, other)
+    ]
+    said = "".join(training.communicate(timeout=200)[1] for training in trainings)
+    assert [training.returncode for training in trainings] == [0, 0], said
+    assert said.count("is training with the same inputs, in /") == 1
+    one, history, two, others = (path.read_bytes() for path in outs)
+    assert (one, history) == (two, others)
+
+
 # Full disks
 
 

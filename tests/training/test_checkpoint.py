@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "e7eb72660a1607fd"
+RUN_DIGEST = "40def1044f719327"
 
 
 def strip_words(tree):

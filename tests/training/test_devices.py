@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 
 from helpers.networks import change_train
-from hourglass.training.devices import choose_pass_size
+from hourglass.training import devices
+from hourglass.training.devices import choose_pass_size, name_devices
 from hourglass.utils.errors import UserError
 
 
@@ -22,3 +25,24 @@ def test_unequal_shares_are_refused(batch_size, num_devices, tiny_params):
     line = rf"train.batch_size: {batch_size} cannot be shared out equally over {num_devices} "
     with pytest.raises(UserError, match=line):
         choose_pass_size(params, num_devices)
+
+
+@pytest.mark.parametrize(
+    ("given", "number"), [("", 3), ("1", 1), ("0", 3), ("-1", 3), ("many", 3), ("4", 4)]
+)
+def test_a_cpu_is_named_with_its_threads(monkeypatch, given, number):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", given)
+    monkeypatch.setattr(devices, "count_cores", lambda: 3)
+    assert name_devices() == f"CPU, {number} threads"
+
+
+def test_threads_that_a_program_has_set_count(monkeypatch):
+    threading = devices.tf.config.threading
+    monkeypatch.setattr(threading, "get_intra_op_parallelism_threads", lambda: 5)
+    assert name_devices() == "CPU, 5 threads"
+
+
+def test_beside_a_gpu_the_threads_of_the_cpu_do_not_count(monkeypatch):
+    found = [SimpleNamespace(device_type=kind) for kind in ("CPU", "GPU", "GPU")]
+    monkeypatch.setattr(devices.tf.config, "list_logical_devices", lambda: found)
+    assert name_devices() == "CPU GPU GPU"

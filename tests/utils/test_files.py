@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -201,7 +203,7 @@ def holder(tmp_path):
 def test_lock_makes_its_folder_and_leaves_no_file(tmp_path):
     path = tmp_path / "deep" / "a.lock"
     with exclusive_lock(path, "testing"):
-        assert path.read_text() == str(os.getpid())
+        assert path.read_text() == f"{os.getpid()}\n{Path.cwd()}"
     assert names_in(path.parent) == []
 
 
@@ -219,7 +221,17 @@ def test_second_process_is_told_who_holds_it(holder, tmp_path):
         exclusive_lock(tmp_path / "a.lock", "doing this"),
     ):
         pass
-    assert (tmp_path / "a.lock").read_text() == str(holder.pid)
+    assert (tmp_path / "a.lock").read_text().split("\n")[0] == str(holder.pid)
+
+
+def test_who_waits_is_told_for_whom_and_gets_the_lock(holder, tmp_path, capsys):
+    ended = threading.Timer(0.2, holder.kill)
+    ended.start()
+    with exclusive_lock(tmp_path / "a.lock", "doing this", wait=True):
+        assert holder.wait(10)  # it is gone
+    ended.join()
+    line = f"process {holder.pid} is doing this, in {Path.cwd()}: waiting for its end\n"
+    assert capsys.readouterr().err == line and names_in(tmp_path) == []
 
 
 def test_lock_of_a_killed_process_is_free(holder, tmp_path):
@@ -227,7 +239,7 @@ def test_lock_of_a_killed_process_is_free(holder, tmp_path):
     holder.wait(10)
     assert names_in(tmp_path) == ["a.lock"]
     with exclusive_lock(tmp_path / "a.lock", "testing"):
-        assert (tmp_path / "a.lock").read_text() == str(os.getpid())
+        assert (tmp_path / "a.lock").read_text().split("\n")[0] == str(os.getpid())
     assert names_in(tmp_path) == []
 
 
@@ -247,7 +259,7 @@ def test_file_that_its_last_holder_removed_is_not_taken_for_the_lock(
 
     monkeypatch.setattr(fcntl, "flock", flock_just_after_the_last_holder_left)
     with exclusive_lock(path, "testing"):
-        assert len(calls) == 2 and path.read_text() == str(os.getpid())
+        assert len(calls) == 2 and path.read_text() == f"{os.getpid()}\n{Path.cwd()}"
     assert names_in(tmp_path) == []
 
 

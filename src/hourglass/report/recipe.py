@@ -120,8 +120,8 @@ def show_recipe(results: Results) -> Markup:
         "data. params.yaml must hold the parameters below; others change nothing in the network."
     )
     outcome = (
-        "A CPU of the same kind gives the same network, byte for byte. On other machines its "
-        "scores differ a little."
+        "A CPU of the same kind with as many threads gives the same network, byte for byte. On "
+        "other machines its scores differ a little."
     )
     return section(
         "How to repeat it",

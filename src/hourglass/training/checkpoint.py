@@ -102,7 +102,7 @@ def checkpoint_key(params: Params, data_digest: str, devices: list[str]) -> str:
         str(RUN_VERSION), params.data.dataset, data_digest,
         params.model.model_dump_json(), params.train.model_dump_json(),
         file_digest(start) if start else "",
-        # Another release, or another number of devices, sums in another order.
+        # Another release, or another number of devices or threads, sums in another order.
         tf.__version__, keras.__version__, np.__version__, *devices,
     ]  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -1,11 +1,14 @@
 """The devices that a run trains on, of this process or of several hosts."""
 
+import os
+
 import numpy as np
 
 from hourglass.config import TrainParams
 from hourglass.utils.backend import Strategy, keras, tf
 from hourglass.utils.devices import choose_strategy, count_local_replicas, find_share, grow_memory
 from hourglass.utils.errors import UserError
+from hourglass.utils.parallel import count_cores
 
 
 def prepare_devices(params: TrainParams, is_worker: bool = False) -> Strategy:
@@ -52,8 +55,16 @@ def describe_devices(strategy: Strategy) -> str:
 
 
 def name_devices() -> str:
-    """The kinds of this process's devices, "CPU GPU GPU": on others the bits may differ."""
-    return " ".join(device.device_type for device in tf.config.list_logical_devices())
+    """This process's devices, "CPU GPU GPU" or "CPU, 2 threads": on others the bits may differ."""
+    kinds = [device.device_type for device in tf.config.list_logical_devices()]
+    return " ".join(kinds) if "GPU" in kinds else f"{' '.join(kinds)}, {count_threads()} threads"
+
+
+def count_threads() -> int:
+    """The threads of one operation on the CPU: its sums are taken in as many parts."""
+    given = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    number = tf.config.threading.get_intra_op_parallelism_threads()
+    return number or (int(given) if given.isdecimal() else 0) or count_cores()
 
 
 def sum_over_hosts(strategy: Strategy, values: np.ndarray) -> np.ndarray:

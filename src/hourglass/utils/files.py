@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from hourglass.utils.errors import UserError
+from hourglass.utils.errors import UserError, printable
 
 # Python's objects to a byte of JSON, measured on MPII's records: 4.3 GB for a million of them.
 JSON_MEMORY_FACTOR = 10
@@ -183,18 +184,21 @@ def check_free_memory(path: str | Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(
-    path: str | Path, what: str, advice: str = "wait for it, or end it"
+    path: str | Path, what: str, advice: str = "wait for it, or end it", wait: bool = False
 ) -> Iterator[None]:
     """Hold a lock on the file `path`; it is freed whichever way the process ends.
+
+    Args:
+        wait: for a process that holds it, with a line on stderr that names it and its folder.
 
     Raises:
         UserError: another process holds it; names that process, `what` it does, and `advice`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_locked(path, what, advice) as file:
+    with _open_locked(path, what, advice, wait) as file:
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()}\n{Path.cwd()}")
         file.flush()
         try:
             yield
@@ -203,7 +207,7 @@ def exclusive_lock(
             path.unlink(missing_ok=True)
 
 
-def _open_locked(path: Path, what: str, advice: str) -> IO[str]:
+def _open_locked(path: Path, what: str, advice: str, wait: bool) -> IO[str]:
     try:
         import fcntl  # not on Windows, where all that takes no lock works
     except ModuleNotFoundError:
@@ -216,13 +220,23 @@ def _open_locked(path: Path, what: str, advice: str) -> IO[str]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with file:
-                file.seek(0)
-                owner = file.read().strip() or "of unknown number"
-            raise UserError(f"process {owner} is {what}: {advice}") from None
+            owner, folder = _read_owner(file)
+            if not wait:
+                file.close()
+                raise UserError(f"process {owner} is {what}: {advice}") from None
+            line = f"process {owner} is {what}, in {folder}: waiting for its end"
+            print(printable(line), file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         if _is_same_file(file, path):
             return file
         file.close()  # its last holder removed it before we had the lock: take the new one
+
+
+def _read_owner(file: IO[str]) -> tuple[str, str]:
+    """The number of the process that holds a lock, and the folder that it runs in."""
+    file.seek(0)
+    owner, _, folder = file.read().partition("\n")
+    return owner or "of unknown number", folder or "an unknown folder"
 
 
 def _is_same_file(file: IO[str], path: Path) -> bool:
