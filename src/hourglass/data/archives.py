@@ -84,7 +84,7 @@ def locate_pictures(archive: str | Path) -> dict[str, tuple[int, int]]:
             for picture, (offset, size) in locate_pictures(path).items()
         }
     with open_zip(archive) as file:
-        pictures = name_pictures(archive, _zip_members(file))
+        pictures = name_pictures(archive, zip_members(file))
     return {name: (info.header_offset, size) for name, (info, size) in pictures.items()}
 
 
@@ -175,7 +175,7 @@ def read_member(archive: Path, name: str) -> bytes:
     """
     with open_zip(archive) as file:
         # A slash before both, so that `a_joints.mat` does not end in `joints.mat`.
-        found = [entry for path, entry in _zip_members(file) if f"/{path}".endswith(f"/{name}")]
+        found = [entry for path, entry in zip_members(file) if f"/{path}".endswith(f"/{name}")]
         if len(found) != 1:
             number = f"{len(found)} files" if found else "no file"
             raise UserError(f"{archive}: holds {number} {name}, one was expected; {FETCH_AGAIN}")
@@ -205,7 +205,7 @@ def _member_errors(
 
 def _open_zip_images(path: Path) -> ImageArchive:
     file = open_zip(path)
-    members = name_pictures(path, _zip_members(file))
+    members = name_pictures(path, zip_members(file))
     return ImageArchive(path, file, members, lambda info, _: file.read(info))
 
 
@@ -288,7 +288,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         ) from None
 
 
-def _zip_members(
+def zip_members(
     archive: zipfile.ZipFile,
 ) -> Iterator[tuple[str, tuple[zipfile.ZipInfo, int]]]:
     """(path, (ZipInfo, size)) of each regular file, as one without a Unix type is too."""

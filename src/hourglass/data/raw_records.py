@@ -42,12 +42,14 @@ class LabelledPerson:
         points: float64 [K, 2], 0-based px; any numbers where unlabelled.
         labelled: bool [K].
         bbox: around all that is seen of the person, drawn and not made of the keypoints.
+        size: width and height of the picture as the file says, px; None where it says nothing.
     """
 
     image: str
     points: np.ndarray
     labelled: np.ndarray
     bbox: BBox
+    size: tuple[float, float] | None = None
 
     def to_record(self) -> dict[str, Any]:
         """The person in MPII's JSON form: 1-based, center and scale made of the box.

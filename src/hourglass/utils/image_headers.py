@@ -7,7 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from PIL import ExifTags, Image, JpegImagePlugin
 
@@ -104,6 +104,20 @@ def _is_thumbnail(image: Image.Image, data: bytes) -> bool:
     tags: Any = getattr(image, "tag_v2", {})
     is_reduced = bool(tags.get(_SUBFILE, 0) & _REDUCED)
     return is_reduced or data[8:10] == b"CR"
+
+
+def read_stored_size(file: IO[bytes]) -> tuple[tuple[int, int], bool]:
+    """The size of an opened picture file as stored, px, and whether EXIF turns it by 90 degrees.
+
+    Only the header is read.
+
+    Raises:
+        BadImageError: not a picture.
+    """
+    with decode_errors(), Image.open(file) as image:
+        # Pillow decodes a PNG in search of an EXIF block behind its pixels.
+        is_told = image.format != "PNG" or "exif" in image.info
+        return image.size, is_told and read_orientation(image) in (5, 6, 7, 8)
 
 
 def find_least_factor(image: Image.Image) -> int:

@@ -14,6 +14,8 @@ from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
 from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
 from hourglass.data.formats.coco import is_coco, read_coco
 from hourglass.data.formats.named_keypoints import make_list_schema
+from hourglass.data.frames import check_frames
+from hourglass.data.picture_sizes import read_picture_sizes
 from hourglass.data.raw_records import (
     FormFault,
     PassedOver,
@@ -50,11 +52,14 @@ class Folder(Dataset):
     def read_splits(
         self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
     ) -> tuple[RawSplit, RawSplit]:
-        """The records of either form."""
+        """The records of either form; those with a doubtful frame are unusable."""
         train, validation = (
             read_own_annotations(raw / name, schema, DOWNLOAD_AGAIN)
             for name in ANNOTATIONS.values()
         )
+        sizes = read_picture_sizes(raw / self.images, image_names)
+        for split in (train, validation):
+            split.records = check_frames(split.records, sizes)
         return train, validation
 
     def advise(self, data: "DataParams") -> str:

@@ -58,6 +58,7 @@ class _Reader:
 
     def __init__(self, content: dict[str, Any], schema: KeypointSchema) -> None:
         self.names = read_names(content)
+        self.sizes = _read_sizes(content)
         categories = index_entries(content, "categories")
         self.lists = {key: _read_list(category) for key, category in categories.items()}
         self.keypoints = NamedKeypoints(self.lists, schema)
@@ -92,7 +93,8 @@ class _Reader:
             raise FormFault("a labelled keypoint is not at two finite numbers")
         if not self.keypoints.is_used(labelled):
             return PassedOver("without a label that data.schema uses")
-        return LabelledPerson(image, points, labelled, _read_bbox(annotation))
+        size = self.sizes.get(annotation["image_id"])
+        return LabelledPerson(image, points, labelled, _read_bbox(annotation), size)
 
     def _read_flags(self, v: np.ndarray) -> np.ndarray:
         """Which keypoints are labelled, bool [n]."""
@@ -120,6 +122,16 @@ def read_names(content: dict) -> dict[float | str, str]:
         if not isinstance(image.get("file_name"), str):
             raise FormFault(f"images {number}: no 'file_name'")
     return {image_id: image["file_name"] for image_id, image in images.items()}
+
+
+def _read_sizes(content: dict) -> dict[float | str, tuple[float, float]]:
+    """{id: width, height} of the images that have both."""
+    sizes = {}
+    for image_id, image in index_entries(content, "images").items():
+        width, height = image.get("width"), image.get("height")
+        if isinstance(width, float) and isinstance(height, float):
+            sizes[image_id] = width, height
+    return sizes
 
 
 def list_entries(content: dict, key: str) -> list:
