@@ -231,7 +231,9 @@ CHANGES = {
         each(box(lambda x, y, w, h, s: (x + w / 2, y + h / 2, w, h))), WRONG_BOX),
     "box of y, x": (each(box(lambda x, y, w, h, s: (y, x, h, w))), WRONG_BOX),
     "box of height, width": (each(box(lambda x, y, w, h, s: (x, y, h, w))), WRONG_BOX),
-    "keypoints of y, x": (each(move(lambda p, b, s: p[:, ::-1])), (frames.ELSEWHERE, frames.OUTSIDE)),
+    "keypoints of y, x": (
+        each(move(lambda p, b, s: p[:, ::-1])), (frames.ELSEWHERE, frames.OUTSIDE),
+    ),
     "keypoints from the box on": (each(move(lambda p, b, s: p - b[:2])), frames.ELSEWHERE),
     "keypoints mirrored": (each(move(lambda p, b, s: (s[0], 0) + p * (-1, 1))), frames.ELSEWHERE),
     "keypoints upside down": (
