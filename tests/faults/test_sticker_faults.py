@@ -46,7 +46,7 @@ def test_a_clip_that_is_cut_off_in_its_header_is_one_line(make_stickers):
     data = Path("a.mp4").read_bytes()
     Path("a.mp4").write_bytes(data[:200])
     code, out, (line,) = make_stickers("a.mp4", *FIGURE)
-    assert (code, out) == (1, []) and line.startswith("error: a.mp4: cannot be decoded: ")
+    assert (code, out) == (1, []) and line.startswith("error: a.mp4: has no index")
     assert outputs() == []
 
 

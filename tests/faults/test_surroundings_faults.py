@@ -175,6 +175,7 @@ def evaluated(tmp_path_factory, persons):
     folder = tmp_path_factory.mktemp("evaluated")
     for split, people in persons.items():
         save_persons(folder / f"data/annotations/{split}.json", people)
+    shutil.copy(ROOT / "params.yaml", folder)
     save_schema(folder / "data/annotations", MPII)
     write_invalid(folder / "data/annotations/invalid.csv", [])
     people = persons["validation"]
@@ -190,6 +191,7 @@ def run_evaluate(source, folder, **changes):
     """Run the evaluate stage in `folder` on what is in `source`."""
     if folder != source:
         shutil.copytree(source / "data", folder / "data")
+        shutil.copy(source / "params.yaml", folder)
         (folder / "reports").mkdir()
         shutil.copy(source / "reports/predictions.json", folder / "reports")
     done = run_python(ROOT / "stages/evaluate.py", cwd=folder, **changes)
