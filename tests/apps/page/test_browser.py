@@ -91,7 +91,9 @@ def test_the_joints_of_a_dragged_box_are_pythons(dragged, python, picture):
 def test_the_record_is_that_of_hourglass_predict(dragged):
     record = dragged.record
     box = [int(number) for number in dragged.box.split(",")]
-    head = {"image": "walking.jpg", "coordinates": COORDINATES, "mode": "bbox"}
+    with Image.open(PHOTO) as photo:
+        size = {"width": photo.width, "height": photo.height}
+    head = {"image": "walking.jpg", "coordinates": COORDINATES, **size, "mode": "bbox"}
     assert {key: record[key] for key in record if key != "people"} == head
     assert [person["bbox"] for person in record["people"]] == [box]
 

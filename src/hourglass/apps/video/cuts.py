@@ -1,11 +1,18 @@
-"""Where a clip is cut: frames that show another scene than the frame before."""
+"""Where a clip is cut: frames that show another scene than the frame before.
+
+Two small copies are compared, in their colours. A pan or a flickering lamp changes every frame, so
+a cut must change much more than the frames before it did. A fade is no cut: people are lost in it,
+and are found by the tracker's own checks and searches.
+"""
 
 import numpy as np
 from PIL import Image
 
 SIZE = (32, 18)  # px of the small copies that are compared
 LEAST = 12.0  # levels between two copies, in the mean; less is motion, or two like scenes
-FACTOR = 4.0  # a cut changes so many times as much as the frames before it
+# A cut changes so many times as much as the frames before it, in their median: one cut among them
+# must not hide the next.
+FACTOR = 4.0
 NUM_BEFORE = 8  # frames
 
 

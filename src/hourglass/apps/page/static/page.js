@@ -185,7 +185,7 @@ function typeBbox(event) {
 function saveAs(kind) {
   const stem = photo.name.replace(/\.[^.]*$/, "") || photo.name;
   if (kind !== "json") return saveSticker(find("sticker"), found.pose, stem, kind);
-  return saveText(describePose(photo.name, found.mode, found.bbox, found.pose), stem);
+  return saveText(describePose(photo, found.mode, found.bbox, found.pose), stem);
 }
 
 function listen() {

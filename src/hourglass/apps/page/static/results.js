@@ -27,7 +27,7 @@ function makeCell(kind, text) {
 }
 
 /** What `hourglass predict` writes of a photograph, as text of JSON. */
-export function describePose(image, mode, bbox, pose) {
+export function describePose({ name: image, picture: { width, height } }, mode, bbox, pose) {
   const joints = JOINTS.map((name, joint) => {
     const [x, y] = pose.keypoints[joint].map((place) => rounded(place, 2));
     return [name, { x, y, score: rounded(pose.scores[joint], 4) }];
@@ -35,7 +35,8 @@ export function describePose(image, mode, bbox, pose) {
   const given = bbox ? { bbox } : {};
   const score = rounded(pose.score, 4);
   const people = [{ score, ...given, joints: Object.fromEntries(joints) }];
-  return JSON.stringify({ image, coordinates: COORDINATES, mode, people }, null, 1) + "\n";
+  const record = { image, coordinates: COORDINATES, width, height, mode, people };
+  return JSON.stringify(record, null, 1) + "\n";
 }
 
 const rounded = (number, digits) => Number(number.toFixed(digits));
