@@ -1,10 +1,12 @@
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from helpers.processes import environment
-from hourglass.utils.errors import Terminated, UserError, exit_on_user_error
+from hourglass.utils import errors
+from hourglass.utils.errors import UserError, exit_on_user_error
 
 
 def run(fault=None):
@@ -26,7 +28,6 @@ def test_success_passes_arguments_and_the_answer():
     [
         (UserError("a.json: record 3: no image; name one"), 1, "error: a.json: record 3: no image; name one"),  # noqa: E501
         (KeyboardInterrupt(), 130, "interrupted"),
-        (Terminated(), 143, "terminated"),
     ],
 )  # fmt: skip
 def test_what_the_user_can_mend_is_one_line_and_an_exit_code(capsys, fault, code, line):
@@ -34,6 +35,22 @@ def test_what_the_user_can_mend_is_one_line_and_an_exit_code(capsys, fault, code
         run(fault)
     out, err = capsys.readouterr()
     assert exit_.value.code == code and out == "" and err == f"{line}\n"
+
+
+def test_sigterm_has_its_own_line_and_exit_code(capsys):
+    # Ray gives on a KeyboardInterrupt of its own, whatever the handler raises.
+    usual = signal.getsignal(signal.SIGTERM)
+    errors.raise_at_sigterm()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # a second one kills
+        with pytest.raises(SystemExit) as exit_:
+            run(KeyboardInterrupt())
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+        errors._is_terminated.clear()
+    assert (exit_.value.code, capsys.readouterr().err) == (143, "terminated\n")
 
 
 def test_subclasses_count_as_user_errors(capsys):

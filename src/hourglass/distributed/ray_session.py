@@ -22,7 +22,7 @@ if ("ray" not in sys.modules and os.environ.get("RAY_ADDRESS")) and (
 import ray
 
 import hourglass
-from hourglass.utils.errors import Terminated, UserError, raise_at_sigterm, silent_stderr
+from hourglass.utils.errors import UserError, raise_at_sigterm, raise_terminated, silent_stderr
 
 CONNECT_SECONDS = 10
 # How a client of HTTP/2, which Ray speaks, begins: its greeting and empty settings.
@@ -64,7 +64,7 @@ def start_ray(num_workers: int | None) -> None:
         with silent_stderr():  # Ray's attempts, one line each: the last one's error says it all
             _init_ray(address, num_workers)
     except SystemExit:  # of the handler of SIGTERM that Ray has while it starts
-        raise Terminated from None
+        raise_terminated()
     except Exception as error:  # Ray has no class of its own for this
         reason = re.split(r"\.?\n|\. ", str(error))[0].rstrip(".")
         raise UserError(f"Ray does not start: {reason}; {_advise(reason, address)}") from None

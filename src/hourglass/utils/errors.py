@@ -29,22 +29,28 @@ class UserError(Exception):
     """Bad input. Its text is one line: the file or record, the fault, and the remedy."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: what ends at Ctrl-C ends in the same way."""
+# Set by SIGTERM; no exception of its own, since Ray's C++ code makes a plain one of any.
+_is_terminated = threading.Event()
 
 
 def raise_at_sigterm() -> None:
-    """Have SIGTERM raise `Terminated` in the main thread from now on; a second one kills.
+    """Have SIGTERM raise KeyboardInterrupt in the main thread from now on; a second one kills.
 
     To be called after `ray.init`: the handler of Ray would abort the process after 3 s.
     """
 
     def handle(*_: object) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise Terminated
+        raise_terminated()
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handle)
+
+
+def raise_terminated() -> NoReturn:
+    """Raise KeyboardInterrupt; `exit_on_user_error` will say that it came of SIGTERM."""
+    _is_terminated.set()
+    raise KeyboardInterrupt
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -89,9 +95,9 @@ def exit_on_user_error(main: Callable[P, R]) -> Callable[P, R]:
             name = printable(error.filename or "output")
             advice = "make room on the disk or fix its permissions, then repeat"
             _end(f"error: {name}: {error.strerror}; {advice}", 1)
-        except Terminated:
-            _end("terminated", _TERMINATED)
         except KeyboardInterrupt:
+            if _is_terminated.is_set():
+                _end("terminated", _TERMINATED)
             _end("interrupted", _INTERRUPTED)
 
     return wrapped
