@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 
 from helpers.fake_networks import make_estimator
+from hourglass.export import verification
 from hourglass.export.verification import (
     CALLS,
     FLOAT16,
@@ -118,3 +120,12 @@ def test_the_views_are_of_figures_and_always_the_same():
     assert inputs.shape == (4, 32, 32, 3) and inputs.dtype == np.uint8
     np.testing.assert_array_equal(inputs, draw_figures(32, 4))
     assert (inputs.reshape(len(inputs), -1).std(axis=1) > 10).all()
+
+
+def test_a_figure_is_cropped_about_its_own_center(monkeypatch):
+    picture = Image.new("RGB", (400, 400), "white")
+    picture.paste("black", (200, 0, 201, 400))  # the column of the center
+    person = {"center": [201.0, 201.0], "scale": 1.0}  # 1-based, as MPII's
+    monkeypatch.setattr(verification, "draw_picture", lambda seed, index: (picture, [person]))
+    (pixels,) = draw_figures(250, 1)  # the crop has 250 px: one of the picture to one of it
+    assert abs(pixels[100, :, 0].argmin() - 124.5) <= 0.5

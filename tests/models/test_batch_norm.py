@@ -1,10 +1,12 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hourglass.keypoints import MPII
+from hourglass.models import batch_norm
 from hourglass.models.batch_norm import (
     FusedBatchNorm,
     fuse_batch_norms,
@@ -130,6 +132,36 @@ def test_parts_on_several_devices_are_normalised_as_one_batch(number):
     for mean, variance in zip(means, variances, strict=True):
         np.testing.assert_allclose(mean, pictures.mean((0, 1, 2)), rtol=1e-5)
         np.testing.assert_allclose(variance, pictures.var((0, 1, 2), ddof=1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("num_passes", [1, 2, 5])
+def test_all_passes_of_a_step_leave_what_the_momentum_says(networks, num_passes):
+    (norm, *_) = find_norms(networks[2])
+    left = (1 - FusedBatchNorm(norm, num_passes).new_share) ** num_passes
+    assert left == pytest.approx(norm.momentum)
+
+
+def test_statistics_are_summed_over_devices_only_where_there_are_several(networks, monkeypatch):
+    fused = networks[1]
+    norm = next(layer for layer in fused.layers if isinstance(layer, FusedBatchNorm))
+    inputs = np.random.default_rng(0).normal(3, 2, (2, 4, 4, norm.norm.gamma.shape[0]))
+    inputs = inputs.astype(np.float32)
+    asked = []
+
+    def sum_up(*arguments):
+        asked.append(arguments)
+        return sync_batch_norm(*arguments)
+
+    monkeypatch.setattr(batch_norm, "sync_batch_norm", sum_up)
+    norm(inputs, training=True)
+    assert not asked
+    before = np.asarray(norm.norm.moving_mean)
+    equal = SimpleNamespace(num_replicas_in_sync=2, all_reduce=lambda _, values: values)
+    monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: equal)
+    norm(inputs, training=True)
+    assert len(asked) == 1
+    expected = 0.9 * before + 0.1 * inputs.mean((0, 1, 2))
+    np.testing.assert_allclose(norm.norm.moving_mean, expected, rtol=1e-5)
 
 
 # For prediction

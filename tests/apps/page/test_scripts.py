@@ -102,6 +102,47 @@ def test_a_picture_is_reduced_as_pillow_does_it(run_script, size, factor):
     np.testing.assert_array_equal(np.reshape(reduced, (height, width, 3)), expected)
 
 
+FAKE_CANVAS = """import { readPixels } from "./images.js";
+const heights = [];
+globalThis.OffscreenCanvas = class {
+  constructor(width, height) {
+    heights.push(height);
+    this.data = new Uint8ClampedArray(4 * width * height);
+    this.width = width;
+  }
+  getContext() { return this; }
+  fillRect(x, y, width, height) {
+    if (this.fillStyle === "white") this.data.fill(255, 0, 4 * width * height);
+  }
+  drawImage(source, left, top) {  // what is transparent in it leaves the white
+    for (let at = 0; at < this.data.length; at += 4) {
+      const from = at - 4 * this.width * top;
+      if (source.rgba[from + 3]) this.data.set(source.rgba.slice(from, from + 4), at);
+    }
+  }
+  getImageData(x, y, width, height) { return { data: this.data.slice(0, 4 * width * height) }; }
+};
+const main = (source) => {
+  const { width, height, pixels } = readPixels(source);
+  return { width, height, pixels: Array.from(pixels), heights };
+};
+"""
+
+
+@needs_node
+@pytest.mark.parametrize("size", [(3, 5), (2, 256), (2, 257), (3, 600)])
+def test_pixels_are_read_in_bands_and_transparent_ones_are_white(run_script, size):
+    width, height = size
+    rgba = np.random.default_rng(height).integers(0, 255, (height, width, 4))
+    rgba[..., 3] = 255 * (rgba[..., 3] > 60)
+    found = run_script(
+        FAKE_CANVAS, {"width": width, "height": height, "rgba": rgba.ravel().tolist()}
+    )
+    expected = np.where(rgba[..., 3:] > 0, rgba[..., :3], 255)
+    assert (found["width"], found["height"]) == size and found["heights"] == [min(256, height)]
+    np.testing.assert_array_equal(np.reshape(found["pixels"], (height, width, 3)), expected)
+
+
 @needs_node
 @pytest.mark.parametrize("factor", [1, 3])
 def test_a_crop_is_pythons_to_the_byte(run_script, factor):
