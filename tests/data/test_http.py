@@ -7,7 +7,7 @@ from helpers.archives import md5, names_in
 from helpers.paths import DATA, needs_data
 from helpers.server import BIG
 from hourglass.data.datasets.mpii import Mpii
-from hourglass.data.http import DownloadError, download_file, find_fault
+from hourglass.data.http import DownloadError, RemoteFile, download_file, find_fault
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 SPLIT_LIST = DATA / "mpii-val" / "valid_images.txt"
@@ -48,6 +48,20 @@ def test_space_is_needed_for_the_remainder_only(site, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=len(BIG) // 2)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     download_file(remote, tmp_path)
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/", "file://{}", "relative"])
+def test_a_mirror_may_be_a_folder(tmp_path, monkeypatch, form):
+    mirror, raw = tmp_path / "my mirror", tmp_path / "raw"
+    mirror.mkdir()
+    raw.mkdir()
+    (mirror / "a.bin").write_bytes(BIG)
+    monkeypatch.chdir(tmp_path)
+    text = "my mirror" if form == "relative" else form.format(mirror)
+    text = text.replace(" ", "%20") if text.startswith("file:") else text
+    remote = RemoteFile("a.bin", "https://localhost/a.bin", md5=md5(BIG)).at_mirror(text)
+    download_file(remote, raw)
+    assert (raw / "a.bin").read_bytes() == BIG and names_in(raw) == ["a.bin"]
 
 
 @needs_data("mpii-val")

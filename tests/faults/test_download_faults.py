@@ -22,6 +22,7 @@ from helpers.server import BIG, RECORDS, data_params
 from hourglass.data import http
 from hourglass.data.download import fetch_dataset
 from hourglass.data.http import DownloadError, RemoteFile, download_file
+from hourglass.utils import files
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import exclusive_lock
 
@@ -451,7 +452,7 @@ def fail(*_):
         ((http, "open"), FullDisk),
         ((os, "fsync"), fail),
         ((os, "replace"), fail),
-        ((http, "write_json"), fail),
+        ((files, "write_json"), fail),
     ],
     ids=["half-way", "at the last sync", "at the renaming", "at the first byte"],
 )
@@ -531,3 +532,27 @@ def test_a_second_copy_says_who_is_at_it(site, start_stage, tmp_path):
     first.communicate()
     assert first.returncode == 0
     assert (tmp_path / "data" / "raw" / "lspet" / "lspet.zip").read_bytes() == BIG_LSPET
+
+
+# A mirror that is a folder
+
+
+MIRRORS = {
+    "nothing there": (lambda file: file.unlink(), "no such file; set data.mirror to a folder"),
+    "no folder": (lambda file: shutil.rmtree(file.parent), "no such file; set data.mirror to"),
+    "damaged": (lambda file: file.write_bytes(b"wrong"), "; set data.mirror to a good copy"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), MIRRORS.values(), ids=MIRRORS)
+def test_a_folder_without_the_file_is_one_line(tmp_path, damage, reason):
+    mirror, raw = tmp_path / "mirror", tmp_path / "raw"
+    mirror.mkdir()
+    raw.mkdir()
+    (mirror / "a.bin").write_bytes(b"right")
+    damage(mirror / "a.bin")
+    remote = RemoteFile("a.bin", "https://localhost/a.bin", md5=md5(b"right"))
+    with pytest.raises(DownloadError) as caught:
+        download_file(remote.at_mirror(str(mirror)), raw)
+    line = str(caught.value)
+    assert line.startswith(f"{mirror}/a.bin: ") and reason in line and names_in(raw) == []

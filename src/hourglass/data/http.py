@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke off, retried, verified before it has its name."""
+"""One file over HTTP, or of a folder: resumed, retried, verified before it has its name."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ import requests
 import urllib3
 
 from hourglass.data import archives
+from hourglass.utils import files
 from hourglass.utils.errors import UserError, one_line
-from hourglass.utils.files import byte_bar, check_free_space, write_json
 
 CHUNK_BYTES = 1 << 18
 MAX_FAILURES = 5  # tries in a row that bring nothing new
@@ -44,7 +44,7 @@ class RemoteFile:
     check: Callable[[Path], str | None] | None = None
 
     def at_mirror(self, mirror: str) -> "RemoteFile":
-        """The file at the base URL `mirror`, or at its public home for ""."""
+        """The file at the base URL or in the folder `mirror`, or at its public home for ""."""
         return replace(self, url=f"{mirror.rstrip('/')}/{self.name}") if mirror else self
 
 
@@ -75,14 +75,16 @@ def fetch_file(remote: RemoteFile, folder: Path) -> None:
 def download_file(remote: RemoteFile, folder: Path) -> None:
     """Fetch `remote` into `folder`; the final name appears only once the file is verified.
 
-    What arrived stays in `<name>.part`, and the next try or the next process asks for the rest of
-    the same version (RFC 9110: Range, If-Range). The caller keeps other processes away.
+    What arrived stays in `<name>.part`, and the next try or process asks for the rest of the same
+    version (RFC 9110: Range, If-Range). The caller keeps other processes away.
 
     Raises:
         DownloadError: the server does not give the file, or gives a wrong one.
         UserError: the disk is too small.
     """
     path = Path(folder) / remote.name
+    if source := files.local_path(remote.url):
+        return _copy_verified(remote, source, path)
     part = _PartFile(path, remote.url)
     # Twice: the pieces of several answers may not fit together.
     for _ in range(2):
@@ -96,6 +98,14 @@ def download_file(remote: RemoteFile, folder: Path) -> None:
         if in_one_piece:  # it would come out the same again
             break
     raise _failure(remote, fault, "set data.mirror to a good copy")
+
+
+def _copy_verified(remote: RemoteFile, source: Path, path: Path) -> None:
+    if not source.is_file():
+        raise _failure(remote, "no such file", "set data.mirror to a folder, or to a URL https://")
+    if fault := find_fault(remote, source):
+        raise _failure(remote, fault, "set data.mirror to a good copy")
+    files.copy_file(source, path)
 
 
 def _failure(remote: RemoteFile, reason: str, advice: str = "check data.mirror") -> DownloadError:
@@ -157,7 +167,7 @@ def _request_rest(session: requests.Session, part: "_PartFile", remote: RemoteFi
             part.restart(response)
         else:
             _refuse(response, part, remote)
-        check_free_space(part.path.parent, (part.total or 0) - part.length)
+        files.check_free_space(part.path.parent, (part.total or 0) - part.length)
         part.append(response, part.total)
     if part.total and not part.is_whole():
         raise _TryAgain(f"broke off after {part.length:,} of {part.total:,} bytes")
@@ -233,7 +243,7 @@ class _PartFile:
         self.total = int(length) if length.isdecimal() else None
         record = {"url": self._url, "validator": self._validator, "total": self.total}
         # Written first: no byte may ever count as part of another version.
-        write_json(self._record_path, record)
+        files.write_json(self._record_path, record)
 
     def check_continuation(self, response: requests.Response) -> None:
         """Raise `_TryAgain`, from nothing, unless `response` goes on where this ends."""
@@ -252,7 +262,7 @@ class _PartFile:
     def append(self, response: requests.Response, limit: int | None) -> None:
         """Write the bytes of `response`; more than `limit` bytes in all are an error."""
         name = self.path.name.removesuffix(".part")
-        with open(self.path, "ab") as file, byte_bar(name, limit, self.length) as bar:
+        with open(self.path, "ab") as file, files.byte_bar(name, limit, self.length) as bar:
             # Some servers call a .tar.gz "Content-Encoding: x-gzip": it is not to be undone.
             for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
                 file.write(chunk)
@@ -280,16 +290,10 @@ def _read_validator(response: requests.Response) -> str:
 def find_fault(remote: RemoteFile, path: Path) -> str | None:
     """The difference of the file at `path` from `remote`; None if there is none."""
     if remote.md5:
-        md5 = _hash_file(path, remote.name)
-        return None if md5 == remote.md5 else f"has md5 {md5}, not {remote.md5}"
+        md5 = hashlib.md5(usedforsecurity=False)
+        for chunk in files.read_chunks(path, f"check {remote.name}"):
+            md5.update(chunk)
+        found = md5.hexdigest()
+        return None if found == remote.md5 else f"has md5 {found}, not {remote.md5}"
     check = remote.check or (archives.find_zip_fault if remote.name.endswith(".zip") else None)
     return check(path) if check else None
-
-
-def _hash_file(path: Path, name: str) -> str:
-    md5 = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file, byte_bar(f"check {name}", path.stat().st_size) as bar:
-        while chunk := file.read(CHUNK_BYTES):
-            md5.update(chunk)
-            bar.update(len(chunk))
-    return md5.hexdigest()

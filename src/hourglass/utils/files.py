@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote, urlsplit
 
 from tqdm import tqdm
 
@@ -253,6 +254,34 @@ def file_digest(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def local_path(url: str) -> Path | None:
+    """The path that a `file:` URL or a text without a scheme names; None for any other URL."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if parts.scheme else Path(url).expanduser()
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file, atomically, with a progress bar.
+
+    Raises:
+        UserError: the disk is too small.
+    """
+    check_free_space(path.parent, source.stat().st_size)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        for chunk in read_chunks(source, f"copy {path.name}"):
+            file.write(chunk)
+
+
+def read_chunks(path: Path, title: str) -> Iterator[bytes]:
+    """The bytes of a file, in pieces, with a progress bar."""
+    with open(path, "rb") as file, byte_bar(title, path.stat().st_size) as bar:
+        while chunk := file.read(1 << 18):
+            yield chunk
+            bar.update(len(chunk))
 
 
 def byte_bar(name: str, total: int | None, initial: int = 0) -> tqdm:
