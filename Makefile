@@ -33,15 +33,18 @@ CHECK_CACHE = cd "$$folder" && cd "$$(dvc cache dir)/files/md5" || exit 0; \
 		{name = $$2; gsub(/[.\/]|dir$$/, "", name); if (name != $$1) {system("rm -f " $$2); damaged++}} \
 		END {printf "%s: %d files, %d of them damaged and removed\n", folder, NR, damaged; exit damaged > 0}'
 
+NEXT := next: source $(VENV)/bin/activate (once in each terminal), then make demo
+
 .PHONY: help setup demo quick test page-test faults lint docs repro bench field gpu-check check-cache clean lock
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/installed ## install everything into .venv: 2 GB, two to five minutes (Python 3.10-3.13)
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo "$(NEXT)")
 
 $(VENV)/installed: $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10-3.13 found; install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "installing into $(VENV): about 2 GB, two to five minutes"
+	@echo "installing the packages of $(LOCK) into $(VENV): about 2 GB, two to five minutes without a word"
 	"$(PYTHON)" -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

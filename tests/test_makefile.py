@@ -29,7 +29,10 @@ def test_setup_runs_in_a_folder_with_spaces_and_only_once(tmp_path):
     folder = tmp_path / "my own  folder"
     python = prepare_folder(folder)
     for _ in range(2):
-        subprocess.run(["make", "setup", python], cwd=folder, check=True)
+        done = subprocess.run(
+            ["make", "setup", python], cwd=folder, check=True, capture_output=True, text=True
+        )
+        assert done.stdout.splitlines()[-1].startswith("next: source .venv/bin/activate")
     calls = (folder / "calls").read_text().splitlines()
     assert calls[0] == "python -m venv .venv"
     assert [call.split()[:2] for call in calls[1:]] == [["pip", "install"]] * 2
