@@ -102,7 +102,7 @@ def download_file(remote: RemoteFile, folder: Path) -> None:
 
 def _copy_verified(remote: RemoteFile, source: Path, path: Path) -> None:
     if not source.is_file():
-        raise _failure(remote, "no such file", "set data.mirror to a folder, or to a URL https://")
+        raise _failure(remote, "no such file, and no URL")
     if fault := find_fault(remote, source):
         raise _failure(remote, fault, "set data.mirror to a good copy")
     files.copy_file(source, path)

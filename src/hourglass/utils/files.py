@@ -258,7 +258,10 @@ def file_digest(path: str | Path) -> str:
 
 def local_path(url: str) -> Path | None:
     """The path that a `file:` URL or a text without a scheme names; None for any other URL."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     if parts.scheme == "file":
         return Path(unquote(parts.path))
     return None if parts.scheme else Path(url).expanduser()
