@@ -60,7 +60,7 @@ def test_a_clip_becomes_a_webp_and_a_webm(backend, tmp_path):
 def test_the_sticker_begins_where_somebody_is_seen_first(backend, tmp_path):
     # Somebody comes after 1.5 s. The next search is at 1.8 s, and 4 frames are left.
     empty = [bars(SIZE)] * 15
-    written = make(backend, tmp_path, empty + walk(7), config=InferenceConfig(threshold=0.7))
+    written = make(backend, tmp_path, empty + walk(7), config=InferenceConfig(threshold=0.6))
     assert len(check_telegram(written.files[1])) == 4
 
 
