@@ -539,7 +539,7 @@ def test_a_second_copy_says_who_is_at_it(site, start_stage, tmp_path):
 
 MIRRORS = {
     "nothing there": (lambda file: file.unlink(), "no such file, and no URL; check data.mirror"),
-    "no folder": (lambda file: shutil.rmtree(file.parent), "no such file, and no URL; check data.mirror"),
+    "no folder": (lambda file: shutil.rmtree(file.parent), "no such file, and no URL; check"),
     "damaged": (lambda file: file.write_bytes(b"wrong"), "; set data.mirror to a good copy"),
 }
 
