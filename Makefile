@@ -103,12 +103,12 @@ $(GPU_WHEEL)/installed: requirements/gpu.txt | setup
 		--target $(GPU_WHEEL) -r $(GPU_WHEEL)/tensorflow.txt
 	@touch $@
 
-check-cache: setup ## remove what is damaged in DVC's caches, of this folder, demo/ and lspet/
-	@failed=; for folder in . demo lspet; do ($(CHECK_CACHE)) 2>/dev/null || failed="$$failed $$folder"; done; \
+check-cache: setup ## remove what is damaged in DVC's caches, of this folder and the other recipes
+	@failed=; for folder in . demo lspet photographs; do ($(CHECK_CACHE)) 2>/dev/null || failed="$$failed $$folder"; done; \
 		test -z "$$failed" || { echo "run \`dvc repro --force\` in:$$failed; results of the damaged files may be wrong too"; exit 1; }
 
 clean: ## remove what runs have made, except downloads and DVC's cache
-	rm -rf build page $(foreach d,. demo lspet,$(addprefix $(d)/,logs poses stickers dvc_plots data/annotations \
+	rm -rf build page $(foreach d,. demo lspet photographs,$(addprefix $(d)/,logs poses stickers dvc_plots data/annotations \
 		data/tfrecords data/.chunks models/*.keras models/*.onnx reports/figures reports/predictions.json reports/index.html))
 	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 

@@ -37,7 +37,7 @@ def fault(load, changes):
     return str(error.value)
 
 
-@pytest.mark.parametrize("folder", [".", "demo", "lspet"])
+@pytest.mark.parametrize("folder", [".", "demo", "lspet", "photographs"])
 def test_every_recipe_loads(folder):
     params = load_params(ROOT / folder / "params.yaml")
     written = YAML(typ="safe").load(ROOT / folder / "params.yaml")

@@ -196,7 +196,7 @@ def read_config(folder):
     return {name: dict(config[name]) for name in ("core", "cache")}
 
 
-@pytest.mark.parametrize("folder", ["demo", "lspet"])
+@pytest.mark.parametrize("folder", ["demo", "lspet", "photographs"])
 def test_each_folder_runs_the_same_pipeline(folder):
     same = (ROOT / folder / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
     assert same, f"cp dvc.yaml {folder}/dvc.yaml"
