@@ -29,9 +29,9 @@ def test_setup_runs_in_a_folder_with_spaces_and_only_once(tmp_path):
     folder = tmp_path / "my own  folder"
     python = prepare_folder(folder)
     for _ in range(2):
-        done = subprocess.run(
-            ["make", "setup", python], cwd=folder, check=True, capture_output=True, text=True
-        )
+        # `make test` has its own make say which folder it leaves.
+        command = ["make", "--no-print-directory", "setup", python]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
         assert done.stdout.splitlines()[-1].startswith("next: source .venv/bin/activate")
     calls = (folder / "calls").read_text().splitlines()
     assert calls[0] == "python -m venv .venv"
