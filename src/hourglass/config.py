@@ -1,7 +1,5 @@
 """The sections of `params.yaml`, typed and checked; a fault in the file is one line."""
 
-import reprlib
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,19 +10,18 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from hourglass.keypoints import SCHEMAS, KeypointSchema
-from hourglass.utils.errors import UserError, one_line
-from hourglass.utils.yaml_files import read_yaml
+from hourglass.utils.yaml_files import read_checked
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # fits an int32
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 EXAMPLE = "the root's params.yaml"
+SCHEMA_EXAMPLE = "src/hourglass/keypoints.py"
 MIXED = "mixed"  # the dataset that is made of several
 MIN_CROP_SIZE = 32  # px; the smallest network input
 MAX_ENCODER_LEVELS = 3  # its features end at stride 32
@@ -270,38 +267,4 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         UserError: the file is missing or not YAML, or a key is unknown, missing, of a wrong type
             or out of range; one line with the key's full name.
     """
-    values = read_yaml(Path(path))
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{path}: {one_line(_describe(error))}") from None
-
-
-def _describe(error: ValidationError) -> str:
-    """The first fault as 'key: fault (got value)', and the number of further ones."""
-    unknown = ("extra_forbidden", "unexpected_keyword_argument")
-    # A misspelt key is missing too: its wrong name tells more.
-    faults = sorted(error.errors(), key=lambda fault: fault["type"] not in unknown)
-    first = faults[0]
-    key = ".".join(str(part) for part in first["loc"])
-    text = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "model_type" and not key:
-        return f"holds no sections; add them ({EXAMPLE} shows every key)"
-    if first["type"] == "model_type":
-        text = f"must hold keys (got {_show(first['input'])})"
-    elif first["type"] in unknown:
-        text = "unknown key; remove it or fix its spelling"
-    elif first["type"] == "missing":
-        example = "src/hourglass/keypoints.py" if "schema" in first["loc"] else EXAMPLE
-        text = f"missing; add it ({example} shows every key)"
-    elif first["type"] == "tuple_type":
-        text = f"must be a list (got {_show(first['input'])})"
-    # The input of a fault between two keys is their whole section, which is too long to show.
-    elif not isinstance(first["input"], dict | Section):
-        text = f"{text} (got {_show(first['input'])})"
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{key}: {text}{more}" if key else f"{text}{more}"
-
-
-def _show(value: Any) -> str:
-    return textwrap.shorten(reprlib.repr(value), 80, placeholder=" ...")
+    return read_checked(Path(path), Params, EXAMPLE, {"schema": SCHEMA_EXAMPLE})

@@ -7,9 +7,10 @@ import pytest
 from helpers.archives import index_tar, md5, zip_bytes
 from helpers.paths import DATA, needs_data
 from helpers.processes import loaded_after
-from hourglass.data import archives, tar_index
-from hourglass.data.archives import open_images, picture_name, read_member
+from hourglass.data import tar_index, zip_files
+from hourglass.data.archives import open_images
 from hourglass.data.tar_index import index_archive
+from hourglass.data.zip_files import picture_name, read_member
 from hourglass.utils.errors import UserError
 
 LSPET = DATA / "lspet-first60.zip"
@@ -54,7 +55,7 @@ def test_read_member_wants_exactly_one(tmp_path, monkeypatch):
         read_member(path, "oints.mat")
     with pytest.raises(UserError, match=r"no\.zip: not found; run `dvc repro download`"):
         read_member(tmp_path / "no.zip", "joints.mat")
-    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 5)
+    monkeypatch.setattr(zip_files, "MAX_MEMBER_BYTES", 5)
     with pytest.raises(UserError, match=r"joints\.mat: 6 bytes, more than 5"):
         read_member(path, "joints.mat")
 

@@ -13,9 +13,9 @@ from hourglass.data import frames
 from hourglass.data.conversion import Conversion
 from hourglass.data.formats.coco import read_coco
 from hourglass.data.frames import check_frames
-from hourglass.data.picture_sizes import PictureSize, read_picture_sizes
 from hourglass.data.raw_records import FormFault, UnusableRecord
 from hourglass.data.validation import check_records
+from hourglass.data.zip_files import PictureSize, read_picture_sizes
 from hourglass.keypoints import COCO
 
 # A standing person in a box of 100 x 200, by COCO's names.

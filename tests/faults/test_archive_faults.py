@@ -15,10 +15,11 @@ import pytest
 
 from helpers.archives import index_tar, md5, names_in, random_bytes, tar_info, write_tar, zip_bytes
 from hourglass.data import archives, block_reader, tar_index
-from hourglass.data.archives import open_images, read_member
+from hourglass.data.archives import open_images
 from hourglass.data.datasets.folder import pack_folder
 from hourglass.data.http import RemoteFile, find_fault
 from hourglass.data.tar_index import index_archive
+from hourglass.data.zip_files import read_member
 from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 

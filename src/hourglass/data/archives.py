@@ -1,55 +1,28 @@
-"""Archives of pictures, packed, indexed, and read without unpacking.
-
-A picture's name is its member's path after the first `images/`: `lsp-8fab/images/im00001.jpg` is
-`im00001.jpg`. Names and sizes inside an archive are not trusted.
-"""
+"""Archives of pictures, read at any place: zips, indexed tars, several as one."""
 
 import contextlib
-import errno
 import itertools
 import json
-import re
-import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import indexed_gzip
 
 from hourglass.data.block_reader import BlockReader
+from hourglass.data.zip_files import (
+    FETCH_AGAIN,
+    READ_ERRORS,
+    member_errors,
+    name_pictures,
+    open_zip,
+    zip_members,
+)
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import read_json
 
-Entry = TypeVar("Entry")
-# A header may claim any size; what it claims is refused before it is inflated into memory.
-MAX_IMAGE_BYTES = 100_000_000
-MAX_MEMBER_BYTES = 500_000_000
+MAX_IMAGE_BYTES = 100_000_000  # a larger picture is refused before it is inflated into memory
 FURTHER_ARCHIVE = 1 << 50  # bytes, more than an archive has
-FETCH = "run `dvc repro download`"
-FETCH_AGAIN = f"delete it and {FETCH}"
-DOWNLOAD_AGAIN = "fix it or download it again"
-
-# What the archive modules raise on damaged members; RuntimeError: encrypted ones.
-READ_ERRORS = (
-    OSError, EOFError, ValueError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, tarfile.TarError, zlib.error,
-)  # fmt: skip
-
-
-def picture_name(member: str) -> str | None:
-    """The path after the first `images/` of a member's path; None if there is none.
-
-    Also None: absolute paths, `..`, backslashes, and values that are not text.
-    """
-    parts = [part for part in member.split("/") if part not in ("", ".")]
-    # A name that a file system would read otherwise than meant, or out of the folder.
-    unsafe = member.startswith("/") or ".." in parts or re.search(r"[\\\0\ud800-\udfff]", member)
-    if unsafe or "images" not in parts[:-1]:
-        return None
-    return "/".join(parts[parts.index("images") + 1 :])
 
 
 def open_images(archive: str | Path) -> "ImageArchive":
@@ -86,23 +59,6 @@ def locate_pictures(archive: str | Path) -> dict[str, tuple[int, int]]:
     with open_zip(archive) as file:
         pictures = name_pictures(archive, zip_members(file))
     return {name: (info.header_offset, size) for name, (info, size) in pictures.items()}
-
-
-def find_zip_fault(path: Path) -> str | None:
-    """The reason why a file is no whole zip archive of bounded members; None if it is one."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # Before anything is inflated: `testzip` would inflate a bomb to its end.
-            for info in archive.infolist():
-                if info.file_size > MAX_MEMBER_BYTES:
-                    return (
-                        f"holds {info.filename!r} of {info.file_size:,} bytes,"
-                        f" more than {MAX_MEMBER_BYTES:,}"
-                    )
-            damaged = archive.testzip()
-    except READ_ERRORS as error:
-        return f"is not a whole zip archive ({one_line(error)})"
-    return f"is a zip archive with a damaged member {damaged!r}" if damaged else None
 
 
 class ImageArchive(contextlib.AbstractContextManager):
@@ -159,48 +115,12 @@ class ImageArchive(contextlib.AbstractContextManager):
         if name not in self._members:
             raise UserError(f"not in {self.path.name}")
         place, size = self._members[name]
-        with _member_errors(self.path, size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
+        with member_errors(self.path, size, MAX_IMAGE_BYTES, after=f" in {self.path.name}"):
             picture = self._read(place, size)
             # `pread` gives less at the end of a cut archive, without a word.
             if len(picture) != size:
                 raise EOFError(f"{len(picture):,} of {size:,} bytes")
         return picture
-
-
-def read_member(archive: Path, name: str) -> bytes:
-    """The bytes of the one member of a zip archive whose path is, or ends in "/" and, `name`.
-
-    Raises:
-        UserError: no such member, several, above `MAX_MEMBER_BYTES`, or damaged.
-    """
-    with open_zip(archive) as file:
-        # A slash before both, so that `a_joints.mat` does not end in `joints.mat`.
-        found = [entry for path, entry in zip_members(file) if f"/{path}".endswith(f"/{name}")]
-        if len(found) != 1:
-            number = f"{len(found)} files" if found else "no file"
-            raise UserError(f"{archive}: holds {number} {name}, one was expected; {FETCH_AGAIN}")
-        info, size = found[0]
-        before, after = f"{archive}: {name}: ", f"; {FETCH_AGAIN}"
-        with _member_errors(archive, size, MAX_MEMBER_BYTES, before, after):
-            return file.read(info)
-
-
-@contextlib.contextmanager
-def _member_errors(
-    archive: Path, size: int, limit: int, before: str = "", after: str = ""
-) -> Iterator[None]:
-    """Refuse a member above `limit` bytes; what fails inside becomes a UserError."""
-    if size > limit:
-        raise UserError(f"{before}{size:,} bytes, more than {limit:,}{after}")
-    try:
-        yield
-    except READ_ERRORS as error:
-        # The disk or the network, not the archive: tried again. indexed_gzip's have no number.
-        number = getattr(error, "errno", None)
-        if isinstance(error, OSError) and number in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
-            error.filename = str(archive)
-            raise
-        raise UserError(f"{before}damaged ({one_line(error)}){after}") from None
 
 
 def _open_zip_images(path: Path) -> ImageArchive:
@@ -274,42 +194,6 @@ def _index_errors(path: Path) -> Iterator[None]:
         raise UserError(
             f"{index_paths(path)[0]}: cannot be used ({one_line(error)}); {FETCH_AGAIN}"
         ) from None
-
-
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """A `zipfile.ZipFile`; raises `UserError` if the file is none."""
-    try:
-        return zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; {FETCH}") from None
-    except READ_ERRORS as error:
-        raise UserError(
-            f"{path}: is not a whole zip archive ({one_line(error)}); {FETCH_AGAIN}"
-        ) from None
-
-
-def zip_members(
-    archive: zipfile.ZipFile,
-) -> Iterator[tuple[str, tuple[zipfile.ZipInfo, int]]]:
-    """(path, (ZipInfo, size)) of each regular file, as one without a Unix type is too."""
-    for info in archive.infolist():
-        # The upper half of external_attr is the Unix mode; a link would pass off its target's path
-        # as a picture.
-        if not info.is_dir() and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG):
-            yield info.filename, (info, info.file_size)
-
-
-def name_pictures(archive: Path, members: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
-    """Picture name -> entry, from pairs of member path and entry, without the other members."""
-    pictures: dict[str, Entry] = {}
-    for path, entry in members:
-        name = picture_name(path)
-        # One of the two would silently take the other's annotations.
-        if name in pictures:
-            raise UserError(f"{archive}: holds two pictures {name}; {FETCH_AGAIN}")
-        if name is not None:
-            pictures[name] = entry
-    return pictures
 
 
 def index_paths(archive: Path) -> tuple[Path, Path]:

@@ -1,7 +1,6 @@
 """The raw files of a dataset: fetched, drawn, or packed."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +24,10 @@ def fetch_dataset(data: "DataParams", folder: Path) -> None:
         folder: of this dataset alone, for example `data/raw/mpii`.
 
     Raises:
-        UserError: there is no such dataset, a file cannot be had, a disk is full, another process
-            is at it, or `data.folder` holds a link to a folder.
+        UserError: there is no such dataset, a file cannot be had, a disk is full, or another
+            process is at it.
     """
     dataset = find_dataset(data.dataset)
-    if dataset.name == "folder":
-        _check_links(Path(data.folder))
     with _disk_errors(folder), exclusive_lock(folder / ".lock", f"filling {folder}"):
         dataset.fetch(data, folder)
         # Opened once here, so that no later stage is the first to find it damaged or empty.
@@ -42,17 +39,6 @@ def fetch_dataset(data: "DataParams", folder: Path) -> None:
         for pattern in ("*.part", "*.part.json", ".*.tmp"):  # left by killed processes
             for path in folder.glob(pattern):
                 path.unlink()
-
-
-def _check_links(folder: Path) -> None:
-    """Refuse links to folders: DVC does not follow them, and would miss changes behind them."""
-    for parent, names, _ in os.walk(folder):
-        for path in (Path(parent, name) for name in sorted(names)):
-            if path.is_symlink():
-                raise UserError(
-                    f"{path}: is a link to a folder, and DVC would not notice changed files there; "
-                    "put the folder itself here, or let data.folder be a link to the whole"
-                )
 
 
 @contextlib.contextmanager

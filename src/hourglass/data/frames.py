@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hourglass.data.picture_sizes import PictureSize
 from hourglass.data.raw_records import BBox, LabelledPerson, UnusableRecord
+from hourglass.data.zip_files import PictureSize
 
 MIN_PERSON = 8.0  # px, the longer side of a box; 35 there
 MAX_ON_ONE_PIXEL = 2  # joints; 1 there, and 2 for 0.4 % of MPII's persons

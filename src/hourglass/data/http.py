@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from hourglass.data import archives
+from hourglass.data import zip_files
 from hourglass.utils import files
 from hourglass.utils.errors import UserError, one_line
 
@@ -295,5 +295,5 @@ def find_fault(remote: RemoteFile, path: Path) -> str | None:
             md5.update(chunk)
         found = md5.hexdigest()
         return None if found == remote.md5 else f"has md5 {found}, not {remote.md5}"
-    check = remote.check or (archives.find_zip_fault if remote.name.endswith(".zip") else None)
+    check = remote.check or (zip_files.find_zip_fault if remote.name.endswith(".zip") else None)
     return check(path) if check else None

@@ -8,13 +8,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import indexed_gzip
 
-from hourglass.data.archives import (
-    FETCH_AGAIN,
-    MAX_MEMBER_BYTES,
-    READ_ERRORS,
-    index_paths,
-    name_pictures,
-)
+from hourglass.data.archives import index_paths
+from hourglass.data.zip_files import FETCH_AGAIN, MAX_MEMBER_BYTES, READ_ERRORS, name_pictures
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import atomic_path, byte_bar, write_json
 

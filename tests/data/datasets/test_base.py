@@ -10,7 +10,6 @@ from helpers.pictures import file_of
 from helpers.server import data_params
 from helpers.shards import shard_annotations
 from helpers.stored_persons import shard_params
-from hourglass.data.archives import DOWNLOAD_AGAIN
 from hourglass.data.datasets.base import (
     DATASETS,
     Dataset,
@@ -26,6 +25,7 @@ from hourglass.data.http import RemoteFile
 from hourglass.data.parse import parse_dataset
 from hourglass.data.raw_records import RawSplit
 from hourglass.data.tfrecords.reader import open_records, open_split
+from hourglass.data.zip_files import DOWNLOAD_AGAIN
 from hourglass.keypoints import MPII
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import read_json_list

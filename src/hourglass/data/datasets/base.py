@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hourglass.data import tar_index
-from hourglass.data.archives import DOWNLOAD_AGAIN
 from hourglass.data.http import RemoteFile, fetch_file
 from hourglass.data.person import Person
 from hourglass.data.raw_records import RawSplit
+from hourglass.data.zip_files import DOWNLOAD_AGAIN
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.errors import UserError, one_line
 

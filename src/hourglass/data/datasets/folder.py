@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from hourglass.data.archives import DOWNLOAD_AGAIN, picture_name
 from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
 from hourglass.data.formats.coco import is_coco, read_coco
 from hourglass.data.formats.named_keypoints import make_list_schema
 from hourglass.data.frames import check_frames
-from hourglass.data.picture_sizes import read_picture_sizes
 from hourglass.data.raw_records import (
     FormFault,
     PassedOver,
@@ -23,6 +21,7 @@ from hourglass.data.raw_records import (
     UnusableRecord,
     read_name,
 )
+from hourglass.data.zip_files import DOWNLOAD_AGAIN, picture_name, read_picture_sizes
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path, check_free_space, read_json
@@ -47,6 +46,7 @@ class Folder(Dataset):
                 f"params.yaml: data.folder: {data.folder} is no folder; name the one that holds "
                 "images/, train.json and validation.json"
             )
+        _check_links(Path(data.folder))
         pack_folder(Path(data.folder), folder, data.keypoint_schema)
 
     def read_splits(
@@ -65,6 +65,17 @@ class Folder(Dataset):
     def advise(self, data: "DataParams") -> str:
         """Names the file that the user wrote."""
         return f"fix {data.folder}/{{split}}.json"
+
+
+def _check_links(folder: Path) -> None:
+    """Refuse links to folders: DVC does not follow them, and would miss changes behind them."""
+    for parent, names, _ in os.walk(folder):
+        for path in (Path(parent, name) for name in sorted(names)):
+            if path.is_symlink():
+                raise UserError(
+                    f"{path}: is a link to a folder, and DVC would not notice changed files there; "
+                    "put the folder itself here, or let data.folder be a link to the whole"
+                )
 
 
 def read_own_annotations(path: Path, schema: KeypointSchema, advice: str) -> RawSplit:

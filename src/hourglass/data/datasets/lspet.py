@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from hourglass.data.archives import DOWNLOAD_AGAIN, read_member
 from hourglass.data.datasets.base import Dataset, load_mat, register
 from hourglass.data.http import RemoteFile
 from hourglass.data.person import MAX_COORDINATE, MAX_SCALE, MIN_SCALE, Person
 from hourglass.data.raw_records import RawSplit
+from hourglass.data.zip_files import DOWNLOAD_AGAIN, read_member
 from hourglass.keypoints import PERSON_HEIGHT, KeypointSchema
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hourglass.data.archives import DOWNLOAD_AGAIN, read_member
 from hourglass.data.conversion import UNLABELLED
 from hourglass.data.datasets.base import ANNOTATIONS, Dataset, load_mat, register
 from hourglass.data.http import DownloadError, RemoteFile, fetch_file
 from hourglass.data.raw_records import RawSplit
+from hourglass.data.zip_files import DOWNLOAD_AGAIN, read_member
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import read_json_list
