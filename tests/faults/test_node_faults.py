@@ -58,6 +58,7 @@ def assert_ends_with(process, project, expected):
     assert not (project / "data" / ".chunks").exists()
 
 
+@pytest.mark.slow
 def test_the_shards_are_the_same_and_the_package_is_ours(
     cluster, tmp_path, raw_folder, persons, tiny_params, shard_folder
 ):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.marks import mostly_slow
 from helpers.processes import environment
 from hourglass import shipped
 from hourglass.inference import runner
@@ -136,7 +137,10 @@ def find_targets(folder="poses"):
     return {name.removesuffix(".json") for name in names if name.endswith(".json")}
 
 
-@pytest.mark.parametrize("name", GOOD, ids=lambda name: ascii(name)[1:-1][:30])
+QUICK = ("cmyk.jpg", "16_bit.png", "palette_transparent.gif", "rotated.jpg", "1x1.png", "-dash.jpg")
+
+
+@pytest.mark.parametrize("name", mostly_slow(GOOD, *QUICK), ids=lambda name: ascii(name)[1:-1][:30])
 def test_a_picture_of_any_kind_is_predicted(hourglass, name):
     data = GOOD[name]()
     Path("photos").mkdir()
@@ -158,7 +162,9 @@ def test_a_picture_of_any_kind_is_predicted(hourglass, name):
     assert np.shape(numbers) == (16, 3) and np.isfinite(numbers).all()
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "name", mostly_slow(BAD, "empty.jpg", "truncated.png", "bomb.png", "1x2000.png", "page.svg")
+)
 def test_a_file_that_is_no_picture_is_one_line(hourglass, name):
     make, reason = BAD[name]
     Path(name).write_bytes(make())

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from helpers.marks import mostly_slow
 from helpers.paths import ROOT
 from helpers.processes import environment, run_python, wait_for_none
 from helpers.stages import (
@@ -504,7 +505,7 @@ SHARDS_READ = {
 
 
 @pytest.mark.parametrize(("stage", "name"), sorted(SHARDS_READ))
-@pytest.mark.parametrize("damage", SHARD_DAMAGES)
+@pytest.mark.parametrize("damage", mostly_slow(SHARD_DAMAGES, "bit in a payload", "missing"))
 def test_a_damaged_shard_is_named_before_it_is_read(damaged, stage, name, damage):
     SHARD_DAMAGES[damage](OUT / name)
     missing = damage in ("missing", "a folder")
@@ -513,7 +514,9 @@ def test_a_damaged_shard_is_named_before_it_is_read(damaged, stage, name, damage
 
 
 @pytest.mark.parametrize("stage", ["train", "predict"])
-@pytest.mark.parametrize("damage", INDEX_DAMAGES)
+@pytest.mark.parametrize(
+    "damage", mostly_slow(INDEX_DAMAGES, "missing", "a section missing", "other counts")
+)
 def test_a_damaged_index_is_named_before_anything_is_read(damaged, stage, damage):
     INDEX_DAMAGES[damage](OUT / "index.json")
     word = "missing" if damage == "missing" else "damaged"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.marks import mostly_slow
 from helpers.networks import make_params
 from helpers.paths import ROOT
 from helpers.processes import environment, find_processes, run_python, wait_for_none
@@ -137,6 +138,7 @@ def test_a_stage_alone_with_its_params_is_one_line(run, finished, stage):
     assert code == 1 and len(err) == 1 and err[0].startswith("error: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_run_twice_gives_the_same_bytes(project, stage):
     before = files_below(".")
@@ -281,7 +283,7 @@ FULL = [
     ("parse", ANNOTATIONS / "train.json"),
     pytest.param("train", MODEL, marks=pytest.mark.slow),
     pytest.param("train", Path("reports/plots/history.csv"), marks=pytest.mark.slow),
-    ("predict", PREDICTIONS),
+    pytest.param("predict", PREDICTIONS, marks=pytest.mark.slow),
     ("evaluate", METRICS),
     ("report", REPORT),
     ("evaluate", Path("reports/plots/pckh_curve.png")),
@@ -508,11 +510,12 @@ STARTS = {
 }
 
 
-@pytest.mark.parametrize(("start", "part"), STARTS.values(), ids=STARTS)
-def test_a_start_that_cannot_be_used_is_one_line(project, monkeypatch, start, part):
+@pytest.mark.parametrize("start", mostly_slow(STARTS, "another network's sizes"))
+def test_a_start_that_cannot_be_used_is_one_line(project, monkeypatch, start):
+    init_weights, part = STARTS[start]
     monkeypatch.setattr("hourglass.shipped.__file__", str(Path("nowhere/__init__.py").resolve()))
     save_network(build_model(make_params(), MPII), Path("other.keras"), ["lspet"])
-    change_params("train", init_weights=start)
+    change_params("train", init_weights=init_weights)
     MODEL.unlink()
     assert_one_line(project("train"), part)
     assert not MODEL.exists()

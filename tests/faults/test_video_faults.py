@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from helpers.clips import bars, figures, read_clip, read_sound, write_clip, write_tone
+from helpers.marks import mostly_slow
 from helpers.processes import environment
 from hourglass.apps.video import writer
 
@@ -105,7 +106,10 @@ GOOD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", GOOD, ids=lambda name: ascii(name)[1:-1])
+QUICK = ("clip.webm", "clip.gif", "no_suffix", "varying.mkv", "rotated.mp4", "sizes.ts", "raw.h264")
+
+
+@pytest.mark.parametrize("name", mostly_slow(GOOD, *QUICK), ids=lambda name: ascii(name)[1:-1])
 def test_a_clip_of_any_kind_is_predicted(hourglass, name):
     path = Path("clips", name)
     path.parent.mkdir()
@@ -226,7 +230,9 @@ def test_boxes_for_a_clip_are_one_line(hourglass):
     )
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "name", mostly_slow(BAD, "empty.mp4", "cut.mp4", "sound.mp4", "list.mp4", "1x900.mov")
+)
 def test_a_clip_that_cannot_be_used_is_one_line(hourglass, name):
     make, reason = BAD[name]
     make(Path(name))
@@ -439,6 +445,7 @@ def test_the_same_clip_gives_the_same_bytes(hourglass):
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, model_file):
     write_clip(tmp_path / "first.mp4", FRAMES)
     write_clip(tmp_path / "second.mp4", figures(60) * 15)
