@@ -40,6 +40,24 @@ def test_pictures_that_may_not_be_passed_on_are_not_in_it(load, dataset):
     assert "reports/figures" in page.text
 
 
+@pytest.mark.parametrize(
+    ("sets", "titles"),
+    [
+        ({"a": "mpii", "b": "folder", "c": "lspet"}, ["MPII Human Pose", "Leeds Sports Pose"]),
+        ({"a": "mpii", "b": "mpii"}, ["MPII Human Pose"]),
+    ],
+)
+def test_of_several_sets_the_ones_that_may_not_be_passed_on_are_named(load, sets, titles):
+    page = show(load, data={"dataset": "mixed", "sets": sets})
+    assert page.named("img") == [] and page.text.count(" is by ") == len(titles)
+    assert all(title in page.text for title in titles)
+
+
+def test_several_sets_that_may_all_be_passed_on_are_shown(load):
+    sets = {"a": "folder", "b": "synthetic"}
+    assert len(show(load, data={"dataset": "mixed", "sets": sets}).named("img")) == 18
+
+
 def test_they_are_where_they_are_asked_for(load):
     page = show(load, data={"dataset": "mpii"}, report={"pictures": "all"})
     assert len(page.named("img")) == 18

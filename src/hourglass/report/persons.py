@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from hourglass.config import list_datasets
 from hourglass.data.datasets.base import find_dataset
 from hourglass.report.markup import Markup, element, join, section
 from hourglass.report.results import FIGURE_GROUPS, PREDICT_AGAIN, PersonFigure, Results
@@ -62,16 +63,18 @@ def show_persons(results: Results) -> Markup:
 
 def _why_none(results: Results) -> str | None:
     """Why there are no pictures, or None."""
-    dataset, choice = find_dataset(results.params.data.dataset), results.params.report.pictures
+    data, choice = results.params.data, results.params.report.pictures
     if not results.figures:
         return "None were rendered (predict.num_figures)."
     where = "They lie in reports/figures of the run."
     if choice == "none":
         return f"This report holds no pictures (report.pictures: none). {where}"
-    if choice == "free" and not dataset.is_free:
+    datasets = map(find_dataset, list_datasets(data.dataset, data.sets))
+    kept = [f"{dataset.title} is by {dataset.terms}." for dataset in datasets if not dataset.is_free]
+    if choice == "free" and kept:
         return (
-            f"This report holds no pictures and can be passed on. {dataset.title} is by "
-            f"{dataset.terms}. {where} For your own use, report.pictures: all puts them in."
+            f"This report holds no pictures and can be passed on. {' '.join(kept)} {where} For your "
+            "own use, report.pictures: all puts them in."
         )
     return None
 
