@@ -2,9 +2,10 @@
 
 For programs: `from hourglass import load`. A folder imports only from those above it:
 
-    utils         errors, files, pictures, transforms, threads, drawing, devices
+    utils         errors, files, pictures, transforms, threads, devices
+    visualization keypoints and skeletons drawn on pictures
     data          datasets, download, annotations, TFRecords           stages download, parse, shard
-    models        networks, their inputs, codec, metadata, files
+    models        networks, their inputs, codec, metadata, files           stage encoder
     evaluation    predictions of a split, PCKh, reports, figures       stages predict, evaluate
     training      the loop and its parts                               stage train
     inference     a network on photographs: backends, person search
