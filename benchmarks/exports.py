@@ -34,7 +34,7 @@ from hourglass.export import onnx_format
 from hourglass.export.exporter import export_network
 from hourglass.export.tensorflow_formats import open_litert, open_saved_model
 from hourglass.export.verification import draw_figures
-from hourglass.inference.backends import OnnxBackend, load_keras_backend
+from hourglass.inference.backends import KerasBackend, OnnxBackend, load_estimator
 from hourglass.shipped import shipped_network
 from hourglass.utils.errors import UserError, exit_on_user_error
 from hourglass.utils.images import cut_crop, decode_image
@@ -70,7 +70,7 @@ def main():
 
 
 def print_formats(options, folder):
-    keras = load_keras_backend(options.model, True)
+    keras = KerasBackend(load_estimator(options.model, True))
     inputs = {"drawn": draw_figures(keras.size, NUM_PICTURES, SEED)}
     if options.folder:
         inputs["real"] = cut_photographs(options.folder, keras.size)

@@ -29,7 +29,7 @@ from hourglass.apps.video.reader import open_clip
 from hourglass.apps.video.tracker import Tracker
 from hourglass.apps.video.writer import open_writer
 from hourglass.data.synthetic.pictures import draw_picture
-from hourglass.inference.backends import load_keras_backend, open_backend
+from hourglass.inference.backends import KerasBackend, load_estimator, open_backend
 from hourglass.inference.person_search import whole_picture_crop
 from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import MPII
@@ -158,7 +158,7 @@ def report_whole(backend, clip, folder):
 
 def report_simple(clip, folder, options):
     """Frames a second where each is read, run by Keras, drawn and written before the next."""
-    backend = load_keras_backend(options.model, flip_test=True)
+    backend = KerasBackend(load_estimator(options.model, flip_test=True))
     backend(np.zeros((1, backend.size, backend.size, 3), np.uint8))  # traced
     draw_pose = load_drawing(options.before).draw_pose
     with av.open(str(clip)) as source, av.open(str(folder / "simple.mp4"), "w") as target:

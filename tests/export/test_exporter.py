@@ -9,7 +9,7 @@ from helpers.processes import run_python
 from hourglass.export import exporter
 from hourglass.export.exporter import export_network
 from hourglass.export.tensorflow_formats import ASSETS, open_litert, open_saved_model
-from hourglass.inference.backends import OnnxBackend, load_keras_backend
+from hourglass.inference.backends import KerasBackend, OnnxBackend, load_estimator
 from hourglass.models.metadata import NAME, decode_export, read_metadata
 from hourglass.utils.backend import tf
 from hourglass.utils.errors import UserError
@@ -29,7 +29,7 @@ PARTS = (slice(0, 1), slice(1, 3), slice(0, 5))  # N is free
 
 
 def check_joints(find_keypoints, model_file, flip_test=True, parts=PARTS):
-    expected = load_keras_backend(model_file, flip_test)(INPUTS)
+    expected = KerasBackend(load_estimator(model_file, flip_test))(INPUTS)
     for part in parts:
         for values, others in zip(find_keypoints(INPUTS[part]), expected, strict=True):
             np.testing.assert_allclose(values, others[part], atol=0.01)

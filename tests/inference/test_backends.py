@@ -17,7 +17,7 @@ from hourglass.inference.backends import (
     KerasBackend,
     OnnxBackend,
     check_seal,
-    load_keras_backend,
+    load_estimator,
     open_backend,
     seal,
 )
@@ -205,7 +205,7 @@ def test_onnx_finds_what_keras_finds(onnx_backend, model_file, number):
     assert type(keypoints) is type(scores) is np.ndarray
     assert (keypoints.shape, scores.shape) == ((number, 16, 2), (number, 16))
     assert keypoints.dtype == scores.dtype == np.float32
-    expected, expected_scores = load_keras_backend(model_file, True)(inputs)
+    expected, expected_scores = KerasBackend(load_estimator(model_file, True))(inputs)
     np.testing.assert_allclose(keypoints, expected, atol=0.01)
     np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
 

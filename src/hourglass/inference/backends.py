@@ -57,7 +57,7 @@ def open_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Back
         is_same = metadata.made_from == file_digest(path) and metadata.flip_test == flip_test
         if is_same and metadata.weights == "float32":
             return backend
-    return load_keras_backend(path, flip_test, num_inputs)
+    return KerasBackend(load_estimator(path, flip_test, num_inputs))
 
 
 def has_nvidia_driver() -> bool:
@@ -89,8 +89,8 @@ class KerasBackend:
         return keypoints, scores
 
 
-def load_keras_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -> KerasBackend:
-    """The backend of a `.keras` file; an export beside it is not used.
+def load_estimator(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Any:
+    """The `PoseEstimator` of a `.keras` file, its batch norms fused, that decodes by "dark".
 
     Args:
         flip_test: average each input's heatmaps with those of its mirror image.
@@ -99,11 +99,6 @@ def load_keras_backend(path: str | Path, flip_test: bool, num_inputs: int = 1) -
     Raises:
         UserError: the file is missing or damaged, or holds another kind of network.
     """
-    return KerasBackend(load_estimator(path, flip_test, num_inputs))
-
-
-def load_estimator(path: str | Path, flip_test: bool, num_inputs: int = 1) -> Any:
-    """The `PoseEstimator` of a `.keras` file, its batch norms fused, that decodes by "dark"."""
     from hourglass.models.batch_norm import fuse_conv_bn
     from hourglass.models.pose_estimator import PoseEstimator
     from hourglass.models.saving import load_network
