@@ -21,6 +21,7 @@ SIDE_COLOURS = {"right": (255, 149, 0), "left": (64, 180, 255), "middle": (255, 
 _BACKGROUND = (250, 250, 250)
 _TEXT = (40, 40, 40)
 _FAR = 1e6  # px; farther out a square of a length would overflow, and nothing is seen anyway
+_FONT_SIZE = 15  # px, of captions and of the legend
 _GAP = 6  # px between the panels of a comparison
 _MARGIN = 16  # px around and between the cells of a sheet
 
@@ -83,9 +84,9 @@ def paint_pose(
     paint_lines(pixels, lines, outline=max(1.25, 0.4 * radius))
 
 
-def draw_legend(font_size: int = 15) -> Image.Image:
+def draw_legend() -> Image.Image:
     """A strip that names the colours of the person's right side, left side and middle."""
-    return _join([_draw_legend_entry(side, font_size) for side in SIDE_COLOURS], font_size)
+    return _join([_draw_legend_entry(side) for side in SIDE_COLOURS], _FONT_SIZE)
 
 
 def draw_comparison(
@@ -163,12 +164,12 @@ def _join(images: Sequence[Image.Image], gap: int) -> Image.Image:
     return joined
 
 
-def _draw_legend_entry(side: str, font_size: int) -> Image.Image:
-    font = ImageFont.load_default(font_size)
-    sample, height = 2 * font_size, 2 * font_size
-    text_x = sample + font_size // 2
+def _draw_legend_entry(side: str) -> Image.Image:
+    font = ImageFont.load_default(_FONT_SIZE)
+    sample, height = 2 * _FONT_SIZE, 2 * _FONT_SIZE
+    text_x = sample + _FONT_SIZE // 2
     size = (text_x + math.ceil(font.getlength(side)), height)
-    radius = font_size / 6
+    radius = _FONT_SIZE / 6
     ends = np.array([(2 * radius, height / 2), (sample - 2 * radius, height / 2)])
     line = (ends, radius, SIDE_COLOURS[side])
     pixels = np.full((*size[::-1], 3), _BACKGROUND, np.uint8)
@@ -179,13 +180,13 @@ def _draw_legend_entry(side: str, font_size: int) -> Image.Image:
     return entry
 
 
-def _caption_panel(panel: Image.Image, caption: str, font_size: int = 15) -> Image.Image:
+def _caption_panel(panel: Image.Image, caption: str) -> Image.Image:
     """The panel with a line of text under it, widened where the text is longer."""
-    font = ImageFont.load_default(font_size)
+    font = ImageFont.load_default(_FONT_SIZE)
     width = max(panel.width, math.ceil(font.getlength(caption)))
-    captioned = Image.new("RGB", (width, panel.height + 2 * font_size), _BACKGROUND)
+    captioned = Image.new("RGB", (width, panel.height + 2 * _FONT_SIZE), _BACKGROUND)
     captioned.paste(panel, ((width - panel.width) // 2, 0))
-    at = (width / 2, panel.height + font_size)
+    at = (width / 2, panel.height + _FONT_SIZE)
     ImageDraw.Draw(captioned).text(at, caption, fill=_TEXT, font=font, anchor="mm")
     return captioned
 

@@ -216,10 +216,9 @@ def _find_edge(crop: np.ndarray, person: np.ndarray, core: np.ndarray) -> np.nda
     return np.where(_find_joined(mask > 0, core), mask, 0).astype(np.uint8)
 
 
-def _filter_guided(
-    guide: np.ndarray, values: np.ndarray, radius: int = 5, least: float = 2e-3
-) -> np.ndarray:
+def _filter_guided(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
     """`values` [D, D] as a linear function of the guide [D, D, 3] around each pixel."""
+    radius, least = 5, 2e-3
     mean, mean_value = _mean(guide, radius), _mean(values, radius)
     products = guide[..., :, None] * guide[..., None, :]
     covariance = _mean(products.reshape(*values.shape, 9), radius).reshape(products.shape)
