@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hourglass.data.raw_records import BBox
 from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Backend, run_searches
 from hourglass.inference.person_search import BBOX_RULE, THRESHOLD, Pose, is_bbox
-from hourglass.inference.runner import BBox, InferenceConfig
+from hourglass.inference.runner import InferenceConfig
 from hourglass.keypoints import KeypointSchema
 from hourglass.shipped import shipped_network
 from hourglass.utils.errors import UserError, one_line

@@ -18,7 +18,7 @@ def run(tmp_path, monkeypatch):
     """A plan, its chunks, the folder of what is not whole, and a network's file."""
     monkeypatch.setattr("hourglass.apps.batch.plan.CHUNK_SIZE", 3)
     monkeypatch.setattr(ray_batch, "open_backend", lambda *_: BrightestBackend())
-    ray_batch.open_once.cache_clear()
+    ray_batch.open_backend_once.cache_clear()
     model = tmp_path / "net.keras"
     model.write_text("a network")
     plan = make_plan(tmp_path, network=file_digest(model))

@@ -24,9 +24,8 @@ from hourglass.data.formats.coco import (
     read_numbers,
     show_id,
 )
-from hourglass.data.raw_records import FormFault
+from hourglass.data.raw_records import BBox, FormFault
 from hourglass.inference.person_search import BBOX_RULE, is_bbox
-from hourglass.inference.runner import BBox
 from hourglass.utils.errors import UserError, printable
 from hourglass.utils.files import read_json
 

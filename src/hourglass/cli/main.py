@@ -32,8 +32,8 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="hourglass", description="Human poses on photographs.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    predict.add_command(commands)
-    sticker.add_command(commands)
+    predict.add_predict_command(commands)
+    sticker.add_sticker_command(commands)
     export.add_page_command(commands)
     export.add_export_command(commands)
     return parser

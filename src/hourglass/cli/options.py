@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hourglass.cli.models import MODEL
+from hourglass.data.raw_records import BBox
 from hourglass.inference.person_search import BBOX_RULE, MIN_SIDE, THRESHOLD, is_bbox
 from hourglass.inference.runner import InferenceConfig
 from hourglass.utils.errors import UserError
@@ -102,7 +103,7 @@ def make_config(options: argparse.Namespace) -> InferenceConfig:
     return InferenceConfig(num_people=options.people or 1, threshold=threshold)
 
 
-def warn_of_box(box: tuple[float, float, float, float] | None, num_files: int) -> None:
+def warn_of_box(box: BBox | None, num_files: int) -> None:
     """Warn of a `--box` that is very small, or used for several files."""
     texts = []
     if box and min(box[2:]) < MIN_SIDE:
@@ -125,7 +126,7 @@ def join_box(arguments: list[str]) -> list[str]:
     return joined
 
 
-def parse_box(text: str) -> tuple[float, float, float, float]:
+def parse_box(text: str) -> BBox:
     """Parse "x,y,w,h" into four numbers, width and height positive."""
     try:
         x, y, width, height = (float(part) for part in text.split(","))

@@ -19,7 +19,7 @@ from hourglass.utils.errors import UserError
 from hourglass.utils.parallel import attempt
 
 
-def add_command(commands: Any) -> None:
+def add_predict_command(commands: Any) -> None:
     """Add `hourglass predict` to the subparsers of the command."""
     parser = add_parser(
         commands, "predict", "find people on photographs and in clips, and draw their poses",

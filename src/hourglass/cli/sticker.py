@@ -23,7 +23,7 @@ from hourglass.inference.runner import map_photos
 from hourglass.utils.parallel import attempt
 
 
-def add_command(commands: Any) -> None:
+def add_sticker_command(commands: Any) -> None:
     """Add `hourglass sticker` to the subparsers of the command."""
     parser = add_parser(
         commands, "sticker", "make stickers for chats of people on photographs and in clips",

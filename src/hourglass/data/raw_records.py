@@ -10,7 +10,7 @@ import numpy as np
 from hourglass.keypoints import PERSON_HEIGHT, KeypointSchema
 from hourglass.utils import transforms
 
-BBox = tuple[float, float, float, float]  # x, y, width, height: 0-based px
+BBox = tuple[float, float, float, float]  # x, y, width, height: 0-based px of a picture
 
 
 class FormFault(Exception):

@@ -36,12 +36,12 @@ def photo_chunk_task(
         model: path of the network; None for the one that comes with the package.
     """
     check_shared(SHARED, scratch, *seen)
-    backend = open_once(model, plan.network, plan.flip_test)
+    backend = open_backend_once(model, plan.network, plan.flip_test)
     predict_chunk(backend, plan, chunk, scratch, num_threads=1)
 
 
 @functools.lru_cache(maxsize=1)
-def open_once(model: Path | None, digest: str, flip_test: bool) -> Backend:
+def open_backend_once(model: Path | None, digest: str, flip_test: bool) -> Backend:
     """`open_backend` once a worker and not once a task.
 
     Ray gives each task a core, as OMP_NUM_THREADS, by which onnxruntime goes too.

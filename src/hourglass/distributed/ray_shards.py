@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hourglass.data.person import Person
 
 # (file's name, offset, length) of a record; the reason where there is none.
-Record = tuple[str, int, int] | str
+RecordRange = tuple[str, int, int] | str
 
 FEWER_WORKERS = (
     "if memory is short, run stages/shard.py with fewer --workers"
@@ -39,7 +39,7 @@ def archive_chunk_task(
     """Write the records of a chunk to a file, on a worker."""
     check_shared("data/", archive, path.parent)
     # Opened on the worker: an open file cannot be sent to it.
-    images = open_once(archive)
+    images = open_archive_once(archive)
     images.announce(dict.fromkeys(person.image for person in persons))
     return write_chunk(path, indices, persons, images, params)
 
@@ -52,7 +52,7 @@ def shard_task(path: Path, folder: Path, ranges: list[tuple[str, int, int]]) -> 
 
 
 @functools.lru_cache(maxsize=1)
-def open_once(archive: Path) -> ImageArchive:
+def open_archive_once(archive: Path) -> ImageArchive:
     """`open_images` once a worker and not once a task: MPII's seek points are 98 MB."""
     return open_images(archive)
 
@@ -109,7 +109,7 @@ def write_archive_chunks(
     persons: "Mapping[str, Sequence[Person]]",
     archive: Path,
     params: "ShardParams",
-) -> dict[Key, Record]:
+) -> dict[Key, RecordRange]:
     """Run one task a chunk; each writes a file of records into `folder`."""
     paths = [folder / f"chunk_{number:05d}" for number in range(len(chunks))]
     jobs = [
@@ -140,7 +140,7 @@ def make_archive_job(
 
 
 def gather_shards(
-    folder: Path, shards: Sequence[Shard], scratch: Path, records: Mapping[Key, Record]
+    folder: Path, shards: Sequence[Shard], scratch: Path, records: Mapping[Key, RecordRange]
 ) -> None:
     """Run one task a shard, on what `write_archive_chunks` has left in `scratch`."""
     jobs = []

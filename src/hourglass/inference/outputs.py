@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from hourglass.data.raw_records import BBox
 from hourglass.inference.person_search import Pose
-from hourglass.inference.runner import BBox, Photo
+from hourglass.inference.runner import Photo
 from hourglass.keypoints import KeypointSchema
 from hourglass.utils.files import atomic_path, write_json
 from hourglass.visualization.drawing import paint_pose

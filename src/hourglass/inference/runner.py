@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
+from hourglass.data.raw_records import BBox
 from hourglass.inference import person_search
 from hourglass.inference.crops import Backend, Search, run_searches
 from hourglass.inference.person_search import Pose, PoseSearch
@@ -28,7 +29,6 @@ PIXELS_TOGETHER = 50_000_000
 MIN_INSIDE = 0.75  # of a bbox's area: less of it within the picture is told
 
 R = TypeVar("R")
-BBox = tuple[float, float, float, float]  # x, y, width, height, px of the upright picture
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from hourglass.apps.video import clips, writer
 from hourglass.apps.video.clips import AHEAD, draw_people, predict_clip
 from hourglass.apps.video.reader import Clip, Frame
 from hourglass.apps.video.tracker import TrackedPerson
-from hourglass.apps.video.writer import COORDINATES, ENCODERS
+from hourglass.apps.video.writer import ENCODERS, FRAME_COORDINATES
 from hourglass.inference.outputs import describe_person
 from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import InferenceConfig
@@ -65,7 +65,7 @@ def test_a_clip_becomes_a_drawn_one_and_a_line_a_frame(tmp_path):
 def test_the_header_says_what_holds_for_all_frames(tmp_path):
     header, _ = read_record(predict(tmp_path, walk(3), is_smooth=True))
     assert header["video"].endswith("a.mp4")
-    assert header["coordinates"] == COORDINATES
+    assert header["coordinates"] == FRAME_COORDINATES
     assert (header["width"], header["height"]) == SIZE
     assert tuple(header["joints"]) == MPII.keypoints
     assert (header["mode"], header["bbox"]) == ("search", None)

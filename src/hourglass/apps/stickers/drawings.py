@@ -11,12 +11,10 @@ from PIL import Image
 from hourglass.apps.stickers.framing import SIZE, Window, lay_on_white, measure_box, window_around
 from hourglass.apps.stickers.lifting import LIMBS, OUTWARD
 from hourglass.data.synthetic.bodies import Body
-from hourglass.data.synthetic.canvas import Canvas, circle
+from hourglass.data.synthetic.canvas import Canvas, Colour, circle
 from hourglass.data.synthetic.cartoons import Figure, Outfit
 from hourglass.inference.person_search import keypoints_bbox
 from hourglass.utils.transforms import apply_transform, crop_transform, invert_transform
-
-Colour = tuple[int, int, int]
 
 ROUGH = 128  # px of the drawing that a figure's box is measured on
 BEYOND = 0.4  # heights that hands, feet, head and clothes may reach beyond the joints

@@ -26,7 +26,7 @@ from hourglass.apps.stickers.making import (
     name_sticker,
     write_all,
 )
-from hourglass.apps.video.clips import track_people
+from hourglass.apps.video.clips import Tracked, track_people
 from hourglass.apps.video.reader import Frame, open_clip
 from hourglass.apps.video.tracker import TrackedPerson, Tracker
 from hourglass.apps.video.writer import encode_webm
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from hourglass.inference.runner import InferenceConfig
 
 CRFS = tuple(range(16, 64, 4))  # of libvpx, the best first
-Tracked = tuple[Frame, list[TrackedPerson]]
 
 
 @dataclass

@@ -34,7 +34,7 @@ ENCODERS = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "row-mt": "1"},
 }
 TIME_BASE = Fraction(1, 90_000)  # s; any rate, and frames at any times
-COORDINATES = (
+FRAME_COORDINATES = (
     "pixels of the upright frames, pixels square, x to the right, y down; the centre of the top "
     "left pixel is (0, 0)"
 )
@@ -179,7 +179,7 @@ def describe_clip(
     """The record's first line, for JSON: what holds for all frames."""
     return {
         "video": name,
-        "coordinates": COORDINATES,
+        "coordinates": FRAME_COORDINATES,
         "width": writer.size[0],
         "height": writer.size[1],
         "joints": writer.schema.keypoints,
