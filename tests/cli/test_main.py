@@ -21,6 +21,19 @@ def test_wrong_usage_is_explained(arguments, monkeypatch, capsys):
     assert re.fullmatch(line, capsys.readouterr().err)
 
 
+def test_an_error_that_the_system_did_not_give_keeps_its_text(monkeypatch, capsys):
+    def fail(options):
+        raise OSError("encoder error -2 when writing image file")
+
+    monkeypatch.setattr(main.predict, "run_predict", fail)
+    monkeypatch.setattr(sys, "argv", ["hourglass", "predict", "photo.jpg"])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert end.value.code == 1
+    line = "error: output: encoder error -2 when writing image file; fix it, or choose another --out"
+    assert capsys.readouterr().err == f"{line}\n"
+
+
 def test_the_version_is_that_of_the_package(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["hourglass", "--version"])
     with pytest.raises(SystemExit) as end:

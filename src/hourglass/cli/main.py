@@ -5,7 +5,7 @@ from importlib import metadata
 
 from hourglass.cli import export, predict, sticker
 from hourglass.cli.options import join_box
-from hourglass.utils.errors import ArgumentParser, UserError, exit_on_user_error
+from hourglass.utils.errors import ArgumentParser, UserError, exit_on_user_error, one_line
 
 
 @exit_on_user_error
@@ -19,8 +19,8 @@ def main() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        path = error.filename or "output"
-        raise UserError(f"{path}: {error.strerror}; fix it, or choose another --out") from None
+        path, reason = error.filename or "output", error.strerror or one_line(error)
+        raise UserError(f"{path}: {reason}; fix it, or choose another --out") from None
 
 
 def make_parser() -> ArgumentParser:
