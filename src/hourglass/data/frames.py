@@ -43,7 +43,7 @@ IN_CORNER = (
 )
 
 
-class _View(NamedTuple):
+class _Labels(NamedTuple):
     """What a record says about its frame: 0-based px, the labelled points alone."""
 
     image: str
@@ -61,19 +61,19 @@ def check_frames(records: Iterable[Any], sizes: Mapping[str, PictureSize]) -> li
         sizes: {name: size} of the pictures, as far as they are known.
     """
     records = list(records)
-    views = {k: view for k, r in enumerate(records) if (view := _make_view(r)) is not None}
-    of_all = _find_file_fault(list(views.values()), sizes)
-    for number, view in views.items():
-        if reason := _find_fault(view, sizes.get(view.image)) or of_all:
-            records[number] = UnusableRecord(view.image, reason)
+    found = {k: labels for k, r in enumerate(records) if (labels := _read_labels(r)) is not None}
+    of_all = _find_file_fault(list(found.values()), sizes)
+    for number, labels in found.items():
+        if reason := _find_fault(labels, sizes.get(labels.image)) or of_all:
+            records[number] = UnusableRecord(labels.image, reason)
     return records
 
 
-def _make_view(record: Any) -> _View | None:
+def _read_labels(record: Any) -> _Labels | None:
     if isinstance(record, LabelledPerson):
         points = record.points[record.labelled]
         at_zero = bool((points == 0).all(axis=1).any())
-        return _View(record.image, points, at_zero, record.bbox, record.size)
+        return _Labels(record.image, points, at_zero, record.bbox, record.size)
     if not isinstance(record, dict) or not isinstance(record.get("image"), str):
         return None
     try:  # in MPII's form, 1-based
@@ -82,22 +82,22 @@ def _make_view(record: Any) -> _View | None:
         return None
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         return None
-    return _View(record["image"], points - 1, bool((points == 0).all(axis=1).any()))
+    return _Labels(record["image"], points - 1, bool((points == 0).all(axis=1).any()))
 
 
-def _find_fault(view: _View, size: PictureSize | None) -> str | None:
-    points = view.points
-    if size and (reason := _find_size_fault(view.size, size)):
+def _find_fault(labels: _Labels, size: PictureSize | None) -> str | None:
+    points = labels.points
+    if size and (reason := _find_size_fault(labels.size, size)):
         return reason
     if np.abs(points).max() <= 1:
         return FRACTIONS
-    if view.at_zero:
+    if labels.at_zero:
         return AT_ZERO
     if np.unique(points, axis=0, return_counts=True)[1].max() > MAX_ON_ONE_PIXEL:
         return ONE_PIXEL
     if size and _share_outside(points, (0, 0, *size.upright)) > MAX_OUTSIDE:
         return OUTSIDE
-    return _find_bbox_fault(view, size) if view.bbox else None
+    return _find_bbox_fault(labels, size) if labels.bbox else None
 
 
 def _find_size_fault(told: tuple[float, float] | None, size: PictureSize) -> str | None:
@@ -107,9 +107,9 @@ def _find_size_fault(told: tuple[float, float] | None, size: PictureSize) -> str
     return TURNED if np.abs(np.subtract(told, size.stored)).max() <= 1 else OTHER_SIZE
 
 
-def _find_bbox_fault(view: _View, size: PictureSize | None) -> str | None:
-    assert view.bbox
-    x, y, width, height = view.bbox
+def _find_bbox_fault(labels: _Labels, size: PictureSize | None) -> str | None:
+    assert labels.bbox
+    x, y, width, height = labels.bbox
     side = max(width, height)
     if side <= 1:
         return SMALL_BOX
@@ -118,18 +118,18 @@ def _find_bbox_fault(view: _View, size: PictureSize | None) -> str | None:
     if size:
         beyond = max(x + width - size.upright[0], y + height - size.upright[1])
         if beyond > MAX_BEYOND + FAR * side:
-            return CORNERS if _could_be_corners(view) else BEYOND
+            return CORNERS if _could_be_corners(labels) else BEYOND
     margin = FAR * side
     wider = (x - margin, y - margin, width + 2 * margin, height + 2 * margin)
-    far = _share_outside(view.points, wider) > MAX_FAR or _find_reach(view) > TOO_FAR
+    far = _share_outside(labels.points, wider) > MAX_FAR or _find_reach(labels) > TOO_FAR
     return ELSEWHERE if far else None
 
 
-def _find_reach(view: _View) -> float:
+def _find_reach(labels: _Labels) -> float:
     """How far a keypoint lies out of the box, in sides of it."""
-    assert view.bbox
-    x, y, width, height = view.bbox
-    low, high = view.points.min(axis=0), view.points.max(axis=0)
+    assert labels.bbox
+    x, y, width, height = labels.bbox
+    low, high = labels.points.min(axis=0), labels.points.max(axis=0)
     reach = max(x - low[0], y - low[1], high[0] - x - width, high[1] - y - height)
     return float(reach) / max(width, height)
 
@@ -140,11 +140,11 @@ def _share_outside(points: np.ndarray, bbox: BBox) -> float:
     return float(is_outside.any(axis=1).mean())
 
 
-def _could_be_corners(view: _View) -> bool:
+def _could_be_corners(labels: _Labels) -> bool:
     """Whether a box, taken as x1, y1, x2, y2, holds the keypoints."""
-    assert view.bbox
-    x, y, right, bottom = view.bbox
-    low, high = view.points.min(axis=0), view.points.max(axis=0)
+    assert labels.bbox
+    x, y, right, bottom = labels.bbox
+    low, high = labels.points.min(axis=0), labels.points.max(axis=0)
     slack = FAR * max(right - x, bottom - y)
     is_box = right > x and bottom > y
     return (
@@ -154,22 +154,22 @@ def _could_be_corners(view: _View) -> bool:
     )
 
 
-def _find_file_fault(views: list[_View], sizes: Mapping[str, PictureSize]) -> str | None:
+def _find_file_fault(found: list[_Labels], sizes: Mapping[str, PictureSize]) -> str | None:
     """The fault of a file whose persons are only all together doubtful."""
-    boxed = [view for view in views if view.bbox]
+    boxed = [labels for labels in found if labels.bbox]
     # Where all could be corners, and one box is none of x, y, width, height, none of them is.
     if (
         len(boxed) > 1
         and all(map(_could_be_corners, boxed))
-        and any(_find_bbox_fault(view, sizes.get(view.image)) == CORNERS for view in boxed)
+        and any(_find_bbox_fault(labels, sizes.get(labels.image)) == CORNERS for labels in boxed)
     ):
         return CORNERS
-    num_loose = sum(_find_reach(view) > LOOSE for view in boxed)
+    num_loose = sum(_find_reach(labels) > LOOSE for labels in boxed)
     if num_loose > max(MAX_LOOSE * len(boxed), MIN_LOOSE - 1):
         return ELSEWHERE
-    seen = [view for view in views if view.image in sizes]
-    if len({view.image for view in seen}) >= MIN_PICTURES and all(
-        _is_in_corner(view.points, sizes[view.image]) for view in seen
+    seen = [labels for labels in found if labels.image in sizes]
+    if len({labels.image for labels in seen}) >= MIN_PICTURES and all(
+        _is_in_corner(labels.points, sizes[labels.image]) for labels in seen
     ):
         return IN_CORNER
     return None

@@ -18,7 +18,7 @@ _MIDDLE = {
     "upper_neck": ("upperneck", "neck"),
     "head_top": ("headtop", "topofhead", "tophead"),
 }
-# Words of their own: nobody who writes `rear` means an ear.
+# Words of their own: `rear` is no ear.
 _OTHER_WORDS = ("rear", "lear")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+")
 # By the words of a name in lower case, joined.

@@ -50,7 +50,6 @@ def choose_persons(ranking: np.ndarray, number: int) -> list[tuple[str, int]]:
     between = ranking[ends : len(ranking) - ends]
     # From the last of the best (-1) to the first of the worst, both of which are dropped.
     spread = np.linspace(-1, len(between), number - 2 * ends + 2)[1:-1].round().astype(int)
-    # Evenly spread between the two ends, without either of them.
     groups = (("best", first), ("middle", between[spread]), ("worst", last))
     return [(name, int(person)) for name, group in groups for person in group]
 

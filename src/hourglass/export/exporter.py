@@ -55,7 +55,7 @@ def export_network(
         try:
             return _write(estimator, file_format, file_digest(path), half, temporary)
         except OSError:
-            raise  # the disk's, who knows its file
+            raise  # of the disk: it names its file
         except Exception as error:  # whatever a converter or a runtime makes of what it cannot do
             reason = one_line(error).removeprefix(f"{temporary}: ")[:300]
             raise UserError(

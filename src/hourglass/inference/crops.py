@@ -51,7 +51,7 @@ class Search:
         generator: the search itself (`person_search`).
         image: the picture, RGB, upright.
         size: S, the side of the model inputs, px.
-        share_mean: as of `cut_inputs`.
+        share_mean: cut all crops from one mean of the pixels (`cut_inputs`).
         factor: px of the picture to one of `image`.
 
     Attributes:

@@ -20,8 +20,8 @@ from hourglass.utils import transforms
 from hourglass.utils.transforms import Crop
 
 THRESHOLD = 0.44  # the least score of a person; chosen for the shipped network (box_free.py)
-# Two poses are one person's where their boxes overlap by more, intersection over union, or more
-# joints of one name lie in one place, to a part of the surer one's longer side.
+# Two poses are one person's where their boxes overlap by more (intersection over union). They are
+# too where more joints of one name lie in one place, to a part of the surer one's longer side.
 MAX_IOU = 0.3
 MAX_SHARED = 3
 SAME_PLACE = 0.1

@@ -41,7 +41,7 @@ def clone_network(network: Model, clone_layer: Callable[[Layer], Layer]) -> Mode
     """The network with `clone_layer(layer)` in the place of each of its layers."""
 
     def call_layer(layer: Layer, *inputs: Tensor, mask: Any = None, **settings: Any) -> Tensor:
-        # Only Keras' norms know a mask
+        # Only Keras' norms know a mask.
         return layer(*inputs, **settings)
 
     copy = keras.models.clone_model(network, clone_function=clone_layer, call_function=call_layer)

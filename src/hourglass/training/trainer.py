@@ -39,7 +39,7 @@ from hourglass.utils.backend import Strategy, Tensor, tf
 from hourglass.utils.devices import Share, count_local_replicas, find_share
 from hourglass.utils.errors import UserError
 
-CHECK_EVERY = 8  # steps from one look at the losses to the next: a look waits for the device
+CHECK_EVERY = 8  # steps from one reading of the losses to the next: it waits for the device
 
 
 class Trainer:

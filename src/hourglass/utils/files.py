@@ -114,10 +114,11 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def read_json_list(path: str | Path, advice: str) -> list:
-    """The list in a JSON file, as of `read_json`.
+    """The list in a JSON file, in UTF-8 with or without a byte order mark.
 
     Raises:
-        UserError: as `read_json`; or the file holds anything else.
+        UserError: the file is missing, not UTF-8, not JSON (with the place), would fill the
+            memory, or holds anything else; it ends with `advice`, what to do.
     """
     values = read_json(path, advice)
     if not isinstance(values, list):

@@ -33,7 +33,8 @@ class BatchPlan:
 
     Attributes:
         folder: absolute, gets the results. base: absolute, what the paths are relative to.
-        network: the SHA-256 of its file. flip_test: as of `backends.open_backend`.
+        network: the SHA-256 of its file. flip_test: average each input's heatmaps with
+            those of its mirror image.
         schema: of the network's keypoints.
         config: which people it looks for.
         draw: draw the people on the pictures, too.

@@ -91,7 +91,7 @@ export function closeCamera(video) {
 /**
  * Call `onPose` with the pose in each frame of the camera, or null, until `signal` ends it.
  *
- * `onResize` is called for the first frame and for each of another size, as of a turned phone.
+ * `onResize` is called for the first frame and for each of another size: a phone may be turned.
  */
 export async function trackCamera(video, backend, signal, onResize, onPose) {
   let tracker, size = [];
