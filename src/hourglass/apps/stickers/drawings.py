@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass.apps.stickers.framing import SIZE, Window, lay_on_white, measure_box, window_around
-from hourglass.apps.stickers.lifting import LIMBS, OUTWARD
+from hourglass.apps.stickers.lifting import LIMB_JOINTS, OUTWARD
 from hourglass.data.synthetic.bodies import Body
 from hourglass.data.synthetic.canvas import Canvas, Colour, circle
 from hourglass.data.synthetic.cartoons import Figure, Outfit
@@ -75,7 +75,7 @@ def draw_bold_figure(canvas: Canvas, body: Body) -> None:
     """Draw a body as a pictogram: thick limbs, the right ones orange, the left ones blue."""
     unit, middle = body.height, COLOURS["middle"]
     head_depth = body.depth("head_top") + 0.02 * unit
-    parts = [_make_limb(body, side, kind) for side in OUTWARD for kind in LIMBS]
+    parts = [_make_limb(body, side, kind) for side in OUTWARD for kind in LIMB_JOINTS]
     parts.append(BodyPart(body.depth("pelvis", "thorax"), _make_trunk(body), middle, []))
     parts.append(BodyPart(head_depth, [[_make_head(body)]], middle, []))
     for part in sorted(parts, key=lambda part: part.depth):  # the nearest last
@@ -85,7 +85,7 @@ def draw_bold_figure(canvas: Canvas, body: Body) -> None:
 
 
 def _make_limb(body: Body, side: str, kind: str) -> BodyPart:
-    unit, names = body.height, [f"{side}_{name}" for name in LIMBS[kind]]
+    unit, names = body.height, [f"{side}_{name}" for name in LIMB_JOINTS[kind]]
     circles = [
         circle(body.points[name], radius * unit)
         for name, radius in zip(names, RADII[kind], strict=True)

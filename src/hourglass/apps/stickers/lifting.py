@@ -15,7 +15,7 @@ from hourglass.data.synthetic.bodies import LENGTHS, Body
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
 
-LIMBS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
+LIMB_JOINTS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
 SEGMENTS = {"arm": ("upper_arm", "forearm"), "leg": ("thigh", "shank")}
 OUTWARD = {"r": -1, "l": 1}  # the sign of x on a side of the body
 # A segment is never longer than it is, but often looks shorter: of the heights that all of them
@@ -23,7 +23,7 @@ OUTWARD = {"r": -1, "l": 1}  # the sign of x on a side of the body
 TOLD_BY = 0.75
 # A segment so much shorter than it should be is still taken to lie in the picture's plane.
 PLANE = 0.85
-FACE = 0.55  # how far a face is turned to the viewer, at least
+LEAST_FRONT = 0.55  # how far a face is turned to the viewer, at least
 
 Points = dict[str, np.ndarray]  # [2] or [3] by name, px of the picture
 
@@ -76,10 +76,10 @@ def lift_body(keypoints: np.ndarray, visible: np.ndarray, build: Build | None = 
     joints = _complete_joints(keypoints, visible, height)
     axes = _make_axes(joints["pelvis"] - joints["thorax"], front, side)
     points = _lift_trunk(joints, axes[:, 2] * height)
-    for which, kind in itertools.product(OUTWARD, LIMBS):
+    for which, kind in itertools.product(OUTWARD, LIMB_JOINTS):
         points |= _lift_limb(joints, kind, which, axes, height)
     # A face is worth more than a profile: who is not seen from behind turns it to the viewer.
-    head_front = front if front < -0.5 else max(front, FACE)
+    head_front = front if front < -0.5 else max(front, LEAST_FRONT)
     head_axes = _make_axes(joints["upper_neck"] - joints["head_top"], head_front, side)
     return Body(points, head_axes, height, "photograph")
 
@@ -94,7 +94,7 @@ def estimate_build(keypoints: np.ndarray, visible: np.ndarray) -> Build:
     bend = 0.0
     for kind, sign in (("leg", 1), ("arm", -1)):
         for side in OUTWARD:
-            root, middle, tip = (joints[f"{side}_{name}"] for name in LIMBS[kind])
+            root, middle, tip = (joints[f"{side}_{name}"] for name in LIMB_JOINTS[kind])
             along = _unit(tip - root)
             aside = (middle - root) - along * ((middle - root) @ along)
             bend += sign * float(aside @ across)
@@ -109,7 +109,7 @@ def estimate_height(keypoints: np.ndarray, visible: np.ndarray) -> float:
         visible: bool [16], the joints to go by; all where no bone has two.
     """
     bones = [("upper_neck", "head_top", "head"), ("pelvis", "thorax", "spine")]
-    for kind, names in LIMBS.items():
+    for kind, names in LIMB_JOINTS.items():
         for (first, second), segment in zip(itertools.pairwise(names), SEGMENTS[kind], strict=True):
             bones += [(f"{side}_{first}", f"{side}_{second}", segment) for side in "rl"]
     ends = np.array([[MPII.index(name) for name in bone[:2]] for bone in bones])
@@ -124,7 +124,7 @@ def _complete_joints(keypoints: np.ndarray, visible: np.ndarray, height: float) 
     joints = dict(zip(MPII.keypoints, np.asarray(keypoints, float), strict=True))
     is_visible = dict(zip(MPII.keypoints, visible, strict=True))
     down = _unit(joints["pelvis"] - joints["thorax"])
-    for (kind, names), side in itertools.product(LIMBS.items(), "rl"):
+    for (kind, names), side in itertools.product(LIMB_JOINTS.items(), "rl"):
         root, middle, tip = (f"{side}_{name}" for name in names)
         upper, lower = (LENGTHS[segment] * height for segment in SEGMENTS[kind])
         if not is_visible[middle]:
@@ -155,7 +155,7 @@ def _lift_trunk(joints: Points, forward: np.ndarray) -> Points:
 
 def _lift_limb(joints: Points, kind: str, side: str, axes: np.ndarray, height: float) -> Points:
     """Named points of an arm or a leg, with its hand or foot."""
-    names = [f"{side}_{name}" for name in LIMBS[kind]]
+    names = [f"{side}_{name}" for name in LIMB_JOINTS[kind]]
     half_width = LENGTHS["shoulder" if kind == "arm" else "hip"] * height
     z = OUTWARD[side] * half_width * axes[2, 0]
     points = {names[0]: np.append(joints[names[0]], z)}
