@@ -10,6 +10,7 @@ import pytest
 from helpers.clips import BarBackend, bars, figures, read_clip, write_clip
 from hourglass.apps.video import clips, writer
 from hourglass.apps.video.clips import AHEAD, draw_people, predict_clip
+from hourglass.apps.video.losses import Losses
 from hourglass.apps.video.reader import Clip, Frame
 from hourglass.apps.video.tracker import TrackedPerson
 from hourglass.apps.video.writer import ENCODERS, FRAME_COORDINATES
@@ -82,6 +83,18 @@ def test_a_person_is_written_as_of_a_photograph(tmp_path):
     of_photograph = describe_person(Pose(np.zeros((16, 2)), np.ones(16), (0, 0, 9), 0.5), MPII)
     assert list(person) == ["number", *of_photograph]
     assert person["joints"]["pelvis"].keys() == of_photograph["joints"]["pelvis"].keys()
+
+
+def test_a_clip_is_asked_for_what_it_lacks_while_it_is_open(tmp_path, monkeypatch):
+    num_streams = []
+
+    def describe(losses):
+        num_streams.append(len(losses._container.streams))  # none once it is closed
+        return ("a note",)
+
+    monkeypatch.setattr(Losses, "describe", describe)
+    assert predict(tmp_path, walk(2)).notes == ("a note",)
+    assert num_streams == [1]
 
 
 def test_the_drawn_clip_has_the_frames_with_skeletons_at_their_times(tmp_path):

@@ -91,7 +91,9 @@ def predict_clip(
                 for num_people in _draw_and_write(tracked, backend.schema, writer.write):
                     num_frames += 1
                     num_seen += num_people > 0
-    counts = (num_frames, num_seen, tracker.num_people, tracker.best, clip.losses.describe())
+        # Before the clip is closed: then its stream is freed memory, and its container has none.
+        notes = clip.losses.describe()
+    counts = (num_frames, num_seen, tracker.num_people, tracker.best, notes)
     return WrittenClip(video, record, *counts)
 
 
