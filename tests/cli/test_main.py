@@ -30,7 +30,8 @@ def test_an_error_that_the_system_did_not_give_keeps_its_text(monkeypatch, capsy
     with pytest.raises(SystemExit) as end:
         main.main()
     assert end.value.code == 1
-    line = "error: output: encoder error -2 when writing image file; fix it, or choose another --out"
+    reason = "encoder error -2 when writing image file"
+    line = f"error: output: {reason}; fix it, or choose another --out"
     assert capsys.readouterr().err == f"{line}\n"
 
 

@@ -70,11 +70,11 @@ def _why_none(results: Results) -> str | None:
     if choice == "none":
         return f"This report holds no pictures (report.pictures: none). {where}"
     datasets = map(find_dataset, list_datasets(data.dataset, data.sets))
-    kept = [f"{dataset.title} is by {dataset.terms}." for dataset in datasets if not dataset.is_free]
+    kept = [f"{each.title} is by {each.terms}." for each in datasets if not each.is_free]
     if choice == "free" and kept:
         return (
-            f"This report holds no pictures and can be passed on. {' '.join(kept)} {where} For your "
-            "own use, report.pictures: all puts them in."
+            f"This report holds no pictures and can be passed on. {' '.join(kept)} {where} For "
+            "your own use, report.pictures: all puts them in."
         )
     return None
 
