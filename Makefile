@@ -21,7 +21,7 @@ QUICK_TESTS := tests/utils tests/visualization tests/data tests/models tests/eva
 EXTRA_TESTS := tests/test_api_pages.py tests/test_backends.py tests/test_storage.py tests/apps/batch/test_results.py \
 	tests/cli/test_batch.py tests/utils/test_image_headers.py tests/faults/test_storage_faults.py
 SLOW_TESTS := tests/test_field.py tests/test_pipeline.py tests/test_schemas.py tests/export tests/inference/test_backends.py \
-	tests/models/test_pose_estimator.py tests/models/test_saving.py tests/training
+	tests/models/test_pose_estimator.py tests/models/test_saving.py tests/data/tfrecords/test_tutorial.py tests/training
 # Installs the packages of extras of pyproject.toml, and not the project, whose TensorFlow has another name here.
 INSTALL = echo "installing $(1) into $(VENV)"; $(VENV)/bin/python -c 'import sys; from importlib.metadata import requires; \
 	print(*(r.split(";")[0] for r in requires("hourglass") if r.split("extra == ")[-1].strip("\"") in sys.argv), sep="\n")' \

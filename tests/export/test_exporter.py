@@ -45,6 +45,7 @@ def test_litert(tmp_path, model_file):
     assert [p.name for p in tmp_path.iterdir()] == ["net.tflite"]
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_docs_run_litert(tmp_path, model_file, monkeypatch):
     text = (ROOT / "docs/commands.md").read_text().partition("LiteRT names its outputs")[2]
     code = [

@@ -47,6 +47,7 @@ def test_it_says_what_it_is(model, model_file):
     assert file_digest(model_file) in values["hourglass.json"]
 
 
+@pytest.mark.slow
 def test_kernels_are_halved_and_nothing_else(model, half_file):
     halved = onnx.load(half_file)
     onnx.checker.check_model(halved, full_check=True)

@@ -12,7 +12,7 @@ CORPUS = Path(__file__).with_name("corpus.py")
 REAL = DATA / "lspet-mini" / "images"
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["pictures", "annotations"])
 def test_every_mutated_file_is_read_or_rejected(tmp_path, kind, count):
     done = run_python(CORPUS, kind, count, tmp_path, REAL)

@@ -100,6 +100,7 @@ def test_a_damaged_file_is_one_line_before_anything_is_written(run, onnx_file, d
         hourglass.load("net.onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", sorted(set(DAMAGES) - {"missing", "a folder"}))
 def test_a_damaged_file_beside_the_network_is_named(run, onnx_file, model_file, damage):
     shutil.copy(model_file, "net.keras")

@@ -256,7 +256,7 @@ BOXES = {
 }
 
 
-@pytest.mark.parametrize("place", BOXES)
+@pytest.mark.parametrize("place", mostly_slow(BOXES, "left of it"))
 def test_a_box_outside_is_one_line(hourglass, place):
     Path("photo.png").write_bytes(encode("PNG"))
     code, out, err = hourglass("photo.png", f"--box={BOXES[place]}")
@@ -483,7 +483,8 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_picture(hourglass):
     assert hourglass("photo.jpg")[0] == 0
 
 
-@pytest.mark.parametrize("output", ["", pytest.param("2>&1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("output", ["", "2>&1"])
 def test_with_a_closed_output_it_ends_without_a_word(tmp_path, model_file, output):
     Path(tmp_path, "photo.jpg").write_bytes(encode())
     Path(tmp_path, "bad.jpg").write_bytes(b"")
@@ -497,6 +498,7 @@ def test_with_a_closed_output_it_ends_without_a_word(tmp_path, model_file, outpu
     assert (result.stdout, result.stderr) == ("141\n", "")
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_whole_files_alone(tmp_path, model_file):
     Path(tmp_path, "photos").mkdir()
     for number in range(3000):

@@ -118,6 +118,7 @@ main()
     return run_python(program, HOME=str(tmp_path), **changes)
 
 
+@pytest.mark.slow
 def test_the_keras_json_of_home_changes_nothing(tmp_path):
     settings = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first"}
     names = "backend", "floatx", "epsilon", "image_data_format"

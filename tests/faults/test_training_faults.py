@@ -119,11 +119,14 @@ def test_a_folder_that_workers_do_not_see_is_one_line(joined, project):
 def stage(project, tmp_path):
     """The train stage in `tmp_path`, its output in a file there."""
     arguments = [sys.executable, "-u", str(ROOT / "stages/train.py")]
+    # A process inherits that Ctrl-C is ignored, as it is for what a shell runs in the background.
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen(
             arguments, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             env=environment(XDG_CACHE_HOME=str(tmp_path / "cache")),
         )  # fmt: skip
+    signal.signal(signal.SIGINT, usual)
     yield process
     process.kill()
     process.wait()

@@ -40,6 +40,7 @@ def test_a_failed_save_leaves_the_old_file(network, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_the_saved_network_loads_without_the_package(network, tmp_path):
     save_network(network, tmp_path / "a.keras", ["synthetic"])
     np.save(tmp_path / "pictures.npy", random_pictures())

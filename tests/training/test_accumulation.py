@@ -49,7 +49,7 @@ def batches(shard_folder, tiny_params):
     "values",
     [
         {},
-        {"clip_norm": 0.01},
+        pytest.param({"clip_norm": 0.01}, marks=pytest.mark.slow),
         pytest.param({"precision": "mixed_float16"}, marks=pytest.mark.slow),
     ],
     ids=["plain", "clipped", "float16"],

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from helpers.augmentation import make_augment_params
+from helpers.marks import mostly_slow
 from helpers.networks import change_train
 from helpers.processes import run_python
 from hourglass.data.tfrecords.augmentation import HALF_BODY
@@ -191,10 +192,15 @@ def interrupt():
     [
         {"schedule": "cosine"},
         # The score of so slow a run does not get better: the rate falls after each epoch.
-        {"schedule": "plateau", "patience": 1, "warmup_epochs": 0.0, "lr": 1e-7},
+        pytest.param(
+            {"schedule": "plateau", "patience": 1, "warmup_epochs": 0.0, "lr": 1e-7},
+            marks=pytest.mark.slow,
+        ),
         {"schedule": "constant", "ema": 0.9},
         {"early_stopping": 1, "lr": 1e-9},  # ends after epoch 2
-        {"augment": make_augment_params(half_body=0.5, occluders=0.5)},
+        pytest.param(
+            {"augment": make_augment_params(half_body=0.5, occluders=0.5)}, marks=pytest.mark.slow
+        ),
     ],
     ids=["cosine", "plateau", "ema", "early stopping", "half bodies and patches"],
 )
@@ -425,9 +431,8 @@ def test_a_batch_larger_than_the_data_is_refused(tiny_params, splits, tmp_path):
         make_trainer(params, splits, tmp_path / "state.npz")
 
 
-@pytest.mark.parametrize(
-    "precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_coordinates_keep_their_precision_whatever_the_network_has(
     precision, tiny_params, splits, tmp_path
 ):
@@ -476,9 +481,7 @@ def test_scoring_a_start_needs_no_training_and_no_batch(tiny_params, splits, mod
     assert weights_of(trainer) == before
 
 
-@pytest.mark.parametrize(
-    ("step", "epoch"), [(0, 0), (2, 0), pytest.param(5, 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("step", "epoch"), mostly_slow([(0, 0), (2, 0), (5, 1)], (2, 0)))
 def test_a_run_from_another_network_resumes_to_the_same_bits(
     step, epoch, renew, monkeypatch, capsys
 ):

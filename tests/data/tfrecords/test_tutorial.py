@@ -68,6 +68,7 @@ def test_the_tutorials_parser_finds_the_joints_where_they_are(tutorial, lspet_sh
     assert sorted(seen) == list(range(24))
 
 
+@pytest.mark.slow
 def test_the_tutorials_dataset_reads_every_record(tutorial, lspet_shards):
     _, train = tutorial
     pattern, persons = lspet_shards
