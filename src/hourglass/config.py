@@ -144,6 +144,7 @@ class AugmentParams(Section):
     colour: Annotated[float, Field(ge=0, lt=1)]
     half_body: Fraction
     occluders: Fraction
+    edges: Fraction
 
 
 class TrainParams(Section):

@@ -10,7 +10,7 @@ from hourglass.keypoints import MPII
 PLAIN = {
     "zoom": 1, "turn": 0, "flip": 0, "red": 1, "green": 1, "blue": 1, "half": 0,
     "has_patch": 0, "patch_x": 0, "patch_y": 0, "patch_width": 0.2, "patch_height": 0.2,
-    "patch_red": 0, "patch_green": 0, "patch_blue": 0,
+    "patch_red": 0, "patch_green": 0, "patch_blue": 0, "edge": 0, "edge_kept": 0.9,
 }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """From stored crops to network inputs, a whole batch at once on the device. keras.ops.
 
-The augmentation of a record - zoom, turn, flip, colour, half of the body, patch - is drawn from
-(seed, epoch, record) alone. It does not depend on batch order, workers or on how often training was
-stopped. One warp makes the model input; the keypoints go through the same transform. Letters: N
-pictures, K keypoints, D stored px, S input px.
+The augmentation of a record - zoom, turn, flip, colour, half of the body, edge, patch - is drawn
+from (seed, epoch, record) alone. It does not depend on batch order, workers or on how often
+training was stopped. One warp makes the model input; the keypoints go through the same transform.
+Letters: N pictures, K keypoints, D stored px, S input px.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hourglass.data.tfrecords.augmentation import (
+    EDGE,
+    EDGE_KEPT,
+    EDGES,
     FLIP,
     GAINS,
     HALF_BODY,
@@ -26,6 +29,8 @@ from hourglass.utils.transforms import AROUND_JOINTS, SURE_SCORE
 
 # Of pixels' numbers: on GPUs, TensorFlow computes with int32 in the host's memory.
 _INDEX = "uint32"
+# px, beyond any stored crop.
+_FAR = 1e6
 Batch = dict[str, Tensor]
 
 
@@ -35,7 +40,7 @@ def render_inputs(batch: Batch, size: int) -> Tensor:
     Args:
         batch: dict of `crops` uint8 [N, D, D, 3], `center` [N, 2] and `side` [N] of each person's
             crop (stored px), and where they are augmented `augmentation` [N, NUM_PARAMETERS]
-            (`data.tfrecords.augmentation`).
+            (`data.tfrecords.augmentation`), with `picture` [N, 2, 2] after `cut_at_edges`.
         size: S.
 
     Returns:
@@ -43,7 +48,10 @@ def render_inputs(batch: Batch, size: int) -> Tensor:
     """
     augmentation = batch.get("augmentation")
     gains = ops.ones((1, 3)) if augmentation is None else augmentation[:, GAINS]  # (N or 1, 3)
-    inputs = _render(batch["crops"], input_transforms(batch, size), gains, size)
+    transforms = input_transforms(batch, size)
+    inputs = _render(batch["crops"], transforms, gains, size)
+    if "picture" in batch:
+        inputs = _blacken_beyond(inputs, transforms, batch["picture"])
     return inputs if augmentation is None else _hide_patches(inputs, augmentation)
 
 
@@ -100,13 +108,17 @@ def crop_half_bodies(batch: Batch, lower: Sequence[int]) -> Batch:
     """
     is_half, shown = _choose_keypoints(batch, lower)
     middle, longer = _bound_keypoints(batch["keypoints"], shown)
+    return _move_crop(batch, is_half, middle, longer) | {"keypoints_visible": shown}
+
+
+def _move_crop(batch: Batch, moved: Tensor, middle: Tensor, longer: Tensor) -> Batch:
+    """The batch; the crops of those `moved`, bool [N], are about a box, within the old crops."""
     side = ops.clip(AROUND_JOINTS * longer, batch["side"] / 4, batch["side"])
     room = (batch["side"] - side)[:, None] / 2
     center = ops.clip(middle, batch["center"] - room, batch["center"] + room)
     return batch | {
-        "center": ops.where(is_half[:, None], center, batch["center"]),
-        "side": ops.where(is_half, side, batch["side"]),
-        "keypoints_visible": shown,
+        "center": ops.where(moved[:, None], center, batch["center"]),
+        "side": ops.where(moved, side, batch["side"]),
     }
 
 
@@ -121,6 +133,50 @@ def _choose_keypoints(batch: Batch, lower: Sequence[int]) -> tuple[Tensor, Tenso
     is_other = ops.where(half[:, None] > 0, is_lower, ~is_lower)  # (N, K)
     is_dropped = ops.logical_and(is_half[:, None], is_other)
     return is_half, ops.logical_and(labelled, ops.logical_not(is_dropped))
+
+
+def cut_at_edges(batch: Batch) -> Batch:
+    """End the picture within the person, where the augmentation says so.
+
+    Beyond the edge the input is black, as it is beyond a photograph. The keypoints there stay
+    labelled and get an empty heatmap: the network learns that they are not to be seen.
+
+    The edge is parallel to a side of the stored crop, at a share of the box of the labelled
+    keypoints. The crop is about what is left of that box, by the rule of `crop_half_bodies`.
+
+    Args:
+        batch: as for `crop_half_bodies`.
+
+    Returns:
+        The batch with other `center`, `side` and `keypoints`, and `picture` [N, 2, 2]: the first
+        and the last stored px that are shown, (x, y).
+    """
+    edge, visible = batch["augmentation"][:, EDGE], batch["keypoints_visible"]
+    is_cut = ops.logical_and(ops.not_equal(edge, 0), ops.sum(ops.cast(visible, "float32"), 1) > 1)
+    low, high = _box_keypoints(batch["keypoints"], visible)  # (N, 2) each
+    extent = (high - low) * batch["augmentation"][:, EDGE_KEPT, None]
+    # Of each axis whether its end is cut off, and whether its start is, (N, 2).
+    at_end, at_start = (_is_edge(edge, is_cut, side) for side in (1, -1))
+    left_low = ops.where(at_start, high - extent, low)
+    left_high = ops.where(at_end, low + extent, high)
+    first, last = (
+        ops.where(at_start, left_low, -_FAR),
+        ops.where(at_end, left_high, _FAR),
+    )
+    points = batch["keypoints"]
+    beyond = ops.logical_or(points < first[:, None], points > last[:, None])  # (N, K, 2)
+    beyond = ops.any(beyond, axis=-1, keepdims=True)
+    longer = ops.max(left_high - left_low, axis=1)
+    return _move_crop(batch, is_cut, (left_low + left_high) / 2, longer) | {
+        "keypoints": ops.where(beyond, -_FAR, points),
+        "picture": ops.stack([first, last], axis=1),
+    }
+
+
+def _is_edge(edge: Tensor, is_cut: Tensor, side: int) -> Tensor:
+    """Of each axis, x and y, whether its start (-1) or its end (1) is cut off: bool [N, 2]."""
+    numbers = [EDGES.index((axis, side)) + 1 for axis in (0, 1)]
+    return ops.logical_and(is_cut[:, None], ops.equal(edge[:, None], np.float32(numbers)))
 
 
 def input_transforms(batch: Batch, size: int) -> Tensor:
@@ -159,9 +215,15 @@ def refined_crops(keypoints: Tensor, scores: Tensor, side: Tensor) -> tuple[Tens
 
 def _bound_keypoints(keypoints: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     """The middle [N, 2] and the longer side [N] of the box of those keypoints that count."""
-    low = ops.min(ops.where(counted[..., None], keypoints, np.inf), axis=1)  # (N, 2)
-    high = ops.max(ops.where(counted[..., None], keypoints, -np.inf), axis=1)
+    low, high = _box_keypoints(keypoints, counted)
     return (low + high) / 2, ops.max(high - low, axis=1)
+
+
+def _box_keypoints(keypoints: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """The corners [N, 2] of the box of those keypoints that count."""
+    low = ops.min(ops.where(counted[..., None], keypoints, np.inf), axis=1)
+    high = ops.max(ops.where(counted[..., None], keypoints, -np.inf), axis=1)
+    return low, high
 
 
 def _turn_and_flip(zoom: Tensor, turn: Tensor, flip: Tensor) -> Tensor:
@@ -194,6 +256,17 @@ def _render(crops: Tensor, transforms: Tensor, gains: Tensor, size: int) -> Tens
     pictures = warp_pictures(crops, transforms, size) * gains[:, None, None]
     # The gains may go beyond white.
     return ops.clip(pictures, 0.0, 255.0)
+
+
+@compile_on_cpu
+def _blacken_beyond(inputs: Tensor, transforms: Tensor, picture: Tensor) -> Tensor:
+    size = inputs.shape[1]
+    axis = np.arange(size, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(1, size * size, 2)
+    places = apply_transforms(transforms, grid)  # (N, S * S, 2), stored px
+    shown = ops.logical_and(places >= picture[:, None, 0], places <= picture[:, None, 1])
+    shown = ops.reshape(ops.all(shown, axis=-1), (-1, size, size, 1))
+    return ops.where(shown, inputs, 0.0)
 
 
 @compile_on_cpu

@@ -24,7 +24,12 @@ from hourglass.evaluation import pckh
 from hourglass.models.batch_norm import fuse_batch_norms
 from hourglass.models.codec import open_codec
 from hourglass.models.graph import inner_kernels, scale_heatmaps
-from hourglass.models.model_inputs import crop_half_bodies, render_inputs, transform_keypoints
+from hourglass.models.model_inputs import (
+    crop_half_bodies,
+    cut_at_edges,
+    render_inputs,
+    transform_keypoints,
+)
 from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.registry import build_model
 from hourglass.models.saving import load_encoder, load_weights
@@ -184,6 +189,8 @@ class Trainer:
         """The loss of the model inputs of a batch of `train_batches`."""
         size, schema = self.network.metadata.input_size, self.network.metadata.schema
         batch = crop_half_bodies(batch, schema.lower_indices)
+        if self.params.augment.edges:
+            batch = cut_at_edges(batch)
         heatmaps = self.fused(render_inputs(batch, size), training=True)
         heatmaps = heatmaps if isinstance(heatmaps, list | tuple) else [heatmaps]
         keypoints, visible = transform_keypoints(batch, size, schema.flip_order)

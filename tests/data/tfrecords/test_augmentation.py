@@ -4,13 +4,14 @@ import pytest
 from helpers.augmentation import make_augment_params
 from hourglass.data.tfrecords import augmentation
 from hourglass.data.tfrecords.augmentation import (
+    EDGE,
     HALF_BODY,
     HAS_PATCH,
     NUM_PARAMETERS,
     sample_augmentation,
 )
 
-PARAMS = make_augment_params(colour=0.4, half_body=0.6, occluders=0.5)
+PARAMS = make_augment_params(colour=0.4, half_body=0.6, occluders=0.5, edges=0.5)
 
 
 def test_a_records_draw_follows_from_seed_epoch_and_its_place_alone():
@@ -46,6 +47,7 @@ def test_records_epochs_and_seeds_differ():
         (12, 0, 255),
         (13, 0, 255),
         (14, 0, 255),
+        (16, 0.3, 0.9),
     ],
 )
 def test_draws_fill_their_range_evenly_and_stay_in_it(column, low, high):
@@ -80,8 +82,10 @@ def test_as_many_inputs_have_a_patch_as_asked(share, low, high):
     assert low <= patches.mean() <= high
 
 
-@pytest.mark.parametrize(("name", "column"), [("half_body", HALF_BODY), ("occluders", HAS_PATCH)])
-def test_half_bodies_and_patches_leave_the_other_draws_as_they_are(name, column):
+@pytest.mark.parametrize(
+    ("name", "column"), [("half_body", HALF_BODY), ("occluders", HAS_PATCH), ("edges", EDGE)]
+)
+def test_half_bodies_patches_and_edges_leave_the_other_draws_as_they_are(name, column):
     without, with_it = (
         sample_augmentation(make_augment_params(**{name: share}), 7, 0, 500) for share in (0, 1)
     )
@@ -120,7 +124,7 @@ def test_the_draws_of_half_bodies_and_patches_are_pinned_too():
         [0, 0, 0.7132658, 0.26046348, 0.30214307, 0.39985022, 220.8918, 172.7494, 175.55075],
         [0, 1, 0.71443325, 0.35433048, 0.2896589, 0.331618, 11.743931, 218.7116, 160.71753],
     ]
-    drawn = sample_augmentation(PARAMS, 1, 5, 3)[:, HALF_BODY:]
+    drawn = sample_augmentation(PARAMS, 1, 5, 3)[:, HALF_BODY:EDGE]
     np.testing.assert_array_equal(drawn, np.float32(expected))
 
 

@@ -19,7 +19,10 @@ HALF_BODY = 6
 # Of the patch that hides a part of the input: 1 if there is one, else 0; x and y, as shares of the
 # room that the patch leaves; width and height, as shares of the input's side; red, green and blue.
 HAS_PATCH, PATCH_PLACE, PATCH_SIZE, PATCH_COLOUR = 7, slice(8, 10), slice(10, 12), slice(12, 15)
-NUM_PARAMETERS = 15
+# Of the edge at which the picture ends within the person: 0 none, else 1 + a place in `EDGES`; the
+# share of the person that is left.
+EDGE, EDGE_KEPT = 15, 16
+NUM_PARAMETERS = 17
 NUM_TOGETHER = 6  # drawn by one generator; each further column has its own
 
 # The share of the half bodies that are upper ones: `upper_prioritized_prob` of mmpose's
@@ -28,6 +31,11 @@ UPPER_SHARE = 0.7
 # The sides of a patch, as shares of the input's: those of CoarseDropout in mmpose's RTMPose
 # (configs/body_2d_keypoint/rtmpose/body8/rtmpose-l_8xb256-420e_body8-256x192.py).
 MIN_PATCH, MAX_PATCH = 0.2, 0.4
+# The edges as axis, and the side of it that is cut off (1: beyond, -1: before), and how often each
+# is drawn: photographs cut off legs, mostly.
+EDGES = ((1, 1), (1, -1), (0, 1), (0, -1))  # bottom, top, right, left
+EDGE_SHARES = (0.6, 0.1, 0.15, 0.15)
+MIN_KEPT, MAX_KEPT = 0.3, 0.9
 
 
 def sample_augmentation(
@@ -60,6 +68,10 @@ def sample_augmentation(
     values[:, HAS_PATCH] = values[:, HAS_PATCH] < params.occluders
     values[:, PATCH_SIZE] = MIN_PATCH + (MAX_PATCH - MIN_PATCH) * values[:, PATCH_SIZE]
     values[:, PATCH_COLOUR] *= 255
+    # The draws below `edges` are as even as all draws; `side` counts the edges before each draw.
+    side = np.digitize(values[:, EDGE], params.edges * np.cumsum(EDGE_SHARES)[:-1]) + 1
+    values[:, EDGE] = np.where(values[:, EDGE] < params.edges, side, 0)
+    values[:, EDGE_KEPT] = MIN_KEPT + (MAX_KEPT - MIN_KEPT) * values[:, EDGE_KEPT]
     return values.astype(np.float32)
 
 
