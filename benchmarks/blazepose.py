@@ -55,12 +55,11 @@ class BlazePose:
         # x, y, z, visibility, presence of each. Its pixel centres are at integers, as ours: x and
         # that of the mirrored input make S - 1.
         landmarks = self._read(1, 5 * NUM_LANDMARKS).reshape(NUM_LANDMARKS, 5)[chosen, :2]
-        landmarks = np.nan_to_num(landmarks)  # it has been seen to find none, as NaN
         heatmaps = self._read(1, side, side, NUM_LANDMARKS)[0][..., chosen]
         keypoints = np.full((MPII.num_keypoints, 2), np.nan)
-        keypoints[[MPII.index(name) for name in LANDMARKS]] = refine_landmarks(
-            landmarks, heatmaps, self.size
-        )
+        refined = refine_landmarks(landmarks, heatmaps, self.size)
+        # On some pictures without a person its numbers are NaN: that is the corner, for all joints.
+        keypoints[[MPII.index(name) for name in LANDMARKS]] = np.nan_to_num(refined)
         return keypoints
 
     def _read(self, *shape):
