@@ -28,11 +28,12 @@ from movenet import MoveNet, find_movenet, write_onnx
 
 from hourglass.data.datasets.base import ANNOTATIONS
 from hourglass.inference.crops import Search, run_searches
-from hourglass.inference.person_search import estimate_pose, whole_picture_crop
+from hourglass.inference.person_search import crop_at, estimate_pose, whole_picture_crop
 from hourglass.keypoints import MPII, PERSON_HEIGHT
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError, exit_on_user_error
 from hourglass.utils.images import decode_image
+from hourglass.utils.transforms import AROUND_JOINTS, SURE_SCORE
 
 # Of the longer side of the box. On upright people of MPII half a head size is 0.06 of it, and of
 # the joints on which both agree within 0.3 of a head size 96 % are within half of one of the label.
@@ -98,9 +99,21 @@ def label_photograph(path, teachers):
 
 def find_pose(image, backend):
     """The pose of the person that is all of the picture's content."""
-    search = Search(estimate_pose(whole_picture_crop(image.size)), image, backend.size)
+    pose = estimate(image, backend, whole_picture_crop(image.size))
+    if not (pose.scores >= SURE_SCORE).any():
+        return pose  # nothing to look closer at
+    return estimate(image, backend, crop_at(*bbox_region(pose.bbox)))
+
+
+def estimate(image, backend, crop):
+    search = Search(estimate_pose(crop, refine=False), image, backend.size)
     run_searches([search], backend)
     return search.poses[0]
+
+
+def bbox_region(bbox):
+    """The middle and the side of the crop around the corners [2, 2] of the sure joints."""
+    return bbox.mean(axis=0), max(AROUND_JOINTS * np.ptp(bbox, axis=0).max(), 1)
 
 
 def agree(pose, other):
