@@ -4,10 +4,12 @@ It is a member of the archive in a `.keras` file. An export has it in its format
 """
 
 import dataclasses
+import itertools
 import json
+import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,46 @@ from hourglass.utils import transforms
 from hourglass.utils.errors import UserError, one_line
 
 NAME = "hourglass.json"  # of the member, or of the entry of an export
-FORMAT_VERSION = 1  # raised when a key of `ModelMetadata` gets another meaning, or a new one
+FORMAT_VERSION = 2  # raised when a key of `ModelMetadata` gets another meaning, or a new one
 _READ_ERRORS = (
     OSError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 _DECODE_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A rising line of straight pieces, from the height of a heatmap's peak to a probability.
+
+    Attributes:
+        heights: of P points, each greater than the one before; (): scores are the heights.
+        probabilities: of the same points, none less than the one before. A keypoint lies within
+            half a head size of the truth so often.
+    """
+
+    heights: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Sequence[float]]) -> "Calibration":
+        """The calibration of `dataclasses.asdict`.
+
+        Raises:
+            ValueError: its points are no rising line.
+            TypeError, KeyError: they are no lists of numbers, or not there.
+        """
+        heights, probabilities = (
+            tuple(map(float, values[key])) for key in ("heights", "probabilities")
+        )
+        points = itertools.pairwise(zip(heights, probabilities, strict=True))
+        rises = all(low < high and before <= after for (low, before), (high, after) in points)
+        are_probabilities = all(0 <= value <= 1 for value in probabilities)
+        if not (rises and are_probabilities and all(map(math.isfinite, heights))):
+            raise ValueError("calibration is no rising line of probabilities")
+        return cls(heights, probabilities)
+
+
+UNCALIBRATED = Calibration()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +74,7 @@ class ModelMetadata:
         encoder: the name of the layer that ends its encoder; "" where it has none.
         trained_on: the names of the datasets; () while it is not saved.
         codec: how keypoints become outputs; "heatmap" (`models.codec.HeatmapCodec`).
+        calibration: what makes probabilities of its keypoints' scores.
     """
 
     name: str
@@ -48,6 +86,7 @@ class ModelMetadata:
     encoder: str = ""
     trained_on: tuple[str, ...] = ()
     codec: str = "heatmap"
+    calibration: Calibration = UNCALIBRATED
 
     @property
     def heatmap_size(self) -> int:
@@ -67,14 +106,17 @@ class ModelMetadata:
             TypeError: keys are missing, unknown or of another type.
         """
         kinds = {"name": str, "input_size": int, "stride": int, "sigma": float, "heads": list,
-                 "encoder": str, "trained_on": list, "codec": str, "schema": dict}  # fmt: skip
+                 "encoder": str, "trained_on": list, "codec": str, "schema": dict,
+                 "calibration": dict}  # fmt: skip
         _check_kinds(values, {})
         values = dict(values)
         if (version := values.pop("format_version", None)) != FORMAT_VERSION:
             raise ValueError(f"format version {version!r}, not {FORMAT_VERSION}")
         _check_kinds(values, kinds)
         lists = {key: tuple(values[key]) for key in ("heads", "trained_on")}
-        return cls(**values | lists | {"schema": KeypointSchema.from_dict(values["schema"])})
+        schema = KeypointSchema.from_dict(values["schema"])
+        calibration = Calibration.from_dict(values["calibration"])
+        return cls(**values | lists | {"schema": schema, "calibration": calibration})
 
 
 def _check_kinds(values: Any, kinds: Mapping[str, type]) -> None:
