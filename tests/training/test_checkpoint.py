@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "51c22d97d7d88385"
+RUN_DIGEST = "3745abf40a492a34"
 
 
 def strip_words(tree):
