@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hourglass.inference.crops import Backend
-from hourglass.models.metadata import NAME, decode_export
+from hourglass.models.metadata import NAME, decode_detector, decode_export
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import file_digest
 from hourglass.utils.parallel import count_cores
@@ -128,10 +128,7 @@ class OnnxBackend:
         Raises:
             UserError: it is missing, damaged, or not of `hourglass export`.
         """
-        data = _read(path)
-        check_seal(data, path)
-        self._session = _start_session(data, path)
-        text = self._session.get_modelmeta().custom_metadata_map.get(NAME)
+        self._session, text = open_session(path)
         self.metadata = decode_export(text, path)
         model = self.metadata.model
         self.size, self.schema, self.trained_on = model.input_size, model.schema, model.trained_on
@@ -140,6 +137,48 @@ class OnnxBackend:
         """The keypoints in the inputs and their scores (`crops.Backend`)."""
         keypoints, scores = self._session.run(["keypoints", "scores"], {"pictures": inputs})
         return keypoints, scores
+
+
+class PeopleFinder:
+    """The detector of people, in an ONNX file of `export.people_format`.
+
+    Attributes:
+        size: S, the side of its inputs, px.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Load the file.
+
+        Raises:
+            UserError: it is missing, damaged, or no detector of people of this version.
+        """
+        self._session, text = open_session(path)
+        self.size = decode_detector(text, path).input_size
+
+    def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The people on whole pictures.
+
+        Args:
+            inputs: uint8 [n, S, S, 3], RGB: each picture in the middle of a square, black around.
+
+        Returns:
+            squares: float32 [n, M, 3], the middle (x, y) of each person's box and its longer side,
+            px of the inputs, pixel centres at integers. scores: float32 [n, M], the surest first.
+        """
+        squares, scores = self._session.run(["squares", "scores"], {"pictures": inputs})
+        return squares, scores
+
+
+def open_session(path: str | Path) -> tuple[Any, str | None]:
+    """The onnxruntime session of an exported file, and the text of its metadata.
+
+    Raises:
+        UserError: the file is missing, damaged, or not of this program.
+    """
+    data = _read(path)
+    check_seal(data, path)
+    session = _start_session(data, path)
+    return session, session.get_modelmeta().custom_metadata_map.get(NAME)
 
 
 def _start_session(data: bytes, path: str | Path) -> Any:

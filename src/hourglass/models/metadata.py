@@ -231,3 +231,46 @@ def decode_export(text: str | bytes | None, path: str | Path) -> ExportMetadata:
             f"{path}: not a network of this version of `hourglass export`: {one_line(error)}; "
             "write it again, or name another"
         ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorMetadata:
+    """The metadata of an exported detector of people.
+
+    Attributes:
+        input_size: S, px; it takes whole pictures in squares [N, S, S, 3].
+        trained_on: the names of the datasets.
+        licence: what the weights may be used for.
+    """
+
+    input_size: int
+    trained_on: tuple[str, ...]
+    licence: str
+
+
+DETECTOR = {"kind": "people", "detector_version": 1}
+
+
+def encode_detector(metadata: DetectorMetadata) -> str:
+    """The JSON text of an exported detector of people."""
+    return json.dumps(DETECTOR | dataclasses.asdict(metadata), indent=1)
+
+
+def decode_detector(text: str | bytes | None, path: str | Path) -> DetectorMetadata:
+    """The inverse of `encode_detector`.
+
+    Raises:
+        UserError: no such text, or one of another version; `path` is the file that holds it.
+    """
+    kinds = {"input_size": int, "trained_on": list, "licence": str}
+    try:
+        values = json.loads(text or "")
+        _check_kinds(values, kinds)
+        if {key: values.get(key) for key in DETECTOR} != DETECTOR:
+            raise ValueError("of another kind or version")
+        trained_on = tuple(values["trained_on"])
+        return DetectorMetadata(values["input_size"], trained_on, values["licence"])
+    except _DECODE_ERRORS as error:
+        raise UserError(
+            f"{path}: not a detector of people: {one_line(error)}; name a network of people/"
+        ) from None
