@@ -31,6 +31,12 @@ def match_squares(
     return order, is_right
 
 
+def boxes_to_squares(boxes: np.ndarray) -> np.ndarray:
+    """Middles and longer sides [F, 3] of boxes (x, y, width, height) [F, 4]."""
+    middles = boxes[:, :2] + (boxes[:, 2:] - 1) / 2
+    return np.concatenate([middles, boxes[:, 2:].max(axis=1, keepdims=True)], axis=1)
+
+
 def square_iou(square: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union [M] of a square [3] with others [M, 3]."""
     half, halves = square[2] / 2, others[:, 2:] / 2
@@ -72,9 +78,10 @@ def _score_set(finder: Finder, scenes: Sequence[Scene]) -> dict[str, float]:
     scores, are_right, number = [], [], 0
     for scene in scenes:
         view = whole_view(scene, finder.size)  # type: ignore[attr-defined]
-        (found,), (sure,) = finder(view.pixels[None])
-        order, is_right = match_squares(found[sure > 0], sure[sure > 0], view.squares)
-        scores.append(sure[sure > 0][order])
+        (boxes,), (sure,) = finder(view.pixels[None])
+        found, sure = boxes_to_squares(boxes[sure > 0]), sure[sure > 0]
+        order, is_right = match_squares(found, sure, view.squares)
+        scores.append(sure[order])
         are_right.append(is_right)
         number += len(view.squares)
     sure, right = np.concatenate(scores), np.concatenate(are_right)

@@ -1,4 +1,4 @@
-"""The detector of people as ONNX: from the pixels of whole pictures to squares."""
+"""The detector of people as ONNX: from the pixels of whole pictures to boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,8 +34,8 @@ def export_people_detector(network: Model, trained_on: Sequence[str], path: Path
     spec = tf.TensorSpec((None, size, size, 3), tf.uint8, name="pictures")
 
     def find_people(pictures: Tensor) -> dict[str, Tensor]:
-        squares, scores = decode_people(fused(ops.cast(pictures, "float32"), training=False))
-        return {"squares": squares, "scores": scores}
+        boxes, scores = decode_people(fused(ops.cast(pictures, "float32"), training=False))
+        return {"boxes": boxes, "scores": scores}
 
     function = tf.function(find_people, input_signature=[spec], autograph=False)
     terms = find_network_terms(trained_on)
@@ -44,6 +44,6 @@ def export_people_detector(network: Model, trained_on: Sequence[str], path: Path
         write_function(function, metadata, False, temporary)
         inputs = np.random.default_rng(SEED).integers(0, 256, (2, size, size, 3), np.uint8)
         expected = function(tf.constant(inputs))
-        found = dict(zip(("squares", "scores"), PeopleFinder(temporary)(inputs), strict=True))
+        found = dict(zip(("boxes", "scores"), PeopleFinder(temporary)(inputs), strict=True))
         if any(np.abs(found[key] - expected[key]).max() > TOLERANCE for key in found):
             raise UserError(f"{path}: not written: it finds other people than Keras; report this")

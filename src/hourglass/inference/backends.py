@@ -162,11 +162,11 @@ class PeopleFinder:
             inputs: uint8 [n, S, S, 3], RGB: each picture in the middle of a square, black around.
 
         Returns:
-            squares: float32 [n, M, 3], the middle (x, y) of each person's box and its longer side,
-            px of the inputs, pixel centres at integers. scores: float32 [n, M], the surest first.
+            boxes: float32 [n, M, 4] (x, y, width, height), px of the inputs. scores: float32
+            [n, M], the surest first, 0 where there is no further box.
         """
-        squares, scores = self._session.run(["squares", "scores"], {"pictures": inputs})
-        return squares, scores
+        boxes, scores = self._session.run(["boxes", "scores"], {"pictures": inputs})
+        return boxes, scores
 
 
 def open_session(path: str | Path) -> tuple[Any, str | None]:

@@ -58,8 +58,9 @@ def decode_people(outputs: Tensor) -> tuple[Tensor, Tensor]:
     """The people in the outputs [N, G, G, 4] of the network.
 
     Returns:
-        squares: float32 [N, MAX_PEOPLE, 3]. scores: float32 [N, MAX_PEOPLE], the surest first; 0
-        where there is none: only a cell that is surer than its eight neighbours holds a middle.
+        boxes: float32 [N, MAX_PEOPLE, 4], squares as (x, y, width, height), px of the pictures.
+        scores: float32 [N, MAX_PEOPLE], the surest first; 0 where there is none: only a cell that
+        is surer than its eight neighbours holds a middle.
     """
     side = outputs.shape[1]
     sure = ops.sigmoid(outputs[..., :1])  # (N, G, G, 1)
@@ -73,7 +74,8 @@ def decode_people(outputs: Tensor) -> tuple[Tensor, Tensor]:
     column = ops.cast(cells, "float32") - row * side
     middles = cells_to_px(ops.stack([column, row], axis=-1) + values[..., :2])
     sides = REFERENCE * ops.exp(ops.clip(values[..., 2:], -4.0, 4.0))
-    return ops.concatenate([middles, sides], axis=-1), scores
+    corners = middles - (sides - 1) / 2  # the first px of a box is its x
+    return ops.concatenate([corners, sides, sides], axis=-1), scores
 
 
 def cells_to_px(cells: Tensor) -> Tensor:
