@@ -7,6 +7,7 @@ import numpy as np
 
 from hourglass.data.datasets.base import find_network_terms
 from hourglass.export.onnx_format import write_function
+from hourglass.export.verification import draw_figures
 from hourglass.inference.backends import PeopleFinder
 from hourglass.models.batch_norm import fuse_conv_bn
 from hourglass.models.metadata import DetectorMetadata, encode_detector
@@ -16,7 +17,7 @@ from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_path
 
 TOLERANCE = 0.01  # px and scores, by rounding
-SEED = 1
+NUM_PROVEN = 6
 
 
 def export_people_detector(network: Model, trained_on: Sequence[str], path: Path) -> None:
@@ -42,8 +43,21 @@ def export_people_detector(network: Model, trained_on: Sequence[str], path: Path
     metadata = encode_detector(DetectorMetadata(size, tuple(trained_on), terms))
     with tf.device("/CPU:0"), atomic_path(path) as temporary:
         write_function(function, metadata, False, temporary)
-        inputs = np.random.default_rng(SEED).integers(0, 256, (2, size, size, 3), np.uint8)
+        inputs = draw_figures(size, NUM_PROVEN)
         expected = function(tf.constant(inputs))
-        found = dict(zip(("boxes", "scores"), PeopleFinder(temporary)(inputs), strict=True))
-        if any(np.abs(found[key] - expected[key]).max() > TOLERANCE for key in found):
+        boxes, scores = PeopleFinder(temporary)(inputs)
+        distance = compare_found((boxes, scores), (expected["boxes"], expected["scores"]))
+        if distance > TOLERANCE:
             raise UserError(f"{path}: not written: it finds other people than Keras; report this")
+
+
+def compare_found(
+    found: tuple[np.ndarray, np.ndarray], expected: tuple[np.ndarray, np.ndarray]
+) -> float:
+    """The greatest difference of scores, and of the boxes whose place in the order is certain."""
+    (boxes, scores), (true_boxes, true_scores) = found, map(np.asarray, expected)
+    # Between scores that are nearly equal, as those of nobody are, rounding chooses.
+    gaps = np.abs(np.diff(true_scores, axis=1, prepend=2, append=-1))
+    is_certain = np.minimum(gaps[:, :-1], gaps[:, 1:]) > 1e-4
+    distances = np.abs(boxes - true_boxes).max(axis=-1)[is_certain]
+    return float(max(np.abs(scores - true_scores).max(), distances.max(initial=0.0)))
