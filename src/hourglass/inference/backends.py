@@ -6,6 +6,7 @@ TensorFlow, a `.keras` file no onnxruntime.
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ import numpy as np
 
 from hourglass.inference.crops import Backend
 from hourglass.models.metadata import NAME, decode_export
+from hourglass.shipped import shipped_people_detector
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import file_digest
 from hourglass.utils.parallel import count_cores
@@ -69,7 +71,14 @@ def has_nvidia_driver() -> bool:
     return True
 
 
-class KerasBackend:
+class _WithFinder:
+    @functools.cached_property
+    def finder(self) -> "OnnxFinder":
+        """The shipped detector of people, loaded at the first use (`crops.Backend`)."""
+        return OnnxFinder(shipped_people_detector())
+
+
+class KerasBackend(_WithFinder):
     """The backend of a `PoseEstimator`; one call's inputs are shared by its devices."""
 
     def __init__(self, estimator: Any) -> None:
@@ -113,7 +122,7 @@ def load_estimator(path: str | Path, flip_test: bool, num_inputs: int = 1) -> An
         return PoseEstimator(fuse_conv_bn(load_network(path), "float32"), flip_test, "dark")
 
 
-class OnnxBackend:
+class OnnxBackend(_WithFinder):
     """The backend of a file that `hourglass export` made.
 
     Attributes:
@@ -140,6 +149,31 @@ class OnnxBackend:
         """The keypoints in the inputs and their scores (`crops.Backend`)."""
         keypoints, scores = self._session.run(["keypoints", "scores"], {"pictures": inputs})
         return keypoints, scores
+
+
+class OnnxFinder:
+    """A detector of people (`crops.PeopleFinder`), an ONNX file."""
+
+    batch_size = BATCH_SIZE
+
+    def __init__(self, path: str | Path) -> None:
+        """Load the file.
+
+        Raises:
+            UserError: it is missing, damaged, or no detector.
+        """
+        data = _read(path)
+        check_seal(data, path)
+        self._session = _start_session(data, path)
+        (pictures,) = self._session.get_inputs()
+        if {output.name for output in self._session.get_outputs()} != {"boxes", "scores"}:
+            raise UserError(f"{path}: is no detector of people; name one")
+        self.size: int = pictures.shape[1]
+
+    def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The boxes in the inputs and their scores (`crops.PeopleFinder`)."""
+        boxes, scores = self._session.run(["boxes", "scores"], {"pictures": inputs})
+        return boxes, scores
 
 
 def _start_session(data: bytes, path: str | Path) -> Any:

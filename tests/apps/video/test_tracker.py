@@ -27,7 +27,7 @@ def track(frames, config=None, backend=None, is_smooth=False, times=None, has_cu
         image = Image.fromarray(pixels)
         time = times[number] if times else number / RATE
         is_cut = has_cuts and cuts.is_cut(image)
-        search = Search(tracker.track(time, is_cut), image, backend.size)
+        search = Search(tracker.track(time, is_cut), image, backend)
         run_searches([search], backend)
         found.append(search.poses)
     return found, backend, tracker
