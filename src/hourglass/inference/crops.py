@@ -141,7 +141,7 @@ def _place_keypoints(keypoints: np.ndarray, crop: Crop, size: int) -> np.ndarray
 def _place_boxes(boxes: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     """Boxes [M, 4] of an input of `size` as those of the picture that its crop was cut out of."""
     x, y, side = crop
-    return boxes * (side / size) + (x, y, 0, 0)
+    return boxes.astype(np.float64) * (side / size) + (x, y, 0, 0)
 
 
 def cut_inputs(
