@@ -348,6 +348,7 @@ def test_a_missing_file_says_where_to_run(tmp_path):
 
 
 MIXED = {"data.dataset": "mixed"}
+SETS = MIXED | {"data.sets": {"a": "lspet"}}
 NEEDED = "data: sets needs names and datasets where dataset is mixed"
 
 
@@ -357,15 +358,20 @@ def test_several_sets_are_named_with_their_datasets(load):
     assert list_datasets("mpii", {}) == ("mpii",)
 
 
+def test_another_dataset_has_no_sets(load):
+    augment = {"train.repeats": {"a": 2}, "train.augment.rotations": {"a": 20}}
+    params = load(SETS | augment | {"data.dataset": "folder"})
+    assert (params.data.sets, params.train.repeats, params.train.augment.rotations) == ({}, {}, {})
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"data.dataset": "mixed"}, NEEDED),
-        ({"data.sets": {"a": "lspet"}}, NEEDED),
         ({**MIXED, "data.sets": {"a": "mixed"}}, "data: sets: mixed is no dataset of a set"),
         ({**MIXED, "data.sets": {"a/b": "mpii"}}, "data.sets.a/b.[key]: String should match"),
-        ({"train.repeats": {"a": 2}}, "train.repeats: 'a' is no set of data.sets"),
-        ({"train.augment.rotations": {"a": 2}}, "train.augment.rotations: 'a' is no set"),
+        (SETS | {"train.repeats": {"b": 2}}, "train.repeats: 'b' is no set of data.sets"),
+        (SETS | {"train.augment.rotations": {"b": 2}}, "train.augment.rotations: 'b' is no set"),
     ],
 )
 def test_sets_that_do_not_fit_are_one_line(load, changes, line):
@@ -373,6 +379,5 @@ def test_sets_that_do_not_fit_are_one_line(load, changes, line):
 
 
 def test_the_shards_cover_the_rotation_of_each_set(load):
-    sets = MIXED | {"data.sets": {"a": "lspet"}}
-    line = fault(load, sets | {"train.augment.rotations": {"a": 170.0}})
+    line = fault(load, SETS | {"train.augment.rotations": {"a": 170.0}})
     assert "train.augment.rotations.a 170 asks for pixels that the shards do not hold" in line

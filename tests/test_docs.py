@@ -141,7 +141,9 @@ def is_rounded(text, value):
     return text == f"{value:.{len(text.partition('.')[2])}f}"
 
 
-@pytest.mark.parametrize(("command", "folder"), [("make demo", "demo"), ("cd lspet", "lspet")])
+@pytest.mark.parametrize(
+    ("command", "folder"), [("make demo", "demo"), ("cd photographs", "photographs")]
+)
 def test_the_readmes_scores_are_those_of_the_pipeline(command, folder):
     header, *rows = re.findall(r"^\| (.*) \|$", read_page("README.md"), re.MULTILINE)
     (row,) = [row.split(" | ") for row in rows if row.startswith(f"`{command}")]
@@ -164,16 +166,10 @@ def test_the_readmes_console_is_what_the_demo_printed():
     assert all(map(is_rounded, printed, values)), values
 
 
-@pytest.mark.parametrize(
-    ("page", "pattern"),
-    [
-        ("lspet/params.yaml", r"score +([\d.]+) PCKh@0\.5, ([\d.]+) @0\.1"),
-        ("docs/commands.md", r"\| `--box X,Y,W,H` \|.*\| ([\d.]+) \|"),
-    ],
-)
-def test_what_pages_say_of_the_shipped_network_is_its_score(page, pattern):
-    scores = read_scores("lspet")
-    stated = re.search(pattern, read_page(page)).groups()
+@pytest.mark.parametrize("folder", ["lspet", "photographs"])
+def test_what_a_recipe_says_of_its_score_is_its_score(folder):
+    scores, page = read_scores(folder), read_page(f"{folder}/params.yaml")
+    stated = re.search(r"score +([\d.]+) PCKh@0\.5, ([\d.]+) @0\.1", page).groups()
     assert all(map(is_rounded, stated, (scores["PCKh@0.5"], scores["PCKh@0.1"])))
 
 

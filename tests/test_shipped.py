@@ -1,4 +1,4 @@
-"""The shipped network and its card: whole, of lspet's recipe, packed with the package."""
+"""The shipped network and its card: whole, of the recipe of photographs/, in the package."""
 
 import csv
 import dataclasses
@@ -29,8 +29,8 @@ from hourglass.shipped import shipped_network
 from hourglass.utils.files import file_digest
 
 CARD = (ROOT / "src/hourglass/shipped/MODEL_CARD.md").read_text()
-REPORTS = ROOT / "lspet" / "reports"
-MAX_BYTES = 12_000_000
+REPORTS = ROOT / "photographs" / "reports"
+MAX_BYTES = 15_000_000
 NETWORKS = ("photographs.keras", "photographs.onnx")
 
 
@@ -41,7 +41,7 @@ def cells_of(row, text):
 
 
 def read_curve(threshold):
-    """PCKh of the joint groups and the total at a threshold, as lspet/ has it."""
+    """PCKh of the joint groups and the total at a threshold, as photographs/ has it."""
     with open(REPORTS / "plots" / "pckh_curve.csv") as file:
         (row,) = [row for row in csv.DictReader(file) if row["threshold"] == threshold]
     return [float(row[name]) for name in (*MPII.groups, "total")]
@@ -53,19 +53,24 @@ def test_it_is_no_larger_than_a_repository_stands():
 
 
 def test_it_is_what_the_pipeline_made():
-    lock = yaml.safe_load((ROOT / "lspet/dvc.lock").read_text())["stages"]["train"]
+    lock = yaml.safe_load((ROOT / "photographs/dvc.lock").read_text())["stages"]["train"]
     (made,) = [out["md5"] for out in lock["outs"] if out["path"] == "models/hourglass.keras"]
     assert hashlib.md5(shipped_network().read_bytes()).hexdigest() == made
 
 
 def test_it_is_of_the_recipe_for_photographs():
-    params = load_params(ROOT / "lspet/params.yaml")
+    params = load_params(ROOT / "photographs/params.yaml")
     shipped, recipe = (
         load_network(shipped_network()),
         build_model(params.model, params.data.keypoint_schema),
     )
-    expected = dataclasses.replace(recipe.metadata, trained_on=("lspet",))
+    expected = dataclasses.replace(
+        recipe.metadata,
+        trained_on=("lspet", "folder"),
+        calibration=shipped.metadata.calibration,
+    )
     assert shipped.metadata == expected and expected.sigma == params.train.sigma
+    assert shipped.metadata.calibration.heights, "its scores are probabilities"
     recipe.set_weights(shipped.get_weights())  # a ValueError, were they of other sizes
 
 

@@ -1,5 +1,7 @@
 """The sections of `params.yaml`, typed and checked; a fault in the file is one line."""
 
+import contextlib
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -70,10 +72,8 @@ class DataParams(Section):
 
     @model_validator(mode="after")
     def check_sets(self) -> "DataParams":
-        if (self.dataset == MIXED) != bool(self.sets):
-            raise ValueError(
-                f"sets needs names and datasets where dataset is {MIXED}, and is {{}} else"
-            )
+        if self.dataset == MIXED and not self.sets:
+            raise ValueError(f"sets needs names and datasets where dataset is {MIXED}")
         if MIXED in self.sets.values():
             raise ValueError(f"sets: {MIXED} is no dataset of a set; name the datasets themselves")
         return self
@@ -236,6 +236,20 @@ class Params(Section):
                     f"lower it, or raise shard.{needed} from {stored:g} and shard again"
                 )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def leave_out_sets(cls, values: Any) -> Any:
+        # So `-S data.dataset=folder` is enough to give a recipe of several datasets another one.
+        changed = copy.deepcopy(values)
+        with contextlib.suppress(LookupError, TypeError):  # what lacks is told by its own check
+            data, train = changed["data"], changed["train"]
+            for section, key in (
+                (data, "sets"), (train, "repeats"), (train["augment"], "rotations"),
+            ):  # fmt: skip
+                if data["dataset"] != MIXED and isinstance(section[key], dict):
+                    section[key] = {}
+        return changed
 
     @model_validator(mode="after")
     def check_sets_are_known(self) -> "Params":

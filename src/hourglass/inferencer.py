@@ -69,8 +69,8 @@ class Network:
         Returns:
             list of `person_search.Pose`, in the order of `bboxes`, else the surest first:
             `keypoints` [K, 2] (x, y), px of the picture, pixel centres at integers, in the order of
-            `schema.keypoints`; `scores` [K]; `score` of the whole pose. Empty if no person is
-            found.
+            `schema.keypoints`; `scores` [K]; `visible` bool [K], those that `draw` shows; `score`
+            of the whole pose. Empty if no person is found.
 
         Raises:
             UserError: another kind of picture, bboxes or number, or a bbox beside the picture.
@@ -96,7 +96,7 @@ class Network:
         """
         pixels = np.array(_read_picture(picture))
         for pose in reversed(poses):
-            paint_pose(pixels, pose.keypoints, self.schema)
+            paint_pose(pixels, pose.keypoints, self.schema, pose.visible)
         return pixels
 
 

@@ -47,7 +47,7 @@ def test_a_photograph_becomes_a_picture_and_a_record(hourglass):
     assert record["mode"] == "search" and "bbox" not in record["people"][0]
     (person,) = record["people"]
     assert tuple(person["joints"]) == MPII.keypoints
-    assert all(set(joint) == {"x", "y", "score"} for joint in person["joints"].values())
+    assert all(set(joint) == {"x", "y", "score", "visible"} for joint in person["joints"].values())
 
 
 def test_a_photograph_without_people_says_so(hourglass):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from helpers.networks import make_metadata
-from hourglass.models.codec import DECODERS, HeatmapCodec, open_codec
+from hourglass.models.codec import DECODERS, HeatmapCodec, calibrate, open_codec
+from hourglass.models.metadata import Calibration
 
 METHODS = tuple(DECODERS)
 
@@ -212,3 +213,30 @@ def test_a_codec_goes_from_input_pixels_to_input_pixels(stride):
 def test_a_codec_that_is_not_known_is_refused():
     with pytest.raises(ValueError, match="the codec 'simcc' is not known"):
         open_codec(make_metadata(codec="simcc"))
+
+
+LINE = Calibration((0.0, 0.2, 0.6), (0.1, 0.5, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("height", "probability"),
+    [(-1, 0.1), (0, 0.1), (0.1, 0.3), (0.2, 0.5), (0.5, 0.8), (0.6, 0.9), (2, 0.9)],
+)
+def test_a_height_between_two_points_lies_on_their_line(height, probability):
+    assert float(calibrate(np.float32([height]), LINE)[0]) == pytest.approx(probability, abs=1e-6)
+
+
+def test_without_points_scores_are_heights():
+    heights = np.float32([[0.1, 0.7]])
+    assert np.array_equal(calibrate(heights, Calibration()), heights)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_are_calibrated_and_keypoints_are_not(method):
+    heatmaps = 0.5 * encode([[[20.3, 30.6]]])
+    plain = open_codec(make_metadata(input_size=256), method)
+    calibrated = open_codec(make_metadata(input_size=256, calibration=LINE), method)
+    (before, heights), (after, scores) = plain.decode(heatmaps), calibrated.decode(heatmaps)
+    assert np.array_equal(before, after)
+    assert np.allclose(scores, np.interp(heights, LINE.heights, LINE.probabilities), atol=1e-6)
+    assert not np.allclose(scores, heights)

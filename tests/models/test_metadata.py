@@ -1,4 +1,5 @@
 import json
+import math
 
 import keras
 import pytest
@@ -8,6 +9,7 @@ from helpers.processes import loaded_after
 from hourglass.keypoints import COCO, KeypointSchema
 from hourglass.models.metadata import (
     FORMAT_VERSION,
+    Calibration,
     decode_export,
     encode_export,
     encode_metadata,
@@ -22,10 +24,14 @@ OWN = KeypointSchema(
     "two", ("left", "right"), (("right", "left"),), (("left", "right"),), {"ends": ("left",)}
 )
 
+LINE = Calibration((0.0, 0.25), (0.0, 1.0))
+
 
 @pytest.mark.parametrize("schema", [COCO, OWN], ids=["coco", "own"])
 def test_what_is_written_is_read(tmp_path, schema):
-    metadata = make_metadata(schema=schema, encoder="stem_add", trained_on=("lspet", "own"))
+    metadata = make_metadata(
+        schema=schema, encoder="stem_add", trained_on=("lspet", "own"), calibration=LINE
+    )
     write_network_file(tmp_path / "a.keras", encode_metadata(metadata))
     assert read_metadata(tmp_path / "a.keras") == metadata
 
@@ -35,6 +41,10 @@ def test_a_saved_network_tells_its_metadata_and_what_saved_it(network, tmp_path)
     assert read_metadata(tmp_path / "a.keras") == make_metadata(trained_on=("lspet",))
     assert network.metadata == make_metadata(trained_on=()), "saving changes no network"
     assert read_keras_version(tmp_path / "a.keras") == keras.__version__
+
+
+def bend(heights, probabilities):
+    return {"heights": heights, "probabilities": probabilities}
 
 
 def change(**values):
@@ -49,11 +59,17 @@ def change(**values):
         ("null", "does not say what network it is"),
         ("[]", "cannot be used: no object"),
         ('"text"', "cannot be used: no object"),
-        ("{}", "cannot be used: format version None, not 1"),
-        (change(format_version=FORMAT_VERSION + 1), "cannot be used: format version 2, not 1"),
+        ("{}", "cannot be used: format version None, not 2"),
+        (change(format_version=FORMAT_VERSION + 1), "cannot be used: format version 3, not 2"),
         (change(stride=None), "cannot be used: stride is no int"),
         (change(heads="head"), "cannot be used: heads is no list"),
         (change(more=1), "cannot be used: .*unexpected keyword argument 'more'"),
+        (change(calibration={}), "cannot be used: 'heights'"),
+        (change(calibration=bend((0.1, 0.1), (0, 1))), "calibration is no rising line"),
+        (change(calibration=bend((0, 1), (0.5, 0.4))), "calibration is no rising line"),
+        (change(calibration=bend((0, 1), (0, 1.1))), "calibration is no rising line"),
+        (change(calibration=bend((0, math.inf), (0, 1))), "calibration is no rising line"),
+        (change(calibration=bend((0, 1), (0,))), "cannot be used: zip"),
         (change(schema={}), "cannot be used: .*groups"),
         (change(schema=OWN.to_dict() | {"bones": [["left", "top"]]}), "top: not among"),
     ],
@@ -117,7 +133,7 @@ def without(key):
         (None, "Expecting value"), ("", "Expecting value"), ("{", "Expecting"), ("[]", "no object"),
         ("7", "no object"), ("null", "no object"), (without("made_from"), "made_from is no str"),
         (without("schema"), "schema is no dict"), (TEXT.replace("32,", '"32",'), "input_size is"),
-        (TEXT.replace('"format_version": 1', '"format_version": 2'), "format version 2, not 1"),
+        (TEXT.replace('"format_version": 2', '"format_version": 3'), "format version 3, not 2"),
         ('{"joints": [], "input_size": 32}', "flip_test is no bool"),
     ],
 )  # fmt: skip

@@ -46,3 +46,10 @@ def test_beside_a_gpu_the_threads_of_the_cpu_do_not_count(monkeypatch):
     found = [SimpleNamespace(device_type=kind) for kind in ("CPU", "GPU", "GPU")]
     monkeypatch.setattr(devices.tf.config, "list_logical_devices", lambda: found)
     assert name_devices() == "CPU GPU GPU"
+
+
+@pytest.mark.parametrize(("given", "text"), [("0", ", no oneDNN"), ("1", "")])
+def test_a_cpu_without_onednn_is_another_device(monkeypatch, given, text):
+    named = name_devices()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given)
+    assert name_devices() == named + text

@@ -22,7 +22,17 @@ def write_onnx(module: Any, metadata: str, half: bool, path: Path) -> None:
         metadata: the text of `encode_export`.
         half: keep the kernels as float16.
     """
-    model = _convert(module)
+    write_function(module.find_keypoints, metadata, half, path)
+
+
+def write_function(function: Any, metadata: str, half: bool, path: Path) -> None:
+    """Write a tf.function of pictures with an input signature as ONNX.
+
+    Args:
+        metadata: a JSON text, the file's entry `models.metadata.NAME`.
+        half: keep the kernels as float16.
+    """
+    model = _convert(function)
     graph = model.graph
     _cast_booleans(graph)
     _renew_resizes(graph)
@@ -37,8 +47,7 @@ def write_onnx(module: Any, metadata: str, half: bool, path: Path) -> None:
     Path(path).write_bytes(seal(model.SerializeToString(deterministic=True)))
 
 
-def _convert(module: Any) -> Any:
-    function = module.find_keypoints
+def _convert(function: Any) -> Any:
     # It reports what it cannot convert and goes on: the proof finds that out.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     model, _ = tf2onnx.convert.from_function(

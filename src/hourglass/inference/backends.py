@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hourglass.inference.crops import Backend
-from hourglass.models.metadata import NAME, decode_export
+from hourglass.models.metadata import NAME, decode_detector, decode_export
 from hourglass.shipped import shipped_people_detector
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import file_digest
@@ -73,9 +73,9 @@ def has_nvidia_driver() -> bool:
 
 class _WithFinder:
     @functools.cached_property
-    def finder(self) -> "OnnxFinder":
+    def finder(self) -> "PeopleFinder":
         """The shipped detector of people, loaded at the first use (`crops.Backend`)."""
-        return OnnxFinder(shipped_people_detector())
+        return PeopleFinder(shipped_people_detector())
 
 
 class KerasBackend(_WithFinder):
@@ -137,10 +137,7 @@ class OnnxBackend(_WithFinder):
         Raises:
             UserError: it is missing, damaged, or not of `hourglass export`.
         """
-        data = _read(path)
-        check_seal(data, path)
-        self._session = _start_session(data, path)
-        text = self._session.get_modelmeta().custom_metadata_map.get(NAME)
+        self._session, text = open_session(path)
         self.metadata = decode_export(text, path)
         model = self.metadata.model
         self.size, self.schema, self.trained_on = model.input_size, model.schema, model.trained_on
@@ -151,8 +148,12 @@ class OnnxBackend(_WithFinder):
         return keypoints, scores
 
 
-class OnnxFinder:
-    """A detector of people (`crops.PeopleFinder`), an ONNX file."""
+class PeopleFinder:
+    """The detector of people (`crops.Finder`), in an ONNX file of `export.people_format`.
+
+    Attributes:
+        size: S, the side of its inputs, px.
+    """
 
     batch_size = BATCH_SIZE
 
@@ -160,20 +161,27 @@ class OnnxFinder:
         """Load the file.
 
         Raises:
-            UserError: it is missing, damaged, or no detector.
+            UserError: it is missing, damaged, or no detector of people of this version.
         """
-        data = _read(path)
-        check_seal(data, path)
-        self._session = _start_session(data, path)
-        (pictures,) = self._session.get_inputs()
-        if {output.name for output in self._session.get_outputs()} != {"boxes", "scores"}:
-            raise UserError(f"{path}: is no detector of people; name one")
-        self.size: int = pictures.shape[1]
+        self._session, text = open_session(path)
+        self.size = decode_detector(text, path).input_size
 
     def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The boxes in the inputs and their scores (`crops.PeopleFinder`)."""
+        """The boxes of people in the inputs and their scores (`crops.Finder`)."""
         boxes, scores = self._session.run(["boxes", "scores"], {"pictures": inputs})
         return boxes, scores
+
+
+def open_session(path: str | Path) -> tuple[Any, str | None]:
+    """The onnxruntime session of an exported file, and the text of its metadata.
+
+    Raises:
+        UserError: the file is missing, damaged, or not of this program.
+    """
+    data = _read(path)
+    check_seal(data, path)
+    session = _start_session(data, path)
+    return session, session.get_modelmeta().custom_metadata_map.get(NAME)
 
 
 def _start_session(data: bytes, path: str | Path) -> Any:

@@ -17,8 +17,8 @@ from hourglass.utils.images import BadImageError, cut_crop
 FINENESS = 2
 
 
-class PeopleFinder(Protocol):
-    """A detector of people that runs on whole pictures: `backends.OnnxFinder`.
+class Finder(Protocol):
+    """A detector of people that runs on whole pictures: `backends.PeopleFinder`.
 
     Attributes:
         size: S, the side of its inputs, px.
@@ -32,7 +32,8 @@ class PeopleFinder(Protocol):
         """The boxes of people in the inputs and their scores.
 
         Args:
-            inputs: uint8 [n, S, S, 3], RGB, n >= 1.
+            inputs: uint8 [n, S, S, 3], RGB, n >= 1: each picture in the middle of a square, black
+                around it.
 
         Returns:
             boxes: float32 [n, M, 4] (x, y, width, height), px of the inputs.
@@ -57,7 +58,7 @@ class Backend(Protocol):
     schema: KeypointSchema
 
     @property
-    def finder(self) -> PeopleFinder:
+    def finder(self) -> Finder:
         """The people finder."""
 
     def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +108,7 @@ class Search:
         self._go_on(None)
 
     @property
-    def network(self) -> Backend | PeopleFinder:
+    def network(self) -> Backend | Finder:
         """What its inputs are for."""
         return self._backend.finder if self.look.is_for_finder else self._backend
 
@@ -189,7 +190,7 @@ def run_searches(
 
 
 def _run_batches(
-    searches: Sequence[Search], network: Backend | PeopleFinder
+    searches: Sequence[Search], network: Backend | Finder
 ) -> Iterator[list[np.ndarray]]:
     """What a network finds in the inputs of some searches: places, then scores, of each search."""
     inputs = np.concatenate([search.inputs for search in searches])

@@ -59,7 +59,8 @@ class Pose:
     """The joints of one person as they were found in one crop.
 
     Attributes:
-        keypoints: [K, 2], px of the upright picture. scores: [K], of each joint.
+        keypoints: [K, 2], px of the upright picture. scores: [K], of each joint; of a network that
+            was trained here, the probability that it lies within half a head size.
         crop: what the network saw.
         score: of the whole pose, 0 to about 1: the mean of its joints' scores. In a search it is
             the geometric mean of that and of the score of the person's box.
@@ -71,10 +72,15 @@ class Pose:
     score: float
 
     @property
+    def visible(self) -> np.ndarray:
+        """Which joints are sure enough to be shown, bool [K]."""
+        return self.scores >= transforms.SURE_SCORE
+
+    @property
     def bbox(self) -> np.ndarray:
-        """Low and high corner [2, 2] around the sure joints, or around all if none is sure."""
-        sure = self.scores >= transforms.SURE_SCORE
-        return keypoints_bbox(self.keypoints[sure] if sure.any() else self.keypoints)
+        """Low and high corner [2, 2] around the visible joints, or around all if none is."""
+        visible = self.visible
+        return keypoints_bbox(self.keypoints[visible] if visible.any() else self.keypoints)
 
 
 def keypoints_bbox(keypoints: np.ndarray) -> np.ndarray:

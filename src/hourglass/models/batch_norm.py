@@ -45,7 +45,7 @@ def clone_network(network: Model, clone_layer: Callable[[Layer], Layer]) -> Mode
         return layer(*inputs, **settings)
 
     copy = keras.models.clone_model(network, clone_function=clone_layer, call_function=call_layer)
-    copy.metadata = network.metadata
+    copy.metadata = getattr(network, "metadata", None)  # of pose networks
     return copy
 
 

@@ -4,12 +4,13 @@ Letters: N pictures, K keypoints, H, W heatmap pixels. Coordinates are (x, y) wi
 integers.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from hourglass.models.metadata import ModelMetadata
+from hourglass.models.metadata import UNCALIBRATED, Calibration, ModelMetadata
 from hourglass.utils.backend import Tensor, ops
 
 
@@ -22,12 +23,14 @@ class HeatmapCodec:
         stride: px of the model input to a px of the heatmaps.
         sigma: px of the heatmaps.
         decoder: a name of `DECODERS`.
+        calibration: what makes probabilities of the scores.
     """
 
     size: int
     stride: int
     sigma: float
     decoder: str = "dark"
+    calibration: Calibration = UNCALIBRATED
 
     def encode(self, keypoints: Tensor) -> Tensor:
         """Draw a 2-D Gaussian of peak 1 at each keypoint, at its exact sub-pixel place.
@@ -58,10 +61,10 @@ class HeatmapCodec:
 
         Returns:
             keypoints: float32 [N, K, 2], px of the model input. scores: float32 [N, K], the highest
-            pixel's value.
+            pixel's value, calibrated.
         """
-        keypoints, scores = DECODERS[self.decoder](heatmaps)
-        return self.heatmap_to_input(keypoints), scores
+        keypoints, heights = DECODERS[self.decoder](heatmaps)
+        return self.heatmap_to_input(keypoints), calibrate(heights, self.calibration)
 
     def input_to_heatmap(self, keypoints: Tensor) -> Tensor:
         """Px of the model input to px of the heatmaps."""
@@ -81,7 +84,21 @@ def open_codec(metadata: ModelMetadata, decoder: str = "dark") -> HeatmapCodec:
     """
     if metadata.codec != "heatmap":
         raise ValueError(f"the codec {metadata.codec!r} is not known")
-    return HeatmapCodec(metadata.heatmap_size, metadata.stride, metadata.sigma, decoder)
+    return HeatmapCodec(
+        metadata.heatmap_size, metadata.stride, metadata.sigma, decoder, metadata.calibration
+    )
+
+
+def calibrate(heights: Tensor, calibration: Calibration) -> Tensor:
+    """The probabilities of peaks of any shape; beyond the line's ends, those of its ends."""
+    if not calibration.heights:
+        return heights
+    points = zip(calibration.heights, calibration.probabilities, strict=True)
+    probabilities = ops.full_like(heights, calibration.probabilities[0])
+    for (low, before), (high, after) in itertools.pairwise(points):
+        share = ops.clip((heights - low) / (high - low), 0.0, 1.0)  # of this piece's rise
+        probabilities += (after - before) * share
+    return probabilities
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ It is a member of the archive in a `.keras` file. An export has it in its format
 """
 
 import dataclasses
+import itertools
 import json
+import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,46 @@ from hourglass.utils import transforms
 from hourglass.utils.errors import UserError, one_line
 
 NAME = "hourglass.json"  # of the member, or of the entry of an export
-FORMAT_VERSION = 1  # raised when a key of `ModelMetadata` gets another meaning, or a new one
+FORMAT_VERSION = 2  # raised when a key of `ModelMetadata` gets another meaning, or a new one
 _READ_ERRORS = (
     OSError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 _DECODE_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A rising line of straight pieces, from the height of a heatmap's peak to a probability.
+
+    Attributes:
+        heights: of P points, each greater than the one before; (): scores are the heights.
+        probabilities: of the same points, none less than the one before. A keypoint lies within
+            half a head size of the truth so often.
+    """
+
+    heights: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Sequence[float]]) -> "Calibration":
+        """The calibration of `dataclasses.asdict`.
+
+        Raises:
+            ValueError: its points are no rising line.
+            TypeError, KeyError: they are no lists of numbers, or not there.
+        """
+        heights, probabilities = (
+            tuple(map(float, values[key])) for key in ("heights", "probabilities")
+        )
+        points = itertools.pairwise(zip(heights, probabilities, strict=True))
+        rises = all(low < high and before <= after for (low, before), (high, after) in points)
+        are_probabilities = all(0 <= value <= 1 for value in probabilities)
+        if not (rises and are_probabilities and all(map(math.isfinite, heights))):
+            raise ValueError("calibration is no rising line of probabilities")
+        return cls(heights, probabilities)
+
+
+UNCALIBRATED = Calibration()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +74,7 @@ class ModelMetadata:
         encoder: the name of the layer that ends its encoder; "" where it has none.
         trained_on: the names of the datasets; () while it is not saved.
         codec: how keypoints become outputs; "heatmap" (`models.codec.HeatmapCodec`).
+        calibration: what makes probabilities of its keypoints' scores.
     """
 
     name: str
@@ -48,6 +86,7 @@ class ModelMetadata:
     encoder: str = ""
     trained_on: tuple[str, ...] = ()
     codec: str = "heatmap"
+    calibration: Calibration = UNCALIBRATED
 
     @property
     def heatmap_size(self) -> int:
@@ -67,14 +106,17 @@ class ModelMetadata:
             TypeError: keys are missing, unknown or of another type.
         """
         kinds = {"name": str, "input_size": int, "stride": int, "sigma": float, "heads": list,
-                 "encoder": str, "trained_on": list, "codec": str, "schema": dict}  # fmt: skip
+                 "encoder": str, "trained_on": list, "codec": str, "schema": dict,
+                 "calibration": dict}  # fmt: skip
         _check_kinds(values, {})
         values = dict(values)
         if (version := values.pop("format_version", None)) != FORMAT_VERSION:
             raise ValueError(f"format version {version!r}, not {FORMAT_VERSION}")
         _check_kinds(values, kinds)
         lists = {key: tuple(values[key]) for key in ("heads", "trained_on")}
-        return cls(**values | lists | {"schema": KeypointSchema.from_dict(values["schema"])})
+        schema = KeypointSchema.from_dict(values["schema"])
+        calibration = Calibration.from_dict(values["calibration"])
+        return cls(**values | lists | {"schema": schema, "calibration": calibration})
 
 
 def _check_kinds(values: Any, kinds: Mapping[str, type]) -> None:
@@ -188,4 +230,47 @@ def decode_export(text: str | bytes | None, path: str | Path) -> ExportMetadata:
         raise UserError(
             f"{path}: not a network of this version of `hourglass export`: {one_line(error)}; "
             "write it again, or name another"
+        ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorMetadata:
+    """The metadata of an exported detector of people.
+
+    Attributes:
+        input_size: S, px; it takes whole pictures in squares [N, S, S, 3].
+        trained_on: the names of the datasets.
+        licence: what the weights may be used for.
+    """
+
+    input_size: int
+    trained_on: tuple[str, ...]
+    licence: str
+
+
+DETECTOR = {"kind": "people", "detector_version": 1}
+
+
+def encode_detector(metadata: DetectorMetadata) -> str:
+    """The JSON text of an exported detector of people."""
+    return json.dumps(DETECTOR | dataclasses.asdict(metadata), indent=1)
+
+
+def decode_detector(text: str | bytes | None, path: str | Path) -> DetectorMetadata:
+    """The inverse of `encode_detector`.
+
+    Raises:
+        UserError: no such text, or one of another version; `path` is the file that holds it.
+    """
+    kinds = {"input_size": int, "trained_on": list, "licence": str}
+    try:
+        values = json.loads(text or "")
+        _check_kinds(values, kinds)
+        if {key: values.get(key) for key in DETECTOR} != DETECTOR:
+            raise ValueError("of another kind or version")
+        trained_on = tuple(values["trained_on"])
+        return DetectorMetadata(values["input_size"], trained_on, values["licence"])
+    except _DECODE_ERRORS as error:
+        raise UserError(
+            f"{path}: not a detector of people: {one_line(error)}; name a network of people/"
         ) from None

@@ -176,7 +176,7 @@ def cut_at_edges(batch: Batch) -> Batch:
 def _is_edge(edge: Tensor, is_cut: Tensor, side: int) -> Tensor:
     """Of each axis, x and y, whether its start (-1) or its end (1) is cut off: bool [N, 2]."""
     numbers = [EDGES.index((axis, side)) + 1 for axis in (0, 1)]
-    return ops.logical_and(is_cut[:, None], ops.equal(edge[:, None], np.float32(numbers)))
+    return ops.logical_and(is_cut[:, None], ops.equal(edge[:, None], np.array(numbers, np.float32)))
 
 
 def input_transforms(batch: Batch, size: int) -> Tensor:

@@ -17,7 +17,7 @@ from hourglass.utils.files import atomic_path, file_digest
 # Raised when a change of the code means another run: another order, another number, another weight.
 # Checkpoints of other versions are not gone on with. tests/training/test_checkpoint.py holds it to
 # the code of a run, comments and docstrings left out.
-RUN_VERSION = 3
+RUN_VERSION = 4
 SHIPPED = "shipped"  # for train.init_weights, in the place of a file
 
 

@@ -57,7 +57,10 @@ def describe_devices(strategy: Strategy) -> str:
 def name_devices() -> str:
     """This process's devices, "CPU GPU GPU" or "CPU, 2 threads": on others the bits may differ."""
     kinds = [device.device_type for device in tf.config.list_logical_devices()]
-    return " ".join(kinds) if "GPU" in kinds else f"{' '.join(kinds)}, {count_threads()} threads"
+    text = " ".join(kinds)
+    if "GPU" not in kinds:
+        text += f", {count_threads()} threads"
+    return text + ", no oneDNN" * (os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0")
 
 
 def count_threads() -> int:

@@ -8,6 +8,7 @@ A run that starts from another network scores that one first, as epoch 0. It end
 """
 
 import contextlib
+import dataclasses
 import itertools
 import math
 import statistics
@@ -34,6 +35,7 @@ from hourglass.models.pose_estimator import PoseEstimator, predict_split
 from hourglass.models.registry import build_model
 from hourglass.models.saving import load_encoder, load_weights
 from hourglass.training.accumulation import GradientAccumulator, split_batch
+from hourglass.training.calibration import fit_calibration
 from hourglass.training.checkpoint import Checkpoint, find_best_epoch, find_init_weights
 from hourglass.training.devices import choose_pass_size, describe_devices, sum_over_hosts
 from hourglass.training.loggers import NUM_SAMPLES, Logger
@@ -106,7 +108,8 @@ class Trainer:
     def run(self) -> list[dict]:
         """Train to the end, or to early stopping.
 
-        The network ends with the best weights, its heatmaps scaled to peaks near 1.
+        The network ends with the best weights, its heatmaps scaled to peaks near 1, its scores
+        calibrated.
 
         Returns:
             The history: a list of {epoch, lr, loss, val_pckh, val_pckh_0_1}; in epoch 0, with
@@ -139,6 +142,7 @@ class Trainer:
         self._tell("end_run")
         self.network.set_weights(state.best_weights)
         scale_heatmaps(self.network, 1 / self.params.target_peak)
+        self.calibrate()
         return state.history
 
     def train_one_epoch(self, epoch: int, history: list[dict]) -> dict[str, Any]:
@@ -201,20 +205,37 @@ class Trainer:
 
         Persons whom the shards lack are not counted here; the evaluate stage counts them as wrong.
         """
-        # Each host predicts its share, and all score the whole.
-        size = self.pass_size * count_local_replicas(self.strategy)
-        batches = eval_batches(self.val_split, size, fill_last=True, share=self.share)
-        keypoints, *_ = predict_split(self.estimator, batches, self.val_split.num_persons)
-        keypoints = sum_over_hosts(self.strategy, keypoints)
-        # In px of the original pictures, as the evaluate stage counts.
-        truth, keypoints = self.truth, keypoints[self.truth["index"]]
-        errors = pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"])
-        visible, scored = truth["keypoints_visible"], self.val_split.schema.scored_indices
+        errors, _ = self._find_errors(self.estimator)
+        visible, scored = self.truth["keypoints_visible"], self.val_split.schema.scored_indices
         scores = (
             pckh.compute_pckh(errors, visible, scored, threshold) or 0.0  # None: no label
             for threshold in (0.5, 0.1)
         )
         return dict(zip(("val_pckh", "val_pckh_0_1"), scores, strict=True))
+
+    def calibrate(self) -> None:
+        """Make probabilities of the network's scores, by the validation keypoints, flip test on."""
+        with self.strategy.scope():
+            estimator = PoseEstimator(self.fused, flip_test=True, decoder="dark")
+        errors, heights = self._find_errors(estimator)
+        scored = np.zeros(errors.shape, bool)
+        scored[:, self.val_split.schema.scored_indices] = True
+        known = scored & self.truth["keypoints_visible"]
+        calibration = fit_calibration(heights[known], errors[known] <= 0.5)
+        self.network.metadata = dataclasses.replace(self.network.metadata, calibration=calibration)
+
+    def _find_errors(self, estimator: PoseEstimator) -> tuple[np.ndarray, np.ndarray]:
+        """Errors [N, K] of the validation records, in head sizes, and the scores [N, K]."""
+        # Each host predicts its share, and all score the whole.
+        size = self.pass_size * count_local_replicas(self.strategy)
+        batches = eval_batches(self.val_split, size, fill_last=True, share=self.share)
+        found = predict_split(estimator, batches, self.val_split.num_persons)[:2]
+        truth = self.truth
+        keypoints, scores = (
+            sum_over_hosts(self.strategy, values)[truth["index"]] for values in found
+        )
+        # In px of the original pictures, as the evaluate stage counts.
+        return pckh.normalized_errors(keypoints, truth["joints"], truth["head_size"]), scores
 
     def score_start(self) -> Checkpoint:
         """The state before the first epoch, with the score of the weights that are there."""

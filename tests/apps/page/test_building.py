@@ -9,7 +9,7 @@ from helpers.networks import make_export_metadata
 from hourglass.apps.page import building
 from hourglass.apps.page.building import MARK, STATIC, build_page, write_settings
 from hourglass.apps.page.runtime import FILES
-from hourglass.inference.backends import OnnxBackend, OnnxFinder
+from hourglass.inference.backends import OnnxBackend, PeopleFinder
 from hourglass.shipped import shipped_network, shipped_people_detector
 
 SCRIPTS = sorted(STATIC.glob("*.js"))
@@ -32,7 +32,7 @@ def test_the_folder_holds_page_network_settings_and_runtime(tmp_path, small_runt
     assert written["network.onnx"] == exported.read_bytes()
     finder = shipped_people_detector()
     assert written["people.onnx"] == finder.read_bytes()
-    assert written["settings.js"].decode() == write_settings(about, OnnxFinder(finder).size)
+    assert written["settings.js"].decode() == write_settings(about, PeopleFinder(finder).size)
     for source in [*STATIC.iterdir(), *small_runtime.iterdir()]:
         assert written[source.name] == source.read_bytes()
     assert [path.name for path in folder.parent.iterdir()] == ["page"]

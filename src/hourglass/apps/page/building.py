@@ -14,7 +14,7 @@ from typing import Any
 from hourglass.apps.page.runtime import FILES, find_runtime
 from hourglass.apps.video import tracker
 from hourglass.inference import crops, outputs, person_search
-from hourglass.inference.backends import OnnxBackend, OnnxFinder
+from hourglass.inference.backends import OnnxBackend, PeopleFinder
 from hourglass.models.metadata import ExportMetadata
 from hourglass.shipped import shipped_people_detector
 from hourglass.utils import transforms
@@ -93,7 +93,7 @@ def build_page(network: Path, folder: Path, runtime: Path | None = None) -> Expo
     _check_page_folder(folder, {path.name for path in static})
     network = _exported_file(network)
     metadata, finder = OnnxBackend(network).metadata, shipped_people_detector()
-    finder_size = OnnxFinder(finder).size
+    finder_size = PeopleFinder(finder).size
     files = [*static, *find_runtime(runtime)]
     with atomic_folder(folder) as temporary:
         for path in files:

@@ -17,7 +17,6 @@ from hourglass.inference.person_search import Pose
 from hourglass.inference.runner import Photo
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.files import atomic_path
-from hourglass.utils.transforms import SURE_SCORE
 
 STYLES = ("figure", "cutout", "cartoon")
 STILL_KINDS, MOVING_KINDS = ("webp", "png"), ("webp", "webm")
@@ -49,7 +48,7 @@ class Portrait:
         """
         everywhere = np.ones(len(pose.scores), bool)
         keypoints = self._conversion.convert_points(pose.keypoints, everywhere)
-        visible = self._conversion.convert_flags(pose.scores >= SURE_SCORE)
+        visible = self._conversion.convert_flags(pose.visible)
         body = lift_body(keypoints, visible)
         if self.style == "cutout":
             names = {MPII.keypoints[k] for k in np.flatnonzero(visible)}

@@ -116,7 +116,7 @@ def draw_people(tracked: Tracked, schema: KeypointSchema) -> Tracked:
     """Draw the skeletons of a pair (frame, people) on the frame; gives the pair back."""
     frame, people = tracked
     for person in sorted(people, key=lambda person: person.pose.score):  # the surest lies on top
-        paint_pose(frame.pixels, person.pose.keypoints, schema)
+        paint_pose(frame.pixels, person.pose.keypoints, schema, person.pose.visible)
     return tracked
 
 
