@@ -42,7 +42,7 @@ class InferenceConfig:
         bboxes: the people's, the same ones in every picture.
         num_people: the largest number of people of a search; None: all.
         threshold: the least score of a person in a search. None: every pose is a person.
-        photo_bboxes: those of each photograph, by its path, in the place of `bboxes`.
+        photo_bboxes: those of each photograph or clip, by its path, in the place of `bboxes`.
     """
 
     mode: str = "search"
