@@ -203,7 +203,7 @@ def find_keypoints(entrant, read, images, crops, batch_size):
             Search(
                 estimate_pose(crop, refine=entrant.num_refinements > 0),
                 decode_image(read(image))[0],
-                entrant.backend.size,
+                entrant.backend,
             )
             for image, crop in zip(images[batch], crops[batch], strict=True)
         ]

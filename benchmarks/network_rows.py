@@ -161,8 +161,9 @@ def predict_photo(estimator, data):
     """The keypoints on one photograph, from the file's bytes."""
     image, _ = decode_image(data)
     generator = estimate_pose(whole_picture_crop(image.size), refine=False)
-    search = Search(generator, image, estimator.size)
-    run_searches([search], KerasBackend(estimator))
+    backend = KerasBackend(estimator)
+    search = Search(generator, image, backend)
+    run_searches([search], backend)
     return search.poses[0].keypoints
 
 

@@ -106,7 +106,7 @@ def find_pose(image, backend):
 
 
 def estimate(image, backend, crop):
-    search = Search(estimate_pose(crop, refine=False), image, backend.size)
+    search = Search(estimate_pose(crop, refine=False), image, backend)
     run_searches([search], backend)
     return search.poses[0]
 

@@ -54,7 +54,7 @@ class Network:
         self,
         picture: np.ndarray,
         bboxes: Sequence[Sequence[float]] | np.ndarray | None = None,
-        people: int = 1,
+        people: int | None = None,
         threshold: float | None = None,
     ) -> list[Pose]:
         """Find people on a picture, as `hourglass predict` does.
@@ -62,7 +62,7 @@ class Network:
         Args:
             picture: uint8 [H, W, 3], RGB, upright.
             bboxes: x, y, width, height, px, of each person. None: search the whole picture.
-            people: the largest number to find.
+            people: the largest number to find; None: all.
             threshold: the least score of a person in a search, 0 to 1; None: that of
                 `hourglass predict`.
 
@@ -77,7 +77,7 @@ class Network:
         """
         image = _read_picture(picture)
         config = _make_config(bboxes, people, threshold)
-        search = config.open_search(image, self._backend.size)
+        search = config.open_search(image, self._backend)
         run_searches([search], self._backend)
         return config.choose_people(search.poses)
 
@@ -109,12 +109,13 @@ def _read_picture(picture: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _make_config(bboxes: Any, people: int, threshold: float | None) -> InferenceConfig:
-    if not isinstance(people, int | np.integer) or people < 1:
+def _make_config(bboxes: Any, people: int | None, threshold: float | None) -> InferenceConfig:
+    if people is not None and (not isinstance(people, int | np.integer) or people < 1):
         raise UserError(f"people is {people!r}; a whole number, 1 or more, was expected")
     if bboxes is None:
-        return InferenceConfig(num_people=int(people), threshold=_read_threshold(threshold))
-    if people > 1 or threshold is not None:
+        number = None if people is None else int(people)
+        return InferenceConfig(num_people=number, threshold=_read_threshold(threshold))
+    if people is not None or threshold is not None:
         raise UserError("bboxes say where the people are; leave out people and threshold, or them")
     return InferenceConfig("bbox", _read_bboxes(bboxes), threshold=None)
 

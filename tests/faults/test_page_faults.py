@@ -213,7 +213,7 @@ def test_bad_pictures_are_one_line_and_the_page_goes_on(page, tmp_path):
         assert reason in message, message
         assert "error" in page.run("document.querySelector('#message').className")
     page.choose_files("#file", PHOTO)
-    page.wait_for("#message", "Searching")
+    page.wait_for("#message", "around the person")
     for text in ("", "1,2,3", "1,2,0,4", "a,b,c,d", "1,2,3,1e9", "1,,3,4"):
         page.run(f"document.querySelector('#box').value = {text!r}")
         page.run("document.querySelector('#box-form').requestSubmit()")
@@ -233,13 +233,17 @@ def test_a_camera_that_is_not_allowed_is_one_line(page):
     message = page.wait_for("#message", "no camera")
     assert message == "no camera: Permission denied; allow it, or choose a photograph"
     page.choose_files("#file", PHOTO)
-    page.wait_for("#message", "Searching")
+    page.wait_for("#message", "around the person")
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("network.onnx", "network.onnx: 404"), (WASM, "fetching of the wasm failed")],  # the runtime's
+    [
+        ("network.onnx", "network.onnx: 404"),
+        ("people.onnx", "people.onnx: 404"),
+        (WASM, "fetching of the wasm failed"),  # the runtime's
+    ],
 )
 def test_a_file_that_the_server_lacks_is_one_line(browser, page_folder, tmp_path, name, reason):
     shutil.copytree(page_folder, tmp_path / "page")

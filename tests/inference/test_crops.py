@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.fake_backends import run_search
+from helpers.fake_backends import WholeFinder, run_search
 from hourglass.inference.crops import Search, cut_inputs, run_searches
+from hourglass.inference.person_search import Look
 from hourglass.keypoints import MPII
 
 SIZE = 64  # px of a model input
@@ -27,7 +28,7 @@ def ask(*rounds):
     """A search that asks for crops round by round, and returns all answers."""
     answers = []
     for crops in rounds:
-        answers.append((yield crops))
+        answers.append((yield crops if isinstance(crops, Look) else Look(crops)))
     return answers
 
 
@@ -45,10 +46,10 @@ def test_joints_come_back_to_the_picture():
 
 def test_a_search_goes_on_with_what_was_seen():
     def follow(start):
-        keypoints, scores = yield [start]
+        keypoints, scores = yield Look([start])
         assert scores.shape == (1, 16)
         x, y = keypoints[0, 0]
-        keypoints, _ = yield [(int(x), int(y), 10), (int(x) + 5, int(y), 10)]
+        keypoints, _ = yield Look([(int(x), int(y), 10), (int(x) + 5, int(y), 10)])
         assert keypoints.shape == (2, 16, 2)
         return keypoints[:, 0]
 
@@ -67,7 +68,7 @@ def test_what_lies_outside_is_black_and_still_an_input():
 
 def test_it_is_told_where_nothing_is_to_be_seen():
     image = Image.new("RGB", (100, 100), "white")
-    search = Search(ask([(500, 0, 100), (0, 900, 9), (0, 90, 9)]), image, SIZE)
+    search = Search(ask([(500, 0, 100), (0, 900, 9), (0, 90, 9)]), image, Counter())
     assert search.is_seen.tolist() == [False, False, True]
 
 
@@ -113,7 +114,7 @@ class Counter:
     size, batch_size, schema = SIZE, 4, MPII
 
     def __init__(self):
-        self.numbers = []
+        self.finder, self.numbers = WholeFinder(), []
 
     def __call__(self, inputs):
         self.numbers.append(len(inputs))
@@ -128,10 +129,10 @@ def test_the_crops_of_many_pictures_share_batches():
         ([(9, 9, 9)] * 4, [(8, 8, 8)], [(20, 10, 64), (2, 1, 70)]),
     ]
     images = [as_bright_as_they_lie((100 + 50 * k, 90)) for k in range(3)]
-    searches = [
-        Search(ask(*crops), image, SIZE) for crops, image in zip(rounds, images, strict=True)
-    ]
     counter = Counter()
+    searches = [
+        Search(ask(*crops), image, counter) for crops, image in zip(rounds, images, strict=True)
+    ]
     run_searches(searches, counter)
     assert counter.numbers == [4, 3, 4, 2, 2]  # rounds of 7, 6 and 2
     for search, crops, image in zip(searches, rounds, images, strict=True):
@@ -140,7 +141,34 @@ def test_the_crops_of_many_pictures_share_batches():
         for answer, expected in zip(search.poses, alone, strict=True):
             for values, others in zip(answer, expected, strict=True):
                 np.testing.assert_array_equal(values, others)
-        assert search.crops == []
+        assert search.look.crops == []
+
+
+def test_boxes_come_back_to_the_picture():
+    crops = [(10, 20, 64), (-30, 5, 128)]
+    look = Look(crops, is_for_finder=True)
+    ((boxes, scores),) = run_search(ask(look), as_bright_as_they_lie((256, 200)), None, SIZE)
+    assert boxes.shape == (2, 50, 4) and scores.shape == (2, 50)
+    # The finder sees a person all over its input: as --box has it, the crop itself.
+    np.testing.assert_allclose(boxes[:, 0], [(10, 20, 64, 64), (-30, 5, 128, 128)])
+    assert (scores[:, 0] == 0.9).all() and not scores[:, 1:].any()
+
+
+def test_the_inputs_have_the_size_of_the_network_that_is_asked():
+    image, backend = as_bright_as_they_lie((256, 200)), Counter()
+    search = Search(ask(Look([(0, 0, 99)], True), [(0, 0, 99)] * 3), image, backend)
+    assert search.network is backend.finder and search.inputs.shape == (1, 32, 32, 3)
+    search.take_found(*search.network(search.inputs))
+    assert search.network is backend and search.inputs.shape == (3, SIZE, SIZE, 3)
+
+
+def test_pictures_that_are_searched_share_batches_of_both_networks():
+    image, backend = as_bright_as_they_lie((256, 200)), Counter()
+    rounds = Look([(0, 0, 99)], True), [(0, 0, 99)]
+    searches = [Search(ask(*rounds), image, backend) for _ in range(3)]
+    searches.append(Search(ask([(5, 5, 50)]), image, backend))
+    run_searches(searches, backend)
+    assert (backend.finder.batches, backend.numbers) == ([3], [4])
 
 
 def test_no_search_is_no_batch():
@@ -153,7 +181,7 @@ def test_a_search_may_end_before_any_crop():
         return ["no person"]
         yield
 
-    ended = Search(search(), Image.new("RGB", (9, 9)), SIZE)
-    assert (ended.crops, ended.poses) == ([], ["no person"])
+    ended = Search(search(), Image.new("RGB", (9, 9)), Counter())
+    assert (ended.look.crops, ended.poses) == ([], ["no person"])
     run_searches([ended], counter := Counter())
     assert counter.numbers == []

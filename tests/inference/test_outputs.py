@@ -36,7 +36,7 @@ def predict_one(tmp_path, monkeypatch):
     def predict(config, *poses):
         def find_people(size, number):
             assert (size, number) == ((80, 60), config.num_people)
-            yield [person_search.whole_picture_crop(size)]
+            yield person_search.Look([person_search.whole_picture_crop(size)])
             return list(poses)
 
         monkeypatch.setattr(person_search, "find_people", find_people)

@@ -2,22 +2,21 @@ import numpy as np
 import pytest
 
 from hourglass.inference.person_search import (
+    BOX_THRESHOLD,
     MAX_IOU,
-    MAX_SHARED,
-    MIN_SIDE,
-    PLAN,
     THRESHOLD,
+    Look,
     Pose,
-    SearchPlan,
+    bbox_corners,
     bbox_crop,
     compute_iou,
+    compute_likeness,
     estimate_crops,
     estimate_pose,
     find_people,
     is_bbox,
     keypoints_bbox,
     pose_nms,
-    tile_picture,
     whole_picture_crop,
 )
 from hourglass.models.model_inputs import refined_crops
@@ -39,14 +38,17 @@ def person_at(left, top, height):
 
 
 class World:
-    """A picture's people as a network sees them: the better a crop fits, the surer it is.
+    """A picture's people as the networks see them: the better a crop fits, the surer it is.
 
-    Joints outside of a crop are seen on its border, and not surely.
+    The finder sees a box around each, of its surety, 0.9 unless it is given. Joints outside of a
+    crop are seen on its border, and not surely.
     """
 
-    def __init__(self, *persons):
+    def __init__(self, *persons, boxes=(), sure=()):
         self.persons = persons
-        self.crops = []  # by round
+        self.boxes = [*(box_around(joints) for joints in persons), *boxes]
+        self.sure = [*sure, *[0.9] * (len(self.boxes) - len(sure))]
+        self.looks = []
 
     def see(self, crop):
         x, y, side = crop
@@ -62,20 +64,33 @@ class World:
                 seen = np.clip(joints, middle - side / 2, middle + side / 2), scores
         return seen
 
+    def find(self):
+        found = sorted(zip(self.sure, self.boxes, strict=True), key=lambda pair: -pair[0])
+        boxes, scores = np.zeros((1, 50, 4)), np.zeros((1, 50))
+        for k, (score, box) in enumerate(found):
+            boxes[0, k], scores[0, k] = box, score
+        return boxes, scores
+
     def run(self, search):
         """The search's poses."""
         answer = None
         while True:
             try:
-                crops = search.send(answer)
+                look = search.send(answer)
             except StopIteration as end:
                 return end.value
-            self.crops.append(crops)
-            answer = [np.stack(values) for values in zip(*map(self.see, crops), strict=True)]
+            self.looks.append(look)
+            seen = zip(*map(self.see, look.crops), strict=True)
+            answer = self.find() if look.is_for_finder else [np.stack(values) for values in seen]
 
     @property
-    def num_inputs(self):
-        return sum(map(len, self.crops))
+    def crops(self):
+        return [look.crops for look in self.looks]
+
+
+def box_around(joints):
+    low, high = keypoints_bbox(joints)
+    return (*low, *(high - low + 1))
 
 
 def assert_found(pose, person):
@@ -88,12 +103,8 @@ def assert_found(pose, person):
     [
         ((200, 200), person_at(60, 10, 180)),  # as large as the picture
         ((640, 480), person_at(20, 30, 200)),
-        ((640, 480), person_at(500, 200, 250)),
         ((480, 640), person_at(100, 380, 240)),
-        ((4000, 3000), person_at(2900, 700, 1000)),
-        ((1000, 1000), person_at(640, 610, 250)),  # a quarter of the picture
-        ((4000, 500), person_at(3300, 90, 350)),
-        ((300, 2600), person_at(60, 1500, 260)),
+        ((4000, 3000), person_at(2900, 700, 300)),
         ((40, 50), person_at(12, 8, 36)),
     ],
     ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else "",
@@ -102,77 +113,123 @@ def test_a_person_anywhere_is_found_to_the_pixel(size, person):
     world = World(person)
     (pose,) = world.run(find_people(size))
     assert_found(pose, person)
+    first, second, third = world.looks
+    assert first == Look([whole_picture_crop(size)], is_for_finder=True)
+    assert second == Look([bbox_crop(box_around(person))])
     # The refinement is cut as in training: around the keypoints' bbox, a fixed margin wider.
+    assert third == Look([pose.crop])
     x, y, side = pose.crop
     assert side == round(transforms.AROUND_JOINTS * np.ptp(person, axis=0).max())
     middle = keypoints_bbox(person).mean(axis=0)
     np.testing.assert_allclose((x + (side - 1) / 2, y + (side - 1) / 2), middle, atol=0.51)
 
 
-def test_a_person_who_goes_on_below_the_picture_is_found():
-    person = person_at(230, 40, 300)  # the picture ends at the shins
-    (pose,) = World(person).run(find_people((400, 300)))
-    assert_found(pose, person)
+def test_a_score_is_of_joints_and_box():
+    person = person_at(50, 100, 300)
+    (pose,) = World(person, sure=[0.5]).run(find_people((640, 480)))
+    assert pose.score == pytest.approx(np.sqrt(0.5 * pose.scores.mean()))
 
 
-def test_two_people_are_found_the_surer_first():
-    left, right = person_at(50, 100, 300), person_at(420, 130, 240)
-    one, two = World(left, right).run(find_people((640, 480), 2))
-    assert one.score >= two.score
-    poses = sorted((one, two), key=lambda pose: pose.keypoints[0, 0])
-    for pose, person in zip(poses, (left, right), strict=True):
+def test_all_people_are_found_the_surer_first():
+    people = [person_at(50 + 170 * k, 40, 300) for k in range(7)]
+    sure = [0.5, 0.9, 0.7, 0.6, 0.8, 0.55, 0.65]
+    poses = World(*people, sure=sure).run(find_people((1300, 400)))
+    order = np.argsort(sure)[::-1]
+    for pose, person in zip(poses, [people[k] for k in order], strict=True):
         assert_found(pose, person)
-
-
-def test_more_people_than_retries_are_all_found():
-    people = [person_at(50 + 370 * k, 40, 300) for k in range(PLAN.retries + 1)]
-    poses = World(*people).run(find_people((1900, 400), len(people)))
-    poses.sort(key=lambda pose: pose.keypoints[0, 0])
-    for pose, person in zip(poses, people, strict=True):
-        assert_found(pose, person)
-
-
-def test_of_two_people_one_is_given_where_one_is_asked_for():
-    people = person_at(50, 100, 300), person_at(420, 130, 240)
-    (pose,) = World(*people).run(find_people((640, 480), 1))
-    assert any(np.allclose(pose.keypoints, person) for person in people)
-
-
-def test_more_than_there_are_finds_no_person_twice():
-    people = [person_at(50, 100, 300), person_at(420, 130, 240)]
-    poses = World(*people).run(find_people((640, 480), 7))
-    found = [pose for pose in poses if pose.score >= THRESHOLD]
-    assert len(found) == 2 and len(poses) <= 7
     assert [pose.score for pose in poses] == sorted((pose.score for pose in poses), reverse=True)
 
 
-def test_of_two_poses_that_overlap_the_surer_one_is_left():
-    back, front = person_at(200, 100, 300), person_at(215, 105, 300)
-    assert compute_iou(keypoints_bbox(back), keypoints_bbox(front)) > MAX_IOU
-    (pose, *others) = World(back, front).run(find_people((640, 480), 3))
-    assert pose.score >= THRESHOLD
-    assert not any(other.score >= THRESHOLD for other in others)
+def test_as_many_as_are_asked_for_are_the_surest():
+    people = person_at(50, 100, 300), person_at(420, 130, 240)
+    (pose,) = World(*people, sure=[0.6, 0.8]).run(find_people((640, 480), 1))
+    assert_found(pose, people[1])
+    assert len(World(*people).run(find_people((640, 480), 7))) == 2
 
 
-@pytest.mark.parametrize(("num_shared", "number"), [(MAX_SHARED, 2), (MAX_SHARED + 1, 1)])
+def test_two_boxes_of_one_person_are_one_pose():
+    person = person_at(200, 100, 300)
+    x, y, width, height = box_around(person)
+    upper = (x, y, width, height / 2)  # too unlike to be the same box
+    world = World(person, boxes=[upper])
+    (pose,) = world.run(find_people((640, 480)))
+    assert_found(pose, person)
+    assert [len(crops) for crops in world.crops] == [1, 2, 1], "it is refined once"
+
+
+def test_boxes_that_overlap_much_are_one_look():
+    person = person_at(200, 100, 300)
+    x, y, width, height = box_around(person)
+    world = World(person, boxes=[(x + 5, y + 9, width, height)], sure=[0.6, 0.7])
+    world.run(find_people((640, 480)))
+    assert world.crops[1] == [bbox_crop((x + 5, y + 9, width, height))]  # the surer one
+
+
+def test_unsure_boxes_are_not_looked_at_but_the_surest_is():
+    people = person_at(50, 100, 300), person_at(420, 130, 240)
+    low = BOX_THRESHOLD - 0.01
+    for sure, number in (([0.9, low], 1), ([0.9, BOX_THRESHOLD], 2), ([low, low / 2], 1)):
+        world = World(*people, sure=sure)
+        world.run(find_people((640, 480)))
+        assert [len(crops) for crops in world.crops] == [1, number, number], sure
+
+
+@pytest.mark.parametrize("box", [(5, 5, 0, 9), (5, 5, 9, -1), (np.nan, 5, 9, 9), (5, 2e6, 9, 9)])
+def test_boxes_of_no_size_are_passed_over(box):
+    assert World(boxes=[box]).run(find_people((640, 480))) == []
+
+
+def test_boxes_beyond_the_limit_are_left(monkeypatch):
+    monkeypatch.setattr("hourglass.inference.person_search.MAX_LOOKS", 3)
+    people = [person_at(50 + 170 * k, 40, 300) for k in range(5)]
+    assert len(World(*people).run(find_people((1300, 400)))) == 3
+
+
+def test_without_a_box_there_is_no_person():
+    world = World()
+    assert world.run(find_people((640, 480))) == [] and len(world.looks) == 1
+
+
+def test_a_box_that_shows_nobody_is_a_pose_of_a_low_score():
+    (pose,) = World(boxes=[(10, 20, 100, 200)]).run(find_people((640, 480)))
+    assert pose.score < THRESHOLD
+    assert pose.keypoints.shape == (16, 2) and np.isfinite(pose.keypoints).all()
+
+
+def test_people_side_by_side_who_overlap_are_both_found():
+    people = person_at(200, 100, 300), person_at(260, 105, 300)
+    boxes = [bbox_corners(box_around(person)) for person in people]
+    assert 0.3 < compute_iou(*boxes) <= MAX_IOU
+    poses = World(*people).run(find_people((640, 480)))
+    assert sum(pose.score >= THRESHOLD for pose in poses) == 2
+
+
+def alike(pose, other, scores=0.9):
+    return compute_likeness(make_pose(other, np.full(16, 0.8)), make_pose(pose, scores))
+
+
+def test_likeness_is_one_of_equal_poses_and_falls_with_the_distance():
+    person, scores = person_at(100, 100, 200), np.full(16, 0.9)
+    shares = [alike(person, np.add(person, (far * 200, 0)), scores) for far in (0, 0.05, 0.1, 0.5)]
+    assert shares[0] == 1 and shares[2] == pytest.approx(np.exp(-1))
+    assert shares == sorted(shares, reverse=True) and shares[3] < 1e-6
+
+
+def test_joints_that_are_not_sure_tell_of_no_person():
+    person, scores = person_at(100, 100, 200), np.full(16, 0.9)
+    scores[:8], other = 0.01, person + 0.0
+    other[:8] += 500  # where the surer one is not sure
+    assert alike(person, other, scores) == 1
+    assert alike(person, other, np.full(16, 0.9)) == 0.5
+    assert alike(person, person, np.full(16, 0.01)) == 1
+
+
+@pytest.mark.parametrize(("num_shared", "number"), [(6, 2), (8, 1)])
 def test_two_poses_that_share_a_trunk_are_one_person(num_shared, number):
     surer, other = person_at(100, 100, 200), person_at(400, 490, 200)
-    other[6 : 6 + num_shared] = np.add(surer[6 : 6 + num_shared], (0.09 * 200, 0))
-    assert compute_iou(keypoints_bbox(surer), keypoints_bbox(other)) <= MAX_IOU
+    other[4 : 4 + num_shared] = surer[4 : 4 + num_shared]
     poses = [make_pose(other, np.full(16, 0.8)), make_pose(surer, np.full(16, 0.9))]
     assert pose_nms(poses) == poses[::-1][:number]
-
-
-def weigh(pose, keypoints, scores):
-    """The score that a search gives `pose`, where its first round has these keypoints."""
-    size = (400, 400)
-    search = find_people(size)
-    number = len(next(search))
-    around = search.send((np.stack([keypoints] * number), np.full((number, 16), scores)))
-    try:
-        search.send([np.stack([values] * len(around)) for values in (pose, np.full(16, 0.9))])
-    except StopIteration as end:
-        return end.value[0].score
 
 
 def test_what_comes_first_of_two_poses_may_be_told():
@@ -184,84 +241,13 @@ def test_what_comes_first_of_two_poses_may_be_told():
 def test_squares_may_be_looked_at_once_each():
     crops = [(0, 0, 50), (10, 20, 30)]
     search = estimate_crops(crops)
-    assert next(search) == crops
+    assert next(search) == Look(crops)
     keypoints, scores = np.stack([UNIT, 2 * UNIT]), np.stack([np.full(16, 0.3), np.full(16, 0.7)])
     with pytest.raises(StopIteration) as end:
         search.send((keypoints, scores))
     assert [pose.crop for pose in end.value.value] == crops
     assert [pose.score for pose in end.value.value] == pytest.approx([0.3, 0.7])
     np.testing.assert_array_equal(end.value.value[1].keypoints, 2 * UNIT)
-
-
-def test_looks_that_agree_make_a_pose_surer():
-    person = person_at(180, 170, 60)
-    assert weigh(person, person, scores=0.9) == pytest.approx(0.9)
-    near, far = (np.add(person, (offset, 0)) for offset in (0.1 * 60, 60))
-    assert 0.9 > weigh(person, near, scores=0.9) > 0.6
-    assert weigh(person, far, scores=0.9) < 0.3
-    assert weigh(person, person, scores=0.3) < 0.6
-
-
-def test_a_pose_beyond_the_picture_is_held_against_the_whole():
-    beyond = person_at(350, 300, 200)
-    assert weigh(beyond, beyond, scores=0.9) == pytest.approx(0.9)
-    assert weigh(beyond, person_at(20, 20, 200), scores=0.9) == pytest.approx(0.45, abs=0.01)
-
-
-def test_people_side_by_side_do_not_overlap():
-    people = person_at(200, 100, 300), person_at(290, 105, 300)  # arms touch
-    assert 0 < compute_iou(*map(keypoints_bbox, people)) <= MAX_IOU
-    poses = World(*people).run(find_people((640, 480), 2))
-    assert sum(pose.score >= THRESHOLD for pose in poses) == 2
-
-
-def test_no_person_is_a_pose_of_a_low_score():
-    (pose,) = World().run(find_people((640, 480)))
-    assert pose.score < THRESHOLD
-    assert pose.keypoints.shape == (16, 2) and np.isfinite(pose.keypoints).all()
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 1), (15, 23), (1, 3000)])
-def test_a_picture_too_small_to_divide_is_looked_at_as_a_whole(size):
-    crops = tile_picture(size)
-    assert crops[0] == whole_picture_crop(size)
-    assert all(side >= MIN_SIDE for *_, side in crops[1:])
-    World().run(find_people(size))
-
-
-SIZES = [(640, 480), (333, 333), (4000, 3000), (12000, 8000), (9000, 700), (64, 4096), (50, 40)]
-
-
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_looks_are_few_on_any_picture(size):
-    world = World(person_at(0, 0, 0.9 * size[1]))
-    world.run(find_people(size))
-    assert world.num_inputs <= 60
-    crops = tile_picture(size)
-    assert len(crops) <= PLAN.max_crops
-    assert len({side for *_, side in crops}) >= 3  # several sizes even so
-
-
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_squares_of_each_size_cover_the_picture(size):
-    crops = tile_picture(size)
-    assert [side for *_, side in crops] == sorted((s[2] for s in crops), reverse=True)
-    for side in {crop[2] for crop in crops}:
-        places = [(x, y) for x, y, s in crops if s == side]
-        for axis, length in enumerate(size):
-            starts = sorted({place[axis] for place in places})
-            assert starts[0] <= 0 and starts[-1] + side >= length
-            assert abs(starts[0] + (starts[-1] + side - length)) <= 1, "as much on either side"
-            # Each place is within half a side of another crop's.
-            assert max(np.diff(starts), default=0) <= PLAN.step * side + 1
-        assert len(places) == np.prod([len({place[axis] for place in places}) for axis in (0, 1)])
-
-
-def test_a_plan_says_how_many_squares_there_are():
-    few, many = (tile_picture((640, 480), SearchPlan(max_crops=n)) for n in (10, 200))
-    assert len(few) <= 10 < len(many) <= 200
-    assert many[: len(few)] == few
-    assert tile_picture((640, 480), SearchPlan(max_crops=len(many))) == many
 
 
 @pytest.mark.parametrize(
@@ -316,7 +302,7 @@ def second_square(keypoints, scores):
     """What a known person in the crop (0, 0, 100) is looked at again in."""
     search = estimate_pose((0, 0, 100))
     next(search)
-    (crop,) = search.send((keypoints[None], scores[None]))
+    ((crop,), _) = search.send((keypoints[None], scores[None]))
     return crop
 
 
@@ -378,7 +364,7 @@ def test_the_square_of_a_further_look_is_that_of_validation(first):
     for k in range(8):
         rounds = estimate_pose((0, 0, first))
         next(rounds)
-        ((x, y, length),) = rounds.send((keypoints[k : k + 1], scores[k : k + 1]))
+        (((x, y, length),), _) = rounds.send((keypoints[k : k + 1], scores[k : k + 1]))
         assert length == round(side[k])
         middle = np.array([x, y]) + (length - 1) / 2
         np.testing.assert_allclose(middle, center[k], atol=0.51)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.clips import BarBackend, bars
-from helpers.fake_backends import EverywhereBackend, run_search
+from helpers.fake_backends import EverywhereBackend, WholeFinder, run_search
 from helpers.fake_networks import SIZE, make_estimator
 from hourglass.inference import runner
 from hourglass.inference.backends import BATCH_SIZE, KerasBackend
@@ -145,7 +145,7 @@ def test_a_box_outside_of_the_picture_is_refused(box):
     photo = OpenedPhoto(Path("a.png"), Path("a"), config, picture, (400, 300), 120_000, 1)
     text = ",".join(map(str, box))
     with pytest.raises(UserError, match=rf"the box {text} .* of 400 x 300 px; fix the box"):
-        start_photo(photo, SIZE)
+        start_photo(photo, EverywhereBackend(0.25))
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
@@ -198,7 +198,9 @@ def test_argmax_gives_the_middle_of_a_heatmap_pixel():
 
 @pytest.fixture(scope="module")
 def backend(network):
-    return KerasBackend(PoseEstimator(network, flip_test=True, decoder="dark"))
+    backend = KerasBackend(PoseEstimator(network, flip_test=True, decoder="dark"))
+    backend.finder = WholeFinder()
+    return backend
 
 
 def save_pictures(folder, number):

@@ -29,7 +29,7 @@ from hourglass.cli.files import Passed, list_pictures
 from hourglass.cli.models import open_network
 from hourglass.inference.crops import Backend
 from hourglass.inference.runner import InferenceConfig
-from hourglass.shipped import shipped_network
+from hourglass.shipped import shipped_network, shipped_people_detector
 from hourglass.utils.errors import UserError, printable
 from hourglass.utils.files import exclusive_lock, file_digest, scratch_folder
 
@@ -54,6 +54,7 @@ def run_records(
     plan = BatchPlan(
         folder=options.out.resolve(), base=Path.cwd(), network=file_digest(model),
         schema=backend.schema, flip_test=not options.no_flip_test, config=config, draw=options.draw,
+        finder=file_digest(shipped_people_detector()) if config.mode == "search" else None,
     )  # fmt: skip
     predict = functools.partial(predict_here, backend)
     if os.environ.get("RAY_ADDRESS"):

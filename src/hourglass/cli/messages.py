@@ -66,8 +66,6 @@ def _count_people(result: Any, threshold: float | None) -> str:
     scores = ", ".join(f"{score:.2f}" for score in result.scores)
     if len(result.scores) > 1:
         return f"{len(result.scores)} people, scores {scores}"
-    if not scores and threshold is None:
-        return "no person: --boxes has no box of it"
     return f"1 person, score {scores}" if scores else _describe_no_person(result.best, threshold)
 
 
@@ -91,6 +89,8 @@ def describe_tracks(result: Any, threshold: float | None) -> str:
 
 
 def _describe_no_person(best: float, threshold: float | None) -> str:
+    if threshold is None:
+        return "no person: --boxes has no box of it"
     # Rounded down: a score just below the threshold must not read as if it had reached it.
     best = math.floor(100 * best) / 100
     return f"no person found: best score {best:.2f} is below --threshold {threshold:g}"

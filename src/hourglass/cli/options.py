@@ -22,11 +22,14 @@ def add_parser(commands: Any, name: str, text: str, more: str) -> argparse.Argum
     return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}")
 
 
-def add_inference_options(parser: argparse.ArgumentParser, nargs: str, folder: str) -> None:
+def add_inference_options(
+    parser: argparse.ArgumentParser, nargs: str, folder: str, people: int | None = None
+) -> None:
     """Add the options of finding people in files: the files, which people, the network, the output.
 
     Args:
         nargs: of files, as argparse has it. folder: the default of `--out`.
+        people: the default of `--people`; None: all.
     """
     parser.add_argument(
         "photos", nargs=nargs, type=Path, metavar="FILE",
@@ -34,7 +37,7 @@ def add_inference_options(parser: argparse.ArgumentParser, nargs: str, folder: s
     )  # fmt: skip
     parser.add_argument(
         "--people", type=parse_people, metavar="N",
-        help="find up to N people on each picture, the surest first (default: 1)",
+        help=f"find up to N people on each picture, the surest first (default: {people or 'all'})",
     )  # fmt: skip
     parser.add_argument(
         "--threshold", type=parse_threshold, metavar="T",
@@ -77,8 +80,11 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def make_config(options: argparse.Namespace) -> InferenceConfig:
+def make_config(options: argparse.Namespace, people: int | None = None) -> InferenceConfig:
     """Which people the options ask for.
+
+    Args:
+        people: the default of `--people`; None: all.
 
     Raises:
         UserError: options that exclude each other.
@@ -100,7 +106,7 @@ def make_config(options: argparse.Namespace) -> InferenceConfig:
     if given:
         return InferenceConfig("bbox", (options.box,) if options.box else (), threshold=None)
     threshold = THRESHOLD if options.threshold is None else options.threshold
-    return InferenceConfig(num_people=options.people or 1, threshold=threshold)
+    return InferenceConfig(num_people=options.people or people, threshold=threshold)
 
 
 def warn_of_box(box: BBox | None, num_files: int) -> None:

@@ -36,7 +36,7 @@ def add_predict_command(commands: Any) -> None:
         "--boxes", type=Path, metavar="FILE",
         help="do not search: a person is in each box of FILE, as --box. FILE is a list of COCO's "
         "detections or a COCO file of annotations, both JSON, or CSV with the header image,x,y,"
-        "width,height and perhaps score. Pictures alone: clips and cameras do not take it",
+        "width,height and perhaps score. Of a clip the boxes are those in its first frame",
     )  # fmt: skip
     parser.add_argument(
         "--records", action="store_true",
@@ -73,8 +73,8 @@ def run_predict(options: argparse.Namespace) -> None:
     passed.report()
     warn_of_box(options.box, len(found))
     if boxes:
-        check_no_clips(clips)
-        config = replace(config, photo_bboxes=boxes.match(path for path, _ in photos))
+        files = (path for path, _ in (*photos, *clips))
+        config = replace(config, photo_bboxes=boxes.match(files))
     check_no_overwrite(photos, clips)
     if clips:
         load_clips()  # without PyAV nothing is written
@@ -85,7 +85,8 @@ def run_predict(options: argparse.Namespace) -> None:
     failed = report(photos, map_photos(write, backend, photos, config), describe, "predict")
 
     def track(file: Pair) -> Any:
-        return load_clips().predict_clip(backend, *file, config, not options.no_smoothing)
+        of_clip = config.for_photo(file[0])
+        return load_clips().predict_clip(backend, *file, of_clip, not options.no_smoothing)
 
     describe = partial(describe_tracks, threshold=config.threshold)
     failed += report(clips, (attempt(track, clip) for clip in clips), describe)
@@ -102,20 +103,10 @@ def check_inputs(options: argparse.Namespace) -> None:
         raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
     for name in ("records", "boxes"):
         if getattr(options, name) and options.camera:
-            raise UserError(f"--{name} is for pictures, not for a --camera; leave one out")
+            raise UserError(f"--{name} is for files, not for a --camera; leave one out")
     for name in ("list", "draw"):
         if getattr(options, name) and not options.records:
             raise UserError(f"--{name} is for --records; add that, or leave it out")
-
-
-def check_no_clips(clips: list[Pair]) -> None:
-    """Refuse clips beside `--boxes`.
-
-    Raises:
-        UserError: names the first one.
-    """
-    for path, _ in clips:
-        raise UserError(f"{path}: is a clip, and --boxes is for pictures; leave one of them out")
 
 
 def check_no_overwrite(photos: list[Pair], clips: list[Pair]) -> None:

@@ -31,7 +31,7 @@ def add_sticker_command(commands: Any) -> None:
         "NAME_STYLE.webp and NAME_STYLE.png of a photograph, NAME_STYLE.webp and NAME_STYLE.webm, "
         "three seconds, of a clip; of several people also NAME_STYLE_2 and so on.",
     )  # fmt: skip
-    add_inference_options(parser, "+", "stickers")
+    add_inference_options(parser, "+", "stickers", people=1)
     parser.add_argument(
         "--style", choices=STYLES, action="append",
         help="figure: a bold pictogram; cutout: cut out of the picture; cartoon: drawn, in the "
@@ -49,13 +49,13 @@ def run_sticker(options: argparse.Namespace) -> None:
 
     A file that cannot be used is named and passed over; then the exit code is 1.
     """
-    config = make_config(options)
+    config = make_config(options, people=1)
     styles = [style for style in STYLES if style in (options.style or STYLES)]
     passed = Passed()
     photos, clips = pair_targets(find_files(options.photos, passed), options.out)
     passed.report()
     warn_of_box(options.box, len(photos) + len(clips))
-    check_stickers_kept(photos, clips, styles, config.num_people)
+    check_stickers_kept(photos, clips, styles, int(config.max_people))
     if clips:
         load_clips()  # without PyAV nothing is written
     _, backend = open_network(options, len(photos) * config.num_inputs)

@@ -16,7 +16,7 @@ from hourglass.apps.batch.plan import BatchPlan, Chunk
 from hourglass.distributed.ray_tasks import RETRIES, Job, check_shared, run_tasks
 from hourglass.inference.backends import open_backend
 from hourglass.inference.crops import Backend
-from hourglass.shipped import shipped_network
+from hourglass.shipped import shipped_network, shipped_people_detector
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import file_digest
 
@@ -36,24 +36,32 @@ def photo_chunk_task(
         model: path of the network; None for the one that comes with the package.
     """
     check_shared(SHARED, scratch, *seen)
-    backend = open_backend_once(model, plan.network, plan.flip_test)
+    backend = open_backend_once(model, plan.network, plan.flip_test, plan.finder)
     predict_chunk(backend, plan, chunk, scratch, num_threads=1)
 
 
 @functools.lru_cache(maxsize=1)
-def open_backend_once(model: Path | None, digest: str, flip_test: bool) -> Backend:
+def open_backend_once(
+    model: Path | None, digest: str, flip_test: bool, finder: str | None = None
+) -> Backend:
     """`open_backend` once a worker and not once a task.
 
     Ray gives each task a core, as OMP_NUM_THREADS, by which onnxruntime goes too.
 
     Raises:
-        UserError: the network is not there, or not the one of that `digest`.
+        UserError: the network is not there, or not the one of that `digest`; or the shipped people
+            finder is not that of `finder`, its digest.
     """
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     path = model or shipped_network()
     check_shared(SHARED, path)
     if file_digest(path) != digest:
         raise UserError(f"{path}: is another network on another machine of the cluster; copy it")
+    if finder and file_digest(shipped_people_detector()) != finder:
+        raise UserError(
+            f"{shipped_people_detector()}: is another one on another machine of the cluster; "
+            "install the same hourglass on all"
+        )
     return open_backend(path, flip_test)
 
 

@@ -6,6 +6,7 @@ TensorFlow, a `.keras` file no onnxruntime.
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ import numpy as np
 
 from hourglass.inference.crops import Backend
 from hourglass.models.metadata import NAME, decode_detector, decode_export
+from hourglass.shipped import shipped_people_detector
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.files import file_digest
 from hourglass.utils.parallel import count_cores
@@ -69,7 +71,14 @@ def has_nvidia_driver() -> bool:
     return True
 
 
-class KerasBackend:
+class _WithFinder:
+    @functools.cached_property
+    def finder(self) -> "PeopleFinder":
+        """The shipped detector of people, loaded at the first use (`crops.Backend`)."""
+        return PeopleFinder(shipped_people_detector())
+
+
+class KerasBackend(_WithFinder):
     """The backend of a `PoseEstimator`; one call's inputs are shared by its devices."""
 
     def __init__(self, estimator: Any) -> None:
@@ -113,7 +122,7 @@ def load_estimator(path: str | Path, flip_test: bool, num_inputs: int = 1) -> An
         return PoseEstimator(fuse_conv_bn(load_network(path), "float32"), flip_test, "dark")
 
 
-class OnnxBackend:
+class OnnxBackend(_WithFinder):
     """The backend of a file that `hourglass export` made.
 
     Attributes:
@@ -140,11 +149,13 @@ class OnnxBackend:
 
 
 class PeopleFinder:
-    """The detector of people, in an ONNX file of `export.people_format`.
+    """The detector of people (`crops.Finder`), in an ONNX file of `export.people_format`.
 
     Attributes:
         size: S, the side of its inputs, px.
     """
+
+    batch_size = BATCH_SIZE
 
     def __init__(self, path: str | Path) -> None:
         """Load the file.
@@ -156,15 +167,7 @@ class PeopleFinder:
         self.size = decode_detector(text, path).input_size
 
     def __call__(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The people on whole pictures.
-
-        Args:
-            inputs: uint8 [n, S, S, 3], RGB: each picture in the middle of a square, black around.
-
-        Returns:
-            boxes: float32 [n, M, 4] (x, y, width, height), px of the inputs. scores: float32
-            [n, M], the surest first, 0 where there is no further box.
-        """
+        """The boxes of people in the inputs and their scores (`crops.Finder`)."""
         boxes, scores = self._session.run(["boxes", "scores"], {"pictures": inputs})
         return boxes, scores
 

@@ -1,60 +1,57 @@
-"""The search for people and their poses on a picture, by crops of it.
+"""The search for people and their poses on a picture: a detector's boxes, then a look at each.
 
-A search is a generator. Each round it yields crops for the network. It is sent the network's
-keypoints [n, K, 2], px of the picture, and scores [n, K]. In the end it returns poses. A search
-knows no network: `crops.run_searches` can send the crops of many pictures through one together.
+A search is a generator. Each round it yields a `Look`: crops for one of two networks. It is sent
+what that network finds in them, px of the picture:
+
+    people finder    boxes [n, M, 4] (x, y, width, height), scores [n, M], the surest first
+    pose network     keypoints [n, K, 2], scores [n, K]
+
+In the end it returns poses. A search knows no network: `crops.run_searches` can send the crops of
+many pictures through them together.
 
 Letters: n crops of one round. A crop is a square (x, y, side): first column, first row and side in
 whole px of the upright picture. It may reach outside.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hourglass.data.raw_records import BBox
 from hourglass.utils import transforms
 from hourglass.utils.transforms import Crop
 
-THRESHOLD = 0.44  # the least score of a person; chosen for the shipped network (box_free.py)
-# Two poses are one person's where their boxes overlap by more (intersection over union). They are
-# too where more joints of one name lie in one place, to a part of the surer one's longer side.
-MAX_IOU = 0.3
-MAX_SHARED = 3
+# Chosen for the shipped networks by experiments/people.py.
+THRESHOLD = 0.44  # the least score of a person
+BOX_THRESHOLD = 0.3  # the least score of a finder's box that is looked at, the surest apart
+# Two boxes are one person's if their intersection over union is larger.
+MAX_IOU = 0.6
+# Two poses are one person's if they are more alike (`compute_likeness`).
+MAX_LIKENESS = 0.4
+# Joints of one name that lie so far apart are alike by 1 / e, in longer sides of the surer's box.
 SAME_PLACE = 0.1
+MAX_LOOKS = 99  # at boxes of one picture
 BBOX_RULE = "width and height must be positive, and all four below 1,000,000"
-MIN_SIDE = 16  # px; in a smaller crop of a first round nothing can be made out
-# Joints that lie so far apart agree by 1 / e, in longer sides of the pose's box. Without a person
-# the joints that a network finds move with the crop; a person stays.
-AGREEMENT = 0.2
-MAX_WIDTH = 3.75  # side of the widest crop that is asked about a pose, in the same
-
-# It gives a list: poses, or what a tracker makes of them.
-PoseSearch = Generator[list[Crop], tuple[np.ndarray, np.ndarray], list[Any]]
+MIN_SIDE = 16  # px; in a smaller crop nothing can be made out
 
 
-@dataclass(frozen=True)
-class SearchPlan:
-    """How a picture is searched; `experiments/box_free.py` compares others with the default.
+class Look(NamedTuple):
+    """Crops that a search asks one network about.
 
     Attributes:
-        zoom: side of the crops of one size to that of the next smaller ones.
-        step: from one crop to the next, in sides, at most.
-        max_crops: crops of all sizes together; a size that would exceed it is skipped.
-        retries: the surest poses, of one person or several, that are refined, beside the surest of
-            each person.
+        crops: n of (x, y, side), px of the picture.
+        is_for_finder: whether it asks the people finder, not the pose network.
     """
 
-    zoom: float = 1.5
-    step: float = 0.6
-    max_crops: int = 50
-    retries: int = 4
+    crops: list[Crop]
+    is_for_finder: bool = False
 
 
-PLAN = SearchPlan()
+# It gives a list: poses, or what a tracker makes of them.
+PoseSearch = Generator[Look, tuple[np.ndarray, np.ndarray], list[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ class Pose:
             was trained here, the probability that it lies within half a head size.
         crop: what the network saw.
         score: of the whole pose, 0 to about 1: the mean of its joints' scores. In a search it is
-            the mean over all crops that hold the pose, weighted by their agreement with it.
+            the geometric mean of that and of the score of the person's box.
     """
 
     keypoints: np.ndarray
@@ -143,81 +140,86 @@ def estimate_poses(crops: Sequence[Crop], refine: bool = True) -> PoseSearch:
         refine: estimate each pose once more, in the crop around the joints found first.
     """
     poses = yield from estimate_crops(crops)
-    return (yield from estimate_crops(list(map(_crop_around, poses)))) if refine else poses
+    return (yield from refine_poses(poses)) if refine else poses
+
+
+def refine_poses(poses: Sequence[Pose]) -> PoseSearch:
+    """The search that estimates poses once more, each in the crop around its joints, in order."""
+    return (yield from estimate_crops(list(map(_crop_around, poses))))
 
 
 def estimate_crops(crops: Sequence[Crop]) -> PoseSearch:
     """The search that takes a person to be in each of some crops: a list of poses, in order."""
     if not crops:
         return []
-    keypoints, scores = yield list(crops)
+    keypoints, scores = yield Look(list(crops))
     return [
         Pose(points, sure, crop, float(np.mean(sure)))
         for points, sure, crop in zip(keypoints, scores, crops, strict=True)
     ]
 
 
-def find_people(size: tuple[int, int], number: int = 1, plan: SearchPlan = PLAN) -> PoseSearch:
+def find_people(size: tuple[int, int], number: int | None = None) -> PoseSearch:
     """The search for people anywhere on a picture: at most `number` poses, the surest first.
 
-    The first round is crops of several sizes all over the picture; the second, those around the
-    surest poses. The first round's crops tell how sure each of the second's poses is (`Pose.score`,
-    `THRESHOLD`). Of two poses of one person the surer one stays.
+    A detector finds boxes on the whole picture. The network looks into each box, then around the
+    joints found there. Of two poses of one person the surer one stays.
+
+    Args:
+        size: width, height of the picture, px.
+        number: None for all.
+    """
+    boxes = yield from find_boxes(size)
+    poses = yield from estimate_crops([bbox_crop(box.bbox) for box in boxes])
+    sure = {pose: box.score for pose, box in zip(poses, boxes, strict=True)}
+    kept = pose_nms(poses, key=lambda pose: -_join_scores(pose.score, sure[pose]))
+    refined = yield from refine_poses(kept)
+    joined = [
+        replace(pose, score=_join_scores(pose.score, sure[first]))
+        for pose, first in zip(refined, kept, strict=True)
+    ]
+    return pose_nms(joined)[:number]
+
+
+class FoundBox(NamedTuple):
+    """A box of the people finder, (x, y, width, height), px of the picture, and its score."""
+
+    bbox: BBox
+    score: float
+
+
+def find_boxes(size: tuple[int, int]) -> PoseSearch:
+    """The search for boxes of people on a picture: a list of `FoundBox`, the surest first.
+
+    Its boxes have a score of `BOX_THRESHOLD` or more, the surest one any. Of two boxes of one
+    person the surer one stays.
 
     Args:
         size: width, height of the picture, px.
     """
-    seen = yield from estimate_crops(tile_picture(size, plan))
-    chosen = sorted(seen, key=_by_score)[: plan.retries]
-    chosen += [pose for pose in pose_nms(seen)[: number + 1] if pose not in chosen]
-    refined = yield from estimate_crops([_crop_around(pose) for pose in chosen])
-    return pose_nms(rescore(pose, seen) for pose in refined)[:number]
+    boxes, scores = yield Look([whole_picture_crop(size)], is_for_finder=True)
+    found = [
+        FoundBox((x, y, width, height), score)
+        for (x, y, width, height), score in zip(boxes[0].tolist(), scores[0].tolist(), strict=True)
+        if score > 0 and is_bbox((x, y, width, height))
+    ]
+    kept: list[FoundBox] = []
+    for box in found[:1] + [box for box in found[1:] if box.score >= BOX_THRESHOLD]:
+        corners = bbox_corners(box.bbox)
+        if all(compute_iou(corners, bbox_corners(other.bbox)) <= MAX_IOU for other in kept):
+            kept.append(box)
+    return kept[:MAX_LOOKS]
 
 
-def tile_picture(size: tuple[int, int], plan: SearchPlan = PLAN) -> list[Crop]:
-    """Crops of several sizes over a picture of `size` (width, height), the largest first.
-
-    The first is the whole picture's. Each smaller size covers the picture with overlap.
-    """
-    crops, side = [whole_picture_crop(size)], max(size) / plan.zoom
-    while side >= MIN_SIDE:
-        columns, rows = (_spread(length, round(side), plan.step) for length in size)
-        if len(crops) + len(columns) * len(rows) > plan.max_crops:
-            break
-        crops += [(x, y, round(side)) for y, x in itertools.product(rows, columns)]
-        side /= plan.zoom
-    return crops
+def bbox_corners(bbox: Sequence[float]) -> np.ndarray:
+    """Low and high corner [2, 2] of a bbox (x, y, width, height)."""
+    x, y, width, height = bbox
+    return np.array([[x, y], [x + width, y + height]])
 
 
-def _spread(length: int, side: int, step: float) -> list[int]:
-    """The starts of crops along an axis of `length` px, even from its start to its end."""
-    if side >= length:
-        return [round((length - side) / 2)]
-    number = math.ceil((length - side) / (step * side)) + 1
-    return [round(start) for start in np.linspace(0, length - side, number)]
-
-
-def rescore(pose: Pose, others: Sequence[Pose]) -> Pose:
-    """The pose with the score that it and those of other crops give it."""
-    low, high = keypoints_bbox(pose.keypoints)
-    side = max((high - low).max(), 1e-9)
-
-    def holds(crop: Crop) -> bool:
-        corner = np.array(crop[:2]) - 0.5
-        # A wider crop may show another person.
-        return bool(
-            crop[2] <= MAX_WIDTH * side
-            and (low >= corner).all()
-            and (high <= corner + crop[2]).all()
-        )
-
-    # A pose beyond the picture is in no crop but the widest, the first.
-    holding = [pose, *([other for other in others if holds(other.crop)] or others[:1])]
-    places = np.stack([other.keypoints for other in holding])  # (crops, K, 2)
-    distances = np.linalg.norm(places - pose.keypoints, axis=-1)
-    agreement = np.exp(-np.square(distances / (AGREEMENT * side)))
-    scores = np.stack([other.scores for other in holding])
-    return replace(pose, score=float(np.mean(scores * agreement)))
+def _join_scores(joints: float, box: float) -> float:
+    """The score of a person: the geometric mean of those of the joints and of the box."""
+    return float(np.sqrt(max(joints, 0.0) * box))
 
 
 def _by_score(pose: Pose) -> float:
@@ -243,9 +245,16 @@ def pose_nms(poses: Iterable[Pose], key: Callable[[Pose], Any] = _by_score) -> l
 
 def is_same_person(pose: Pose, surer: Pose) -> bool:
     """Whether two poses share so much that they are one person's."""
-    bbox = surer.bbox
-    if compute_iou(pose.bbox, bbox) > MAX_IOU:
-        return True
-    # A trunk that both found, with legs of the one in the scenery, makes boxes that differ.
-    distances = np.linalg.norm(pose.keypoints - surer.keypoints, axis=1)
-    return int(np.count_nonzero(distances <= SAME_PLACE * np.ptp(bbox, axis=0).max())) > MAX_SHARED
+    return compute_likeness(pose, surer) > MAX_LIKENESS
+
+
+def compute_likeness(pose: Pose, surer: Pose) -> float:
+    """How alike two poses are, 0 to 1: COCO's object keypoint similarity, one falloff for all.
+
+    Joints of which the surer pose is not sure do not count, unless it is sure of none.
+    """
+    sure = surer.scores >= transforms.SURE_SCORE
+    counted = sure if sure.any() else np.ones_like(sure)
+    distances = np.linalg.norm(pose.keypoints - surer.keypoints, axis=1)[counted]
+    reach = max(SAME_PLACE * float(np.ptp(surer.bbox, axis=0).max()), 1e-9)
+    return float(np.mean(np.exp(-np.square(distances / reach))))

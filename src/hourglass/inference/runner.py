@@ -14,7 +14,7 @@ from PIL import Image
 from hourglass.data.raw_records import BBox
 from hourglass.inference import person_search
 from hourglass.inference.crops import Backend, Search, run_searches
-from hourglass.inference.person_search import Pose, PoseSearch
+from hourglass.inference.person_search import Look, Pose, PoseSearch
 from hourglass.utils.errors import UserError
 from hourglass.utils.images import BadImageError, Picture
 from hourglass.utils.parallel import attempt, map_ahead, open_pool
@@ -26,6 +26,7 @@ from hourglass.utils.parallel import attempt, map_ahead, open_pool
 BATCHES_TOGETHER = 8
 PIXELS_TOGETHER = 50_000_000
 
+SEARCH_INPUTS = 4  # of the network, for a search of a picture of two people
 MIN_INSIDE = 0.75  # of a bbox's area: less of it within the picture is told
 
 R = TypeVar("R")
@@ -39,14 +40,14 @@ class InferenceConfig:
         mode: "search": anywhere. "bbox": a person in each of `bboxes`. "whole": the one person of
             the whole picture.
         bboxes: the people's, the same ones in every picture.
-        num_people: the largest number of people of a search.
+        num_people: the largest number of people of a search; None: all.
         threshold: the least score of a person in a search. None: every pose is a person.
-        photo_bboxes: those of each photograph, by its path, in the place of `bboxes`.
+        photo_bboxes: those of each photograph or clip, by its path, in the place of `bboxes`.
     """
 
     mode: str = "search"
     bboxes: tuple[BBox, ...] = ()
-    num_people: int = 1
+    num_people: int | None = None
     threshold: float | None = person_search.THRESHOLD
     photo_bboxes: dict[Path, tuple[BBox, ...]] | None = None
 
@@ -59,8 +60,14 @@ class InferenceConfig:
     @property
     def num_inputs(self) -> int:
         """About how many inputs the network is given of a picture."""
-        num_crops = {"search": person_search.PLAN.max_crops, "whole": 1}
-        return num_crops.get(self.mode, 2 * len(self.bboxes))
+        return {"search": SEARCH_INPUTS, "whole": 1}.get(self.mode, 2 * len(self.bboxes))
+
+    @property
+    def max_people(self) -> float:
+        """The largest number of people on a picture."""
+        if self.mode == "search":
+            return math.inf if self.num_people is None else self.num_people
+        return 1 if self.mode == "whole" else len(self.bboxes)
 
     def start(self, size: tuple[int, int]) -> PoseSearch:
         """The search of a picture of `size` (width, height)."""
@@ -76,11 +83,11 @@ class InferenceConfig:
             return poses
         return [pose for pose in poses if pose.score >= self.threshold]
 
-    def open_search(self, image: Image.Image, input_size: int, factor: int = 1) -> Search:
+    def open_search(self, image: Image.Image, backend: Backend, factor: int = 1) -> Search:
         """The search of a picture, RGB, upright.
 
         Args:
-            input_size: S, the side of the model inputs, px.
+            backend: the one that will run it.
             factor: px of the picture to one of `image`.
 
         Raises:
@@ -88,7 +95,7 @@ class InferenceConfig:
         """
         # A box gives the same pose whatever the other boxes are.
         size = (image.width * factor, image.height * factor)
-        search = Search(self.start(size), image, input_size, self.mode != "bbox", factor)
+        search = Search(self.start(size), image, backend, self.mode != "bbox", factor)
         self.check_seen(search)
         return search
 
@@ -171,8 +178,10 @@ def map_photos(
     Yields:
         In order, the result for each, or the `UserError` with the reason why it cannot be used.
     """
+    if config.mode == "search":
+        _ = backend.finder  # loaded before threads ask for it
     with open_pool(num_threads) as pool:
-        start = functools.partial(start_photo, input_size=backend.size)
+        start = functools.partial(start_photo, backend=backend)
         open_file = functools.partial(open_photo, config=config)
         opened = map_ahead(pool, open_file, files, backend.batch_size)
         groups = group_photos(opened, backend.batch_size)
@@ -204,11 +213,11 @@ def open_photo(file: tuple[Path, Path], config: InferenceConfig) -> OpenedPhoto:
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from None
     size, num_pixels = picture.read_header()
-    first_crops = next(config.start(size), [])
-    return OpenedPhoto(path, target, config, picture, size, num_pixels, len(first_crops))
+    first = next(config.start(size), Look([]))
+    return OpenedPhoto(path, target, config, picture, size, num_pixels, len(first.crops))
 
 
-def start_photo(opened: OpenedPhoto, input_size: int) -> Photo:
+def start_photo(opened: OpenedPhoto, backend: Backend) -> Photo:
     """The photograph, decoded, with its search and the search's first model inputs.
 
     Raises:
@@ -217,7 +226,7 @@ def start_photo(opened: OpenedPhoto, input_size: int) -> Photo:
     picture, config = opened.picture, opened.config
     image, factor = picture.decode()
     picture.forget()
-    search = config.open_search(image, input_size, factor)
+    search = config.open_search(image, backend, factor)
     size = image.size if factor == 1 else opened.size
     notes = (*picture.notes, *describe_bboxes(config.bboxes, size))
     return Photo(opened.path, opened.target, config, search, size, notes)

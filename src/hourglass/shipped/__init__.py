@@ -15,3 +15,15 @@ def shipped_network() -> Path:
     if not path.is_file():
         raise UserError(f"{path}: missing; install hourglass again, or name another network")
     return path
+
+
+def shipped_people_detector() -> Path:
+    """The path of the shipped detector of people, an ONNX file.
+
+    Raises:
+        UserError: this installation lacks it.
+    """
+    path = Path(__file__).with_name("people.onnx")
+    if not path.is_file():
+        raise UserError(f"{path}: missing; install hourglass again")
+    return path

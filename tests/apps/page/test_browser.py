@@ -63,7 +63,7 @@ def dragged(browser):
     browser.open_page()
     browser.resize(1200, 900)
     browser.choose_files("#file", PHOTO)
-    browser.wait_for("#message", "Searching")  # which gives way to the box
+    browser.wait_for("#message", "around the person")
     browser.drag_box(BOX)
     message = browser.wait_for("#message", "The person in the box")
     for kind in ("png", "webp", "json"):
@@ -141,7 +141,7 @@ def test_the_keyboard_is_enough(page):
     page.press("Tab")
     assert page.run("document.activeElement.id") == "file"
     page.choose_files("#file", PHOTO)  # the system's window has no keys here
-    page.wait_for("#message", "Searching")
+    page.wait_for("#message", "around the person")
     tab_to(page, "overlay")
     page.press("ArrowRight")
     first = page.run("document.querySelector('#box').value")
@@ -155,7 +155,7 @@ def test_the_keyboard_is_enough(page):
     page.run("document.activeElement.select()")
     page.type("110,40,245,440")
     page.press("Enter")
-    page.wait_for("#message", "Searching")
+    page.wait_for("#message", "around the person")
     page.wait_for("#message", "The person in the box")
     tab_to(page, "names")
     before = page.run(DRAWN)
@@ -177,7 +177,7 @@ def tab_to(page, name):
 def test_a_phone_shows_all_of_it_and_a_finger_draws_the_box(page):
     page.resize(390, 844, mobile=True, scheme="dark")
     page.choose_files("#file", PHOTO)
-    page.wait_for("#message", "Searching")
+    page.wait_for("#message", "around the person")
     left, top, width, height = page.rectangle("#overlay")
     start, end = (0.22, 0.08), (0.75, 0.92)
     page.swipe(*[(left + x * width, top + y * height) for x, y in (start, end)])
@@ -208,7 +208,7 @@ def test_the_camera_is_followed_and_its_picture_taken(page):
 
 def test_a_photograph_may_be_dropped(page):
     page.drop("#stage", PHOTO)
-    page.wait_for("#message", "Searching")
+    page.wait_for("#message", "around the person")
     assert page.run("document.querySelector('#stage').dataset.shows") == "picture"
 
 

@@ -9,8 +9,8 @@ from helpers.networks import make_export_metadata
 from hourglass.apps.page import building
 from hourglass.apps.page.building import MARK, STATIC, build_page, write_settings
 from hourglass.apps.page.runtime import FILES
-from hourglass.inference.backends import OnnxBackend
-from hourglass.shipped import shipped_network
+from hourglass.inference.backends import OnnxBackend, PeopleFinder
+from hourglass.shipped import shipped_network, shipped_people_detector
 
 SCRIPTS = sorted(STATIC.glob("*.js"))
 INDEX = (STATIC / "index.html").read_text()
@@ -28,9 +28,11 @@ def test_the_folder_holds_page_network_settings_and_runtime(tmp_path, small_runt
     assert about == OnnxBackend(exported).metadata
     static = {path.name for path in STATIC.iterdir()}
     written = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert set(written) == static | set(FILES) | {"network.onnx", "settings.js"}
+    assert set(written) == static | set(FILES) | {"network.onnx", "people.onnx", "settings.js"}
     assert written["network.onnx"] == exported.read_bytes()
-    assert written["settings.js"].decode() == write_settings(about)
+    finder = shipped_people_detector()
+    assert written["people.onnx"] == finder.read_bytes()
+    assert written["settings.js"].decode() == write_settings(about, PeopleFinder(finder).size)
     for source in [*STATIC.iterdir(), *small_runtime.iterdir()]:
         assert written[source.name] == source.read_bytes()
     assert [path.name for path in folder.parent.iterdir()] == ["page"]
@@ -79,7 +81,7 @@ def test_scripts_import_what_the_folder_has(path):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_take_settings_that_there_are(path):
-    text = write_settings(make_export_metadata())
+    text = write_settings(make_export_metadata(), 160)
     written = re.findall(r"^export const (\w+) =", text, re.MULTILINE)
     taken = re.findall(r'import \{([^}]+)\} from "\./settings\.js"', path.read_text())
     names = {name.strip() for part in taken for name in part.split(",")} - {""}
@@ -111,5 +113,5 @@ def test_the_browser_is_told_to_connect_to_no_other_host():
 
 
 def test_settings_begin_with_the_mark_of_a_page():
-    assert write_settings(make_export_metadata()).startswith(MARK + "\n")
+    assert write_settings(make_export_metadata(), 160).startswith(MARK + "\n")
     assert Path(STATIC, "page.js").is_file()

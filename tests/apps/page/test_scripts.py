@@ -18,6 +18,7 @@ from hourglass.utils.images import BadImageError, cut_crop
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node here, which runs JavaScript")
 METADATA = make_export_metadata(input_size=128)
+FINDER_SIZE = 160
 SIZES = [(60, 40), (1, 300), (497, 512), (1280, 720), (333, 1000), (4000, 3000), (15, 15), (17, 9)]
 
 MAIN = """
@@ -32,7 +33,7 @@ function replay(search, rounds) {
   let step = search.next();
   for (const found of rounds) {
     if (step.done) break;
-    crops.push(step.value);
+    crops.push([step.value.crops, step.value.isForFinder]);
     step = search.next(found);
   }
   return { crops, done: step.done, value: step.value };
@@ -46,7 +47,7 @@ def run_script(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts")
     for path in STATIC.glob("*.js"):
         shutil.copy(path, folder)
-    (folder / "settings.js").write_text(write_settings(METADATA))
+    (folder / "settings.js").write_text(write_settings(METADATA, FINDER_SIZE))
     (folder / "package.json").write_text('{"type": "module"}')
 
     def run(script, value):
@@ -62,14 +63,14 @@ def run_script(tmp_path_factory):
 
 
 def test_the_settings_are_pythons():
-    lines = write_settings(METADATA).splitlines()
+    lines = write_settings(METADATA, FINDER_SIZE).splitlines()
     assert lines[0] == MARK
     values = {}
     for line in lines[1:]:
         name, _, value = line.removeprefix("export const ").partition(" = ")
         values[name] = json.loads(value.removesuffix(";"))
     assert values["THRESHOLD"] == person_search.THRESHOLD
-    assert values["PLAN"] == vars(person_search.PLAN)
+    assert values["FINDER_SIZE"] == FINDER_SIZE
     assert (values["INPUT_SIZE"], values["LICENCE"]) == (128, "for research")
     used = "".join(path.read_text() for path in STATIC.glob("*.js"))
     assert all(used.count(name) > 1 for name in values), "imported and used"
@@ -179,20 +180,19 @@ def test_squares_are_pythons(run_script):
     rng = np.random.default_rng(2)
     boxes = np.concatenate([rng.uniform(-50, 500, (40, 2)), rng.uniform(1, 400, (40, 2))], axis=1)
     boxes = [*boxes.tolist(), *np.round(boxes).tolist(), *(np.round(2 * boxes) / 2).tolist()]
-    script = """import { bboxCrop, tilePicture, wholePictureCrop } from "./person_search.js";
-    const main = ({ sizes, boxes }) => [
-      sizes.map((size) => tilePicture(size)), sizes.map(wholePictureCrop), boxes.map(bboxCrop)];"""
-    tiles, wholes, crops = run_script(script, {"sizes": SIZES, "boxes": boxes})
-    for size, tiled, whole in zip(SIZES, tiles, wholes, strict=True):
-        assert list(map(tuple, tiled)) == person_search.tile_picture(size)
+    script = """import { bboxCrop, wholePictureCrop } from "./person_search.js";
+    const main = ({ sizes, boxes }) => [sizes.map(wholePictureCrop), boxes.map(bboxCrop)];"""
+    wholes, crops = run_script(script, {"sizes": SIZES, "boxes": boxes})
+    for size, whole in zip(SIZES, wholes, strict=True):
         assert tuple(whole) == person_search.whole_picture_crop(size)
     assert list(map(tuple, crops)) == list(map(person_search.bbox_crop, boxes))
 
 
 class Recorder:
-    """Shows a search what a made-up network sees, and keeps it.
+    """Shows a search what made-up networks see, and keeps it.
 
     People are where `joints` says; what a crop does not hold, or what is not clear, is at random.
+    The finder sees each of them two or three times, and what is no person.
     """
 
     def __init__(self, joints, seed):
@@ -202,16 +202,30 @@ class Recorder:
 
     def run(self, search):
         try:
-            crops = next(search)
+            look = next(search)
             while True:
-                found = [self.estimate(np.array(crop)) for crop in crops]
-                self.crops.append([list(map(int, crop)) for crop in crops])
-                self.rounds.append(
-                    [{"keypoints": k.tolist(), "scores": s.tolist()} for k, s in found]
-                )
-                crops = search.send(tuple(map(np.array, zip(*found, strict=True))))
+                see = self.find if look.is_for_finder else self.estimate
+                places = "boxes" if look.is_for_finder else "keypoints"
+                found = [see(np.array(crop)) for crop in look.crops]
+                crops = [list(map(int, crop)) for crop in look.crops]
+                self.crops.append([crops, look.is_for_finder])
+                self.rounds.append([{places: p.tolist(), "scores": s.tolist()} for p, s in found])
+                look = search.send(tuple(map(np.array, zip(*found, strict=True))))
         except StopIteration as end:
             return end.value
+
+    def find(self, crop):
+        """Boxes and scores, the surest first; the last ones are empty."""
+        boxes = [self.rng.uniform(0, crop[2] / 2, 4) for _ in range(3)]
+        scores = [*self.rng.uniform(0.1, 0.6, 3)]
+        for joints in self.joints:
+            low, high = joints.min(axis=0), joints.max(axis=0)
+            for share in (1, 0.97, 0.5):
+                boxes.append(np.concatenate([low, (high - low) * (1, share)]))
+                scores.append(share * self.rng.uniform(0.7, 0.9))
+        order = np.argsort(scores)[::-1]
+        boxes, scores = np.array(boxes)[order], np.array(scores)[order]
+        return np.pad(boxes, ((0, 5), (0, 0))), np.pad(scores, (0, 5))
 
     def estimate(self, crop):
         corner, side = crop[:2], crop[2]
@@ -240,21 +254,23 @@ def assert_same_poses(found, expected):
 
 
 @needs_node
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, None])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_search_asks_and_finds_as_pythons(run_script, number, seed):
     size = SIZES[2 + seed % 2]
-    recorder = Recorder([make_person((150, 200), 250), make_person((330, 260), 180, 6)], seed)
+    recorder = Recorder([make_person((110, 170), 200), make_person((380, 380), 180, 6)], seed)
     expected = recorder.run(person_search.find_people(size, number))
     script = (
         'import { findPeople } from "./person_search.js";'
         + REPLAY
-        + "const main = ({ size, number, rounds }) => replay(findPeople(size, number), rounds);"
+        + """const main = ({ size, number, rounds }) =>
+          replay(findPeople(size, number ?? Infinity), rounds);"""
     )
     done = run_script(script, {"size": size, "number": number, "rounds": recorder.rounds})
-    assert done["crops"] == recorder.crops and len(recorder.crops) == 2
+    assert done["crops"] == recorder.crops and len(recorder.crops) == 3
     assert_same_poses(done["value"], expected)
-    assert expected[0].score > person_search.THRESHOLD
+    sure = [pose for pose in expected if pose.score > person_search.THRESHOLD]
+    assert len(sure) == (number or 2)
 
 
 @needs_node
@@ -274,7 +290,7 @@ def test_a_box_is_refined_as_pythons(run_script):
 
 @needs_node
 def test_a_person_is_tracked_lost_and_found_again_as_pythons(run_script):
-    size, config = (497, 512), InferenceConfig()
+    size, config = (497, 512), InferenceConfig(num_people=1)
     tracker, recorder = Tracker(config, size, is_smooth=False), Recorder([], 0)
     expected, rounds = [], []
     for frame in range(70):
@@ -308,7 +324,7 @@ def test_who_is_tracked_out_of_the_picture_is_lost_and_searched_for_again(run_sc
     script = """
       import { Tracker } from "./tracker.js";
       import { runSearch } from "./backend.js";
-      import { INPUT_SIZE } from "./settings.js";
+      import { FINDER_SIZE, INPUT_SIZE } from "./settings.js";
       /** A picture that is white, where somebody is, from x and y on. */
       function paint(width, height, x, y) {
         const pixels = new Uint8Array(3 * width * height);
@@ -317,11 +333,18 @@ def test_who_is_tracked_out_of_the_picture_is_lost_and_searched_for_again(run_sc
         }
         return { width, height, pixels };
       }
-      async function backend(input) {
-        const isWhite = input.reduce((sum, value) => sum + value, 0) > 40 * input.length;
-        const line = Array.from({ length: 16 }, (_, k) => (0.25 + k / 32) * INPUT_SIZE);
-        return { keypoints: line.map((x) => [x, x]), scores: line.map(() => (isWhite ? 0.9 : 0)) };
-      }
+      const isWhite = (input) => input.reduce((sum, value) => sum + value, 0) > 40 * input.length;
+      const backend = {
+        async estimate(input) {
+          const line = Array.from({ length: 16 }, (_, k) => (0.25 + k / 32) * INPUT_SIZE);
+          const scores = line.map(() => (isWhite(input) ? 0.9 : 0));
+          return { keypoints: line.map((x) => [x, x]), scores };
+        },
+        async findBoxes(input) {
+          const box = [400, 300, 240, 240].map((place) => place * FINDER_SIZE / 640);
+          return { boxes: [box], scores: [input.includes(255) ? 0.9 : 0] };
+        },
+      };
       async function main() {
         const tracker = new Tracker();
         const seen = [];

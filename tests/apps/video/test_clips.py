@@ -34,7 +34,7 @@ def predict(tmp_path, pictures, config=None, backend=None, is_smooth=False, name
         backend or BarBackend(),
         path,
         tmp_path / "out" / "a",
-        config or InferenceConfig(),
+        config or InferenceConfig(num_people=1),
         is_smooth,
     )
 
@@ -69,12 +69,16 @@ def test_the_header_says_what_holds_for_all_frames(tmp_path):
     assert header["coordinates"] == FRAME_COORDINATES
     assert (header["width"], header["height"]) == SIZE
     assert tuple(header["joints"]) == MPII.keypoints
-    assert (header["mode"], header["bbox"]) == ("search", None)
+    assert (header["mode"], header["bboxes"]) == ("search", [])
     assert header["smoothing"]["filter"] == "One Euro"
     header, _ = read_record(
         predict(tmp_path, walk(3), InferenceConfig("bbox", ((30, 30, 20, 60),)))
     )
-    assert (header["mode"], header["bbox"], header["smoothing"]) == ("bbox", [30, 30, 20, 60], None)
+    assert (header["mode"], header["bboxes"], header["smoothing"]) == (
+        "bbox",
+        [[30, 30, 20, 60]],
+        None,
+    )
 
 
 def test_a_person_is_written_as_of_a_photograph(tmp_path):

@@ -35,6 +35,7 @@ class BatchPlan:
         folder: absolute, gets the results. base: absolute, what the paths are relative to.
         network: the SHA-256 of its file. flip_test: average each input's heatmaps with
             those of its mirror image.
+        finder: the SHA-256 of the people finder's file; None: it is not asked.
         schema: of the network's keypoints.
         config: which people it looks for.
         draw: draw the people on the pictures, too.
@@ -47,6 +48,7 @@ class BatchPlan:
     flip_test: bool
     config: InferenceConfig
     draw: bool
+    finder: str | None = None
 
     def describe(self) -> dict:
         """The plan for JSON, without its pictures."""
@@ -55,7 +57,8 @@ class BatchPlan:
         options = dataclasses.asdict(config) | settings
         if (boxes := self.config.photo_bboxes) is not None:
             options["photo_bboxes"] = hashlib.sha256(repr(boxes).encode()).hexdigest()
-        return {"base": str(self.base), "network": self.network, "options": options}
+        networks = {"network": self.network, "finder": self.finder}
+        return {"base": str(self.base), **networks, "options": options}
 
     def keep_boxes(self, paths: Iterable[Path]) -> "BatchPlan":
         """The plan with the boxes of these pictures alone, small enough for another machine."""
@@ -127,6 +130,7 @@ def _compare_plan(folder: Path, described: dict) -> None:
     reasons = {
         "base": f"was begun in the folder {before['base']}; repeat it there, or {ANEW}",
         "network": f"is of another network; repeat it with that, or {ANEW}",
+        "finder": f"found people by another people.onnx; repeat it with that, or {ANEW}",
         "options": f"was begun with other options; repeat it with those, or {ANEW}",
         "pictures": f"is of other pictures: to go on with those, `--list {folder / PICTURES}` "
         f"alone; else {ANEW}",

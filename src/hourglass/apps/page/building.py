@@ -1,10 +1,9 @@
-"""The folder of a page: its static files, the settings, an exported network and its runtime.
+"""The folder of a page: static files, settings, an exported network, the people finder, a runtime.
 
 The settings are a module of JavaScript. It holds Python's constants of the person search, the
 keypoints and the network: both sides use the same numbers.
 """
 
-import dataclasses
 import json
 import os
 import shutil
@@ -15,8 +14,9 @@ from typing import Any
 from hourglass.apps.page.runtime import FILES, find_runtime
 from hourglass.apps.video import tracker
 from hourglass.inference import crops, outputs, person_search
-from hourglass.inference.backends import OnnxBackend
+from hourglass.inference.backends import OnnxBackend, PeopleFinder
 from hourglass.models.metadata import ExportMetadata
+from hourglass.shipped import shipped_people_detector
 from hourglass.utils import transforms
 from hourglass.utils.errors import UserError
 from hourglass.utils.files import atomic_folder, file_digest
@@ -25,29 +25,34 @@ from hourglass.visualization import drawing
 # As the modules have them; `static/` holds the same functions, under the same names.
 CONSTANTS = {
     person_search: (
-        "THRESHOLD", "MAX_IOU", "MAX_SHARED", "SAME_PLACE", "MIN_SIDE", "AGREEMENT",
-        "MAX_WIDTH", "BBOX_RULE",
+        "THRESHOLD", "BOX_THRESHOLD", "MAX_IOU", "MAX_LIKENESS", "SAME_PLACE", "MAX_LOOKS",
+        "MIN_SIDE", "BBOX_RULE",
     ),
     transforms: ("CROP_FACTOR", "BOX_MARGIN", "SURE_SCORE", "AROUND_JOINTS"),
     crops: ("FINENESS",),
     tracker: (
         "SEARCH_EVERY", "CHECK_EVERY", "LOST_AFTER", "LEAST_FAILED", "ROUNDING", "WIDER", "KEPT",
-        "SHRINKING",
+        "SHRINKING", "AGREEMENT",
     ),
     drawing: ("SIDE_COLOURS",),
     outputs: ("COORDINATES",),
 }  # fmt: skip
 # A tab has less memory than a program: this many pixels take it 350 MB.
 MAX_PIXELS = 50_000_000
-NETWORK_FILE = "network.onnx"
+NETWORK_FILE, FINDER_FILE = "network.onnx", "people.onnx"
 SETTINGS_FILE = "settings.js"
 MARK = "// Written by `hourglass page`."
 STATIC = Path(__file__).with_name("static")
 
 
-def write_settings(metadata: ExportMetadata) -> str:
-    """The text of the settings for a network of this metadata."""
-    lines = [f"export const {name} = {json.dumps(value)};" for name, value in _collect(metadata)]
+def write_settings(metadata: ExportMetadata, finder_size: int) -> str:
+    """The text of the settings for a network of this metadata.
+
+    Args:
+        finder_size: px a side of the inputs of the people finder.
+    """
+    settings = [*_collect(metadata), ("FINDER_SIZE", finder_size)]
+    lines = [f"export const {name} = {json.dumps(value)};" for name, value in settings]
     return "\n".join([MARK, *lines, ""])
 
 
@@ -55,7 +60,6 @@ def _collect(metadata: ExportMetadata) -> Iterator[tuple[str, Any]]:
     schema = metadata.model.schema
     for module, names in CONSTANTS.items():
         yield from ((name, getattr(module, name)) for name in names)
-    yield "PLAN", dataclasses.asdict(person_search.PLAN)
     yield "JOINTS", schema.keypoints
     yield "BONES", schema.bone_indices
     yield "HEAD_SEGMENT", schema.indices(schema.head_segment)
@@ -63,6 +67,7 @@ def _collect(metadata: ExportMetadata) -> Iterator[tuple[str, Any]]:
     yield "BONE_SIDES", schema.bone_sides
     yield "MAX_PIXELS", MAX_PIXELS
     yield "NETWORK_FILE", NETWORK_FILE
+    yield "FINDER_FILE", FINDER_FILE
     yield "INPUT_SIZE", metadata.model.input_size
     yield "LICENCE", metadata.licence
 
@@ -87,13 +92,16 @@ def build_page(network: Path, folder: Path, runtime: Path | None = None) -> Expo
     static = sorted(STATIC.iterdir())
     _check_page_folder(folder, {path.name for path in static})
     network = _exported_file(network)
-    metadata = OnnxBackend(network).metadata
+    metadata, finder = OnnxBackend(network).metadata, shipped_people_detector()
+    finder_size = PeopleFinder(finder).size
     files = [*static, *find_runtime(runtime)]
     with atomic_folder(folder) as temporary:
         for path in files:
             shutil.copyfile(path, temporary / path.name)
         shutil.copyfile(network, temporary / NETWORK_FILE)
-        (temporary / SETTINGS_FILE).write_text(write_settings(metadata), encoding="utf-8")
+        shutil.copyfile(finder, temporary / FINDER_FILE)
+        settings = write_settings(metadata, finder_size)
+        (temporary / SETTINGS_FILE).write_text(settings, encoding="utf-8")
     return metadata
 
 
@@ -118,7 +126,9 @@ def _check_page_folder(folder: Path, static: Collection[str]) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder}: is there already and no folder; choose another --out")
     names = sorted(path.name for path in folder.iterdir())
-    ours = {*static, *FILES, NETWORK_FILE, SETTINGS_FILE} if _is_page(folder) else set()
+    ours = (
+        {*static, *FILES, NETWORK_FILE, FINDER_FILE, SETTINGS_FILE} if _is_page(folder) else set()
+    )
     if foreign := [name for name in names if name not in ours]:
         path = folder / foreign[0]
         raise UserError(f"{path}: was not written by hourglass; choose another --out")

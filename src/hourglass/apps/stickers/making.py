@@ -113,7 +113,8 @@ def write_stickers(photo: Photo, styles: Sequence[str], schema: KeypointSchema) 
             (sticker,) = portrait.make_stickers()
             for kind, encode in zip(STILL_KINDS, (encode_webp, encode_png), strict=True):
                 made[name_sticker(photo.target, style, number, kind)] = encode(sticker)
-    written = write_all(made, [pose.score for pose in poses], found[0].score)
+    best = found[0].score if found else 0.0
+    written = write_all(made, [pose.score for pose in poses], best)
     return written._replace(notes=photo.notes)
 
 

@@ -118,7 +118,7 @@ def make_clip_stickers(
     if not actors:
         return write_all({}, [], tracker.best)
     longest = sorted(actors, key=lambda actor: -actor.num_frames)
-    chosen = [actor for actor in longest[: config.num_people] if actor.num_frames > 1]
+    chosen = [actor for actor in longest[: int(config.max_people)] if actor.num_frames > 1]
     if not chosen:
         raise UserError(STILL)
     return write_all(_encode(chosen, target), [actor.score for actor in chosen], tracker.best)

@@ -65,7 +65,7 @@ def predict_clip(
         backend: what runs the network (`inference.backends`).
         path: the clip, or the device of a camera, which films until Ctrl-C is pressed.
         target: path without a suffix.
-        config: mode and number of people; a bbox is the person's in the first frame.
+        config: mode and number of people; a bbox is a person's in the first frame.
         is_smooth: whether keypoints are smoothed.
 
     Raises:
@@ -135,8 +135,8 @@ def track_people(
     cuts = CutDetector()
     for frame in frames:
         image = Image.fromarray(frame.pixels)
-        search = Search(tracker.track(frame.time, cuts.is_cut(image)), image, backend.size)
-        if frame.number == 0 and search.crops:
+        search = Search(tracker.track(frame.time, cuts.is_cut(image)), image, backend)
+        if frame.number == 0 and search.look.crops:
             tracker.config.check_seen(search)
         run_searches([search], backend)
         yield frame, search.poses

@@ -19,22 +19,25 @@ import numpy as np
 
 from hourglass.apps.video.smoothing import JumpFilter, OneEuroFilter
 from hourglass.inference import person_search
-from hourglass.inference.person_search import Pose
+from hourglass.inference.person_search import Look, Pose
 from hourglass.utils import transforms
 
 if TYPE_CHECKING:
     from hourglass.inference.runner import InferenceConfig
 
 # All in seconds: a clip may have 1 frame a second or 240.
-SEARCH_EVERY = 0.6  # from one search to the next, at least: it costs some fifty crops
+SEARCH_EVERY = 0.6  # from one search to the next, at least: it looks at all people again
 CHECK_EVERY = 0.2  # from one second crop of a person to the next
 LOST_AFTER = 0.12  # since a lost track has passed a check; ...
 LEAST_FAILED = 2  # ... it has failed so many, not one alone where frames are few
 MAX_GAP = 0.4  # from one frame to the next: after more, people are anywhere
 ROUNDING = 0.002  # times of frames are often whole milliseconds
 WIDER = 1.5  # side of the second crop to that of the first
-# The score that a track keeps, to the least of a search, whose crops lie further apart. On three
-# clips, of people found with 0.4 and more all had it, of crops without a person a third.
+# Joints of both crops that lie so far apart agree by 1 / e, in longer sides of the pose's box.
+# Without a person the joints that a network finds move with the crop; a person stays.
+AGREEMENT = 0.2
+# The score of the checks that a track keeps, to the least of a search. On three clips all people
+# had it, and a third of the crops without a person.
 KEPT = 1.3
 # Where a person's size has shrunk, the crop takes so much of it from frame to frame: joints that
 # are missed for a moment must not draw it together. It grows at once.
@@ -100,7 +103,7 @@ class Tracker:
     """Tracks as many people through a clip as an `InferenceConfig` asks for.
 
     Args:
-        config: mode and number of people; a bbox is the person's in the first frame.
+        config: mode and number of people; a bbox is a person's in the first frame.
         size: width, height of every frame, px.
         is_smooth: whether keypoints are smoothed.
 
@@ -120,7 +123,7 @@ class Tracker:
         self._time: float | None = None
         self._searched: float | None = None  # the time of the last search
 
-    def track(self, time: float, is_cut: bool = False) -> Generator[list, Any, list[TrackedPerson]]:
+    def track(self, time: float, is_cut: bool = False) -> Generator[Look, Any, list[TrackedPerson]]:
         """The search of the next frame, at `time` s, as those of `person_search`.
 
         Args:
@@ -141,7 +144,7 @@ class Tracker:
             if not track.num_failed
         ]
 
-    def _follow(self, time: float, is_cut: bool) -> Generator[list, Any, None]:
+    def _follow(self, time: float, is_cut: bool) -> Generator[Look, Any, None]:
         """Move the tracks to this frame; those that fail for too long are lost."""
         if self.config.mode == "whole":
             (pose,) = yield from self.config.start(self.size)
@@ -172,30 +175,30 @@ class Tracker:
         """Compare the poses of some tracks with those of wider crops: the tracks that fail."""
         for track, pose in zip(due, wider, strict=True):
             track.checked = time
-            track.score = person_search.rescore(found[track], [pose]).score
+            track.score = weigh_agreement(found[track], pose)
         return {track for track in due if track.score < KEPT * self._threshold}
 
     def _is_search_due(self, time: float) -> bool:
         if self._searched is None:
             return True
-        is_wanting = len(self._tracks) < self.config.num_people and self.config.mode != "whole"
+        is_wanting = len(self._tracks) < self.config.max_people and self.config.mode != "whole"
         return is_wanting and _has_passed(self._searched, time, SEARCH_EVERY)
 
-    def _search(self, time: float, kept: Sequence[Track] = ()) -> Generator[list, Any, None]:
+    def _search(self, time: float, kept: Sequence[Track] = ()) -> Generator[Look, Any, None]:
         """Search the whole frame, and track the people found from now on, beside those kept."""
         is_first, self._searched = self._searched is None, time
         if is_first:
             found = yield from self.config.start(self.size)
         else:
-            found = yield from person_search.find_people(self.size, self.config.num_people)
-        self.best = max(self.best, found[0].score)
+            found = yield from person_search.find_people(self.size)
+        self.best = max([self.best, *(pose.score for pose in found)])
         ended = [track for track in self._tracks if track not in kept]
         self._tracks = list(kept)
         # A person who was told to be in the first frame needs no score.
         is_told = is_first and (self.config.threshold is None or self.config.mode == "whole")
         for pose in found:
             is_known = _find_person(pose, self._tracks) is not None
-            is_wanted = not is_known and len(self._tracks) < self.config.num_people
+            is_wanted = not is_known and len(self._tracks) < self.config.max_people
             if is_wanted and (is_told or pose.score >= self._threshold):
                 self._add(pose, time, _find_person(pose, ended))
 
@@ -215,6 +218,17 @@ class Tracker:
 def _find_person(pose: Pose, tracks: Iterable[Track]) -> Track | None:
     """The track whose person a pose is of; None without any."""
     return next((t for t in tracks if person_search.is_same_person(pose, t.pose)), None)
+
+
+def weigh_agreement(pose: Pose, wider: Pose) -> float:
+    """The score of a pose after a check: the mean of its joints' and of a wider crop's scores.
+
+    Those of the wider crop are weighted by their agreement with the pose.
+    """
+    side = max(float(np.ptp(pose.keypoints, axis=0).max()), 1e-9)
+    distances = np.linalg.norm(wider.keypoints - pose.keypoints, axis=1)
+    agreement = np.exp(-np.square(distances / (AGREEMENT * side)))
+    return float(np.mean([pose.scores, wider.scores * agreement]))
 
 
 def _has_passed(start: float, now: float, seconds: float) -> bool:

@@ -184,7 +184,7 @@ def describe_clip(
         "height": writer.size[1],
         "joints": writer.schema.keypoints,
         "mode": config.mode,
-        "bbox": next(iter(config.bboxes), None),
+        "bboxes": config.bboxes,
         "smoothing": smoothing,
     }
 

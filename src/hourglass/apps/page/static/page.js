@@ -3,8 +3,8 @@
 import { openBackend, runSearch } from "./backend.js";
 import { drawSticker } from "./drawing.js";
 import { openFile, readPixels, UserError } from "./images.js";
-import { bboxCrop, estimatePose, findPeople } from "./person_search.js";
-import { describePose, fillTable, saveSticker, saveText } from "./results.js";
+import { bboxCrop, estimatePose, findPeople, isBbox } from "./person_search.js";
+import { describePeople, fillTable, saveSticker, saveText } from "./results.js";
 import { BBOX_RULE, LICENCE, THRESHOLD } from "./settings.js";
 import { Stage } from "./stage.js";
 import { closeCamera, openCamera, trackCamera } from "./tracker.js";
@@ -18,7 +18,7 @@ const stage = new Stage({
 });
 const LOADING = "Loading the network …";
 let photo = null; // {name, picture}
-let found = null; // {mode, bbox, pose}
+let found = null; // {mode, bbox, poses}, the surest first
 let backend = null; // the promise of a backend
 let latest = Promise.resolve();
 let controller = new AbortController();
@@ -51,7 +51,7 @@ function loadBackend() {
   return backend;
 }
 
-/** Show a photograph that was chosen, and find the person on it. */
+/** Show a photograph that was chosen, and find the people on it. */
 function takeFile(file) {
   start(async (signal) => {
     leaveCamera();
@@ -71,22 +71,24 @@ function showPhoto(taken, bitmap) {
   find("search").disabled = find("box").disabled = false;
 }
 
-/** Find whoever is on the photograph. */
+/** Find all people on the photograph. */
 async function search(signal) {
   const { width, height } = photo.picture;
   stage.bbox = null;
   find("box").value = "";
   const poses = await estimate(findPeople([width, height]), signal);
   if (!poses) throw new UserError(`${photo.name}: too narrow to show a person; draw a box`);
-  const [pose] = poses;
-  const score = pose.score.toFixed(2);
-  if (pose.score < THRESHOLD) {
-    say(`No person found: the best score is ${score}, below ${THRESHOLD}. `
+  const people = poses.filter(({ score }) => score >= THRESHOLD);
+  if (!people.length) {
+    const best = (poses[0]?.score ?? 0).toFixed(2);
+    say(`No person found: the best score is ${best}, below ${THRESHOLD}. `
       + "Draw a box around the person.");
     return;
   }
-  showFound({ mode: "search", bbox: null, pose });
-  say(`Found a person, score ${score}. Not right? Draw a box around the person.`);
+  showFound({ mode: "search", bbox: null, poses: people });
+  const scores = people.map(({ score }) => score.toFixed(2)).join(", ");
+  const who = people.length > 1 ? `${people.length} people, scores` : "a person, score";
+  say(`Found ${who} ${scores}. Not right? Draw a box around the person.`);
 }
 
 /** Find the keypoints of the person in a bbox. */
@@ -95,7 +97,7 @@ async function searchBbox(bbox, signal) {
   const poses = await estimate(estimatePose(bboxCrop(bbox)), signal);
   if (!poses) throw new UserError(`the box ${bbox} leaves nothing to see of the picture; fix it`);
   const [pose] = poses;
-  showFound({ mode: "bbox", bbox, pose });
+  showFound({ mode: "bbox", bbox, poses });
   say(`The person in the box, score ${pose.score.toFixed(2)}.`);
 }
 
@@ -109,12 +111,12 @@ async function estimate(searched, signal) {
 
 function showFound(result) {
   found = result;
-  stage.pose = found?.pose ?? null;
+  stage.poses = found?.poses ?? [];
   stage.draw();
   find("result").hidden = !found;
   if (!found) return;
-  drawSticker(find("sticker"), found.pose);
-  fillTable(find("joints"), found.pose);
+  drawSticker(find("sticker"), found.poses[0]);
+  fillTable(find("joints"), found.poses[0]);
 }
 
 function toggleCamera() {
@@ -132,7 +134,7 @@ function toggleCamera() {
     const loaded = await loadBackend();
     say("Take the picture when the skeleton fits.");
     await trackCamera(video, loaded, signal, () => stage.showVideo(), (pose) => {
-      stage.pose = pose;
+      stage.poses = pose ? [pose] : [];
       stage.draw();
     });
   });
@@ -150,7 +152,7 @@ function showCamera() {
 
 function leaveCamera() {
   if (stage.element.dataset.shows === "video") {
-    stage.pose = null;
+    stage.poses = [];
     stage.draw();
     delete stage.element.dataset.shows;
   }
@@ -174,18 +176,16 @@ function typeBbox(event) {
   event.preventDefault();
   const text = find("box").value;
   const bbox = text.split(",").map((number) => (number.trim() ? Number(number) : NaN));
-  const isBbox = bbox.length === 4 && bbox.every((number) => Math.abs(number) < 1e6)
-    && Math.min(...bbox.slice(2)) > 0;
   start(async (signal) => {
-    if (!isBbox) throw new UserError(`${text} is no box x,y,width,height: ${BBOX_RULE}`);
+    if (bbox.length !== 4 || !isBbox(bbox)) throw new UserError(`${text} is no box x,y,width,height: ${BBOX_RULE}`);
     await searchBbox(bbox, signal);
   });
 }
 
 function saveAs(kind) {
   const stem = photo.name.replace(/\.[^.]*$/, "") || photo.name;
-  if (kind !== "json") return saveSticker(find("sticker"), found.pose, stem, kind);
-  return saveText(describePose(photo, found.mode, found.bbox, found.pose), stem);
+  if (kind !== "json") return saveSticker(find("sticker"), found.poses[0], stem, kind);
+  return saveText(describePeople(photo, found.mode, found.bbox, found.poses), stem);
 }
 
 function listen() {

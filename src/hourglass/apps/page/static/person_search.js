@@ -1,12 +1,13 @@
 // Where people are on a picture and how they stand: Python's `inference/person_search.py`.
 //
-// A search is a generator. It yields the crops that it wants to have estimated, [x, y, side] in
-// whole px of the picture. It is sent what the network finds in each, {keypoints: [x, y] each, px of
-// the picture, scores: a number each}. It returns poses: {keypoints, scores, crop, score}.
+// A search is a generator. It yields a look, {crops, isForFinder}: crops [x, y, side] in whole px of
+// the picture, and which network it asks about them. It is sent what that finds in each, px of the
+// picture: the people finder {boxes: [x, y, width, height] each, scores}, the surest first, the pose
+// network {keypoints: [x, y] each, scores}. It returns poses: {keypoints, scores, crop, score}.
 
 import {
-  AGREEMENT, AROUND_JOINTS, BOX_MARGIN, CROP_FACTOR, MAX_IOU, MAX_SHARED, MAX_WIDTH, MIN_SIDE,
-  PLAN, SAME_PLACE, SURE_SCORE,
+  AROUND_JOINTS, BOX_MARGIN, BOX_THRESHOLD, CROP_FACTOR, MAX_IOU, MAX_LIKENESS, MAX_LOOKS,
+  SAME_PLACE, SURE_SCORE,
 } from "./settings.js";
 
 /** A whole number; halves go to the even one, as in Python. */
@@ -16,7 +17,7 @@ function round(number) {
   return below % 2 === 0 ? below : below + 1;
 }
 
-const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+export const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 
 /** Low and high corner of the bbox of points. */
 export function keypointsBbox(points) {
@@ -68,63 +69,49 @@ export function* estimatePose(crop) {
 }
 
 /** The search for people anywhere on a picture of [width, height]: at most `number`. */
-export function* findPeople(size, number = 1, plan = PLAN) {
-  const first = yield* estimateCrops(tilePicture(size, plan));
-  const refined = yield* estimateCrops(chooseAgain(first, number, plan.retries).map(cropAround));
-  return poseNms(refined.map((pose) => rescore(pose, first))).slice(0, number);
+export function* findPeople(size, number = Infinity) {
+  const boxes = yield* findBoxes(size);
+  const first = yield* estimateCrops(boxes.map(({ bbox }) => bboxCrop(bbox)));
+  const joined = first.map((pose, k) => ({ ...pose, sure: boxes[k].score }));
+  const kept = poseNms(joined.map(joinScores));
+  const refined = yield* estimateCrops(kept.map(cropAround));
+  return poseNms(refined.map((pose, k) => joinScores({ ...pose, sure: kept[k].sure })))
+    .slice(0, number);
 }
+
+/** The pose with the geometric mean of its score and of that of its box, `sure`. */
+const joinScores = (pose) => ({ ...pose, score: Math.sqrt(Math.max(pose.score, 0) * pose.sure) });
+
+/** The search for the boxes of people: {bbox, score} each, the surest first. */
+function* findBoxes(size) {
+  const [found] = yield { crops: [wholePictureCrop(size)], isForFinder: true };
+  const boxes = found.boxes.map((bbox, k) => ({ bbox, score: found.scores[k] }))
+    .filter(({ bbox, score }) => score > 0 && isBbox(bbox));
+  const kept = [];
+  for (const [k, box] of boxes.entries()) {
+    const isSure = k === 0 || box.score >= BOX_THRESHOLD;
+    const corners = bboxCorners(box.bbox);
+    const isNew = kept.every(({ bbox }) => computeIou(corners, bboxCorners(bbox)) <= MAX_IOU);
+    if (isSure && isNew) kept.push(box);
+  }
+  return kept.slice(0, MAX_LOOKS);
+}
+
+/** Whether [x, y, width, height] is as `BBOX_RULE` says. */
+export function isBbox(numbers) {
+  return numbers.every((number) => Math.abs(number) < 1e6) && Math.min(...numbers.slice(2)) > 0;
+}
+
+const bboxCorners = ([x, y, width, height]) => [[x, y], [x + width, y + height]];
 
 /** The search of some crops: a pose each. */
 export function* estimateCrops(crops) {
-  const found = yield crops;
+  if (!crops.length) return [];
+  const found = yield { crops, isForFinder: false };
   return found.map((pose, k) => ({ ...pose, crop: crops[k], score: mean(pose.scores) }));
 }
 
-function chooseAgain(poses, number, retries) {
-  const surest = sortPoses(poses).slice(0, retries);
-  const apart = poseNms(poses).slice(0, number + 1);
-  return [...surest, ...apart.filter((pose) => !surest.includes(pose))];
-}
-
-/** Crops of several sizes over a picture of [width, height], the largest first. */
-export function tilePicture(size, plan = PLAN) {
-  const crops = [wholePictureCrop(size)];
-  for (let side = Math.max(...size) / plan.zoom; side >= MIN_SIDE; side /= plan.zoom) {
-    const [columns, rows] = size.map((length) => spread(length, round(side), plan.step));
-    if (crops.length + columns.length * rows.length > plan.max_crops) break;
-    for (const y of rows) crops.push(...columns.map((x) => [x, y, round(side)]));
-  }
-  return crops;
-}
-
-/** Where crops start along an axis: evenly, from its start to its end. */
-function spread(length, side, step) {
-  if (side >= length) return [round((length - side) / 2)];
-  const last = Math.ceil((length - side) / (step * side));
-  return Array.from({ length: last + 1 }, (_, k) => round(k * ((length - side) / last)));
-}
-
-/** The pose with the score that its own crop and those of the first round give it. */
-export function rescore(pose, others) {
-  const bbox = keypointsBbox(pose.keypoints);
-  const side = Math.max(longerSide(bbox), 1e-9);
-  // A wider crop may show another person; a pose beyond the picture is in no crop but the widest.
-  const inside = others.filter(({ crop }) => holds(crop, bbox, MAX_WIDTH * side));
-  const holding = [pose, ...(inside.length ? inside : others.slice(0, 1))];
-  const shares = holding.flatMap(({ keypoints, scores }) => keypoints.map((place, joint) => {
-    const far = distance(place, pose.keypoints[joint]) / (AGREEMENT * side);
-    return scores[joint] * Math.exp(-far * far);
-  }));
-  return { ...pose, score: mean(shares) };
-}
-
-function holds([x, y, side], [low, high], maxSide) {
-  const [left, top] = [x - 0.5, y - 0.5];
-  return side <= maxSide && low[0] >= left && low[1] >= top
-    && high[0] <= left + side && high[1] <= top + side;
-}
-
-const distance = (point, other) => Math.hypot(point[0] - other[0], point[1] - other[1]);
+export const distance = (point, other) => Math.hypot(point[0] - other[0], point[1] - other[1]);
 
 const sortPoses = (poses) => [...poses].sort((pose, other) => other.score - pose.score);
 
@@ -143,11 +130,13 @@ function poseNms(poses) {
   return kept;
 }
 
-/** Whether two poses share so much that they are one person's. */
+/** Whether two poses are so alike that they are one person's. */
 function isSamePerson(pose, surer) {
-  const bbox = poseBbox(surer);
-  if (computeIou(poseBbox(pose), bbox) > MAX_IOU) return true;
-  const near = SAME_PLACE * longerSide(bbox);
-  const shared = pose.keypoints.filter((place, k) => distance(place, surer.keypoints[k]) <= near);
-  return shared.length > MAX_SHARED;
+  const sure = surer.scores.map((score) => score >= SURE_SCORE);
+  const isCounted = sure.includes(true) ? sure : sure.map(() => true);
+  const reach = Math.max(SAME_PLACE * longerSide(poseBbox(surer)), 1e-9);
+  const alike = surer.keypoints
+    .map((place, joint) => Math.exp(-((distance(place, pose.keypoints[joint]) / reach) ** 2)))
+    .filter((_, joint) => isCounted[joint]);
+  return mean(alike) > MAX_LIKENESS;
 }

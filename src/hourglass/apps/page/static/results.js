@@ -27,16 +27,19 @@ function makeCell(kind, text) {
 }
 
 /** What `hourglass predict` writes of a photograph, as text of JSON. */
-export function describePose({ name: image, picture: { width, height } }, mode, bbox, pose) {
+export function describePeople({ name: image, picture: { width, height } }, mode, bbox, poses) {
+  const people = poses.map((pose) => describePerson(pose, bbox));
+  const record = { image, coordinates: COORDINATES, width, height, mode, people };
+  return JSON.stringify(record, null, 1) + "\n";
+}
+
+function describePerson(pose, bbox) {
   const joints = JOINTS.map((name, joint) => {
     const [x, y] = pose.keypoints[joint].map((place) => rounded(place, 2));
     return [name, { x, y, score: rounded(pose.scores[joint], 4) }];
   });
   const given = bbox ? { bbox } : {};
-  const score = rounded(pose.score, 4);
-  const people = [{ score, ...given, joints: Object.fromEntries(joints) }];
-  const record = { image, coordinates: COORDINATES, width, height, mode, people };
-  return JSON.stringify(record, null, 1) + "\n";
+  return { score: rounded(pose.score, 4), ...given, joints: Object.fromEntries(joints) };
 }
 
 const rounded = (number, digits) => Number(number.toFixed(digits));

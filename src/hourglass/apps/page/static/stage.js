@@ -16,7 +16,7 @@ export class Stage {
   constructor({ element, picture, video, overlay, onBbox, onChange }) {
     Object.assign(this, { element, picture, video, overlay, onBbox, onChange });
     this.bbox = null; // [x, y, width, height] of the person, whole px of the picture
-    this.pose = null;
+    this.poses = []; // the surest first; it is drawn on top
     this.withNames = false;
     overlay.addEventListener("pointerdown", (event) => this.#begin(event));
     overlay.addEventListener("pointermove", (event) => this.#drag(event));
@@ -49,14 +49,16 @@ export class Stage {
     [this.overlay.width, this.overlay.height] = size.map((length) =>
       Math.max(1, Math.round(length * this.#scale)));
     this.element.style.setProperty("--ratio", size[0] / size[1]);
-    [this.bbox, this.pose, this.#start] = [null, null, null];
+    [this.bbox, this.poses, this.#start] = [null, [], null];
     this.draw();
   }
 
   draw() {
     const context = this.overlay.getContext("2d");
     context.clearRect(0, 0, this.overlay.width, this.overlay.height);
-    if (this.pose) drawPose(context, this.pose, this.#scale, this.withNames);
+    for (const pose of this.poses.toReversed()) {
+      drawPose(context, pose, this.#scale, this.withNames);
+    }
     if (this.bbox) drawBbox(context, this.bbox, this.#scale);
   }
 

@@ -3,11 +3,12 @@
 import { runSearch } from "./backend.js";
 import { readPixels, UserError } from "./images.js";
 import {
-  bboxCenter, cropAt, estimateCrops, findPeople, longerSide, poseBbox, rescore,
+  bboxCenter, cropAt, distance, estimateCrops, findPeople, keypointsBbox, longerSide, mean,
+  poseBbox,
 } from "./person_search.js";
 import {
-  AROUND_JOINTS, CHECK_EVERY, KEPT, LEAST_FAILED, LOST_AFTER, MIN_SIDE, ROUNDING, SEARCH_EVERY,
-  SHRINKING, THRESHOLD, WIDER,
+  AGREEMENT, AROUND_JOINTS, CHECK_EVERY, KEPT, LEAST_FAILED, LOST_AFTER, MIN_SIDE, ROUNDING,
+  SEARCH_EVERY, SHRINKING, THRESHOLD, WIDER,
 } from "./settings.js";
 
 export class Tracker {
@@ -32,7 +33,7 @@ export class Tracker {
       .slice(0, isDue ? 2 : 1));
     if (isDue) {
       track.checked = time;
-      track.score = rescore(pose, [wider]).score;
+      track.score = weighAgreement(pose, wider);
     }
     if (isDue && track.score < KEPT * THRESHOLD) {
       track.numFailed += 1;
@@ -47,11 +48,21 @@ export class Tracker {
 
   * #search(size, time) {
     this.#searched = time;
-    const [pose] = yield* findPeople(size);
-    if (pose.score < THRESHOLD) return;
+    const [pose] = yield* findPeople(size, 1);
+    if (!pose || pose.score < THRESHOLD) return;
     this.#track = { score: pose.score, size: 0, checked: time, passed: time, numFailed: 0 };
     move(this.#track, pose);
   }
+}
+
+/** The score of a pose after a check: Python's `weigh_agreement`. */
+function weighAgreement(pose, wider) {
+  const side = Math.max(longerSide(keypointsBbox(pose.keypoints)), 1e-9);
+  const shares = wider.keypoints.map((place, joint) => {
+    const far = distance(place, pose.keypoints[joint]) / (AGREEMENT * side);
+    return wider.scores[joint] * Math.exp(-far * far);
+  });
+  return mean([...pose.scores, ...shares]);
 }
 
 function hasPassed(start, now, seconds) {
