@@ -131,7 +131,8 @@ class Tracker:
         """
         is_cut |= self._time is not None and time - self._time > MAX_GAP
         self._time = time
-        if is_cut and self._searched is not None and self.config.mode != "whole":
+        is_searched = self.config.mode != "whole" and self.config.max_people > 0
+        if is_cut and self._searched is not None and is_searched:
             yield from self._search(time)
         else:
             if self._tracks:
