@@ -220,7 +220,18 @@ def run_command(monkeypatch, capsys, tmp_path):
 
 
 @pytest.fixture
-def hourglass(run_command, monkeypatch, model_file, make_estimator):
+def whole_finder(monkeypatch):
+    """A people finder in the place of the shipped one: it sees one person all over a picture."""
+    from helpers.fake_backends import WholeFinder
+
+    finder = WholeFinder()
+    monkeypatch.setattr("hourglass.inference.backends.PeopleFinder", lambda path: finder)
+    monkeypatch.setattr("hourglass.inference.backends.shipped_people_detector", lambda: None)
+    return finder
+
+
+@pytest.fixture
+def hourglass(run_command, monkeypatch, model_file, make_estimator, whole_finder):
     """Run `hourglass predict` with a small network, or with `model`; None names none."""
     monkeypatch.setattr("hourglass.models.pose_estimator.PoseEstimator", make_estimator)
 

@@ -45,7 +45,7 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("command", "defaults"),
     [
-        ("predict", ("1", str(THRESHOLD), "poses", "use both")),
+        ("predict", ("all", str(THRESHOLD), "poses", "use both")),
         ("sticker", ("1", str(THRESHOLD), "stickers", "all three", "0")),
         ("export", ("onnx", "use both")),
         ("page", ("page", "npm fetches them, once")),

@@ -49,7 +49,8 @@ def test_styles_are_those_named_in_their_own_order(make_stickers):
 
 def test_photographs_and_clips_may_be_mixed(make_stickers):
     save_photo("a.png")
-    write_clip("b.mp4", [bars((160, 120), (50 + 9 * k, 60)) for k in range(3)], rate=10)
+    grown = [bars((160, 120), (50 + 9 * k, 60), height=50 + 4 * k) for k in range(3)]
+    write_clip("b.mp4", grown, rate=10)
     code, out, err = make_stickers("a.png", "b.mp4", "--style", "figure")
     assert (code, len(out), err) == (0, 2, [])
     names = ["a_figure.png", "a_figure.webp", "b_figure.webm", "b_figure.webp"]

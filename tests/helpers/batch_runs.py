@@ -35,6 +35,8 @@ def fake_network(monkeypatch, chunk_size):
     monkeypatch.setattr("hourglass.cli.models.open_backend", lambda *_: BrightestBackend())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no pyarrow
     Path("net.keras").write_text("a network")
+    Path("people.onnx").write_text("a detector")
+    monkeypatch.setattr("hourglass.cli.batch.shipped_people_detector", lambda: Path("people.onnx"))
 
 
 def make_plan(base, out="out", config=None, draw=False, network="abc"):

@@ -118,7 +118,8 @@ def make_clip_stickers(
     if not actors:
         return write_all({}, [], tracker.best)
     longest = sorted(actors, key=lambda actor: -actor.num_frames)
-    chosen = [actor for actor in longest[: int(config.max_people)] if actor.num_frames > 1]
+    number = int(min(config.max_people, len(longest)))
+    chosen = [actor for actor in longest[:number] if actor.num_frames > 1]
     if not chosen:
         raise UserError(STILL)
     return write_all(_encode(chosen, target), [actor.score for actor in chosen], tracker.best)

@@ -42,6 +42,7 @@ KEPT = 1.3
 # Where a person's size has shrunk, the crop takes so much of it from frame to frame: joints that
 # are missed for a moment must not draw it together. It grows at once.
 SHRINKING = 0.05
+SAME_PLACE = 0.3  # IoU of the boxes of a person before and after a cut or a gap, at least
 
 
 class TrackedPerson(NamedTuple):
@@ -131,7 +132,8 @@ class Tracker:
         """
         is_cut |= self._time is not None and time - self._time > MAX_GAP
         self._time = time
-        if is_cut and self._searched is not None and self.config.mode != "whole":
+        is_searched = self.config.mode != "whole" and self.config.max_people > 0
+        if is_cut and self._searched is not None and is_searched:
             yield from self._search(time)
         else:
             if self._tracks:
@@ -197,10 +199,12 @@ class Tracker:
         # A person who was told to be in the first frame needs no score.
         is_told = is_first and (self.config.threshold is None or self.config.mode == "whole")
         for pose in found:
-            is_known = _find_person(pose, self._tracks) is not None
+            is_known = any(person_search.is_same_person(pose, t.pose) for t in self._tracks)
             is_wanted = not is_known and len(self._tracks) < self.config.max_people
             if is_wanted and (is_told or pose.score >= self._threshold):
-                self._add(pose, time, _find_person(pose, ended))
+                before = _find_place(pose, ended)
+                ended = [track for track in ended if track is not before]
+                self._add(pose, time, before)
 
     def _add(self, pose: Pose, time: float, before: Track | None) -> None:
         """Track a person from now on, under the number of a track that has ended there."""
@@ -215,9 +219,11 @@ class Tracker:
         return [JumpFilter(), OneEuroFilter()] if self.is_smooth else []
 
 
-def _find_person(pose: Pose, tracks: Iterable[Track]) -> Track | None:
-    """The track whose person a pose is of; None without any."""
-    return next((t for t in tracks if person_search.is_same_person(pose, t.pose)), None)
+def _find_place(pose: Pose, tracks: Iterable[Track]) -> Track | None:
+    """The track that was in the place of a pose; None without any."""
+    overlaps = ((person_search.compute_iou(pose.bbox, t.pose.bbox), t) for t in tracks)
+    overlap, track = max(overlaps, key=lambda pair: pair[0], default=(0.0, None))
+    return track if overlap > SAME_PLACE else None
 
 
 def weigh_agreement(pose: Pose, wider: Pose) -> float:
