@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @register
 class Folder(Dataset):
-    """Your own pictures, with annotations in MPII's JSON form, in COCO's, or as tools export them."""
+    """Your own pictures, and annotations in MPII's JSON form, COCO's, or a tool's export."""
 
     name = "folder"
     title = "own pictures"

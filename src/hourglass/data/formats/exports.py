@@ -159,13 +159,14 @@ def _make_content(
     for number, picture in enumerate(pictures, start=1):
         name = picture.path.relative_to(folder).as_posix()
         size = dict(zip(("width", "height"), picture.size, strict=True)) if picture.size else {}
-        images.append({"id": number, "file_name": name} | size)
+        # Floats, as `read_json` gives them.
+        images.append({"id": float(number), "file_name": name} | size)
         for body in picture.people:
             triples = [body.keypoints.get(name, (0.0, 0.0, 0)) for name in names]
             annotations.append({
-                "id": len(annotations) + 1, "image_id": number, "category_id": 1,
+                "id": len(annotations) + 1.0, "image_id": float(number), "category_id": 1.0,
                 "keypoints": [float(value) for triple in triples for value in triple],
                 "bbox": body.find_bbox(),
             })  # fmt: skip
-    category = {"id": 1, "name": "person", "keypoints": list(names)}
+    category = {"id": 1.0, "name": "person", "keypoints": list(names)}
     return {"images": images, "annotations": annotations, "categories": [category]}
