@@ -64,6 +64,7 @@ class DataParams(Section):
     dataset: str  # `data.datasets.base.find_dataset` knows which there are
     mirror: str
     folder: Annotated[str, Field(min_length=1)]
+    val_fraction: Annotated[float, Field(gt=0, lt=1)]
     # `schema` is a name of pydantic's own.
     keypoint_schema: Schema = Field(alias="schema")
     synthetic: SyntheticParams

@@ -7,6 +7,7 @@ import pytest
 from helpers.networks import make_export_metadata, make_metadata, write_network_file
 from helpers.processes import loaded_after
 from hourglass.keypoints import COCO, KeypointSchema
+from hourglass.models import metadata
 from hourglass.models.metadata import (
     FORMAT_VERSION,
     Calibration,
@@ -142,3 +143,12 @@ def test_an_export_of_another_program_or_version_is_one_line(text, part):
     with pytest.raises(UserError, match=expected) as error:
         decode_export(text, "a.onnx")
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(monkeypatch, tmp_path):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(metadata.zipfile, "ZipFile", refuse)
+    with pytest.raises(UserError, match=r"a\.keras: Permission denied; fix it or name another"):
+        read_metadata(tmp_path / "a.keras")

@@ -253,8 +253,7 @@ def compute_likeness(pose: Pose, surer: Pose) -> float:
 
     Joints of which the surer pose is not sure do not count, unless it is sure of none.
     """
-    sure = surer.scores >= transforms.SURE_SCORE
-    counted = sure if sure.any() else np.ones_like(sure)
+    counted = surer.visible if surer.visible.any() else np.ones_like(surer.visible)
     distances = np.linalg.norm(pose.keypoints - surer.keypoints, axis=1)[counted]
     reach = max(SAME_PLACE * float(np.ptp(surer.bbox, axis=0).max()), 1e-9)
     return float(np.mean(np.exp(-np.square(distances / reach))))

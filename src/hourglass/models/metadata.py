@@ -169,6 +169,8 @@ def _read_member(path: str | Path, member: str) -> Any:
         raise UserError(
             f"{path}: no such network; train one (`dvc repro train`) or name another"
         ) from None
+    except PermissionError as error:
+        raise UserError(f"{path}: {error.strerror}; fix it or name another") from None
     except _READ_ERRORS as error:
         raise UserError(f"{path}: damaged: {one_line(error)}; train it again") from None
 

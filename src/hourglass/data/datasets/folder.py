@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from hourglass.data.datasets.base import ANNOTATIONS, Dataset, register
 from hourglass.data.formats.coco import is_coco, read_coco
+from hourglass.data.formats.exports import Export
+from hourglass.data.formats.layouts import read_layout
 from hourglass.data.formats.named_keypoints import make_list_schema
 from hourglass.data.frames import check_frames
 from hourglass.data.raw_records import (
@@ -24,7 +26,7 @@ from hourglass.data.raw_records import (
 from hourglass.data.zip_files import DOWNLOAD_AGAIN, picture_name, read_picture_sizes
 from hourglass.keypoints import MPII, KeypointSchema
 from hourglass.utils.errors import UserError
-from hourglass.utils.files import atomic_path, check_free_space, read_json
+from hourglass.utils.files import atomic_path, check_free_space, read_json, write_json
 
 if TYPE_CHECKING:
     from hourglass.config import DataParams
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 @register
 class Folder(Dataset):
-    """Your own pictures; annotations in MPII's JSON form or as COCO's keypoint files."""
+    """Your own pictures, with annotations in MPII's JSON form, in COCO's, or as tools export them."""
 
     name = "folder"
     title = "own pictures"
@@ -44,10 +46,10 @@ class Folder(Dataset):
         if not Path(data.folder).is_dir():
             raise UserError(
                 f"params.yaml: data.folder: {data.folder} is no folder; name the one that holds "
-                "images/, train.json and validation.json"
+                "images/, train.json and validation.json, or a labelling tool's export"
             )
         _check_links(Path(data.folder))
-        pack_folder(Path(data.folder), folder, data.keypoint_schema)
+        pack_folder(Path(data.folder), folder, data.keypoint_schema, data.val_fraction)
 
     def read_splits(
         self, raw: Path, image_names: frozenset[str], schema: KeypointSchema
@@ -120,33 +122,64 @@ def _has_keypoints(records: list[Any], schema: KeypointSchema) -> bool:
     return any(isinstance(pairs, list) and len(pairs) == schema.num_keypoints for pairs in joints)
 
 
-def pack_folder(source: Path, folder: Path, schema: KeypointSchema) -> None:
-    """Copy the user's `images/`, train.json and validation.json in `source` into `folder`.
+def pack_folder(
+    source: Path, folder: Path, schema: KeypointSchema, val_fraction: float = 0.1
+) -> None:
+    """Copy the pictures and annotations of the user's folder `source` into `folder`.
 
-    The pictures that the JSON files name become `images.zip`: stored, sorted, undated, so that its
-    bytes depend on their names and content alone.
+    It holds `images/`, train.json and validation.json, or is a labelling tool's export, whose
+    annotations are written in COCO's form. The pictures that are named become `images.zip`:
+    stored, sorted, undated, so that its bytes depend on their names and content alone.
 
     Args:
         schema: the run's; persons without any of its keypoints bring no picture.
+        val_fraction: of the pictures, for validation, where an export has no split.
 
     Raises:
         UserError: `source` does not hold what is expected, or the disk is too small.
     """
-    for path in (source, source / "images", *(source / name for name in ANNOTATIONS.values())):
-        if not path.exists():
-            raise UserError(
-                f"{path}: not found; data.folder needs images/, train.json and validation.json"
-            )
-    pictures = _list_pictures(source, schema)
-    sources = [source / name for name in ANNOTATIONS.values()] + list(pictures.values())
+    export = _read_export(source, val_fraction)
+    pictures = _list_exported(export, schema) if export else _list_pictures(source, schema)
     folder.mkdir(parents=True, exist_ok=True)
     # Before the first byte: half an archive is of no use.
-    check_free_space(folder, sum(path.stat().st_size for path in sources))
+    check_free_space(folder, sum(path.stat().st_size for path in pictures.values()))
     with atomic_path(folder / "images.zip") as temporary:
         _write_zip(temporary, pictures)
-    for name in ANNOTATIONS.values():
+    for split, name in ANNOTATIONS.items():
+        if export:
+            write_json(folder / name, export.splits[split])
+            continue
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source / name, temporary)
+
+
+def _read_export(source: Path, val_fraction: float) -> Export | None:
+    """A labelling tool's export; None where the folder is as `data/own/README.md` says."""
+    annotations = [source / name for name in ANNOTATIONS.values()]
+    labels = itertools.chain.from_iterable(map(source.rglob, ("*.json", "*.xml", "*.y*ml")))
+    if not any(path.exists() for path in annotations) and next(labels, None):
+        return read_layout(source, val_fraction)
+    for path in (source, source / "images", *annotations):
+        if not path.exists():
+            raise UserError(
+                f"{path}: not found; data.folder needs images/, train.json and validation.json, or "
+                "a labelling tool's export"
+            )
+    return None
+
+
+def _list_exported(export: Export, schema: KeypointSchema) -> dict[str, Path]:
+    """Member path -> path of the pictures of an export that its records name, sorted."""
+    try:
+        splits = [read_coco(content, schema) for content in export.splits.values()]
+    except FormFault as fault:
+        raise UserError(f"{export.tool}: {fault}; correct it") from None
+    names = {name for split in splits for name in map(read_name, split.records)}
+    pictures = {f"images/{name}": export.pictures[name] for name in sorted(names - {None})
+                if name in export.pictures}  # fmt: skip
+    if not pictures:
+        raise UserError(f"{export.tool}: no picture has a person to use; label some")
+    return pictures
 
 
 def _list_pictures(source: Path, schema: KeypointSchema) -> dict[str, Path]:

@@ -5,12 +5,14 @@ form for keypoints of one's own: a category names them.
 """
 
 import collections
+import dataclasses
 import math
 from typing import Any
 
 import numpy as np
 
 from hourglass.data.formats.named_keypoints import NamedKeypoints
+from hourglass.data.keypoint_names import canonical_names
 from hourglass.data.raw_records import (
     BBox,
     FormFault,
@@ -26,6 +28,13 @@ LABELLED, UNLABELLED = (1, 2), 0  # values of v: occluded and visible, not label
 # Predictions have a score in v's place. A keypoint of less is no label.
 SURE = 0.5
 ODD_V = "keypoints with a v other than 0, 1, 2, taken for unlabelled"
+# Tools make boxes of the keypoints where nobody drew any. People reach beyond. Of 313 persons of
+# COCO with 13 keypoints and more, the box is 1.21 times as long as the keypoints' (median); with
+# the head's top it would be about 1.04 times.
+TIGHT = 1.5  # px from the keypoints to a box that is made of them
+MOST = 0.9  # of a file's persons with such a box: its boxes are made of keypoints
+GROWTH, GROWTH_WITH_HEAD = 1.21, 1.04
+GROWN = "boxes that only enclose the keypoints, enlarged"
 SCORE_V = f"keypoints with a score as v, labelled from {SURE:g} on"
 
 
@@ -50,6 +59,7 @@ def read_coco(content: dict[str, Any], schema: KeypointSchema) -> RawSplit:
     """
     reader = _Reader(content, schema)
     records = [reader.read(entry) for entry in list_entries(content, "annotations")]
+    records = reader.grow_boxes(records)
     return RawSplit(records, reader.keypoints.schema, reader.notes)
 
 
@@ -63,6 +73,7 @@ class _Reader:
         self.lists = {key: _read_list(category) for key, category in categories.items()}
         self.keypoints = NamedKeypoints(self.lists, schema)
         self.notes: collections.Counter[str] = collections.Counter()
+        self.are_tight: list[bool] = []
 
     def read(self, annotation: Any) -> LabelledPerson | PassedOver | UnusableRecord:
         image = ""
@@ -93,8 +104,23 @@ class _Reader:
             raise FormFault("a labelled keypoint is not at two finite numbers")
         if not self.keypoints.is_used(labelled):
             return PassedOver("without a label that data.schema uses")
-        size = self.sizes.get(annotation["image_id"])
-        return LabelledPerson(image, points, labelled, _read_bbox(annotation), size)
+        size, bbox = self.sizes.get(annotation["image_id"]), _read_bbox(annotation)
+        self.are_tight.append(_is_tight(bbox, triples[flags, :2]))
+        return LabelledPerson(image, points, labelled, bbox, size)
+
+    def grow_boxes(self, records: list[Any]) -> list[Any]:
+        """The records; with larger boxes if nearly all were made of the keypoints."""
+        if not self.are_tight or np.mean(self.are_tight) < MOST:
+            return records
+        has_head = any("head_top" in canonical_names(names) for names in self.lists.values())
+        growth = GROWTH_WITH_HEAD if has_head else GROWTH
+        self.notes[GROWN] += sum(isinstance(record, LabelledPerson) for record in records)
+        return [
+            dataclasses.replace(record, bbox=_grow(record.bbox, growth))
+            if isinstance(record, LabelledPerson)
+            else record
+            for record in records
+        ]
 
     def _read_flags(self, v: np.ndarray) -> np.ndarray:
         """Which keypoints are labelled, bool [n]."""
@@ -106,6 +132,21 @@ class _Reader:
         self.notes[SCORE_V] += int(is_score.sum())
         self.notes[ODD_V] += int((odd & ~is_score).sum())
         return labelled | (is_score & (v >= SURE))
+
+
+def _is_tight(bbox: BBox, points: np.ndarray) -> bool:
+    """Whether a box ends where the keypoints [n, 2] do, two or more."""
+    if len(points) < 2:
+        return False
+    x, y, width, height = bbox
+    low, high = points.min(axis=0), points.max(axis=0)
+    return bool(np.abs([*(low - (x, y)), *(high - (x + width, y + height))]).max() <= TIGHT)
+
+
+def _grow(bbox: BBox, factor: float) -> BBox:
+    x, y, width, height = bbox
+    grown = factor * width, factor * height
+    return x + (width - grown[0]) / 2, y + (height - grown[1]) / 2, *grown
 
 
 def _read_list(category: dict) -> list[str]:

@@ -25,10 +25,14 @@ export function keypointsBbox(points) {
   return [[Math.min(...xs), Math.min(...ys)], [Math.max(...xs), Math.max(...ys)]];
 }
 
-/** The bbox of a pose's sure keypoints; of all where none is. */
-export function poseBbox({ keypoints, scores }) {
-  const sure = keypoints.filter((_, joint) => scores[joint] >= SURE_SCORE);
-  return keypointsBbox(sure.length ? sure : keypoints);
+/** Which keypoints of a pose are sure enough to be shown. */
+export const findVisible = ({ scores }) => scores.map((score) => score >= SURE_SCORE);
+
+/** The bbox of a pose's visible keypoints; of all where none is. */
+export function poseBbox(pose) {
+  const visible = findVisible(pose);
+  const shown = pose.keypoints.filter((_, joint) => visible[joint]);
+  return keypointsBbox(shown.length ? shown : pose.keypoints);
 }
 
 export const longerSide = ([low, high]) => Math.max(high[0] - low[0], high[1] - low[1]);
@@ -132,7 +136,7 @@ function poseNms(poses) {
 
 /** Whether two poses are so alike that they are one person's. */
 function isSamePerson(pose, surer) {
-  const sure = surer.scores.map((score) => score >= SURE_SCORE);
+  const sure = findVisible(surer);
   const isCounted = sure.includes(true) ? sure : sure.map(() => true);
   const reach = Math.max(SAME_PLACE * longerSide(poseBbox(surer)), 1e-9);
   const alike = surer.keypoints

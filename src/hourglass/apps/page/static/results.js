@@ -2,6 +2,7 @@
 
 import { drawSticker } from "./drawing.js";
 import { UserError } from "./images.js";
+import { findVisible } from "./person_search.js";
 import { COORDINATES, JOINT_SIDES, JOINTS } from "./settings.js";
 
 const KINDS = { png: "image/png", webp: "image/webp" };
@@ -34,9 +35,10 @@ export function describePeople({ name: image, picture: { width, height } }, mode
 }
 
 function describePerson(pose, bbox) {
+  const visible = findVisible(pose);
   const joints = JOINTS.map((name, joint) => {
     const [x, y] = pose.keypoints[joint].map((place) => rounded(place, 2));
-    return [name, { x, y, score: rounded(pose.scores[joint], 4) }];
+    return [name, { x, y, score: rounded(pose.scores[joint], 4), visible: visible[joint] }];
   });
   const given = bbox ? { bbox } : {};
   return { score: rounded(pose.score, 4), ...given, joints: Object.fromEntries(joints) };
