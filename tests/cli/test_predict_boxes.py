@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers.batch_runs import fake_network, save_dot, save_dots
+from helpers.clips import BarBackend, bars, write_clip
 from helpers.fake_backends import BrightestBackend
 from helpers.stages import files_below
 
@@ -84,6 +86,28 @@ def test_a_picture_without_a_box_has_no_person(predict):
     ]
     assert out[1].endswith("no person: --boxes has no box of it")
     assert read_record("001")["people"] == [] and Path("poses/001.png").exists()
+
+
+def test_boxes_of_a_clip_are_those_of_its_first_frame(predict, monkeypatch):
+    backend = BarBackend()
+    backend.trained_on = ("folder",)
+    monkeypatch.setattr("hourglass.cli.models.open_backend", lambda *_: backend)
+    places = [(60, 100), (160, 100), (260, 100)]
+    for name in ("a", "b"):
+        write_clip(f"{name}.mp4", [bars((320, 200), *places)] * 3)
+    boxes = [[245, 65, 30, 70], [45, 65, 30, 70]]
+    entries = [{"file_name": "a.mp4", "bbox": bbox, "category_id": 1} for bbox in boxes]
+    Path("boxes.json").write_text(json.dumps(entries))
+    code, out, err = predict("a.mp4", "b.mp4")
+    assert (code, err) == (0, [])
+    assert "3 frames, 2 people, in 3 of them" in out[0]
+    assert out[1].endswith("3 frames, no person: --boxes has no box of it")
+    header, *frames = map(json.loads, Path("poses/a.jsonl").read_text().splitlines())
+    assert header["bboxes"] == boxes
+    for frame in frames:
+        middles = [np.mean([joint["x"] for joint in person["joints"].values()])
+                   for person in frame["people"]]  # fmt: skip
+        assert middles == pytest.approx([259.5, 59.5], abs=2)
 
 
 def test_boxes_of_other_pictures_are_one_warning(predict):

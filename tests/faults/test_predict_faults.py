@@ -283,7 +283,7 @@ def test_a_box_that_touches_it_is_predicted(hourglass, box):
         (["--boxes", "b.json", "--box", "1,2,3,4"], "--box and --boxes exclude each other: "),
         (["--boxes", "b.json", "--people", "2"], "--people cannot be combined with --boxes, "),
         (["--boxes", "b.json", "--threshold", "0"], "--threshold cannot be combined with --boxes"),
-        (["--boxes", "b.json", "--camera", "0"], "--boxes is for pictures, not for a --camera; "),
+        (["--boxes", "b.json", "--camera", "0"], "--boxes is for files, not for a --camera; "),
         (
             ["--people", "2", "--whole"],
             "--people cannot be combined with --whole, which says where ",

@@ -220,14 +220,12 @@ BAD = {
 }  # fmt: skip
 
 
-def test_boxes_for_a_clip_are_one_line(hourglass):
+def test_a_box_of_a_file_beside_the_clip_is_one_line(hourglass):
     write_clip(Path("clip.mp4"), [np.zeros((32, 32, 3), np.uint8)] * 2)
-    Path("boxes.csv").write_text("image,x,y,width,height\nclip.mp4,1,2,9,9\n")
+    Path("boxes.csv").write_text("image,x,y,width,height\nclip.mp4,1,2,9,9\nclip.mp4,90,2,9,9\n")
     code, out, (line,) = hourglass("clip.mp4", "--boxes", "boxes.csv")
-    assert (code, out) == (1, []) and not Path("poses").exists()
-    assert line == (
-        "error: clip.mp4: is a clip, and --boxes is for pictures; leave one of them out"
-    )
+    assert (code, out) == (1, []) and not list(Path("poses").iterdir())
+    assert line.startswith("error: clip.mp4: the box 90,2,9,9 leaves nothing to see of ")
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,9 @@ def check_inputs(options: argparse.Namespace) -> None:
     """
     if not (options.photos or options.camera or options.list):
         raise UserError("name pictures, clips or a --camera; `hourglass predict --help` says more")
-    for name in ("records", "boxes"):
+    for name, kind in (("records", "pictures"), ("boxes", "files")):
         if getattr(options, name) and options.camera:
-            raise UserError(f"--{name} is for files, not for a --camera; leave one out")
+            raise UserError(f"--{name} is for {kind}, not for a --camera; leave one out")
     for name in ("list", "draw"):
         if getattr(options, name) and not options.records:
             raise UserError(f"--{name} is for --records; add that, or leave it out")
