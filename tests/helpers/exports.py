@@ -1,8 +1,8 @@
 """The same few persons, written as labelling tools export them."""
 
-import itertools
 import json
 import xml.etree.ElementTree as ET
+from itertools import chain
 from urllib.parse import quote
 
 import numpy as np
@@ -47,7 +47,7 @@ def make_content(pictures, people):
         images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
         annotations += [
             {"id": 100 * number + k, "image_id": number, "category_id": 1, "iscrowd": 0,
-             "bbox": person["bbox"], "keypoints": list(itertools.chain.from_iterable(person["keypoints"]))}
+             "bbox": person["bbox"], "keypoints": list(chain.from_iterable(person["keypoints"]))}
             for k, person in enumerate(people[name.rpartition("/")[2]])
         ]  # fmt: skip
     category = {"id": 1, "name": "person", "keypoints": list(NAMES)}
@@ -153,8 +153,9 @@ def make_results(persons):
     results = []
     for number, person in enumerate(persons):
         x, y, w, h = person["bbox"]
-        box = {"x": 100 * x / WIDTH, "y": 100 * y / HEIGHT, "width": 100 * w / WIDTH,
-               "height": 100 * h / HEIGHT, "rotation": 0, "rectanglelabels": ["Person"]}  # fmt: skip
+        box = {"x": 100 * x / WIDTH, "y": 100 * y / HEIGHT, "rotation": 0,
+               "width": 100 * w / WIDTH, "height": 100 * h / HEIGHT,
+               "rectanglelabels": ["Person"]}  # fmt: skip
         results.append({"id": f"r{number}", "type": "rectanglelabels", "value": box, **size})
         for label, (px, py, v) in zip(NAMES, person["keypoints"], strict=True):
             if v:
