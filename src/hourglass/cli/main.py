@@ -1,9 +1,9 @@
-"""The `hourglass` command: `predict photo.jpg [clip.mp4 ...]`, `sticker`, `page`, `export`."""
+"""The `hourglass` command: `predict photo.jpg clip.mp4`, `convert`, `sticker`, `page`, `export`."""
 
 import sys
 from importlib import metadata
 
-from hourglass.cli import export, predict, sticker
+from hourglass.cli import convert, export, predict, sticker
 from hourglass.cli.options import join_box
 from hourglass.utils.errors import ArgumentParser, UserError, exit_on_user_error, one_line
 
@@ -33,6 +33,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict.add_predict_command(commands)
+    convert.add_convert_command(commands)
     sticker.add_sticker_command(commands)
     export.add_page_command(commands)
     export.add_export_command(commands)
