@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from hourglass.export import people_format
-from hourglass.export.people_format import compare_found, export_people_detector
+from hourglass.export.people_format import (
+    PX_OFF,
+    SCORE_OFF,
+    compare_found,
+    export_people_detector,
+)
 from hourglass.export.verification import draw_figures
 from hourglass.inference.backends import OnnxBackend, PeopleFinder, seal
 from hourglass.models.people_detector import MAX_PEOPLE, build_people_detector, decode_people
@@ -33,7 +38,8 @@ def test_the_file_finds_who_the_network_finds(detector, exported):
     assert finder.size == 64
     found = finder(inputs)
     assert found[0].shape == (3, min(MAX_PEOPLE, 64), 4)
-    assert compare_found(found, decode_people(detector(inputs.astype(np.float32)))) < 0.01
+    px, score = compare_found(found, decode_people(detector(inputs.astype(np.float32))))
+    assert px < PX_OFF and score < SCORE_OFF
 
 
 def test_the_same_network_is_the_same_file(detector, exported, tmp_path):
@@ -42,7 +48,7 @@ def test_the_same_network_is_the_same_file(detector, exported, tmp_path):
 
 
 def test_what_finds_others_is_not_written(detector, tmp_path, monkeypatch):
-    monkeypatch.setattr(people_format, "compare_found", lambda *_: 1.0)
+    monkeypatch.setattr(people_format, "compare_found", lambda *_: (1.0, 0.0))
     with pytest.raises(UserError, match="finds other people than Keras"):
         export_people_detector(detector, ["lspet"], tmp_path / "people.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -50,12 +56,12 @@ def test_what_finds_others_is_not_written(detector, tmp_path, monkeypatch):
 
 def test_other_boxes_and_other_scores_are_differences():
     boxes, scores = np.arange(8, dtype=float).reshape(1, 2, 4), np.array([[0.9, 0.5]])
-    assert compare_found((boxes, scores), (boxes, scores)) == 0
-    assert compare_found((boxes + 2, scores), (boxes, scores)) == 2
-    assert compare_found((boxes, scores - 0.25), (boxes, scores)) == 0.25
+    assert compare_found((boxes, scores), (boxes, scores)) == (0, 0)
+    assert compare_found((boxes + 2, scores), (boxes, scores)) == (2, 0)
+    assert compare_found((boxes, scores - 0.25), (boxes, scores)) == (0, 0.25)
     # Rounding chooses which of two equal ones comes first.
     equal = np.array([[0.5, 0.5]])
-    assert compare_found((boxes[:, ::-1], equal), (boxes, equal)) == 0
+    assert compare_found((boxes[:, ::-1], equal), (boxes, equal)) == (0, 0)
 
 
 def test_a_detector_is_no_pose_network_and_the_other_way_round(exported, tmp_path):
