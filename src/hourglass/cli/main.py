@@ -1,9 +1,9 @@
-"""The `hourglass` command: `predict photo.jpg clip.mp4`, `convert`, `sticker`, `page`, `export`."""
+"""The `hourglass` command: `predict photo.jpg clip.mp4`, `convert`, `sticker` and so on."""
 
 import sys
 from importlib import metadata
 
-from hourglass.cli import convert, export, predict, sticker
+from hourglass.cli import check, convert, export, predict, sticker
 from hourglass.cli.options import join_box
 from hourglass.utils.errors import ArgumentParser, UserError, exit_on_user_error, one_line
 
@@ -37,4 +37,5 @@ def make_parser() -> ArgumentParser:
     sticker.add_sticker_command(commands)
     export.add_page_command(commands)
     export.add_export_command(commands)
+    check.add_check_command(commands)
     return parser

@@ -5,14 +5,14 @@ makes `Person`s with a head size, 0-based. That is the one place where 1-based b
 """
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hourglass.data.archives import open_images
 from hourglass.data.conversion import Conversion, find_unknown
-from hourglass.data.datasets.base import find_dataset
+from hourglass.data.datasets.base import Dataset, find_dataset
 from hourglass.data.head_size import head_size_from_labels, head_size_from_scale
 from hourglass.data.invalid import InvalidRecord, count_invalid
 from hourglass.data.person import SPLITS, Person, name_in_set
@@ -125,7 +125,24 @@ def parse_dataset(
         all_names = images.names()
     # Before the split: what LSPET's is must not depend on whether the archive has them.
     image_names = frozenset(n for n in all_names if not is_excluded(n, excluded))
-    train, validation = dataset.read_splits(raw, image_names, schema)
+    splits = dataset.read_splits(raw, image_names, schema)
+    parsed = judge_splits(dataset, splits, image_names, schema, excluded)
+    return parsed._replace(num_excluded=len(all_names) - len(image_names))
+
+
+def judge_splits(
+    dataset: Dataset,
+    raw_splits: tuple[RawSplit, RawSplit],
+    image_names: Collection[str],
+    schema: KeypointSchema,
+    excluded: Ranges = (),
+) -> ParsedDataset:
+    """Check the records of train and validation; args and errors are those of `parse_dataset`.
+
+    Args:
+        image_names: the pictures there are.
+    """
+    train, validation = raw_splits
     _check_names(schema, dataset.title, train, validation)
     not_used: dict[str, collections.Counter[str]] = {}
     rule = head_size_from_scale if dataset.scaled_by_head else head_size_from_labels
@@ -150,7 +167,7 @@ def parse_dataset(
     _check_remaining(splits, invalid, excluded)
     splits = {split: list(map(dataset.roughen, people)) for split, people in splits.items()}
     notes = {"train": train.notes, "validation": validation.notes}
-    return ParsedDataset(splits, invalid, len(all_names) - len(image_names), not_used, notes)
+    return ParsedDataset(splits, invalid, 0, not_used, notes)
 
 
 def _check_names(schema: KeypointSchema, title: str, *splits: RawSplit) -> None:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from hourglass.utils.errors import UserError, one_line
 from hourglass.utils.image_headers import BadImageError, read_stored_size
@@ -103,12 +103,21 @@ def read_picture_sizes(archive: Path, names: Collection[str]) -> dict[str, Pictu
         for name in members.keys() & set(names):
             try:
                 with file.open(members[name][0]) as picture:
-                    stored, is_turned = read_stored_size(picture)
+                    sizes[name] = read_size(picture)
             except (BadImageError, *READ_ERRORS):
                 continue
-            width, height = stored
-            sizes[name] = PictureSize((height, width) if is_turned else stored, stored)
     return sizes
+
+
+def read_size(file: IO[bytes]) -> PictureSize:
+    """The size of an opened picture file.
+
+    Raises:
+        BadImageError: not a picture.
+    """
+    stored, is_turned = read_stored_size(file)
+    width, height = stored
+    return PictureSize((height, width) if is_turned else stored, stored)
 
 
 def read_member(archive: Path, name: str) -> bytes:

@@ -6,7 +6,7 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -138,19 +138,45 @@ def pack_folder(
     Raises:
         UserError: `source` does not hold what is expected, or the disk is too small.
     """
-    export = _read_export(source, val_fraction)
-    pictures = _list_exported(export, schema) if export else _list_pictures(source, schema)
+    own = open_folder(source, schema, val_fraction)
     folder.mkdir(parents=True, exist_ok=True)
     # Before the first byte: half an archive is of no use.
-    check_free_space(folder, sum(path.stat().st_size for path in pictures.values()))
+    check_free_space(folder, sum(path.stat().st_size for path in own.pictures.values()))
     with atomic_path(folder / "images.zip") as temporary:
-        _write_zip(temporary, pictures)
+        _write_zip(temporary, {f"images/{name}": path for name, path in own.pictures.items()})
     for split, name in ANNOTATIONS.items():
-        if export:
-            write_json(folder / name, export.splits[split])
+        if own.export:
+            write_json(folder / name, own.export.splits[split])
             continue
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source / name, temporary)
+
+
+class OpenedFolder(NamedTuple):
+    """A user's folder, its annotations read.
+
+    Attributes:
+        splits: the records of each, unchecked.
+        pictures: {name: file} of the pictures that they name, sorted.
+        export: what it was read from, if a labelling tool has made it.
+    """
+
+    splits: dict[str, RawSplit]
+    pictures: dict[str, Path]
+    export: Export | None
+
+
+def open_folder(source: Path, schema: KeypointSchema, val_fraction: float) -> OpenedFolder:
+    """Read the annotations of the user's folder; args and errors are those of `pack_folder`."""
+    export = _read_export(source, val_fraction)
+    if export:
+        splits = _read_exported(export, schema)
+        return OpenedFolder(splits, _list_exported(export, splits), export)
+    splits = {
+        split: read_own_annotations(source / name, schema, "correct it")
+        for split, name in ANNOTATIONS.items()
+    }
+    return OpenedFolder(splits, _list_pictures(source, splits), None)
 
 
 def _read_export(source: Path, val_fraction: float) -> Export | None:
@@ -168,34 +194,35 @@ def _read_export(source: Path, val_fraction: float) -> Export | None:
     return None
 
 
-def _list_exported(export: Export, schema: KeypointSchema) -> dict[str, Path]:
-    """Member path -> path of the pictures of an export that its records name, sorted."""
+def _read_exported(export: Export, schema: KeypointSchema) -> dict[str, RawSplit]:
     try:
-        splits = [read_coco(content, schema) for content in export.splits.values()]
+        return {split: read_coco(content, schema) for split, content in export.splits.items()}
     except FormFault as fault:
         raise UserError(f"{export.tool}: {fault}; correct it") from None
-    names = {name for split in splits for name in map(read_name, split.records)}
-    pictures = {f"images/{name}": export.pictures[name] for name in sorted(names - {None})
-                if name in export.pictures}  # fmt: skip
+
+
+def _list_exported(export: Export, splits: dict[str, RawSplit]) -> dict[str, Path]:
+    """{name: path} of the pictures of an export that its records name, sorted."""
+    names = {name for split in splits.values() for name in map(read_name, split.records)}
+    pictures = {name: export.pictures[name] for name in sorted(names & export.pictures.keys())}
     if not pictures:
         raise UserError(f"{export.tool}: no picture has a person to use; label some")
     return pictures
 
 
-def _list_pictures(source: Path, schema: KeypointSchema) -> dict[str, Path]:
-    """Member path -> path of the regular files to pack, sorted."""
+def _list_pictures(source: Path, splits: dict[str, RawSplit]) -> dict[str, Path]:
+    """{name: path} of the regular files to pack, sorted."""
     names: set[str] = set()
     faults: list[str] = []
-    for annotations in ANNOTATIONS.values():
-        split = read_own_annotations(source / annotations, schema, "correct it")
+    for key, split in splits.items():
         names |= {name for name in map(read_name, split.records) if isinstance(name, str)}
         unusable = (r.reason for r in split.records if isinstance(r, UnusableRecord))
-        faults += [f"{annotations}: {reason}" for reason in itertools.islice(unusable, 1)]
+        faults += [f"{ANNOTATIONS[key]}: {reason}" for reason in itertools.islice(unusable, 1)]
     pictures = {}
     for name in sorted(names):  # the archive's bytes must not depend on the records' order
         path = source / "images" / name
         if picture_name(f"images/{name}") == name != "" and os.path.isfile(path):
-            pictures[f"images/{name}"] = path
+            pictures[name] = path
     if not pictures:
         if not names and faults:
             raise UserError(f"{source / faults[0]}; correct it")
