@@ -157,7 +157,7 @@ def test_the_keyboard_is_enough(page):
     page.run("document.activeElement.select()")
     page.type("110,40,245,440")
     page.press("Enter")
-    page.wait_for("#message", "around the person")
+    page.wait_for("#message", "Searching")
     page.wait_for("#message", "The person in the box")
     tab_to(page, "names")
     before = page.run(DRAWN)
