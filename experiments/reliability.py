@@ -98,7 +98,7 @@ def is_upright(person):
 def estimate(image, joints, backend):
     """The pose in the crop of the box around some joints, with the margin of an outline."""
     low, high = keypoints_bbox(joints)
-    search = Search(estimate_poses([bbox_crop((*low, *(high - low)))]), image, backend.size)
+    search = Search(estimate_poses([bbox_crop((*low, *(high - low)))]), image, backend)
     run_searches([search], backend)
     return search.poses[0]
 

@@ -20,9 +20,11 @@ CENTER_SHIFT = 15.0
 # height is 1.1 x exp(0.04) = 1.14 times the longer side of its labels' box in the median
 # (lspet.ROUGHNESS); an outline reaches some 5 % beyond the labels, by feet and hands. An estimate.
 BOX_MARGIN = 1.1
-# A refinement is a crop around the keypoints with at least this score. Its side is the longer side
-# of their box times this, which is what training's crops have for a person who stands.
-SURE_SCORE = 0.2
+# Keypoints with at least this score, a probability, are shown. Of legs beyond the picture that is one
+# in nine, of right joints within it nine in ten (experiments/reliability.py).
+# A refinement is a crop around them. Its side is the longer side of their box times AROUND_JOINTS,
+# which is what training's crops have for a person who stands.
+SURE_SCORE = 0.3
 AROUND_JOINTS = 1.2 * CROP_FACTOR
 # Bilinear sampling reads one stored pixel further than the last pixel centre of a model input: two
 # on each side of what is covered.
