@@ -20,8 +20,8 @@ CENTER_SHIFT = 15.0
 # height is 1.1 x exp(0.04) = 1.14 times the longer side of its labels' box in the median
 # (lspet.ROUGHNESS); an outline reaches some 5 % beyond the labels, by feet and hands. An estimate.
 BOX_MARGIN = 1.1
-# Keypoints with at least this score, a probability, are shown. Of legs beyond the picture that is one
-# in nine, of right joints within it nine in ten (experiments/reliability.py).
+# Keypoints with at least this score, a probability, are shown. Of legs beyond the picture that is
+# one in nine, of right joints within it nine in ten (experiments/reliability.py).
 # A refinement is a crop around them. Its side is the longer side of their box times AROUND_JOINTS,
 # which is what training's crops have for a person who stands.
 SURE_SCORE = 0.3
