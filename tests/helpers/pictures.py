@@ -53,6 +53,25 @@ def png_of(width, height, depth, colour, rows):
     )
 
 
+def write_tiff(pixels, tags, order="<", strips=None):
+    """A TIFF's bytes (TIFF 6.0): `tags` {number: whole numbers} beside those of its pixels."""
+    parts = strips or [pixels.tobytes()]
+    height, width = pixels.shape[:2]
+    lengths = [len(part) for part in parts]
+    starts = [8 + sum(lengths[:k]) for k in range(len(parts))]
+    tags = {256: [width], 257: [height], 259: [1], 278: [height], 279: lengths, 273: starts} | tags
+    place, table, far = 8 + sum(lengths), b"", b""
+    for number in sorted(tags):
+        values = struct.pack(f"{order}{len(tags[number])}I", *tags[number])
+        if len(values) > 4:
+            values, more = struct.pack(f"{order}I", place + 6 + 12 * len(tags) + len(far)), values
+            far += more
+        table += struct.pack(f"{order}HHI", number, 4, len(tags[number])) + values
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, place)
+    directory = struct.pack(f"{order}H", len(tags)) + table + bytes(4) + far
+    return head + b"".join(parts) + directory
+
+
 def draw_coverage(size, draw):
     """How much of each pixel, 0..1, `draw(canvas)` covers in black or nearly so."""
     canvas = Canvas(Image.new("RGB", size, "white"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.pictures import file_of, png_of
+from helpers.pictures import file_of, png_of, write_tiff
 from hourglass.utils.images import decode_image
 from hourglass.utils.levels import ROWS, find_range, to_bytes
 
@@ -105,3 +105,11 @@ def test_turned_pictures_of_16_bits_become_upright():
     exif[0x0112] = 6
     data = file_of(Image.fromarray(np.rot90(levels).copy()), "PNG", exif=exif)
     np.testing.assert_allclose(decode(data)[..., 0], RAMP * 255, atol=1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_colours_of_16_bits_in_planes_are_read(order):
+    pixels = (900 * np.arange(4 * 6 * 3).reshape(4, 6, 3)).astype(f"{order}u2")
+    planes = [np.ascontiguousarray(pixels[..., k]).tobytes() for k in range(3)]
+    data = write_tiff(pixels, {258: [16] * 3, 262: [2], 277: [3], 284: [2]}, order, planes)
+    np.testing.assert_allclose(decode_image(data)[0], pixels / 257, atol=1)

@@ -147,6 +147,7 @@ def load_upright(image: Image.Image) -> Image.Image:
 def _load_bytes(image: Image.Image) -> Image.Image:
     """Load an opened picture, before its file is closed; 8 bits a channel, of any mode."""
     is_inverted = levels.is_white_zero(image)
+    levels.correct_planes(image)
     lower = levels.open_lower_bytes(image)
     image.load()
     if levels.is_grey(image):

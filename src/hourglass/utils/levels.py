@@ -23,6 +23,7 @@ ROWS = 256  # that are converted together: their levels take 8 bytes each
 SAMPLE = 4_000_000  # levels that are sorted to find the range
 DARK = 64  # of the upper bytes of 16 bits: the lower ones are read too
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, PhotometricInterpretation
+_BITS, _PLANES, _SEPARATE = 258, 284, 2  # TIFF 6.0, BitsPerSample, PlanarConfiguration
 # Of Pillow's raw modes of 16 bits a colour: that of the other byte of each.
 _LOWER_BYTES = {"16B": "16L", "16L": "16B", "16N": "16B"}
 
@@ -82,6 +83,23 @@ def is_white_zero(image: Image.Image) -> bool:
     return is_grey(image) and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
+def correct_planes(image: Any) -> None:
+    """Correct how an opened TIFF, whose colours of 16 bits lie one after the other, is loaded.
+
+    Pillow reads such planes as bytes: each row becomes two.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    if tags.get(_BITS) == (16, 16, 16) and tags.get(_PLANES) == _SEPARATE:
+        order = "L" if tags.prefix == b"II" else "B"
+        image.tile = [_say_bits(tile, f"16{order}") for tile in image.tile]
+
+
+def _say_bits(tile: Any, order: str) -> Any:
+    if tile.args[0] not in tuple("RGB"):  # libtiff's, which knows its bits
+        return tile
+    return tile._replace(args=(f"{tile.args[0]};{order}", *tile.args[1:]))
+
+
 def open_lower_bytes(image: Any) -> Image.Image | None:
     """A second copy of an opened picture, whose pixels are the lower bytes of 16-bit colours.
 
@@ -98,7 +116,7 @@ def open_lower_bytes(image: Any) -> Image.Image | None:
 def _choose_lower_byte(tile: Any) -> Any:
     args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
     mode, _, order = str(args[0]).partition(";") if args else ("", "", "")
-    if mode not in ("RGB", "RGBA") or order not in _LOWER_BYTES:
+    if mode not in ("RGB", "RGBA", *"RGB") or order not in _LOWER_BYTES:
         return None
     changed = f"{mode};{_LOWER_BYTES[order]}"
     return tile._replace(args=(changed, *args[1:]) if isinstance(tile.args, tuple) else changed)
