@@ -20,18 +20,18 @@ from helpers.paths import ROOT
 from hourglass.apps.page.building import STATIC
 from hourglass.config import load_params
 from hourglass.export.verification import FLOAT32, compare_with_keras
-from hourglass.inference.backends import OnnxBackend, load_estimator
+from hourglass.inference.backends import OnnxBackend, PeopleFinder, load_estimator
 from hourglass.keypoints import MPII
 from hourglass.models.metadata import read_metadata
 from hourglass.models.registry import build_model
 from hourglass.models.saving import load_network
-from hourglass.shipped import shipped_network
+from hourglass.shipped import shipped_network, shipped_people_detector
 from hourglass.utils.files import file_digest
 
 CARD = (ROOT / "src/hourglass/shipped/MODEL_CARD.md").read_text()
 REPORTS = ROOT / "photographs" / "reports"
 MAX_BYTES = 15_000_000
-NETWORKS = ("photographs.keras", "photographs.onnx")
+NETWORKS = ("photographs.keras", "photographs.onnx", "people.onnx")
 
 
 def cells_of(row, text):
@@ -85,6 +85,11 @@ def test_what_was_exported_of_it_finds_what_it_finds():
     assert proof.distance <= 0.01 and proof.num_firm > 0.9 * proof.num_joints
 
 
+def test_the_detector_is_of_its_recipe():
+    recipe = yaml.safe_load((ROOT / "photographs/people/params.yaml").read_text())["people"]
+    assert PeopleFinder(shipped_people_detector()).size == recipe["input_size"]
+
+
 def test_it_finds_the_woman_of_the_readme():
     with Image.open(ROOT / "docs/walking.jpg") as photo:
         (pose,) = hourglass.load().predict(np.array(photo))
@@ -107,7 +112,7 @@ def test_the_cards_scores_are_those_of_the_pipeline(row, threshold):
 def test_an_installation_has_the_network_its_card_and_the_page(tmp_path):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "photographs.*")
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "photographs.*", "people.onnx")
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=ignore)
     for name in NETWORKS:
         (tmp_path / "src/hourglass/shipped" / name).write_bytes(b"weights")
