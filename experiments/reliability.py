@@ -31,7 +31,7 @@ from hourglass.utils.errors import exit_on_user_error
 from hourglass.utils.images import decode_image
 
 RIGHT = 0.5  # head sizes
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
+THRESHOLDS = (0.2, 0.3, 0.35, 0.4, 0.5)
 LEGS = [MPII.index(f"{side}_{joint}") for side in "rl" for joint in ("knee", "ankle")]
 HIPS, NECK = [MPII.index("r_hip"), MPII.index("l_hip")], MPII.index("upper_neck")
 MIN_INSIDE = 6  # labelled joints above the hips

@@ -116,7 +116,7 @@ RUN_CODE = (
     "training/optimizers.py", "training/param_groups.py", "training/schedules.py",
     "training/trainer.py",
 )  # fmt: skip
-RUN_DIGEST = "b636675e7c60c0b5"
+RUN_DIGEST = "0ba96bacbd5c69c7"
 
 
 def strip_words(tree):

@@ -21,10 +21,10 @@ CENTER_SHIFT = 15.0
 # (lspet.ROUGHNESS); an outline reaches some 5 % beyond the labels, by feet and hands. An estimate.
 BOX_MARGIN = 1.1
 # Keypoints with at least this score, a probability, are shown. Of legs beyond the picture that is
-# one in nine, of right joints within it nine in ten (experiments/reliability.py).
+# one in nine, of right joints within it six in seven (experiments/reliability.py).
 # A refinement is a crop around them. Its side is the longer side of their box times AROUND_JOINTS,
 # which is what training's crops have for a person who stands.
-SURE_SCORE = 0.3
+SURE_SCORE = 0.35
 AROUND_JOINTS = 1.2 * CROP_FACTOR
 # Bilinear sampling reads one stored pixel further than the last pixel centre of a model input: two
 # on each side of what is covered.
