@@ -25,7 +25,7 @@ from hourglass.utils import transforms
 from hourglass.utils.transforms import Crop
 
 # Chosen for the shipped networks by experiments/people.py.
-THRESHOLD = 0.4  # the least score of a person
+THRESHOLD = 0.35  # the least score of a person
 BOX_THRESHOLD = 0.3  # the least score of a finder's box that is looked at, the surest apart
 # Two boxes are one person's if their intersection over union is larger.
 MAX_IOU = 0.6
