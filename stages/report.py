@@ -3,8 +3,8 @@
 reads   data/annotations, data/tfrecords/invalid.csv, models/hourglass.keras, reports/metrics.json,
         reports/plots/history.csv, reports/plots/pckh_curve.csv, reports/figures
 writes  reports/index.html
-params  data.dataset, data.schema, data.sets, data.synthetic, parse, shard, model, train, predict,
-        report
+params  data.dataset, data.schema, data.sets, data.synthetic, data.val_fraction, parse, shard,
+        model, train, predict, report
 """
 
 from hourglass.config import load_params

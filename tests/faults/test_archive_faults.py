@@ -378,7 +378,10 @@ def test_what_is_missing_of_an_own_folder_is_named(own, missing):
     path = own / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     line = refusal(pack_folder, own, Path("raw"), MPII)
-    assert line == f"{path}: not found; data.folder needs images/, train.json and validation.json"
+    assert line == (
+        f"{path}: not found; data.folder needs images/, train.json and validation.json, or a "
+        "labelling tool's export"
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def data_params(dataset, mirror="", folder="unused", sets=None, num=1):
         dataset=dataset,
         mirror=mirror,
         folder=str(folder),
+        val_fraction=0.1,
         schema="mpii",
         synthetic=synthetic,
         sets=sets or {},

@@ -254,11 +254,11 @@ def test_transforms_of_a_batch_are_those_of_geometry():
 
 def test_the_next_square_is_around_the_joints_that_were_seen():
     keypoints = np.full((4, 16, 2), 500.0, np.float32)
-    scores = np.full((4, 16), 0.19, np.float32)
+    scores = np.full((4, 16), geometry.SURE_SCORE - 0.01, np.float32)
     keypoints[:, :2] = [[30, 40], [90, 60]]
-    scores[:2, :2] = 0.21
+    scores[:2, :2] = geometry.SURE_SCORE + 0.01
     keypoints[2] = 70  # nothing is sure: all joints count, and lie in one place
-    scores[3, :1] = 0.21
+    scores[3, :1] = geometry.SURE_SCORE + 0.01
     side = np.array([100, 60, 100, 80], np.float32)
     center, sides = map(np.asarray, model_inputs.refined_crops(keypoints, scores, side))
     np.testing.assert_allclose(center, [[60, 50], [60, 50], [70, 70], [30, 40]])

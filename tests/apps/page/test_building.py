@@ -41,7 +41,7 @@ def test_the_folder_holds_page_network_settings_and_runtime(tmp_path, small_runt
 def test_an_exported_file_is_taken_as_it_is(tmp_path, small_runtime, exported):
     build_page(exported, tmp_path / "page", small_runtime)
     assert (tmp_path / "page/network.onnx").read_bytes() == exported.read_bytes()
-    assert "INPUT_SIZE = 128;" in (tmp_path / "page/settings.js").read_text()
+    assert "INPUT_SIZE = 160;" in (tmp_path / "page/settings.js").read_text()
 
 
 def test_a_page_is_replaced_by_the_next(tmp_path, small_runtime, exported):

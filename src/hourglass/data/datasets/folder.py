@@ -141,7 +141,10 @@ def pack_folder(
     own = open_folder(source, schema, val_fraction)
     folder.mkdir(parents=True, exist_ok=True)
     # Before the first byte: half an archive is of no use.
-    check_free_space(folder, sum(path.stat().st_size for path in own.pictures.values()))
+    annotations = () if own.export else (source / name for name in ANNOTATIONS.values())
+    check_free_space(
+        folder, sum(path.stat().st_size for path in (*own.pictures.values(), *annotations))
+    )
     with atomic_path(folder / "images.zip") as temporary:
         _write_zip(temporary, {f"images/{name}": path for name, path in own.pictures.items()})
     for split, name in ANNOTATIONS.items():
