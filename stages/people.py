@@ -2,7 +2,7 @@
 
 reads   data/raw, data/annotations, models/encoder.npz
 writes  models/people.onnx, reports/people.json
-params  people (people/params.yaml), data.dataset, train.deterministic
+params  people (people/params.yaml), data.dataset, data.sets, train.deterministic, train.precision
 """
 
 import json

@@ -1,13 +1,18 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.scenes import make_scene
+from hourglass.data import scenes as scenes_module
 from hourglass.data.person import Person
 from hourglass.data.scenes import (
     INCOMPLETE,
     draw_view,
     mirror_view,
     person_square,
+    read_scenes,
     scale_squares,
     whole_view,
 )
@@ -95,3 +100,54 @@ def test_without_a_box_the_labels_tell():
     visible[2] = False
     person = Person("a.jpg", joints, visible, np.zeros(2), 1.0, 10, "given")
     assert person_square(person, has_box=False) == pytest.approx((20, 40, 1.04 * 40))
+
+
+class Pictures:
+    """An archive of one picture, 800 x 400 px, all of it grey."""
+
+    def read(self, _name):
+        encoded = io.BytesIO()
+        Image.new("L", (800, 400), 128).save(encoded, "PNG")
+        return encoded.getvalue()
+
+
+def make_person(image, x):
+    """One whose box is 110 px around (x, 200), and whose joints lie in its middle 50 px."""
+    joints = np.tile([[x - 25.0, 200.0]], (16, 1))
+    joints[0] = (x + 25, 200)
+    scale = 1.1 * 110 / 200
+    center = np.array([x, 200 - 15 * scale])
+    return Person(image, joints, np.ones(16, bool), center, scale, 10, "given")
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """`read_scenes` of persons (image, x), of which the set `coco` is complete."""
+
+    def read_persons(*persons):
+        made = [make_person(*person) for person in persons]
+        monkeypatch.setattr(scenes_module, "load_persons", lambda _: made)
+        monkeypatch.setattr(scenes_module, "open_images", lambda _: Pictures())
+        return read_scenes(None, None, ["coco"])
+
+    return read_persons
+
+
+def test_a_pictures_people_are_one_scene_wherever_they_stand_in_the_file(read):
+    found = read(("coco/a.jpg", 100), ("coco/b.jpg", 300), ("coco/a.jpg", 500))["coco"]
+    assert [len(scene.squares) for scene in found] == [2, 1]
+
+
+def test_scenes_are_shrunk_and_their_squares_with_them(read):
+    (scene,) = read(("coco/a.jpg", 100))["coco"]
+    assert Image.open(io.BytesIO(scene.jpeg)).size == (384, 192)
+    expected = [100.5 * 0.48 - 0.5, 200.5 * 0.48 - 0.5, 110 * 0.48]
+    assert scene.squares == pytest.approx(np.array([expected])) and scene.is_complete
+
+
+def test_boxes_are_read_of_complete_sets_alone(read):
+    found = read(("sports/a.jpg", 100), ("coco/a.jpg", 100))
+    assert {name: (len(of), of[0].is_complete) for name, of in found.items()} == {
+        "sports": (1, False), "coco": (1, True),
+    }  # fmt: skip
+    assert found["sports"][0].squares[0, 2] == pytest.approx(1.04 * 50 * 0.48)

@@ -70,3 +70,10 @@ def test_scores_of_each_set():
         "people": 3, "average_precision": 1.0, "recall": 1.0, "false_a_picture": 0.0,
     }  # fmt: skip
     assert (scores["half"]["average_precision"], scores["half"]["recall"]) == (0.5, 0.5)
+
+
+def test_a_set_without_a_person_to_find_has_scores():
+    tiny = make_scene()._replace(squares=np.array([[150.0, 40.0, 1.0]]))
+    assert score_finder(Finder(), {"tiny": [tiny]})["tiny"] == {
+        "people": 0, "average_precision": 0.0, "recall": 0.0, "false_a_picture": 1.0,
+    }  # fmt: skip

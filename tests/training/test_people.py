@@ -6,6 +6,7 @@ from hourglass.data.scenes import View
 from hourglass.models.people_detector import REFERENCE, STRIDE, build_people_detector
 from hourglass.training.people import (
     PeopleParams,
+    check_sets,
     choose_scenes,
     encode_view,
     load_encoder_layers,
@@ -13,6 +14,8 @@ from hourglass.training.people import (
     people_loss,
     train_people_detector,
 )
+from hourglass.utils.backend import tf
+from hourglass.utils.errors import UserError
 from hourglass.utils.parallel import open_pool
 
 SIZE = 64
@@ -67,6 +70,25 @@ def test_nobody_where_nobody_knows_costs_nothing():
     assert float(people_loss(outputs, encode([])[None])) > 10
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"views": {"c": 16}}, "people.views: no pictures of a set 'c'; there are a, b"),
+        ({"complete": ["a", "c"]}, "people.complete: no pictures of a set 'c'; there are a, b"),
+        ({"batch_size": 25}, "people.views: 24 views an epoch are no batch of 25; ask for more"),
+    ],
+)
+def test_a_run_without_its_sets_or_a_batch_is_one_line(changes, line, tmp_path):
+    params = PARAMS.model_copy(update=changes)
+    with pytest.raises(UserError) as error:
+        train_people_detector(SCENES, params, tmp_path / "none.npz")
+    assert str(error.value).startswith(line)
+
+
+def test_a_run_may_be_of_one_batch_an_epoch():
+    check_sets(PARAMS.model_copy(update={"batch_size": 24}), SCENES)
+
+
 def test_an_epoch_shows_as_many_of_each_set_as_asked_for():
     views = choose_scenes(SCENES, PARAMS, epoch=1)
     firsts = [view[0] for view in views]
@@ -116,3 +138,18 @@ def test_training_finds_white_squares(tmp_path, capsys):
     train_people_detector(SCENES, params, tmp_path / "encoder.npz")
     losses = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
     assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.slow
+def test_the_same_run_gives_the_same_weights(tmp_path):
+    tf.config.experimental.enable_op_determinism()  # as `prepare_devices` does
+    write_encoder(tmp_path / "encoder.npz")
+    params = PARAMS.model_copy(update={"epochs": 1})
+
+    def train(seed):
+        changed = params.model_copy(update={"seed": seed})
+        return train_people_detector(SCENES, changed, tmp_path / "encoder.npz").get_weights()
+
+    first, same, other = train(1), train(1), train(2)
+    assert all((a == b).all() for a, b in zip(first, same, strict=True))
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))

@@ -5,7 +5,6 @@ integers. It decides the crop that the pose network sees of the person.
 """
 
 import io
-import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -66,10 +65,13 @@ def read_scenes(
         complete: the sets whose pictures have all their people labelled, with boxes. Of the others
             a person's box is made of its joints.
     """
-    by_image = itertools.groupby(load_persons(annotations), key=lambda person: person.image)
+    # Of one picture the persons need not stand together: COCO's own files scatter them.
+    by_image: dict[str, list[Person]] = {}
+    for person in load_persons(annotations):
+        by_image.setdefault(person.image, []).append(person)
     pictures = open_images(archive)
     scenes: dict[str, list[Scene]] = {}
-    for image, persons in by_image:
+    for image, persons in by_image.items():
         name = find_set(image)
         squares = np.array([person_square(person, name in complete) for person in persons])
         scene = _make_scene(pictures.read(image), squares, name in complete)

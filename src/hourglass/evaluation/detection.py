@@ -88,6 +88,6 @@ def _score_set(finder: Finder, scenes: Sequence[Scene]) -> dict[str, float]:
     return {
         "people": number,
         "average_precision": round(average_precision(sure, right, number), 4),
-        "recall": round(float(right[sure >= SURE].sum() / number), 4),
+        "recall": round(float(right[sure >= SURE].sum() / max(number, 1)), 4),
         "false_a_picture": round(float((~right)[sure >= SURE].sum() / len(scenes)), 4),
     }

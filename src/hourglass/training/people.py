@@ -9,7 +9,7 @@ Letters: S px a side of a view, G = S / STRIDE cells.
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from hourglass.models.people_detector import (
 )
 from hourglass.training.optimizers import MuonAdamW
 from hourglass.utils.backend import Model, Tensor, keras, ops, tf
+from hourglass.utils.errors import UserError
 from hourglass.utils.parallel import Pool, open_pool
 
 Count = Annotated[int, Field(ge=1)]
@@ -121,6 +122,28 @@ def people_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return middles / number + BOX_WEIGHT * boxes
 
 
+def check_sets(params: PeopleParams, names: Collection[str]) -> None:
+    """Check that a run shows views, and that the sets it names are at hand.
+
+    Args:
+        names: of the sets that have pictures to train on.
+
+    Raises:
+        UserError: they are not, or an epoch has not one batch.
+    """
+    for key, named in (("views", params.views), ("complete", params.complete)):
+        for name in named:
+            if name not in names:
+                has = ", ".join(names)
+                raise UserError(f"people.{key}: no pictures of a set {name!r}; there are {has}")
+    number = sum(params.views.values())
+    if number < params.batch_size:
+        raise UserError(
+            f"people.views: {number} views an epoch are no batch of {params.batch_size}; ask for"
+            " more, or lower people.batch_size"
+        )
+
+
 def choose_scenes(
     scenes: dict[str, list[Scene]], params: PeopleParams, epoch: int
 ) -> list[list[Scene]]:
@@ -176,7 +199,12 @@ def train_people_detector(
     Args:
         scenes: of each set, to train on.
         encoder: what the stage `encoder` wrote.
+
+    Raises:
+        UserError: by `check_sets`.
     """
+    check_sets(params, scenes)
+    keras.utils.set_random_seed(params.seed)  # the first weights follow from it
     network = build_people_detector(params.input_size, params.num_channels)
     load_encoder_layers(network, encoder)
     fused = fuse_batch_norms(network)
