@@ -28,7 +28,7 @@ def load(path: str | Path | None = None, flip_test: bool = True) -> "Network":
 
     Args:
         path: a `.keras` file, or its `.onnx` export. None: the shipped network, trained on
-            photographs of sports, for research use alone (`shipped/MODEL_CARD.md`).
+            photographs of people, for research use alone (`shipped/MODEL_CARD.md`).
         flip_test: average the heatmaps of each picture and of its mirror image: twice the time,
             more exact.
 

@@ -211,8 +211,8 @@ def test_where_nothing_was_trained_the_shipped_network_is_taken_and_named(
     code, out, (line,) = hourglass("photo.jpg", model=None)
     assert (code, len(out)) == (0, 1)
     assert line == (
-        "note: no models/hourglass.keras here; using the shipped network (photographs of sports, "
-        "Leeds Sports Pose Extended; for research use only)"
+        "note: no models/hourglass.keras here; using the shipped network (photographs of people; "
+        "for research use only)"
     )
 
 

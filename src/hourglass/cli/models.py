@@ -61,8 +61,8 @@ def find_model(named: Path | None = None) -> Path:
     is_locked = lock.is_file() and f"path: {MODEL}\n" in lock.read_text(errors="replace")
     remedy = " (`dvc pull` or `dvc repro` brings the one of dvc.lock)" * is_locked
     print(
-        f"note: no {MODEL} here{remedy}; using the shipped network (photographs of sports, Leeds "
-        "Sports Pose Extended; for research use only)",
+        f"note: no {MODEL} here{remedy}; using the shipped network (photographs of people; "
+        "for research use only)",
         file=sys.stderr,
     )
     return path
